@@ -1,0 +1,3 @@
+//! Ferry keeps a Port catalogue in step with a Bitbucket Cloud workspace.
+
+pub mod mapping;
