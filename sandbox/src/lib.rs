@@ -1,1 +1,5 @@
+//! A simulated world for Ferry: Bitbucket, Port and the AWS services around a function, over real HTTP on loopback.
+//!
+//! The demo and the tests share it. It knows nothing about Ferry's code.
 
+pub mod server;
