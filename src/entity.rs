@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// One entity as a mapping produced it.
@@ -44,7 +45,7 @@ pub enum Identifier {
 }
 
 /// Blueprint and identifier: unique in a catalogue.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EntityKey {
     pub blueprint: String,
     pub identifier: String,

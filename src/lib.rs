@@ -2,6 +2,8 @@
 
 pub mod mapping;
 
+pub mod config;
+
 pub mod deadline;
 pub mod entity;
 pub mod http;
