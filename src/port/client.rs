@@ -366,7 +366,7 @@ impl Call {
         self
     }
 
-    pub(super) fn as_exporter(mut self) -> Call {
+    pub(super) fn exporter(mut self) -> Call {
         self.agent = Agent::Exporter;
         self
     }

@@ -16,6 +16,9 @@ const BLUEPRINTS: &str = include_str!("blueprints.json");
 const CALCULATIONS: &str = "calculationProperties";
 const RELATIONS: &str = "relations";
 
+/// A blueprint as it is sent, with its identifier.
+type Definition = (String, Map<String, Value>);
+
 impl PortClient {
     /// Registers this installation, or brings what Port knows of it up to date, and sets up the defaults unless
     /// that was done before.
@@ -147,7 +150,7 @@ impl PortClient {
             // Dependents first.
             for identifier in created.into_iter().rev() {
                 let call = Call::new(reqwest::Method::DELETE, ["blueprints", identifier]);
-                match self.call(call.as_exporter(), deadline).await {
+                match self.call(call.exporter(), deadline).await {
                     Ok(_) | Err(Error::NotFound { .. }) => {}
                     Err(error) => {
                         tracing::warn!(
@@ -165,13 +168,13 @@ impl PortClient {
     /// Bare ones first, then their relations, then what is calculated.
     async fn create_blueprints<'a>(
         &self,
-        blueprints: &'a [(String, Map<String, Value>)],
+        blueprints: &'a [Definition],
         created: &mut Vec<&'a str>,
         deadline: &Deadline,
     ) -> Result<(), Error> {
         for (identifier, blueprint) in blueprints {
             let bare = without(blueprint, &[RELATIONS, CALCULATIONS]);
-            let call = Call::post(["blueprints"], &bare).as_exporter();
+            let call = Call::post(["blueprints"], &bare).exporter();
             let outcome = self.call(call, deadline).await;
             // Without an answer it may exist; with a refusal it is somebody else's, if it does.
             if outcome.as_ref().err().is_none_or(Error::is_retryable) {
@@ -180,13 +183,13 @@ impl PortClient {
             outcome?;
         }
         for (part, left_out) in [(RELATIONS, [CALCULATIONS].as_slice()), (CALCULATIONS, &[])] {
-            let having = |(_, blueprint): &&(String, Map<String, Value>)| {
+            let having = |(_, blueprint): &&Definition| {
                 let part = blueprint.get(part).and_then(Value::as_object);
                 part.is_some_and(|part| !part.is_empty())
             };
             for (identifier, blueprint) in blueprints.iter().filter(having) {
                 let body = without(blueprint, left_out);
-                let call = Call::patch(["blueprints", identifier], &body).as_exporter();
+                let call = Call::patch(["blueprints", identifier], &body).exporter();
                 self.call(call, deadline).await?;
             }
         }
@@ -202,7 +205,7 @@ fn without(blueprint: &Map<String, Value>, parts: &[&str]) -> Value {
     Value::Object(kept.collect())
 }
 
-fn default_blueprints() -> Result<Vec<(String, Map<String, Value>)>, Error> {
+fn default_blueprints() -> Result<Vec<Definition>, Error> {
     let parsed: anyhow::Result<Vec<Map<String, Value>>> =
         serde_json::from_str(BLUEPRINTS).context("the default blueprints of this build");
     let blueprints = parsed.map_err(|source| Error::Unexpected {

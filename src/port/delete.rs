@@ -115,7 +115,7 @@ impl<'a> Run<'a> {
         let route = ["blueprints", blueprint, "bulk", "entities", "delete"];
         let call = Call::post(route, &json!({ "entities": identifiers }))
             .query("delete_dependents", self.delete_dependents)
-            .as_exporter()
+            .exporter()
             .repeatable();
         match self.client.call(call, self.deadline).await {
             // What the answer does not list was not there.
@@ -146,7 +146,7 @@ impl<'a> Run<'a> {
             let route = ["blueprints", &key.blueprint, "entities", &key.identifier];
             let call = Call::new(reqwest::Method::DELETE, route)
                 .query("delete_dependents", self.delete_dependents)
-                .as_exporter();
+                .exporter();
             match self.client.call(call, self.deadline).await {
                 Ok(_) | Err(Error::NotFound { .. }) => self.record_all(&[*index], &Fate::Done),
                 Err(error) => {

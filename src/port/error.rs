@@ -51,7 +51,10 @@ pub enum Error {
         source: Option<HttpError>,
     },
     /// Port understood and declined. Repeating changes nothing.
-    #[error("Port refused {request}: HTTP {status} {code}: {message}{trace_id}")]
+    #[error(
+        "Port refused {request} with HTTP {status}{}{trace_id}",
+        shown_reason(code, message)
+    )]
     Refused {
         request: String,
         status: u16,
@@ -203,6 +206,11 @@ fn shown_status(status: Option<u16>) -> String {
     status.map_or_else(|| ", no answer".into(), |status| format!(", HTTP {status}"))
 }
 
+fn shown_reason(code: &str, message: &str) -> String {
+    let parts = [code, message].into_iter().filter(|part| !part.is_empty());
+    parts.map(|part| format!(": {part}")).collect()
+}
+
 /// Port's error body. Nothing in it is relied upon: gateways in front of Port answer in their own words.
 pub(super) struct ErrorBody {
     pub(super) code: String,
@@ -265,10 +273,10 @@ mod tests {
     fn errors_say_what_to_do_and_carry_the_trace_id() {
         insta::assert_snapshot!(shown(401, "{}"), @"Port refused the credentials (GET /v1/x) (Port trace id t-1): check OCEAN__PORT__CLIENT_ID and OCEAN__PORT__CLIENT_SECRET, and that OCEAN__PORT__BASE_URL is the region of your organisation");
         insta::assert_snapshot!(shown(403, r#"{"error":"missing_permissions","message":"no"}"#), @"Port does not permit GET /v1/x (Port trace id t-1): no (credentials of the organisation with access to data sources are needed, and an IP allow-list has to contain this host)");
-        insta::assert_snapshot!(shown(403, r#"{"error":"has_dependents","message":"no"}"#), @"Port refused GET /v1/x: HTTP 403 has_dependents: no (Port trace id t-1)");
+        insta::assert_snapshot!(shown(403, r#"{"error":"has_dependents","message":"no"}"#), @"Port refused GET /v1/x with HTTP 403: has_dependents: no (Port trace id t-1)");
         insta::assert_snapshot!(shown(404, "{}"), @"the target of GET /v1/x does not exist in Port (Port trace id t-1)");
         insta::assert_snapshot!(shown(503, "<html>"), @"Port is not available (GET /v1/x, HTTP 503) (Port trace id t-1); try again later");
-        insta::assert_snapshot!(shown(422, "<html>"), @"Port refused GET /v1/x: HTTP 422 : <html> (Port trace id t-1)");
-        insta::assert_snapshot!(shown(422, r#"{"error":7,"message":{"a":1}}"#), @"Port refused GET /v1/x: HTTP 422 : (Port trace id t-1)");
+        insta::assert_snapshot!(shown(422, "<html>"), @"Port refused GET /v1/x with HTTP 422: <html> (Port trace id t-1)");
+        insta::assert_snapshot!(shown(422, r#"{"error":7,"message":{"a":1}}"#), @"Port refused GET /v1/x with HTTP 422 (Port trace id t-1)");
     }
 }

@@ -106,3 +106,92 @@ impl Masker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Where more is hidden than Ocean hides, on purpose.
+    const BETTER: [(&str, &str); 3] = [
+        // The key itself, not only its first line.
+        ("-----BEGIN RSA PRIVATE KEY-----\nabc", "[REDACTED]"),
+        // Bitbucket's tokens and HTTP credentials.
+        ("ATBBxyz123", "[REDACTED]"),
+        ("Bearer eyJhbGciOi", "[REDACTED]"),
+    ];
+
+    #[test]
+    fn the_golden_vectors_are_hidden_at_least() {
+        let golden: Value =
+            serde_json::from_str(include_str!("../../tests/fixtures/port-golden.json")).unwrap();
+        let vectors = golden["mask_string"].as_array().unwrap();
+        assert_eq!(vectors.len(), 14);
+        let masker = Masker::new([]).unwrap();
+        for vector in vectors {
+            let text = vector["in"].as_str().unwrap();
+            let better = BETTER.iter().find(|(better, _)| *better == text);
+            let expected =
+                better.map_or(vector["full_hide"].as_str().unwrap(), |(_, hidden)| hidden);
+            assert_eq!(masker.mask(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn other_credentials_are_hidden_too() {
+        let masker = Masker::new([]).unwrap();
+        for (text, expected) in [
+            (
+                "clone https://x:ATCTT3xFfGN0-_=.a@bitbucket.org now",
+                "clone [REDACTED] now",
+            ),
+            ("token=ATATT3xFfGF0abc_-=B1 end", "token=[REDACTED] end"),
+            ("basic dXNlcjpwYXNzd29yZA==", "[REDACTED]"),
+            (
+                "a -----BEGIN PRIVATE KEY-----\nMII\n-----END PRIVATE KEY----- b",
+                "a [REDACTED] b",
+            ),
+            ("ghp_0123456789abcdefghij", "[REDACTED]"),
+            ("the bearer of news", "the bearer of news"),
+            (
+                "https://host:443/path and a@b.c",
+                "https://host:443/path and a@b.c",
+            ),
+        ] {
+            assert_eq!(masker.mask(text), expected);
+        }
+    }
+
+    #[test]
+    fn a_copy_of_a_value_is_masked_and_the_value_stays() {
+        let masker = Masker::new(["own-secret", "own-secret-longer", "ab"]).unwrap();
+        let value = json!({
+            "text": ["an own-secret-longer, ab", 1, null],
+            "clientSecret": "plain",
+            "password": "",
+            "own-secret": { "private_key": { "nested": "own-secret" } },
+        });
+        let before = value.clone();
+        insta::assert_snapshot!(masker.mask_value(&value), @r#"{"text":["an [REDACTED], ab",1,null],"clientSecret":"[REDACTED]","password":"","[REDACTED]":{"private_key":{"nested":"[REDACTED]"}}}"#);
+        assert_eq!(value, before);
+    }
+
+    proptest! {
+        // Each case compiles the patterns.
+        #![proptest_config(ProptestConfig::with_cases(16))]
+        #[test]
+        fn an_own_secret_never_shows(
+            secret in r"[!-~]{6,40}",
+            before in r"[ -~]{0,60}",
+            after in r"[ -~]{0,60}",
+        ) {
+            prop_assume!(!"[REDACTED]".contains(&secret));
+            let masker = Masker::new([secret.as_str()]).unwrap();
+            let text = format!("{before} {secret} {after}");
+            let masked = masker.mask(&text);
+            prop_assert!(!masked.contains(&secret), "{}", masked);
+        }
+    }
+}

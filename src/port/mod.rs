@@ -32,3 +32,6 @@ pub use mask::Masker;
 pub use report::{LogLevel, LogLine, ResyncReport, ResyncStatus};
 pub use snapshot::{MappedFields, Snapshot};
 pub use upsert::{UpsertOptions, UpsertReport, WriteEvent};
+
+#[cfg(test)]
+mod tests;

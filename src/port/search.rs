@@ -42,7 +42,7 @@ impl PortClient {
             .collect();
         let mut body = json!({ "query": self.ownership(), "include": include });
         let route = ["blueprints", blueprint, "entities", "search"];
-        let paged = |body: &Value| Call::post(route, body).as_exporter().repeatable();
+        let paged = |body: &Value| Call::post(route, body).exporter().repeatable();
         let mut outcome = self
             .collect(fields, &mut body, SEARCH_PAGE, &paged, deadline)
             .await;
@@ -124,7 +124,7 @@ impl PortClient {
             body.insert("before".into(), moment(before).into());
         }
         let route = ["blueprints", "entities", "datasource-entities"];
-        let call = |body: &Value| Call::post(route, body).as_exporter().repeatable();
+        let call = |body: &Value| Call::post(route, body).exporter().repeatable();
         let mut owned = Vec::new();
         self.pages(&mut body, OWNED_PAGE, &call, deadline, &mut |entity| {
             owned.extend(key(entity));
@@ -248,7 +248,7 @@ fn search_everywhere(query: &Value) -> Call {
         .query("exclude_calculated_properties", true)
         .query("include", "identifier")
         .query("include", "blueprint")
-        .as_exporter()
+        .exporter()
         .repeatable()
 }
 

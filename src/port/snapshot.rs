@@ -279,3 +279,139 @@ fn add_value(value: &Value, hasher: &mut DefaultHasher) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn entity(fields: &Value) -> Entity {
+        let field = |name: &str| fields.get(name).cloned();
+        let object = |name: &str| fields.get(name).and_then(Value::as_object).cloned();
+        Entity {
+            blueprint: "b".into(),
+            identifier: Identifier::Text("x".into()),
+            title: field("title"),
+            icon: field("icon"),
+            team: field("team"),
+            properties: object("properties"),
+            relations: object("relations"),
+        }
+    }
+
+    /// All that `port` and `new` name is mapped.
+    fn snapshot(port: &Value, new: &Value) -> Snapshot {
+        let fields = MappedFields::of(&[entity(port), entity(new)]);
+        let mut builder = SnapshotBuilder::new(&fields);
+        builder.add("x", port.as_object().unwrap());
+        builder.finish()
+    }
+
+    #[test]
+    fn differences_are_those_of_the_golden_vectors() {
+        let golden: Value =
+            serde_json::from_str(include_str!("../../tests/fixtures/port-golden.json")).unwrap();
+        let vectors = golden["entity_diff"].as_array().unwrap();
+        assert_eq!(vectors.len(), 15);
+        for vector in vectors {
+            let snapshot = snapshot(&vector["port"], &vector["new"]);
+            let differs = snapshot.differs(&entity(&vector["new"]));
+            assert_eq!(differs, vector["different"] == true, "{}", vector["name"]);
+        }
+    }
+
+    #[test]
+    fn a_merge_changes_only_what_is_named() {
+        for (port, new, changed) in [
+            (
+                json!({ "properties": { "a": 1, "z": 2 } }),
+                json!({ "properties": { "a": 1 } }),
+                false,
+            ),
+            (json!({ "team": ["a"], "title": "t" }), json!({}), false),
+            (
+                json!({ "properties": {} }),
+                json!({ "properties": { "z": null } }),
+                false,
+            ),
+            (
+                json!({ "properties": { "z": 1 } }),
+                json!({ "properties": { "z": null } }),
+                true,
+            ),
+            (
+                json!({ "relations": { "r": "a" } }),
+                json!({ "relations": { "r": ["a"] } }),
+                true,
+            ),
+            (json!({}), json!({ "title": "t" }), true),
+        ] {
+            let snapshot = snapshot(&port, &new);
+            assert_eq!(
+                snapshot.changed_by_merge(&entity(&new)),
+                changed,
+                "{port} {new}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_mapping_does_not_write_is_not_compared() {
+        let new = entity(&json!({ "properties": { "a": 1 } }));
+        let fields = MappedFields::of([&new]);
+        let mut builder = SnapshotBuilder::new(&fields);
+        let port = json!({ "properties": { "a": 1, "age": 9 }, "relations": { "owner": "me" } });
+        builder.add("x", port.as_object().unwrap());
+        assert!(!builder.finish().differs(&new));
+    }
+
+    #[test]
+    fn what_only_port_can_resolve_always_differs() {
+        let query = json!({ "combinator": "and", "rules": [] });
+        let new = json!({ "relations": { "r": query } });
+        assert!(snapshot(&new, &new).differs(&entity(&new)));
+        let mut searched = entity(&json!({}));
+        searched.identifier = Identifier::Search(query);
+        assert!(snapshot(&json!({}), &json!({})).differs(&searched));
+    }
+
+    #[test]
+    fn fifty_thousand_entities_stay_within_ten_megabytes() {
+        let names: Vec<String> = (0..8).map(|name| format!("property{name}")).collect();
+        let properties: Map<String, Value> =
+            names.iter().map(|name| (name.clone(), json!(1))).collect();
+        let port = json!({ "title": "t", "properties": properties });
+        let fields = MappedFields::of([&entity(&port)]);
+        let mut builder = SnapshotBuilder::new(&fields);
+        for at in 0..50_000 {
+            builder.add(&at.to_string(), port.as_object().unwrap());
+        }
+        let snapshot = builder.finish();
+        assert_eq!(snapshot.len(), 50_000);
+        let bytes = snapshot.entries.capacity() * size_of::<Entry>()
+            + snapshot.digests.capacity() * size_of::<Digest>();
+        assert!(bytes < 10_000_000, "{bytes}");
+    }
+
+    proptest! {
+        #[test]
+        fn an_entity_equals_itself_and_differs_from_any_other_value(
+            values in proptest::collection::btree_map("[a-d]", "[a-z]{0,3}", 1..4),
+            other in "[a-z]{4}",
+        ) {
+            let properties: Map<String, Value> =
+                values.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+            let new = json!({ "properties": properties });
+            let snapshot = snapshot(&new, &new);
+            prop_assert!(!snapshot.differs(&entity(&new)));
+            for name in values.keys() {
+                let mut changed = new.clone();
+                changed["properties"][name] = json!(other);
+                prop_assert!(snapshot.differs(&entity(&changed)));
+                prop_assert!(snapshot.changed_by_merge(&entity(&changed)));
+            }
+        }
+    }
+}

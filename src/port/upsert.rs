@@ -121,16 +121,14 @@ impl Run<'_> {
                 }
             }
             let mut rest = items.as_slice();
-            let batches = std::iter::from_fn(|| {
+            let calls = std::iter::from_fn(|| {
                 // Asked anew for each batch: an answer may have lowered it.
                 let max_bulk = self.client.inner.max_bulk.load(Ordering::Relaxed);
                 let (batch, after) = rest.split_at_checked(batch::next_batch(rest, max_bulk))?;
                 rest = after;
-                (!batch.is_empty()).then_some(batch)
+                (!batch.is_empty()).then(|| self.send(blueprint, batch))
             });
-            let mut sent = stream::iter(batches)
-                .map(|batch| self.send(blueprint, batch))
-                .buffered(CONCURRENT_CALLS);
+            let mut sent = stream::iter(calls).buffered(CONCURRENT_CALLS);
             while let Some(results) = sent.next().await {
                 for (index, fate) in results {
                     record(fates, index, fate);
@@ -214,7 +212,7 @@ impl Run<'_> {
                 .query("ocean_info_resync_id", id),
             WriteEvent::Live => call.query("ocean_info_event_type", "http_request"),
         };
-        let call = call.as_exporter().repeatable();
+        let call = call.exporter().repeatable();
         let request = call.shown();
         let answer = self.client.call(call, self.deadline).await?;
         let bulk = batch::read(&answer, part.len()).map_err(|source| Error::Unexpected {
