@@ -279,8 +279,17 @@ impl PortClient {
             .send(&call, &url, None, deadline)
             .await
             .map_err(|error| Error::from_http(request.clone(), error, deadline))?;
-        if !answer.status.is_success() {
-            return Err(Error::from_answer(request, &answer, self.now()));
+        match answer.status.as_u16() {
+            200..300 => {}
+            // Not to be taken for an absent entity by whoever needed the token.
+            404 => {
+                return Err(Error::Unexpected {
+                    request,
+                    trace_id: TraceId::of(&answer),
+                    source: anyhow!("there is no Port API at OCEAN__PORT__BASE_URL"),
+                });
+            }
+            _ => return Err(Error::from_answer(request, &answer, self.now())),
         }
         // What is wrong is not shown: the body may hold the token.
         let unreadable = || Error::Unexpected {
@@ -386,24 +395,24 @@ impl Call {
     }
 
     fn url(&self, base: &Url) -> Result<Url, Error> {
-        let unusable = |why: &str| Error::Unexpected {
-            request: self.shown(),
-            trace_id: TraceId::default(),
-            source: anyhow!("{why}"),
-        };
         let mut url = match &self.target {
             Target::Elsewhere(url) => url.clone(),
             Target::Route(segments) => {
-                // Addresses are resolved before they are sent: such a segment would reach another route.
-                if segments
-                    .iter()
-                    .any(|segment| matches!(segment.as_str(), "" | "." | ".."))
-                {
-                    return Err(unusable("an empty or dotted identifier has no address"));
+                // Port allows no such identifier, and the address would resolve to another route.
+                let is_no_name = |segment: &&String| matches!(segment.as_str(), "" | "." | "..");
+                if let Some(segment) = segments.iter().find(is_no_name) {
+                    return Err(Error::NotFound {
+                        what: format!("`{segment}` (in {})", self.shown()),
+                        trace_id: TraceId::default(),
+                    });
                 }
                 let mut url = base.clone();
                 url.path_segments_mut()
-                    .map_err(|()| unusable("OCEAN__PORT__BASE_URL is no http(s) address"))?
+                    .map_err(|()| Error::Unexpected {
+                        request: self.shown(),
+                        trace_id: TraceId::default(),
+                        source: anyhow!("OCEAN__PORT__BASE_URL is no http(s) address"),
+                    })?
                     .pop_if_empty()
                     .push("v1")
                     .extend(segments);

@@ -109,11 +109,18 @@ impl PortClient {
     ) -> Result<Integration, Error> {
         let version = env!("CARGO_PKG_VERSION");
         let mut changes = Map::new();
-        if integration.version.as_deref() != Some(version) {
-            changes.insert("version".into(), version.into());
-        }
-        if integration.processing_mode.as_deref() != Some(PROCESSING_MODE) {
-            changes.insert("processingMode".into(), PROCESSING_MODE.into());
+        for (name, stored, ours) in [
+            ("version", &integration.version, version),
+            (
+                "processingMode",
+                &integration.processing_mode,
+                PROCESSING_MODE,
+            ),
+        ] {
+            // What Port does not tell is left alone: it would be sent again each time.
+            if stored.as_ref().is_some_and(|stored| stored != ours) {
+                changes.insert(name.into(), ours.into());
+            }
         }
         // Nobody reads the topic any more once Ferry runs in place of Ocean. A webhook may be ours.
         if integration.changelog_destination.get("type") == Some(&"KAFKA".into()) {

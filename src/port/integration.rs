@@ -73,13 +73,14 @@ impl PortClient {
         Ok(answer.integration.into())
     }
 
-    /// Changes the fields in `changes`, an object in Port's spelling.
+    /// Changes the fields in `changes`, an object in Port's spelling, without asking ourselves for a resync.
     pub async fn update_integration(
         &self,
         changes: &Value,
         deadline: &Deadline,
     ) -> Result<Integration, Error> {
         let call = Call::patch(["integration", &self.inner.identifier], changes);
+        let call = call.header("x-skip-resync", "true");
         let answer: Wire = self.call_json(call, deadline).await?;
         Ok(answer.integration.into())
     }

@@ -18,8 +18,8 @@ const PATTERNS: [&str; 13] = [
     // Bitbucket: app passwords, API tokens, access tokens of repositories, projects and workspaces.
     r"\b(?:ATBB|ATATT|ATCTT)[A-Za-z0-9_=.+/-]+",
     // Keys and secrets next to their names.
-    r#"(?i)(?:api_?key|secret)\S*?.{0,10}?["'][0-9a-z]{32,45}["']"#,
-    r#"(?i)github.{0,30}?["'][0-9a-z]{35,40}["']"#,
+    r#"(?i)(?:api_?key|secret).{0,60}?["'][0-9a-z]{32,45}["']"#,
+    r#"(?i)github.{0,60}?["'][0-9a-z]{35,40}["']"#,
     // GitHub and Slack tokens.
     r"\bgh[opsur]_[A-Za-z0-9]{20,}",
     r"\bxox[abeprs]-[A-Za-z0-9-]{10,}",

@@ -76,9 +76,7 @@ impl PortClient {
             defects: AtomicUsize::new(0),
         };
         let mut fates = vec![Fate::unsent(); entities.len()];
-        for wave in waves(entities) {
-            run.write(wave, &mut fates).await;
-        }
+        run.write((0..entities.len()).collect(), &mut fates).await;
         for level in run.second_try(&fates) {
             run.write(level, &mut fates).await;
         }
@@ -107,6 +105,12 @@ struct Run<'a> {
 impl Run<'_> {
     /// Sends the entities at `indices` and records what becomes of them.
     async fn write(&self, indices: Vec<usize>, fates: &mut [Fate]) {
+        for wave in self.waves(indices) {
+            self.write_wave(wave, fates).await;
+        }
+    }
+
+    async fn write_wave(&self, indices: Vec<usize>, fates: &mut [Fate]) {
         for (blueprint, indices) in self.by_blueprint(indices) {
             let mut items = Vec::with_capacity(indices.len());
             for index in indices {
@@ -135,6 +139,24 @@ impl Run<'_> {
                 }
             }
         }
+    }
+
+    /// Entities with the same key in different waves, in their order; within a wave the order does not matter.
+    fn waves(&self, indices: Vec<usize>) -> Vec<Vec<usize>> {
+        let mut waves: Vec<Vec<usize>> = Vec::new();
+        let mut occurrences: HashMap<(&str, String), usize> = HashMap::new();
+        for index in indices {
+            let Some(entity) = self.entities.get(index) else {
+                continue;
+            };
+            let occurrence = occurrences.entry(address(entity)).or_insert(0);
+            match waves.get_mut(*occurrence) {
+                Some(wave) => wave.push(index),
+                None => waves.push(vec![index]),
+            }
+            *occurrence += 1;
+        }
+        waves
     }
 
     /// Groups in the order in which their blueprints first occur.
@@ -303,10 +325,24 @@ impl Run<'_> {
             })
             .collect();
         let index_of = |position: usize| candidates.get(position).map(|(index, _)| *index);
-        levels(&nodes)
+        let mut tries: Vec<Vec<usize>> = levels(&nodes)
             .into_iter()
             .map(|level| level.into_iter().filter_map(index_of).collect())
-            .collect()
+            .collect();
+        // What came later under the same key has the last word again.
+        let mut first: HashMap<(&str, String), usize> = HashMap::new();
+        for (index, entity) in &candidates {
+            first.entry(address(entity)).or_insert(*index);
+        }
+        let overtaken = |index: &usize| {
+            let entity = self.entities.get(*index);
+            let first = entity.and_then(|entity| first.get(&address(entity)));
+            fates.get(*index) == Some(&Fate::Done) && first.is_some_and(|first| first < index)
+        };
+        if !candidates.is_empty() {
+            tries.push((0..self.entities.len()).filter(overtaken).collect());
+        }
+        tries
     }
 }
 
@@ -315,23 +351,13 @@ enum Verdict {
     Fail(Failure),
 }
 
-/// Entities with the same key in different waves, in their order; within a wave the order does not matter.
-fn waves(entities: &[Entity]) -> Vec<Vec<usize>> {
-    let mut waves: Vec<Vec<usize>> = Vec::new();
-    let mut occurrences: HashMap<(&str, String), usize> = HashMap::new();
-    for (index, entity) in entities.iter().enumerate() {
-        let name = match &entity.identifier {
-            Identifier::Text(text) => text.clone(),
-            Identifier::Search(query) => query.to_string(),
-        };
-        let occurrence = occurrences.entry((&entity.blueprint, name)).or_insert(0);
-        match waves.get_mut(*occurrence) {
-            Some(wave) => wave.push(index),
-            None => waves.push(vec![index]),
-        }
-        *occurrence += 1;
-    }
-    waves
+/// Blueprint and identifier, or the query that stands for it.
+fn address(entity: &Entity) -> (&str, String) {
+    let identifier = match &entity.identifier {
+        Identifier::Text(text) => text.clone(),
+        Identifier::Search(query) => query.to_string(),
+    };
+    (&entity.blueprint, identifier)
 }
 
 /// Identifiers that the relations of `entity` name.

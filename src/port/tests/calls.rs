@@ -84,6 +84,18 @@ async fn wrong_credentials_are_final_until_they_are_replaced() {
 }
 
 #[tokio::test]
+async fn a_wrong_address_is_not_taken_for_an_absent_entity() {
+    let port = Port::start(&[("b", json!({}))]).await;
+    let fault = Fault::status("access_token", 404).always();
+    port.server.misbehave(fault);
+    let deadline = port.deadline();
+    let error = port.client.integration(&deadline).await.unwrap_err();
+    assert!(format!("{:#}", anyhow::Error::new(error)).contains("OCEAN__PORT__BASE_URL"));
+    let keys = keys(&[("b", "x")]);
+    assert!(port.client.delete(&keys, true, &deadline).await.is_err());
+}
+
+#[tokio::test]
 async fn an_unreadable_token_answer_is_not_shown() {
     let port = Port::start(&[]).await;
     let odd = Response::json(200, &json!({ "accessToken": "tok-very-secret" }));

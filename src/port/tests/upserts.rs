@@ -359,3 +359,32 @@ async fn a_search_query_is_sent_as_it_is() {
     assert_eq!(report.failed[0].key, None);
     assert_eq!(batches(&port), [vec![query.to_string()]]);
 }
+
+#[tokio::test]
+async fn a_second_try_does_not_overtake_what_came_later() {
+    let port = Port::start(&[("b", json!({}))]).await;
+    let entities = [
+        entity("b", "x", json!({ "at": 0 }), json!({ "r": "target" })),
+        entity("b", "x", json!({ "at": 1 }), json!({})),
+        entity("b", "target", json!({}), json!({})),
+    ];
+    let (options, deadline) = (live(false), port.deadline());
+    let report = port.client.upsert(&entities, &options, &deadline).await;
+    assert_eq!(report.unwrap().written, 3);
+    let held = port.state().entities[&("b".into(), "x".into())].clone();
+    assert_eq!(held["properties"]["at"], 1);
+    assert_eq!(batches(&port).len(), 4);
+}
+
+#[tokio::test]
+async fn a_blueprint_without_a_name_costs_only_its_entities() {
+    let port = Port::start(&[("b", json!({}))]).await;
+    let mut entities = many(2);
+    entities[0].blueprint = "..".into();
+    let (options, deadline) = (live(true), port.deadline());
+    let report = port.client.upsert(&entities, &options, &deadline).await;
+    let report = report.unwrap();
+    assert_eq!((report.written, report.failed.len()), (1, 1));
+    assert!(!report.failed[0].retryable);
+    assert!(report.stopped.is_none());
+}
