@@ -1,6 +1,7 @@
 //! Ferry keeps a Port catalogue in step with a Bitbucket Cloud workspace.
 
 pub mod mapping;
+pub mod port;
 
 pub mod config;
 
