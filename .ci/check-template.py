@@ -110,7 +110,7 @@ def log_groups(resources):
         if "RetentionInDays" not in group:
             yield f"{name} keeps its lines for ever"
     for name, function in of_type(resources, "AWS::Lambda::Function").items():
-        if function.get("LoggingConfig", {}).get("LogGroup", {}).get("Ref") not in groups:
+        if function.get("LoggingConfig", {}).get("LogGroup") not in [{"Ref": group} for group in groups]:
             yield f"{name} logs to a group that is not in the template and keeps its lines for ever"
 
 
