@@ -351,7 +351,7 @@ fn add_repository(
     Ok(uuid)
 }
 
-/// A small generator of repeatable numbers (SplitMix64).
+/// A small generator of repeatable numbers, by the method known as `SplitMix64`.
 struct Random(u64);
 
 impl Random {

@@ -17,11 +17,11 @@ use crate::webhook::Delivery;
 
 impl State {
     /// A delivery that `actor` caused, with these parts of the body beside it.
-    fn delivery<const N: usize>(
+    fn delivery<'n>(
         &mut self,
         event_key: &str,
         actor: &str,
-        parts: [(&str, Value); N],
+        parts: impl IntoIterator<Item = (&'n str, Value)>,
     ) -> Delivery {
         let mut body = Map::new();
         for (name, part) in parts {

@@ -47,6 +47,13 @@ impl NewPullRequest {
     }
 }
 
+/// A branch that was made for a pull request.
+pub(in crate::bitbucket) struct NewBranch {
+    repository: String,
+    name: String,
+    hash: String,
+}
+
 /// What changes about a pull request; None stays.
 #[derive(Clone, Debug, Default)]
 pub struct PullRequestChange {
@@ -68,12 +75,12 @@ impl Bitbucket {
         let author = state.user(&new.author)?.uuid.clone();
         let (id, pushed) = state.add_pull_request(repository, &new)?;
         let mut deliveries = Vec::new();
-        if let Some((source, branch, hash)) = pushed {
-            let change = Change::branch(&branch, None, Some(hash));
-            deliveries = state.pushed(&source, &author, &[change])?;
+        if let Some(branch) = pushed {
+            let change = Change::branch(&branch.name, None, Some(branch.hash));
+            deliveries = state.pushed(&branch.repository, &author, &[change])?;
         }
         let created =
-            state.pull_request_event("pullrequest:created", repository, id, &author, [])?;
+            state.pull_request_event("pullrequest:created", repository, id, &author, None)?;
         deliveries.push(created);
         Ok((id, deliveries))
     }
@@ -119,7 +126,7 @@ impl Bitbucket {
         let actor = state.default_actor()?;
         state.touch(repository, id)?;
         let updated =
-            state.pull_request_event("pullrequest:updated", repository, id, &actor, [])?;
+            state.pull_request_event("pullrequest:updated", repository, id, &actor, None)?;
         Ok(vec![updated])
     }
 
@@ -224,7 +231,8 @@ impl Bitbucket {
         if close && source.repository == uuid && !gone && source.branch != destination.branch {
             deliveries.extend(state.remove_branch(&uuid, &source.branch, &user)?);
         }
-        let fulfilled = state.pull_request_event("pullrequest:fulfilled", &uuid, id, &user, [])?;
+        let fulfilled =
+            state.pull_request_event("pullrequest:fulfilled", &uuid, id, &user, None)?;
         deliveries.push(fulfilled);
         Ok(deliveries)
     }
@@ -243,7 +251,7 @@ impl Bitbucket {
         reason.clone_into(&mut pull_request.reason);
         close_as(pull_request, PullRequestState::Declined, Some(&user), now);
         let rejected =
-            state.pull_request_event("pullrequest:rejected", repository, id, &user, [])?;
+            state.pull_request_event("pullrequest:rejected", repository, id, &user, None)?;
         Ok(vec![rejected])
     }
 
@@ -274,18 +282,18 @@ impl Bitbucket {
         participant(pull_request, &user).participated_on = Some(now);
         let extra = json!({"date": now.micros(), "user": state.user_json(&user)});
         let key = format!("pullrequest:{event}");
-        let judged = state.pull_request_event(&key, repository, id, &user, [(part, extra)])?;
+        let judged = state.pull_request_event(&key, repository, id, &user, Some((part, extra)))?;
         Ok(vec![judged])
     }
 }
 
 impl State {
-    /// Adds a pull request; when its source branch is new also returns (repository, branch, commit) of it.
+    /// Adds a pull request; when its source branch is new returns that too.
     pub(in crate::bitbucket) fn add_pull_request(
         &mut self,
         repository: &str,
         new: &NewPullRequest,
-    ) -> anyhow::Result<(u64, Option<(String, String, String)>)> {
+    ) -> anyhow::Result<(u64, Option<NewBranch>)> {
         let author = self.user(&new.author)?.uuid.clone();
         let reviewers = self.user_ids(&new.reviewers)?;
         let found = self.repository(repository)?;
@@ -311,7 +319,11 @@ impl State {
             let files = [(path, Some(File::new(format!("# {}\n", new.title))))];
             let message = format!("{}\n", new.title);
             let hash = self.commit_files(source, &branch, &author, &message, &files)?;
-            pushed = Some((source.to_owned(), branch.clone(), hash));
+            pushed = Some(NewBranch {
+                repository: source.to_owned(),
+                name: branch.clone(),
+                hash,
+            });
         }
         let source = self.side_at(source, &branch)?;
         let now = self.tick();
@@ -345,13 +357,13 @@ impl State {
     }
 
     /// A delivery about a pull request of `repository`.
-    pub(super) fn pull_request_event<const N: usize>(
+    pub(super) fn pull_request_event(
         &mut self,
         key: &str,
         repository: &str,
         id: u64,
         actor: &str,
-        extra: [(&str, Value); N],
+        extra: Option<(&str, Value)>,
     ) -> anyhow::Result<Delivery> {
         let found = self.repository(repository)?;
         let pull_request = found.pull_requests.get(&id).context("no pull request")?;
@@ -360,17 +372,8 @@ impl State {
             members.shift_remove("closed_on");
         }
         let body = self.repository_event_json(found);
-        let extra: serde_json::Map<String, Value> = extra
-            .into_iter()
-            .map(|(name, part)| (name.to_owned(), part))
-            .collect();
-        let mut delivery =
-            self.delivery(key, actor, [("repository", body), ("pullrequest", shown)]);
-        if let (false, Value::Object(mut whole)) = (extra.is_empty(), delivery.json()) {
-            whole.extend(extra);
-            delivery.body = Value::Object(whole).to_string().into_bytes();
-        }
-        Ok(delivery)
+        let parts = [("repository", body), ("pullrequest", shown)];
+        Ok(self.delivery(key, actor, parts.into_iter().chain(extra)))
     }
 
     fn comment_event(
@@ -418,7 +421,7 @@ impl State {
         });
         let key = format!("pullrequest:{event}");
         let delivery =
-            self.pull_request_event(&key, repository, id, user, [("comment", comment)])?;
+            self.pull_request_event(&key, repository, id, user, Some(("comment", comment)))?;
         Ok(vec![delivery])
     }
 
@@ -504,11 +507,9 @@ pub(in crate::bitbucket) fn participant<'p>(
     user: &str,
 ) -> &'p mut Participant {
     let participants = &mut pull_request.participants;
-    let position = participants
-        .iter()
-        .position(|participant| participant.user == user)
-        .unwrap_or(participants.len());
-    if position == participants.len() {
+    let known = participants.iter().position(|known| known.user == user);
+    let position = known.unwrap_or(participants.len());
+    if known.is_none() {
         participants.push(Participant {
             user: user.to_owned(),
             reviewer: false,

@@ -293,7 +293,7 @@ impl State {
         moved
             .into_iter()
             .map(|(destination, id)| {
-                self.pull_request_event("pullrequest:updated", &destination, id, actor, [])
+                self.pull_request_event("pullrequest:updated", &destination, id, actor, None)
             })
             .collect()
     }

@@ -3,227 +3,41 @@
 //! Plain data with a clock and a source of identifiers, both deterministic. Knows no JSON and no HTTP; a change here
 //! tells nobody.
 
+mod objects;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 
+pub(super) use objects::{
+    Commit, Deployment, Environment, File, Hook, Participant, Pipeline, Project, PullRequest,
+    Repository, Side, Stamp, Tag, Tree, User, Verdict,
+};
+pub use objects::{FileKind, PullRequestState};
+
 /// The whole workspace.
 #[derive(Clone)]
-pub(super) struct State {
+pub(in crate::bitbucket) struct State {
     /// API base including `/2.0`, for links.
-    pub(super) base: String,
-    pub(super) slug: String,
-    pub(super) name: String,
-    pub(super) uuid: String,
-    pub(super) users: Vec<User>,
-    pub(super) projects: Vec<Project>,
-    pub(super) repositories: Vec<Repository>,
-    pub(super) hooks: Vec<Hook>,
+    pub(in crate::bitbucket) base: String,
+    pub(in crate::bitbucket) slug: String,
+    pub(in crate::bitbucket) name: String,
+    pub(in crate::bitbucket) uuid: String,
+    pub(in crate::bitbucket) users: Vec<User>,
+    pub(in crate::bitbucket) projects: Vec<Project>,
+    pub(in crate::bitbucket) repositories: Vec<Repository>,
+    pub(in crate::bitbucket) hooks: Vec<Hook>,
     now: Stamp,
     ids: u64,
 }
 
-/// Seconds since 1970 on the model's own clock, which moves one second with each change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Stamp(pub(super) i64);
-
 /// 2026-11-20T09:00:00Z.
 const START: Stamp = Stamp(1_795_165_200);
 
-#[derive(Clone)]
-pub(super) struct User {
-    pub(super) uuid: String,
-    pub(super) account_id: String,
-    pub(super) display_name: String,
-    pub(super) email: String,
-    /// A deleted account: shown as "Former user", no longer a member.
-    pub(super) former: bool,
-}
-
-#[derive(Clone)]
-pub(super) struct Project {
-    pub(super) uuid: String,
-    pub(super) key: String,
-    pub(super) name: String,
-    pub(super) description: Option<String>,
-    pub(super) is_private: bool,
-    pub(super) created_on: Stamp,
-    pub(super) updated_on: Stamp,
-}
-
-#[derive(Clone)]
-pub(super) struct Repository {
-    pub(super) uuid: String,
-    pub(super) slug: String,
-    pub(super) name: String,
-    pub(super) description: String,
-    pub(super) website: String,
-    pub(super) language: String,
-    pub(super) is_private: bool,
-    /// The project's uuid.
-    pub(super) project: String,
-    /// The uuid of the repository it was forked from.
-    pub(super) parent: Option<String>,
-    /// None while nothing was pushed.
-    pub(super) main_branch: Option<String>,
-    pub(super) created_on: Stamp,
-    pub(super) updated_on: Stamp,
-    /// Name to commit hash.
-    pub(super) branches: BTreeMap<String, String>,
-    pub(super) tags: BTreeMap<String, Tag>,
-    pub(super) commits: HashMap<String, Commit>,
-    pub(super) pull_requests: BTreeMap<u64, PullRequest>,
-    /// None while Pipelines is switched off.
-    pub(super) pipelines: Option<Vec<Pipeline>>,
-    pub(super) environments: Vec<Environment>,
-    pub(super) deployments: Vec<Deployment>,
-}
-
-#[derive(Clone)]
-pub(super) struct Tag {
-    pub(super) hash: String,
-    /// An annotated tag has one.
-    pub(super) message: Option<String>,
-    pub(super) date: Stamp,
-}
-
-#[derive(Clone)]
-pub(super) struct Commit {
-    pub(super) hash: String,
-    pub(super) parents: Vec<String>,
-    /// User uuid.
-    pub(super) author: String,
-    pub(super) message: String,
-    pub(super) date: Stamp,
-    pub(super) tree: Tree,
-}
-
-/// Path to file; directories exist through their files.
-pub(super) type Tree = Arc<BTreeMap<String, File>>;
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct File {
-    pub(super) content: Arc<[u8]>,
-    pub(super) kind: FileKind,
-}
-
-/// What Bitbucket reports in a file's `attributes`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum FileKind {
-    #[default]
-    Plain,
-    Executable,
-    Binary,
-    /// The content is the target's path.
-    Link,
-    Submodule,
-    /// Content lives on the media service; the API answers with a redirect.
-    Lfs,
-}
-
-#[derive(Clone)]
-pub(super) struct PullRequest {
-    pub(super) id: u64,
-    pub(super) title: String,
-    pub(super) description: String,
-    pub(super) state: PullRequestState,
-    pub(super) draft: bool,
-    /// User uuid; None when Bitbucket no longer knows.
-    pub(super) author: Option<String>,
-    pub(super) source: Side,
-    pub(super) destination: Side,
-    pub(super) reviewers: Vec<String>,
-    pub(super) participants: Vec<Participant>,
-    pub(super) merge_commit: Option<String>,
-    pub(super) closed_by: Option<String>,
-    pub(super) closed_on: Option<Stamp>,
-    pub(super) reason: String,
-    pub(super) comments: u64,
-    pub(super) close_source_branch: bool,
-    pub(super) created_on: Stamp,
-    pub(super) updated_on: Stamp,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PullRequestState {
-    Open,
-    Merged,
-    Declined,
-    Superseded,
-}
-
-#[derive(Clone)]
-pub(super) struct Side {
-    /// Repository uuid; it may no longer exist.
-    pub(super) repository: String,
-    pub(super) branch: String,
-    pub(super) hash: String,
-}
-
-#[derive(Clone)]
-pub(super) struct Participant {
-    pub(super) user: String,
-    pub(super) reviewer: bool,
-    pub(super) verdict: Option<Verdict>,
-    pub(super) participated_on: Option<Stamp>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Approved,
-    ChangesRequested,
-}
-
-#[derive(Clone)]
-pub(super) struct Pipeline {
-    pub(super) uuid: String,
-    pub(super) build_number: u64,
-    pub(super) branch: String,
-    pub(super) hash: String,
-    pub(super) creator: String,
-    /// `SUCCESSFUL`, `FAILED`, ...; None while it runs.
-    pub(super) result: Option<String>,
-    pub(super) created_on: Stamp,
-}
-
-#[derive(Clone)]
-pub(super) struct Environment {
-    pub(super) uuid: String,
-    pub(super) name: String,
-    /// `Test`, `Staging` or `Production`.
-    pub(super) tier: String,
-}
-
-#[derive(Clone)]
-pub(super) struct Deployment {
-    pub(super) uuid: String,
-    /// Environment uuid.
-    pub(super) environment: String,
-    pub(super) release: String,
-    pub(super) hash: String,
-    pub(super) deployer: String,
-    pub(super) succeeded: bool,
-    pub(super) date: Stamp,
-}
-
-/// A webhook subscription.
-#[derive(Clone, Debug)]
-pub(super) struct Hook {
-    pub(super) uuid: String,
-    /// None: of the workspace.
-    pub(super) repository: Option<String>,
-    pub(super) description: String,
-    pub(super) url: String,
-    pub(super) active: bool,
-    pub(super) events: Vec<String>,
-    pub(super) secret: Option<String>,
-    pub(super) created_on: Stamp,
-}
-
 impl State {
-    pub(super) fn new(slug: &str) -> State {
+    pub(in crate::bitbucket) fn new(slug: &str) -> State {
         let mut state = State {
             base: "https://api.bitbucket.org/2.0".to_owned(),
             slug: slug.to_owned(),
@@ -240,27 +54,27 @@ impl State {
         state
     }
 
-    pub(super) fn now(&self) -> Stamp {
+    pub(in crate::bitbucket) fn now(&self) -> Stamp {
         self.now
     }
 
     /// Moves the clock by a second and returns the new time: every change has its own.
-    pub(super) fn tick(&mut self) -> Stamp {
+    pub(in crate::bitbucket) fn tick(&mut self) -> Stamp {
         self.now.0 += 1;
         self.now
     }
 
-    pub(super) fn advance(&mut self, seconds: i64) {
+    pub(in crate::bitbucket) fn advance(&mut self, seconds: i64) {
         self.now.0 += seconds;
     }
 
     /// The next identifier, in braces.
-    pub(super) fn next_uuid(&mut self) -> String {
+    pub(in crate::bitbucket) fn next_uuid(&mut self) -> String {
         format!("{{{}}}", uuid_from(&self.digest("uuid")))
     }
 
     /// The next identifier, without braces.
-    pub(super) fn next_plain_uuid(&mut self) -> String {
+    pub(in crate::bitbucket) fn next_plain_uuid(&mut self) -> String {
         uuid_from(&self.digest("uuid"))
     }
 
@@ -275,7 +89,7 @@ impl State {
         Sha256::digest(format!("{what} {} {}", self.slug, self.ids)).to_vec()
     }
 
-    pub(super) fn add_user(&mut self, display_name: &str) -> String {
+    pub(in crate::bitbucket) fn add_user(&mut self, display_name: &str) -> String {
         let (uuid, account) = (self.next_uuid(), self.next_plain_uuid());
         let mailbox = slugify(display_name).replace('-', ".");
         self.users.push(User {
@@ -288,7 +102,11 @@ impl State {
         uuid
     }
 
-    pub(super) fn add_project(&mut self, key: &str, name: &str) -> anyhow::Result<String> {
+    pub(in crate::bitbucket) fn add_project(
+        &mut self,
+        key: &str,
+        name: &str,
+    ) -> anyhow::Result<String> {
         let legal = key
             .chars()
             .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
@@ -312,7 +130,11 @@ impl State {
     }
 
     /// Adds a repository to which nothing was pushed yet.
-    pub(super) fn add_repository(&mut self, project: &str, name: &str) -> anyhow::Result<String> {
+    pub(in crate::bitbucket) fn add_repository(
+        &mut self,
+        project: &str,
+        name: &str,
+    ) -> anyhow::Result<String> {
         let project = self.project(project)?.uuid.clone();
         let slug = self.free_slug(name)?;
         let (uuid, now) = (self.next_uuid(), self.tick());
@@ -341,7 +163,7 @@ impl State {
     }
 
     /// The slug that `name` gives; an error when another repository has it.
-    pub(super) fn free_slug(&self, name: &str) -> anyhow::Result<String> {
+    pub(in crate::bitbucket) fn free_slug(&self, name: &str) -> anyhow::Result<String> {
         let slug = slugify(name);
         anyhow::ensure!(!slug.is_empty(), "the name {name:?} gives no slug");
         anyhow::ensure!(
@@ -352,7 +174,7 @@ impl State {
     }
 
     /// Adds a commit to a branch, creating the branch, and returns its hash. `parents` decides what it builds on.
-    pub(super) fn add_commit(
+    pub(in crate::bitbucket) fn add_commit(
         &mut self,
         repository: &str,
         branch: &str,
@@ -383,7 +205,7 @@ impl State {
     }
 
     /// Adds the next commit to a branch with these files replaced (`Some`) or removed (`None`).
-    pub(super) fn commit_files(
+    pub(in crate::bitbucket) fn commit_files(
         &mut self,
         repository: &str,
         branch: &str,
@@ -411,18 +233,18 @@ impl State {
     }
 
     /// By uuid (with or without braces) or key.
-    pub(super) fn project(&self, id: &str) -> anyhow::Result<&Project> {
+    pub(in crate::bitbucket) fn project(&self, id: &str) -> anyhow::Result<&Project> {
         self.find_project(id)
             .with_context(|| format!("no project {id}"))
     }
 
-    pub(super) fn find_project(&self, id: &str) -> Option<&Project> {
+    pub(in crate::bitbucket) fn find_project(&self, id: &str) -> Option<&Project> {
         self.projects
             .iter()
             .find(|project| project.key == id || same_uuid(&project.uuid, id))
     }
 
-    pub(super) fn project_mut(&mut self, id: &str) -> anyhow::Result<&mut Project> {
+    pub(in crate::bitbucket) fn project_mut(&mut self, id: &str) -> anyhow::Result<&mut Project> {
         self.projects
             .iter_mut()
             .find(|project| project.key == id || same_uuid(&project.uuid, id))
@@ -430,25 +252,28 @@ impl State {
     }
 
     /// By uuid (with or without braces) or slug.
-    pub(super) fn repository(&self, id: &str) -> anyhow::Result<&Repository> {
+    pub(in crate::bitbucket) fn repository(&self, id: &str) -> anyhow::Result<&Repository> {
         self.find_repository(id)
             .with_context(|| format!("no repository {id}"))
     }
 
-    pub(super) fn find_repository(&self, id: &str) -> Option<&Repository> {
+    pub(in crate::bitbucket) fn find_repository(&self, id: &str) -> Option<&Repository> {
         self.repositories
             .iter()
-            .find(|repository| repository.slug == id || same_uuid(&repository.uuid, id))
+            .find(|repository| repository.is(id))
     }
 
-    pub(super) fn repository_mut(&mut self, id: &str) -> anyhow::Result<&mut Repository> {
+    pub(in crate::bitbucket) fn repository_mut(
+        &mut self,
+        id: &str,
+    ) -> anyhow::Result<&mut Repository> {
         self.repositories
             .iter_mut()
-            .find(|repository| repository.slug == id || same_uuid(&repository.uuid, id))
+            .find(|repository| repository.is(id))
             .with_context(|| format!("no repository {id}"))
     }
 
-    pub(super) fn pull_request_mut(
+    pub(in crate::bitbucket) fn pull_request_mut(
         &mut self,
         repository: &str,
         id: u64,
@@ -460,107 +285,26 @@ impl State {
     }
 
     /// By uuid, account id or display name.
-    pub(super) fn user(&self, id: &str) -> anyhow::Result<&User> {
+    pub(in crate::bitbucket) fn user(&self, id: &str) -> anyhow::Result<&User> {
         self.find_user(id).with_context(|| format!("no user {id}"))
     }
 
-    pub(super) fn find_user(&self, id: &str) -> Option<&User> {
+    pub(in crate::bitbucket) fn find_user(&self, id: &str) -> Option<&User> {
         self.users.iter().find(|user| {
             same_uuid(&user.uuid, id) || user.account_id == id || user.display_name == id
         })
     }
 
     /// Who acts when a change names nobody: the first user.
-    pub(super) fn default_actor(&self) -> anyhow::Result<String> {
+    pub(in crate::bitbucket) fn default_actor(&self) -> anyhow::Result<String> {
         let user = self.users.iter().find(|user| !user.former);
         Ok(user.context("the workspace has no user")?.uuid.clone())
     }
 }
 
-impl Repository {
-    /// The commit at the tip of the main branch.
-    pub(super) fn head(&self) -> Option<String> {
-        self.branches.get(self.main_branch.as_ref()?).cloned()
-    }
-
-    /// By full hash, unambiguous prefix of at least seven digits, branch or tag name.
-    pub(super) fn resolve(&self, revision: &str) -> Option<&Commit> {
-        let hash = self
-            .branches
-            .get(revision)
-            .or_else(|| self.tags.get(revision).map(|tag| &tag.hash));
-        if let Some(commit) = self.commits.get(hash.map_or(revision, String::as_str)) {
-            return Some(commit);
-        }
-        if revision.len() < 7 {
-            return None;
-        }
-        let mut found = self
-            .commits
-            .values()
-            .filter(|commit| commit.hash.starts_with(revision));
-        let first = found.next();
-        if found.next().is_some() { None } else { first }
-    }
-
-    /// `hash` and everything it builds on, newest first.
-    pub(super) fn history(&self, hash: &str) -> Vec<&Commit> {
-        let mut seen: BTreeMap<&str, &Commit> = BTreeMap::new();
-        let mut open = vec![hash];
-        while let Some(hash) = open.pop() {
-            if let Some(commit) = self.commits.get(hash)
-                && seen.insert(&commit.hash, commit).is_none()
-            {
-                open.extend(commit.parents.iter().map(String::as_str));
-            }
-        }
-        let mut commits: Vec<&Commit> = seen.into_values().collect();
-        commits.sort_by(|a, b| (b.date, &b.hash).cmp(&(a.date, &a.hash)));
-        commits
-    }
-
-    /// The newest commit that both build on.
-    pub(super) fn merge_base(&self, a: &str, b: &str) -> Option<&Commit> {
-        let of_b: Vec<&str> = self.history(b).iter().map(|c| c.hash.as_str()).collect();
-        self.history(a)
-            .into_iter()
-            .find(|commit| of_b.contains(&commit.hash.as_str()))
-    }
-}
-
-impl PullRequestState {
-    pub const ALL: [PullRequestState; 4] = [
-        PullRequestState::Open,
-        PullRequestState::Merged,
-        PullRequestState::Declined,
-        PullRequestState::Superseded,
-    ];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            PullRequestState::Open => "OPEN",
-            PullRequestState::Merged => "MERGED",
-            PullRequestState::Declined => "DECLINED",
-            PullRequestState::Superseded => "SUPERSEDED",
-        }
-    }
-}
-
-impl File {
-    pub(super) fn new(content: impl AsRef<[u8]>) -> File {
-        let content: Arc<[u8]> = content.as_ref().into();
-        let kind = if content.contains(&0) {
-            FileKind::Binary
-        } else {
-            FileKind::Plain
-        };
-        File { content, kind }
-    }
-}
-
 /// The slug Bitbucket derives from a repository name: lower case, Latin letters without their accents, words joined
 /// by `-`; `.`, `_` and `-` stay.
-pub(super) fn slugify(name: &str) -> String {
+pub(in crate::bitbucket) fn slugify(name: &str) -> String {
     let mut slug = String::new();
     for c in name.to_lowercase().chars() {
         match c {
@@ -589,7 +333,7 @@ fn title_case(slug: &str) -> String {
 }
 
 /// Equal but for the braces around them.
-pub(super) fn same_uuid(uuid: &str, id: &str) -> bool {
+pub(in crate::bitbucket) fn same_uuid(uuid: &str, id: &str) -> bool {
     uuid.trim_matches(['{', '}']) == id.trim_matches(['{', '}'])
 }
 
