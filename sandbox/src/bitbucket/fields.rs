@@ -68,6 +68,9 @@ struct Mask {
 impl Mask {
     /// What remains of `value` at `path`; None when nothing does. Lists have no path segment of their own.
     fn apply(&self, path: &mut Path, value: Value) -> Option<Value> {
+        if self.includes(path) && !leads(&self.removed, path) && !leads(&self.hidden, path) {
+            return Some(value);
+        }
         match value {
             Value::Object(object) if !object.is_empty() => {
                 let mut kept = Map::new();
@@ -90,7 +93,7 @@ impl Mask {
                 self.includes(path) || items.as_array().is_some_and(|items| !items.is_empty())
             }),
             // `mainbranch.name` of an empty repository shows `mainbranch: null`.
-            Value::Null | Value::Array(_) if self.leads_to_named(path) => Some(value),
+            Value::Null | Value::Array(_) if leads(&self.named, path) => Some(value),
             value => self.includes(path).then_some(value),
         }
     }
@@ -103,13 +106,14 @@ impl Mask {
         base && longest(&self.removed, path)
             .is_none_or(|removed| named.is_some_and(|named| removed < named))
     }
+}
 
-    fn leads_to_named(&self, path: &[String]) -> bool {
-        self.named.iter().any(|named| {
-            path.len() < named.len()
-                && std::iter::zip(named, path).all(|(name, segment)| covers(name, segment))
-        })
-    }
+/// Whether a pattern continues below `path`.
+fn leads(patterns: &[Path], path: &[String]) -> bool {
+    patterns.iter().any(|pattern| {
+        path.len() < pattern.len()
+            && std::iter::zip(pattern, path).all(|(name, segment)| covers(name, segment))
+    })
 }
 
 /// The length of the longest pattern that is a prefix of `path`.

@@ -8,6 +8,7 @@ mod change;
 mod fields;
 mod page;
 mod query;
+mod refusal;
 mod render;
 mod rest;
 mod seed;
@@ -127,17 +128,24 @@ impl Bitbucket {
         Ok(())
     }
 
-    /// Allows a credential so many requests an hour and starts its hour; None allows any number. Time does not pass by
-    /// itself: see [`start_next_hour`](Bitbucket::start_next_hour).
+    /// Allows a credential so many requests an hour and starts its hour. Time does not pass by itself: see
+    /// [`start_next_hour`](Bitbucket::start_next_hour).
     pub fn set_rate_limit(
         &self,
         credential: &str,
-        limit: Option<impl Into<RateLimit>>,
+        limit: impl Into<RateLimit>,
     ) -> anyhow::Result<()> {
-        self.model()
+        let mut model = self.model();
+        model
             .access
             .get_mut(credential)?
-            .set_limit(limit.map(Into::into));
+            .set_limit(Some(limit.into()));
+        Ok(())
+    }
+
+    /// Allows a credential any number of requests again.
+    pub fn lift_rate_limit(&self, credential: &str) -> anyhow::Result<()> {
+        self.model().access.get_mut(credential)?.set_limit(None);
         Ok(())
     }
 

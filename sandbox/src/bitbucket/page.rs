@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::fields;
 use super::query::{Query, values};
-use super::rest::refuse;
+use super::refusal::refuse;
 use super::settings::Quirks;
 use crate::server::{Request, Response};
 
@@ -30,7 +30,7 @@ pub(super) struct Rules {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pages {
-    /// `page=2`, with `size` and `page` in the answer.
+    /// `page=2`, with `size` in the answer.
     Numbered,
     /// A cursor that only the server can make.
     Opaque,
@@ -90,10 +90,9 @@ pub(super) fn list<T>(
             Item::Rendered(value) => value.clone(),
         })
         .collect();
-    let mut answer = json!({"values": values, "pagelen": length});
+    let mut answer = json!({"values": values, "pagelen": length, "page": page});
     if rules.pages == Pages::Numbered {
         answer["size"] = json!(items.len());
-        answer["page"] = json!(page);
     }
     if let Some(next) = cut.next {
         answer["next"] = json!(link(request, &cursor(next, rules.pages)));

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::server::{Request, Response};
 
-use super::rest::{refuse, refuse_with};
+use super::refusal::{lacks_scope, refuse, removed};
 
 /// Legal but inconvenient behaviour, all off by default.
 #[derive(Clone, Debug)]
@@ -135,7 +135,10 @@ impl Access {
                 let pair = pair.ok_or_else(denied)?;
                 let user = pair.split_once(':').ok_or_else(denied)?.0;
                 if !user.contains('@') {
-                    return Err(app_passwords_are_gone());
+                    return Err(removed(
+                        "CHANGE-3222",
+                        "App passwords have been removed; see the announcement.",
+                    ));
                 }
                 pair
             }
@@ -149,11 +152,7 @@ impl Credential {
     /// Refuses a call whose scope was not granted.
     pub(super) fn requires(&self, scope: &str) -> Result<(), Response> {
         match &self.scopes {
-            Some(granted) if !granted.contains(scope) => Err(refuse_with(
-                403,
-                "Your credentials lack one or more required privilege scopes.",
-                &serde_json::json!({"required": [scope], "granted": granted}),
-            )),
+            Some(granted) if !granted.contains(scope) => Err(lacks_scope(scope, granted)),
             _ => Ok(()),
         }
     }
@@ -202,14 +201,4 @@ impl Credential {
             .with_header("x-ratelimit-resource", group)
             .with_header("x-ratelimit-nearlimit", near)
     }
-}
-
-fn app_passwords_are_gone() -> Response {
-    let url = "https://developer.atlassian.com/cloud/bitbucket/changelog/#CHANGE-3222";
-    let error = serde_json::json!({
-        "message": "CHANGE-3222 - Functionality has been deprecated",
-        "detail": "App passwords have been removed; see the announcement.",
-        "data": {"announcement_url": url},
-    });
-    Response::json(410, &serde_json::json!({"type": "error", "error": error}))
 }

@@ -85,7 +85,7 @@ fn project_updated(
     let project = state.project_mut(project)?;
     project.updated_on = now;
     let uuid = project.uuid.clone();
-    let body = state.project_json(state.project(&uuid)?);
+    let body = state.project_event_json(state.project(&uuid)?);
     let actor = state.default_actor()?;
     Ok(vec![state.delivery(
         "project:updated",

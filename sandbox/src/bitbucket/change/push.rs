@@ -303,8 +303,8 @@ impl State {
         let repository = self.repository(repository)?;
         let show = |side: &Option<Ref>| match side {
             None => Value::Null,
-            Some(Ref::Branch(hash)) => self.branch_json(repository, &change.name, hash),
-            Some(Ref::Tag(tag)) => self.tag_json(repository, &change.name, tag),
+            Some(Ref::Branch(hash)) => self.branch_event_json(repository, &change.name, hash),
+            Some(Ref::Tag(tag)) => self.tag_event_json(repository, &change.name, tag),
         };
         let mut row = json!({
             "old": show(&change.old),

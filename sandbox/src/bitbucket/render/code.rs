@@ -101,9 +101,38 @@ impl State {
             },
             "type": "branch",
             "merge_strategies": MERGE_STRATEGIES,
-            "sync_strategies": ["merge_commit", "rebase"],
             "default_merge_strategy": "merge_commit",
         })
+    }
+
+    /// As a push shows it.
+    pub(in crate::bitbucket) fn branch_event_json(
+        &self,
+        repository: &Repository,
+        name: &str,
+        hash: &str,
+    ) -> Value {
+        let mut value = self.branch_json(repository, name, hash);
+        set(
+            &mut value,
+            "sync_strategies",
+            json!(["merge_commit", "rebase"]),
+        );
+        set(&mut value, "target", self.event_target(repository, hash));
+        value
+    }
+
+    /// As a push shows it.
+    pub(in crate::bitbucket) fn tag_event_json(
+        &self,
+        repository: &Repository,
+        name: &str,
+        tag: &Tag,
+    ) -> Value {
+        let mut value = self.tag_json(repository, name, tag);
+        let target = self.event_target(repository, &tag.hash);
+        set(&mut value, "target", target);
+        value
     }
 
     pub(in crate::bitbucket) fn tag_json(
@@ -133,10 +162,23 @@ impl State {
     }
 
     fn target(&self, repository: &Repository, hash: &str) -> Value {
-        match repository.commits.get(hash) {
-            Some(commit) => self.commit_json(repository, commit),
-            None => self.commit_ref(repository, hash),
-        }
+        let Some(commit) = repository.commits.get(hash) else {
+            return self.commit_ref(repository, hash);
+        };
+        let mut value = self.commit_json(repository, commit);
+        set(&mut value, "repository", self.repository_ref(repository));
+        value
+    }
+
+    /// Fewer links than through the API, and no repository.
+    fn event_target(&self, repository: &Repository, hash: &str) -> Value {
+        let mut reference = self.commit_ref(repository, hash);
+        let Some(commit) = repository.commits.get(hash) else {
+            return reference;
+        };
+        let mut value = self.commit_json(repository, commit);
+        set(&mut value, "links", reference["links"].take());
+        value
     }
 
     /// A file or, without one, a directory.

@@ -122,19 +122,33 @@ impl State {
     }
 
     pub(in crate::bitbucket) fn project_json(&self, project: &Project) -> Value {
-        let mut value = self.project_ref(project);
+        let mut value = self.project_event_json(project);
         let repositories = format!(
             "{}/repositories/{}?q=project.key=\"{}\"",
             self.base, self.slug, project.key
         );
         set(&mut value["links"], "repositories", href(repositories));
-        set(&mut value, "description", json!(project.description));
-        set(&mut value, "is_private", json!(project.is_private));
-        set(&mut value, "owner", self.owner());
-        set(&mut value, "workspace", self.workspace_ref());
-        set(&mut value, "created_on", json!(project.created_on.micros()));
-        set(&mut value, "updated_on", json!(project.updated_on.micros()));
-        set(&mut value, "has_publicly_visible_repos", json!(false));
+        for (name, member) in [
+            ("created_on", json!(project.created_on.micros())),
+            ("updated_on", json!(project.updated_on.micros())),
+            ("has_publicly_visible_repos", json!(false)),
+        ] {
+            set(&mut value, name, member);
+        }
+        value
+    }
+
+    /// As a webhook body shows it: the documentation does not say, so no more than the sure part.
+    pub(in crate::bitbucket) fn project_event_json(&self, project: &Project) -> Value {
+        let mut value = self.project_ref(project);
+        for (name, member) in [
+            ("description", json!(project.description)),
+            ("is_private", json!(project.is_private)),
+            ("owner", self.owner()),
+            ("workspace", self.workspace_ref()),
+        ] {
+            set(&mut value, name, member);
+        }
         value
     }
 

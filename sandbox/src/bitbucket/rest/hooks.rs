@@ -3,8 +3,9 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use super::{Call, refuse};
+use super::Call;
 use crate::bitbucket::page::{Rules, list, single};
+use crate::bitbucket::refusal::refuse;
 use crate::bitbucket::settings::Quirks;
 use crate::bitbucket::state::{Hook, State};
 use crate::server::{Request, Response};

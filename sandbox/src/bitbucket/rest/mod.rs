@@ -9,9 +9,9 @@ mod source;
 mod workspace;
 
 use axum::http::Method;
-use serde_json::{Value, json};
 
 use super::Model;
+use super::refusal::{refuse, removed};
 use super::settings::{Credential, Hidden, Quirks};
 use super::state::{Repository, State, same_uuid};
 use crate::server::{Request, Response};
@@ -66,7 +66,10 @@ fn route(call: &Call<'_>, state: &State, segments: &[&str]) -> Result<Response, 
         // Lists across workspaces were removed; an empty workspace leads there too.
         ["workspaces" | "repositories"]
         | ["workspaces" | "repositories", "", ..]
-        | ["user", "permissions", ..] => Err(removed()),
+        | ["user", "permissions", ..] => Err(removed(
+            "CHANGE-2770",
+            "This API has been removed; see the announcement.",
+        )),
         ["workspaces", id, rest @ ..] => {
             call.check_workspace(state, id)?;
             workspace::answer(call, state, rest)
@@ -155,25 +158,4 @@ impl Call<'_> {
             None => Ok(repository),
         }
     }
-}
-
-/// Bitbucket's error body.
-pub(super) fn refuse(status: u16, message: &str) -> Response {
-    let error = json!({"message": message});
-    Response::json(status, &json!({"type": "error", "error": error}))
-}
-
-pub(super) fn refuse_with(status: u16, message: &str, detail: &Value) -> Response {
-    let error = json!({"message": message, "detail": detail});
-    Response::json(status, &json!({"type": "error", "error": error}))
-}
-
-fn removed() -> Response {
-    let url = "https://developer.atlassian.com/cloud/bitbucket/changelog/#CHANGE-2770";
-    let error = json!({
-        "message": "CHANGE-2770 - Functionality has been deprecated",
-        "detail": "This API has been removed; see the announcement.",
-        "data": {"announcement_url": url},
-    });
-    Response::json(410, &json!({"type": "error", "error": error}))
 }

@@ -1,7 +1,8 @@
 //! Pipelines, deployments and environments: another service behind the same address, with manners of its own.
 
-use super::{Call, refuse};
+use super::Call;
 use crate::bitbucket::page::{Rules, list, single};
+use crate::bitbucket::refusal::refuse;
 use crate::bitbucket::state::{Repository, State};
 use crate::server::Response;
 

@@ -1,7 +1,8 @@
 //! Pull requests of one repository.
 
-use super::{Call, refuse};
+use super::Call;
 use crate::bitbucket::page::{Rules, list, query, single};
+use crate::bitbucket::refusal::refuse;
 use crate::bitbucket::state::{PullRequest, PullRequestState, Repository, State};
 use crate::server::Response;
 

@@ -1,7 +1,8 @@
 //! Branches, tags and commits of one repository.
 
-use super::{Call, refuse};
+use super::Call;
 use crate::bitbucket::page::{Pages, Rules, list, single};
+use crate::bitbucket::refusal::refuse;
 use crate::bitbucket::state::{Repository, State};
 use crate::server::Response;
 

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{Call, refuse};
+use super::Call;
 use crate::bitbucket::fields;
 use crate::bitbucket::page::{Pages, Rules, list, parameters_among};
+use crate::bitbucket::refusal::refuse;
 use crate::bitbucket::state::{Commit, File, FileKind, Repository, State, Tree};
 use crate::server::{Request, Response};
 

@@ -1,7 +1,8 @@
 //! The workspace, its projects and its members.
 
-use super::{Call, refuse};
+use super::Call;
 use crate::bitbucket::page::{Rules, list, single};
+use crate::bitbucket::refusal::refuse;
 use crate::bitbucket::state::State;
 use crate::server::Response;
 

@@ -258,8 +258,10 @@ impl State {
     }
 
     pub(in crate::bitbucket) fn find_repository(&self, id: &str) -> Option<&Repository> {
+        // The newest is the one most asked for while a workspace is built.
         self.repositories
             .iter()
+            .rev()
             .find(|repository| repository.is(id))
     }
 
@@ -269,6 +271,7 @@ impl State {
     ) -> anyhow::Result<&mut Repository> {
         self.repositories
             .iter_mut()
+            .rev()
             .find(|repository| repository.is(id))
             .with_context(|| format!("no repository {id}"))
     }

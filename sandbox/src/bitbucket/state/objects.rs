@@ -123,6 +123,7 @@ pub(in crate::bitbucket) struct PullRequest {
     pub(in crate::bitbucket) updated_on: Stamp,
 }
 
+/// Open, or how it was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PullRequestState {
     Open,
@@ -264,6 +265,7 @@ impl PullRequestState {
         PullRequestState::Superseded,
     ];
 
+    /// As Bitbucket writes it.
     pub fn as_str(self) -> &'static str {
         match self {
             PullRequestState::Open => "OPEN",

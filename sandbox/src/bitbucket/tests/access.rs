@@ -118,9 +118,7 @@ async fn an_allowance_is_used_up_and_comes_back() {
         retry_after: Some(30),
         headers: true,
     };
-    bitbucket
-        .set_rate_limit(Bitbucket::TOKEN, Some(limit))
-        .unwrap();
+    bitbucket.set_rate_limit(Bitbucket::TOKEN, limit).unwrap();
     let readme = "/repositories/acme-platform/payments-api/src/main/README.md";
     assert_eq!(client.send("GET", readme, None).await.status(), 200);
     assert_eq!(client.send("GET", readme, None).await.status(), 429);
@@ -144,8 +142,10 @@ async fn an_allowance_is_used_up_and_comes_back() {
     );
     bitbucket.start_next_hour();
     client.ok("/workspaces/acme-platform").await;
-    bitbucket.set_rate_limit(Bitbucket::TOKEN, Some(0)).unwrap();
+    bitbucket.set_rate_limit(Bitbucket::TOKEN, 0).unwrap();
     let bare = client.send("GET", "/workspaces/acme-platform", None).await;
     assert_eq!(bare.status(), 429);
     assert!(!bare.headers().contains_key("retry-after"));
+    bitbucket.lift_rate_limit(Bitbucket::TOKEN).unwrap();
+    client.ok("/workspaces/acme-platform").await;
 }
