@@ -8,6 +8,7 @@ mod change;
 mod fields;
 mod page;
 mod query;
+mod random;
 mod refusal;
 mod render;
 mod rest;

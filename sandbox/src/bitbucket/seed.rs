@@ -1,6 +1,7 @@
 //! Workspaces to start from.
 
 use super::change::NewPullRequest;
+use super::random::Random;
 use super::state::{File, FileKind, PullRequestState, Stamp, State, Verdict};
 
 /// The contents of a workspace before it is served.
@@ -54,10 +55,7 @@ impl Workspace {
             keys.push(state.add_project(&key, &format!("Project {number}"))?);
         }
         for number in 1..=repositories {
-            let project = keys
-                .get(random.below(keys.len()))
-                .cloned()
-                .unwrap_or_default();
+            let project = random.one_of(&keys).cloned().unwrap_or_default();
             let name = format!("Service {number}");
             let readme = format!("# {name}\n\nA generated service.\n");
             let files = [
@@ -66,7 +64,7 @@ impl Workspace {
             ];
             let uuid = add_repository(&mut state, &project, &name, "main", &files)?;
             for pull_request in 1..=pull_requests_per_repository {
-                let mut user = || users.get(random.below(users.len())).cloned();
+                let mut user = || random.one_of(&users).cloned();
                 let (author, reviewer) = (user().unwrap_or_default(), user().unwrap_or_default());
                 let new = NewPullRequest {
                     description: format!("Changes part {pull_request} of {name}."),
@@ -349,18 +347,4 @@ fn add_repository(
         state.commit_files(&uuid, branch, &author, "First commit\n", &files)?;
     }
     Ok(uuid)
-}
-
-/// A small generator of repeatable numbers, by the method known as `SplitMix64`.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        usize::try_from(z % limit.max(1) as u64).unwrap_or_default()
-    }
 }

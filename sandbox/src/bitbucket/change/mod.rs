@@ -2,6 +2,7 @@
 //!
 //! A body is written from the state after the change, as Bitbucket does.
 
+mod at_random;
 mod project;
 mod pull_request;
 mod push;

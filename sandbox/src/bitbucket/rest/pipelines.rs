@@ -7,15 +7,7 @@ use crate::bitbucket::state::{Repository, State};
 use crate::server::Response;
 
 const PIPELINES: Rules = Rules {
-    parameters: &[
-        "sort",
-        "status",
-        "creator.uuid",
-        "target.ref_type",
-        "target.ref_name",
-        "target.branch",
-        "trigger_type",
-    ],
+    parameters: &["sort", "target.ref_name", "target.branch"],
     ..Rules::PLAIN
 };
 

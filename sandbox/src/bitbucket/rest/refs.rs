@@ -14,7 +14,6 @@ const REFS: Rules = Rules {
 const COMMITS: Rules = Rules {
     default: 30,
     pages: Pages::Opaque,
-    parameters: &["path", "include", "exclude"],
     ..Rules::PLAIN
 };
 

@@ -22,14 +22,7 @@ const ENTRIES: Rules = Rules {
 const DIFFSTAT: Rules = Rules {
     default: 500,
     cap: 500,
-    parameters: &[
-        "path",
-        "renames",
-        "ignore_whitespace",
-        "topic",
-        "merge",
-        "from_pullrequest_id",
-    ],
+    parameters: &["path", "renames", "topic", "merge", "from_pullrequest_id"],
     ..Rules::PLAIN
 };
 

@@ -345,3 +345,29 @@ async fn a_deleted_user_is_a_former_one() {
     assert_eq!(pull_request["author"]["display_name"], "Former user");
     assert_eq!(client.bitbucket.users(), ["Dana Okafor", "Mina Sato"]);
 }
+
+#[tokio::test]
+async fn random_changes_repeat_and_are_all_reported() {
+    let run = async || {
+        let client = Client::demo().await;
+        let mut log = Vec::new();
+        let mut seen = BTreeSet::new();
+        for choice in 0..300 {
+            let (what, deliveries) = client.bitbucket.change_at_random(choice).unwrap();
+            assert!(!deliveries.is_empty(), "{what}");
+            seen.extend(deliveries.iter().map(|delivery| delivery.event_key.clone()));
+            log.push(what);
+        }
+        let states = "state=OPEN&state=MERGED&state=DECLINED&state=SUPERSEDED";
+        for uuid in client.bitbucket.repositories() {
+            let uuid = uuid.replace('{', "%7B").replace('}', "%7D");
+            let base = format!("/repositories/acme-platform/{uuid}");
+            client.all(&format!("{base}/pullrequests?{states}")).await;
+            client.all(&format!("{base}/refs/branches")).await;
+        }
+        (log, seen)
+    };
+    let (log, seen) = run().await;
+    assert_eq!(run().await.0, log);
+    assert_eq!(seen.len(), 15, "{seen:?}");
+}
