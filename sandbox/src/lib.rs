@@ -2,4 +2,6 @@
 //!
 //! The demo and the tests share it. It knows nothing about Ferry's code.
 
+pub mod bitbucket;
 pub mod server;
+pub mod webhook;
