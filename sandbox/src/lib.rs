@@ -2,4 +2,8 @@
 //!
 //! The demo and the tests share it. It knows nothing about Ferry's code.
 
+pub mod aws;
+pub mod clock;
+pub mod port;
+pub mod present;
 pub mod server;
