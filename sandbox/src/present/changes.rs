@@ -3,7 +3,6 @@
 //! Times and owners do not count: a rewrite that changes nothing is no change.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
@@ -172,8 +171,7 @@ fn show_both(change: &FieldChange, style: Style) -> String {
             let length = value
                 .as_ref()
                 .map(|value| value.to_string().chars().count());
-            // Writing to a String cannot fail.
-            write!(text, " [{} characters]", length.unwrap_or_default()).ok();
+            *text += &format!(" [{} characters]", length.unwrap_or_default());
         }
     }
     format!(

@@ -1,99 +1,10 @@
-//! The simulated Port over real HTTP, as a client meets it.
+//! Writing and deleting entities.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{Port, WriteKind};
-
-const OURS: &str = "port-ocean/bitbucket-cloud/1.0.0/x/exporter";
-
-struct Client {
-    port: Port,
-    http: reqwest::Client,
-    token: String,
-    agent: &'static str,
-}
-
-impl Client {
-    /// A Port with three blueprints, and a client that has a token.
-    async fn start() -> Client {
-        let port = Port::start().await.unwrap();
-        port.put_blueprint(&json!({
-            "identifier": "project", "title": "Project",
-            "schema": {"properties": {"url": {"type": "string", "format": "url"}}},
-        }))
-        .unwrap();
-        port.put_blueprint(&json!({
-            "identifier": "repository", "title": "Repository",
-            "schema": {
-                "properties": {
-                    "stars": {"type": "number"},
-                    "language": {"type": "string", "enum": ["rust", "go"]},
-                },
-                "required": [],
-            },
-            "relations": {
-                "project": {"target": "project", "required": false, "many": false},
-                "owners": {"target": "_user", "many": true},
-                "friends": {"target": "repository", "many": true},
-            },
-        }))
-        .unwrap();
-        port.put_blueprint(&json!({
-            "identifier": "pr", "title": "Pull request",
-            "schema": {"properties": {"status": {"type": "string"}}, "required": ["status"]},
-            "relations": {"repository": {"target": "repository", "required": true}},
-        }))
-        .unwrap();
-        let mut client = Client {
-            port,
-            http: reqwest::Client::builder().build().unwrap(),
-            token: String::new(),
-            agent: OURS,
-        };
-        client.sign_in("test-secret").await;
-        client
-    }
-
-    async fn sign_in(&mut self, secret: &str) -> (u16, Value) {
-        let body = json!({"clientId": "test-client", "clientSecret": secret});
-        let answer = self
-            .call(Method::POST, "/v1/auth/access_token", &body)
-            .await;
-        if let Some(token) = answer.1["accessToken"].as_str() {
-            self.token = token.to_owned();
-        }
-        answer
-    }
-
-    async fn call(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
-        let mut request = self
-            .http
-            .request(method, format!("{}{path}", self.port.url()))
-            .bearer_auth(&self.token)
-            .header("user-agent", self.agent);
-        if !body.is_null() {
-            request = request.json(body);
-        }
-        let response = request.send().await.unwrap();
-        assert!(response.headers().contains_key("x-trace-id"));
-        (response.status().as_u16(), response.json().await.unwrap())
-    }
-
-    async fn post(&self, path: &str, body: Value) -> (u16, Value) {
-        self.call(Method::POST, path, &body).await
-    }
-
-    async fn bulk(&self, blueprint: &str, query: &str, entities: Value) -> (u16, Value) {
-        let path = format!("/v1/blueprints/{blueprint}/entities/bulk?upsert=true&{query}");
-        self.post(&path, json!({"entities": entities})).await
-    }
-
-    fn writes(&self) -> Vec<String> {
-        let writes = self.port.take_writes();
-        writes.iter().map(ToString::to_string).collect()
-    }
-}
+use super::{Client, OURS};
+use crate::port::WriteKind;
 
 fn codes(answer: &Value) -> Vec<(u64, String, u64, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -109,61 +20,6 @@ fn codes(answer: &Value) -> Vec<(u64, String, u64, String)> {
             )
         })
         .collect()
-}
-
-#[tokio::test]
-async fn a_token_stays_the_same_until_it_expires() {
-    let mut client = Client::start().await;
-    let first = client.token.clone();
-    client.sign_in("test-secret").await;
-    assert_eq!(client.token, first);
-    client.port.expire_tokens();
-    let (status, body) = client
-        .call(Method::GET, "/v1/organization", &Value::Null)
-        .await;
-    assert_eq!((status, &body["ok"]), (401, &json!(false)));
-    client.sign_in("test-secret").await;
-    assert_ne!(client.token, first);
-    assert_eq!(
-        client
-            .call(Method::GET, "/v1/organization", &Value::Null)
-            .await
-            .0,
-        200
-    );
-}
-
-#[tokio::test]
-async fn a_rotated_secret_ends_the_token_and_the_old_secret() {
-    let mut client = Client::start().await;
-    client.port.rotate_secret("new");
-    assert_eq!(
-        client
-            .call(Method::GET, "/v1/organization", &Value::Null)
-            .await
-            .0,
-        401
-    );
-    assert_eq!(client.sign_in("test-secret").await.0, 401);
-    assert_eq!(client.sign_in("new").await.0, 200);
-}
-
-#[tokio::test]
-async fn tokens_expire_by_the_simulated_clock() {
-    let mut client = Client::start().await;
-    client.port.expire_tokens();
-    client.port.set_now("2026-08-20T10:00:00Z".parse().unwrap());
-    assert_eq!(client.sign_in("test-secret").await.1["expiresIn"], 10_800);
-    client.port.set_now("2026-08-20T12:59:50Z".parse().unwrap());
-    assert_eq!(client.sign_in("test-secret").await.1["expiresIn"], 10);
-    client.port.set_now("2026-08-20T13:00:00Z".parse().unwrap());
-    assert_eq!(
-        client
-            .call(Method::GET, "/v1/organization", &Value::Null)
-            .await
-            .0,
-        401
-    );
 }
 
 #[tokio::test]
@@ -414,7 +270,6 @@ async fn search_queries_stand_for_identifiers() {
 async fn single_upsert_answers_the_whole_entity() {
     let client = Client::start().await;
     client.port.set_now("2026-08-20T10:00:00Z".parse().unwrap());
-    client.sign_in_again().await;
     let path = "/v1/blueprints/repository/entities";
     let (status, answer) = client
         .post(
@@ -439,18 +294,6 @@ async fn single_upsert_answers_the_whole_entity() {
         (status, &answer["error"]),
         (409, &json!("identifier_taken"))
     );
-}
-
-impl Client {
-    /// For tests that set the clock, under which the first token may have no life.
-    async fn sign_in_again(&self) {
-        let body = json!({"clientId": "test-client", "clientSecret": "test-secret"});
-        let (status, answer) = self.post("/v1/auth/access_token", body).await;
-        assert_eq!(
-            (status, answer["accessToken"].as_str()),
-            (200, Some(self.token.as_str()))
-        );
-    }
 }
 
 #[tokio::test]
@@ -495,127 +338,4 @@ async fn deleting_one_missing_entity_is_404() {
     let path = "/v1/blueprints/repository/entities/a%2Fb?delete_dependents=true";
     assert_eq!(client.call(Method::DELETE, path, &Value::Null).await.0, 200);
     assert_eq!(client.call(Method::DELETE, path, &Value::Null).await.0, 404);
-}
-
-#[tokio::test]
-async fn own_entities_are_found_by_user_agent() {
-    let mut client = Client::start().await;
-    client
-        .bulk("repository", "", json!([{"identifier": "mine"}]))
-        .await;
-    client.agent = "port-ocean/github/1.0.0/x/exporter";
-    client
-        .bulk("repository", "", json!([{"identifier": "other"}]))
-        .await;
-    client
-        .port
-        .put_entity("repository", &json!({"identifier": "hand"}), "ui")
-        .unwrap();
-    let own = |property: &str| {
-        json!({"combinator": "and", "rules": [
-            {"property": property, "operator": "contains", "value": "port-ocean/bitbucket-cloud/"},
-            {"property": property, "operator": "contains", "value": "/x/exporter"},
-        ]})
-    };
-    let (_, answer) = client
-        .post(
-            "/v1/entities/search?include=identifier&include=properties.stars",
-            own("$datasource"),
-        )
-        .await;
-    assert_eq!(
-        answer["entities"],
-        json!([{"identifier": "mine", "properties": {"stars": null}}])
-    );
-    assert_eq!(answer["matchingBlueprints"], json!(["repository"]));
-    assert_eq!(
-        client.post("/v1/entities/search", own("$owner")).await.0,
-        422
-    );
-}
-
-#[tokio::test]
-async fn searches_are_paged_and_bounded() {
-    let client = Client::start().await;
-    client
-        .bulk(
-            "repository",
-            "",
-            json!([{"identifier": "a"}, {"identifier": "b"}, {"identifier": "c"}]),
-        )
-        .await;
-    let path = "/v1/blueprints/repository/entities/search";
-    let page = |from: Value| json!({"limit": 2, "include": ["$identifier"], "from": from});
-    let (_, first) = client.post(path, page(Value::Null)).await;
-    assert_eq!(
-        first["entities"],
-        json!([{"identifier": "a"}, {"identifier": "b"}])
-    );
-    let (_, second) = client.post(path, page(first["next"].clone())).await;
-    assert_eq!(
-        second,
-        json!({"ok": true, "entities": [{"identifier": "c"}]})
-    );
-    for bad in [
-        json!({"limit": 0}),
-        json!({"limit": 1001}),
-        json!({"from": "?"}),
-        json!({"pageSize": 5}),
-    ] {
-        assert_eq!(client.post(path, bad).await.0, 422);
-    }
-}
-
-#[tokio::test]
-async fn a_data_source_lists_its_old_entities_in_pages() {
-    let client = Client::start().await;
-    client.port.configure(|port| port.page_size = 1);
-    client
-        .bulk("project", "", json!([{"identifier": "P"}]))
-        .await;
-    client
-        .bulk("repository", "", json!([{"identifier": "a"}]))
-        .await;
-    let middle = client.port.entity("repository", "a").unwrap().updated_at
-        + jiff::SignedDuration::from_nanos(1);
-    client
-        .bulk("repository", "", json!([{"identifier": "b"}]))
-        .await;
-    let path = "/v1/blueprints/entities/datasource-entities";
-    let mut found = Vec::new();
-    let mut from = Value::Null;
-    loop {
-        let (status, page) = client
-            .post(path, json!({
-                "datasource_prefix": "port-ocean/bitbucket-cloud/", "datasource_suffix": "/x/exporter",
-                "limit": 5000, "before": middle.to_string(), "from": from,
-            }))
-            .await;
-        assert_eq!(status, 200);
-        for entity in page["entities"].as_array().unwrap() {
-            found.push(format!("{} {}", entity["blueprint"], entity["identifier"]));
-        }
-        from = page["next"].clone();
-        if from.is_null() {
-            break;
-        }
-    }
-    assert_eq!(found, [r#""project" "P""#, r#""repository" "a""#]);
-    assert_eq!(
-        client.post(path, json!({"datasource_prefix": "x"})).await.0,
-        422
-    );
-}
-
-#[tokio::test]
-async fn an_unknown_route_is_noted() {
-    let client = Client::start().await;
-    assert_eq!(
-        client
-            .call(Method::GET, "/v1/nowhere", &Value::Null)
-            .await
-            .0,
-        404
-    );
-    assert_eq!(client.port.unknown_requests(), ["GET /v1/nowhere"]);
 }
