@@ -1,7 +1,8 @@
 //! A simulated Port: strict about every request, and with a memory.
 //!
 //! It models one organisation. Where Port's behaviour is known only on paper the stricter reading is taken; [`Behaviour`] holds the
-//! choices that tests may want to turn. Knows nothing of Bitbucket, mappings or jq: a mapping is a JSON object to it.
+//! choices that tests may want to turn. Failures are injected with [`Server::misbehave`], with bodies from [`Refusal`]. Knows nothing of
+//! Bitbucket, mappings or jq: a mapping is a JSON object to it.
 
 mod blueprint;
 mod delete;
@@ -80,7 +81,7 @@ impl Port {
         change(&mut self.state().behaviour);
     }
 
-    /// Stops the clock here; each write then moves it by a millisecond. Without this, Port follows the machine.
+    /// Stops the clock here; each write then moves it by a millisecond. Without this, Port follows the machine. Tokens expire by it too.
     pub fn set_now(&self, now: Timestamp) {
         self.state().clock.set(now);
     }
