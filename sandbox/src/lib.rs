@@ -2,6 +2,10 @@
 //!
 //! The demo and the tests share it. It knows nothing about Ferry's code.
 
+pub mod aws;
 pub mod bitbucket;
+pub mod clock;
+pub mod port;
+pub mod present;
 pub mod server;
 pub mod webhook;
