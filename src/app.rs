@@ -1,13 +1,18 @@
 //! What an invocation works with: configuration, clock, connections, memory. A bundle; the flows are elsewhere.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use jiff::Timestamp;
+use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use crate::bitbucket::{self, BitbucketClient, Credential};
 use crate::config::Config;
-use crate::deadline::{Clock, Deadline};
+use crate::deadline::{Clock, Deadline, later};
+use crate::failure::Failure;
 use crate::http::Http;
+use crate::mapping::Mapping;
 use crate::port::{self, Masker, PortClient};
 use crate::secrets::{Credentials, Secrets, SecretsError};
 use crate::state::Store;
@@ -22,7 +27,13 @@ pub struct App {
     /// Takes the place of the mapping stored in Port (`--mapping` on the command line).
     pub mapping_override: Option<Value>,
     session: Mutex<Option<Arc<Session>>>,
+    /// The mapping for live events; `None` inside while Port has none. Held while it is read, so that a burst of
+    /// events asks once.
+    live_mapping: tokio::sync::Mutex<Option<(Timestamp, Option<Arc<Mapping>>)>>,
 }
+
+/// How long live events trust a mapping without asking Port again.
+const MAPPING_TTL: Duration = Duration::from_secs(60);
 
 /// Connections to both sides under one set of credentials.
 pub struct Session {
@@ -32,9 +43,21 @@ pub struct Session {
 }
 
 impl App {
+    /// Everything as it is in production: the machine's clock, AWS where the configuration names it.
+    pub async fn connect(config: Config) -> anyhow::Result<App> {
+        let clock = Clock::System;
+        let http = Http::new(clock.clone())?;
+        let secrets = Secrets::connect(&config, clock).await;
+        let store = match &config.state_dir {
+            Some(path) => Store::directory(path),
+            None => Store::memory(),
+        };
+        Ok(App::new(config, http, secrets, store))
+    }
+
     pub fn new(config: Config, http: Http, secrets: Secrets, store: Store) -> App {
         let clock = http.clock().clone();
-        App { config, clock, http, secrets, store, mapping_override: None, session: Mutex::default() }
+        App { config, clock, http, secrets, store, mapping_override: None, session: Mutex::default(), live_mapping: tokio::sync::Mutex::default() }
     }
 
     /// Connections under credentials at most five minutes old. Rate limit windows, tokens and connections outlive
@@ -56,6 +79,23 @@ impl App {
         };
         *current = Some(Arc::clone(&session));
         Ok(session)
+    }
+
+    /// The mapping as Port has it, at most a minute old; `None` while Port does not know this installation.
+    pub async fn live_mapping(&self, session: &Session, deadline: &Deadline) -> Result<Option<Arc<Mapping>>, Failure> {
+        let mut cached = self.live_mapping.lock().await;
+        if let Some((read_at, mapping)) = &*cached
+            && self.clock.now() < later(*read_at, MAPPING_TTL)
+        {
+            return Ok(mapping.clone());
+        }
+        let config = match &self.mapping_override {
+            Some(config) => Some(config.clone()),
+            None => session.port.integration(deadline).await?.and_then(|integration| integration.config),
+        };
+        let mapping = config.map(|config| Mapping::from_config(&config)).transpose()?.map(Arc::new);
+        *cached = Some((self.clock.now(), mapping.clone()));
+        Ok(mapping)
     }
 
     fn connect(&self, credentials: Arc<Credentials>) -> Session {
@@ -83,8 +123,9 @@ impl App {
 
 impl Session {
     /// Hides whatever must not leave the process.
-    pub fn masker(&self) -> Masker {
+    pub fn masker(&self) -> anyhow::Result<Masker> {
         let bitbucket = self.credentials.bitbucket.iter().map(Credential::secret);
-        Masker::new(bitbucket.chain([&self.credentials.port_client_secret]))
+        let own = bitbucket.chain([&self.credentials.port_client_secret]);
+        Masker::new(own.map(ExposeSecret::expose_secret))
     }
 }

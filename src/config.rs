@@ -40,6 +40,8 @@ pub struct Config {
     pub secret_id: Option<String>,
     /// `FERRY__WEBHOOK_SECRET_ID`: name or ARN of the secret whose whole value signs webhooks.
     pub webhook_secret_id: Option<String>,
+    /// `AWS_LAMBDA_LOG_LEVEL` (set by Lambda) or `FERRY__LOG`: a level, or a filter such as `ferry=debug`.
+    pub log_level: Option<String>,
     /// What the environment says about values that a secret may replace.
     pub given: Given,
 }
@@ -190,6 +192,7 @@ impl Reader<'_> {
             state_dir: self.text("FERRY__STATE_DIR").map(PathBuf::from),
             secret_id,
             webhook_secret_id,
+            log_level: self.text("FERRY__LOG").or_else(|| self.text("AWS_LAMBDA_LOG_LEVEL")),
             given,
         })
     }

@@ -18,6 +18,9 @@ pub enum Failure {
     Mapping(#[from] InvalidMapping),
     #[error(transparent)]
     State(#[from] StateError),
+    /// Port is still setting the installation up.
+    #[error("Port has no mapping for this installation yet")]
+    NoMapping,
     /// Every partition failed; the first reason stands for all.
     #[error("nothing could be read from Bitbucket: {0}")]
     NothingRead(String),
@@ -31,6 +34,7 @@ impl Failure {
             Failure::Secrets(SecretsError::Unavailable { .. }) => true,
             Failure::Bitbucket(error) => error.is_retryable(),
             Failure::Port(error) => error.is_retryable(),
+            Failure::NoMapping => true,
             Failure::State(error) => !matches!(error, StateError::Unreadable { .. }),
         }
     }
@@ -52,7 +56,7 @@ impl Failure {
             Failure::Bitbucket(_) | Failure::NothingRead(_) => "Bitbucket",
             Failure::Port(port::Error::Unauthorized { .. }) => "PortCredentials",
             Failure::Port(_) => "Port",
-            Failure::Mapping(_) => "Mapping",
+            Failure::Mapping(_) | Failure::NoMapping => "Mapping",
             Failure::State(_) => "State",
         }
     }

@@ -16,7 +16,7 @@ pub const WORKSPACE: &str = "workspace";
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// The run that wrote it last.
+    /// The resync that was here last; empty when only live events were.
     pub run: String,
     /// Whether it names everything the partition stands for. False when items could not be mapped and no earlier
     /// complete record could tell what they stood for.
@@ -28,7 +28,7 @@ pub async fn load(store: &Store, source: &str, repository: &str) -> Result<Optio
     Ok(store.load(&key(source, repository)).await?.map(|document| document.value))
 }
 
-/// Replaces the record with what this run produced. Items that could not be mapped keep what the partition stood
+/// Replaces the record with what the run `run` produced. Items that could not be mapped keep what the partition stood
 /// for before.
 pub async fn save(
     store: &Store,
@@ -39,16 +39,42 @@ pub async fn save(
 ) -> Result<(), StateError> {
     let mut record = Record { run: run.to_owned(), complete: true, produced };
     if 0 < record.produced.failures {
-        match load(store, source, repository).await? {
-            Some(before) => {
-                record.complete = before.complete;
-                record.produced.absorb(before.produced);
-            }
-            None => record.complete = false,
-        }
+        record.absorb(load(store, source, repository).await?);
     }
     store.save(&key(source, repository), &record, Expected::Anything).await?;
     Ok(())
+}
+
+/// Replaces the record with what a live event found when it looked at the whole partition. The run stays the one
+/// that was here last: whether a resync has been here is not for an event to say.
+pub async fn replace(store: &Store, source: &str, repository: &str, produced: Produced) -> Result<(), StateError> {
+    loop {
+        let before = store.load::<Record>(&key(source, repository)).await?;
+        let expected = before.as_ref().map_or(Expected::Absent, |before| Expected::Version(before.version));
+        let before = before.map(|before| before.value);
+        let run = before.as_ref().map(|before| before.run.clone()).unwrap_or_default();
+        let mut record = Record { run, complete: true, produced: produced.clone() };
+        if 0 < record.produced.failures {
+            record.absorb(before);
+        }
+        match store.save(&key(source, repository), &record, expected).await {
+            Err(StateError::Conflict { .. }) => {}
+            saved => return saved.map(|_| ()),
+        }
+    }
+}
+
+impl Record {
+    /// Takes over what items stood for that could not be mapped this time.
+    fn absorb(&mut self, before: Option<Record>) {
+        match before {
+            Some(before) => {
+                self.complete = before.complete;
+                self.produced.absorb(before.produced);
+            }
+            None => self.complete = false,
+        }
+    }
 }
 
 /// Notes what a live event did to the partition: `present` was written, `gone` deleted. A partition without a record

@@ -13,16 +13,25 @@ use tokio::sync::OnceCell;
 use crate::deadline::Deadline;
 use crate::entity::{Entity, EntityKey, Identifier};
 use crate::mapping::{Mapping, MappingReport};
-use crate::port::{self, PortClient, Snapshot, UpsertOptions, WriteEvent};
+use crate::port::{self, FailedEntity, MappedFields, PortClient, Snapshot, UpsertOptions, WriteEvent};
 
 /// One mapping, one target, one occasion.
 pub struct Pipeline<'a> {
     port: &'a PortClient,
     mapping: &'a Mapping,
     options: UpsertOptions,
-    /// What Port held of ours when a blueprint was first met; only a resync compares.
-    snapshots: Option<Mutex<HashMap<String, Arc<OnceCell<Option<Snapshot>>>>>>,
+    /// Only a resync compares and waits.
+    resync: Option<Comparison>,
     report: Mutex<MappingReport>,
+}
+
+/// What a resync keeps in mind between batches.
+#[derive(Default)]
+struct Comparison {
+    /// What Port held of ours when a blueprint was first met.
+    snapshots: Mutex<HashMap<String, Arc<OnceCell<Option<Snapshot>>>>>,
+    /// Entities that Port refused because a relation target did not exist yet.
+    waiting: Mutex<Vec<Entity>>,
 }
 
 /// Entities that one raw item (or several) stands for.
@@ -81,11 +90,16 @@ pub struct Processed {
 /// Refusals kept per batch; the rest is counted.
 const SHOWN_REFUSALS: usize = 5;
 
+/// Entities that may wait for their relation targets at once; they are in memory, a few KB each.
+const MAX_WAITING: usize = 2_000;
+
 impl<'a> Pipeline<'a> {
     /// A resync reads what Port holds and writes only what differs.
     pub fn for_resync(port: &'a PortClient, mapping: &'a Mapping, run_id: &str) -> Pipeline<'a> {
         let event = WriteEvent::Resync { id: run_id.to_owned() };
-        Pipeline { snapshots: Some(Mutex::default()), ..Pipeline::for_live(port, mapping).with_event(event) }
+        let live = Pipeline::for_live(port, mapping);
+        let options = UpsertOptions { event, ..live.options };
+        Pipeline { options, resync: Some(Comparison::default()), ..live }
     }
 
     /// A live event writes what it finds: asking first would cost as much.
@@ -95,12 +109,7 @@ impl<'a> Pipeline<'a> {
             create_missing_related: mapping.settings().create_missing_related_entities,
             event: WriteEvent::Live,
         };
-        Pipeline { port, mapping, options, snapshots: None, report: Mutex::default() }
-    }
-
-    fn with_event(mut self, event: WriteEvent) -> Pipeline<'a> {
-        self.options.event = event;
-        self
+        Pipeline { port, mapping, options, resync: None, report: Mutex::default() }
     }
 
     /// Maps `raw` for `resources` and writes the result. Returns only after Port has answered for every entity.
@@ -116,14 +125,64 @@ impl<'a> Pipeline<'a> {
         for entity in merged(entities, self.options.merge) {
             if self.differs(&entity, deadline).await? { changed.push(entity) } else { counts.unchanged += 1 }
         }
-        let mut refusals = Vec::new();
-        if !changed.is_empty() {
-            let report = self.port.upsert(&changed, &self.options, deadline).await?;
-            counts.written = report.written;
-            counts.refused = report.failed.len();
-            refusals = report.failed.iter().take(SHOWN_REFUSALS).map(ToString::to_string).collect();
-        }
+        let refusals = self.write(changed, &mut counts, true, deadline).await?;
         Ok(Processed { items, counts, refusals })
+    }
+
+    /// Writes the entities that waited for their relation targets. Call when all kinds have been through.
+    pub async fn settle(&self, deadline: &Deadline) -> Result<Processed, port::Error> {
+        let waiting = match &self.resync {
+            Some(comparison) => std::mem::take(&mut *locked(&comparison.waiting)),
+            None => Vec::new(),
+        };
+        let (count, mut counts) = (waiting.len(), Counts::default());
+        let refusals = self.write(waiting, &mut counts, false, deadline).await.inspect_err(|_| {
+            tracing::warn!(count, "entities that lack a relation target were not tried again");
+        })?;
+        Ok(Processed { items: Vec::new(), counts, refusals })
+    }
+
+    /// Returns the first refusals, worded. An error that would meet every entity is returned as such, whether or
+    /// not some were written before it: doing the batch again changes nothing about those.
+    async fn write(
+        &self,
+        entities: Vec<Entity>,
+        counts: &mut Counts,
+        may_wait: bool,
+        deadline: &Deadline,
+    ) -> Result<Vec<String>, port::Error> {
+        if entities.is_empty() {
+            return Ok(Vec::new());
+        }
+        let report = self.port.upsert(&entities, &self.options, deadline).await?;
+        if let Some(error) = report.stopped {
+            return Err(error);
+        }
+        counts.written += report.written;
+        let mut refusals = Vec::new();
+        for failed in report.failed {
+            if may_wait && self.wait(&failed, &entities) {
+                continue;
+            }
+            counts.refused += 1;
+            if refusals.len() < SHOWN_REFUSALS {
+                refusals.push(failed.to_string());
+            }
+        }
+        Ok(refusals)
+    }
+
+    /// Puts an entity aside whose relation targets a later batch may bring.
+    fn wait(&self, failed: &FailedEntity, entities: &[Entity]) -> bool {
+        let Some(comparison) = &self.resync else { return false };
+        let mut waiting = locked(&comparison.waiting);
+        match entities.get(failed.index) {
+            Some(entity) if failed.lacks_target() && waiting.len() < MAX_WAITING => {
+                waiting.push(entity.clone());
+                true
+            }
+            _ => false,
+        }
     }
 
     /// What `raw` stands for, without writing anything.
@@ -134,14 +193,14 @@ impl<'a> Pipeline<'a> {
 
     /// All mapping problems met so far, each once with its count.
     pub fn take_report(&self) -> MappingReport {
-        std::mem::take(&mut self.report.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut locked(&self.report))
     }
 
     fn transform(&self, resources: &[usize], raw: &[Value]) -> (Vec<Produced>, Vec<Entity>, Counts) {
         let mut counts = Counts { extracted: raw.len(), ..Counts::default() };
         let mut entities = Vec::new();
         let mut items = Vec::with_capacity(raw.len());
-        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut report = locked(&self.report);
         for raw in raw {
             let mut produced = Produced::default();
             for resource in resources.iter().filter_map(|&index| self.mapping.resources().get(index)) {
@@ -169,14 +228,14 @@ impl<'a> Pipeline<'a> {
     }
 
     async fn differs(&self, entity: &Entity, deadline: &Deadline) -> Result<bool, port::Error> {
-        let Some(snapshots) = &self.snapshots else { return Ok(true) };
+        let Some(comparison) = &self.resync else { return Ok(true) };
         let cell = {
-            let mut snapshots = snapshots.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut snapshots = locked(&comparison.snapshots);
             Arc::clone(snapshots.entry(entity.blueprint.clone()).or_default())
         };
         let snapshot = cell
             .get_or_try_init(|| async {
-                match self.port.snapshot(&entity.blueprint, deadline).await {
+                match self.port.snapshot(&entity.blueprint, &self.fields(&entity.blueprint), deadline).await {
                     Ok(snapshot) => Ok(Some(snapshot)),
                     // Writing will say so for each entity.
                     Err(port::Error::NotFound { .. }) => Ok(None),
@@ -184,16 +243,33 @@ impl<'a> Pipeline<'a> {
                 }
             })
             .await?;
-        Ok(snapshot.as_ref().is_none_or(|snapshot| snapshot.differs(entity, self.options.merge)))
+        Ok(match snapshot {
+            None => true,
+            Some(snapshot) if self.options.merge => snapshot.changed_by_merge(entity),
+            Some(snapshot) => snapshot.differs(entity),
+        })
+    }
+
+    /// All that the mapping may write to `blueprint`.
+    fn fields(&self, blueprint: &str) -> MappedFields {
+        let mut fields = MappedFields::default();
+        for resource in self.mapping.resources() {
+            if resource.constant_blueprint().is_none_or(|constant| constant == blueprint) {
+                fields.properties.extend(resource.property_names().map(str::to_owned));
+                fields.relations.extend(resource.relation_names().map(str::to_owned));
+            }
+        }
+        fields
     }
 }
 
-/// One write per entity: when several resources map the same one and Port merges, so do we, later ones winning.
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One write per entity: when several resources map the same one, later ones win, field by field where Port merges.
 /// That is what Port would end up with, and it lets an unchanged entity be recognised.
 fn merged(entities: Vec<Entity>, merge: bool) -> Vec<Entity> {
-    if !merge {
-        return entities;
-    }
     let mut result: Vec<Entity> = Vec::with_capacity(entities.len());
     let mut positions: BTreeMap<EntityKey, usize> = BTreeMap::new();
     for entity in entities {
@@ -202,7 +278,8 @@ fn merged(entities: Vec<Entity>, merge: bool) -> Vec<Entity> {
             continue;
         };
         match positions.get(&key).and_then(|&position| result.get_mut(position)) {
-            Some(earlier) => merge_into(earlier, entity),
+            Some(earlier) if merge => merge_into(earlier, entity),
+            Some(earlier) => *earlier = entity,
             None => {
                 positions.insert(key, result.len());
                 result.push(entity);

@@ -1,1 +1,34 @@
-fn main() {}
+//! The function: cold start and runtime loop, nothing else.
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use ferry::app::App;
+use ferry::config::Config;
+use ferry::deadline::Deadline;
+use ferry::{invocation, telemetry};
+use jiff::Timestamp;
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde_json::Value;
+
+/// What an answer needs to get out before Lambda ends the invocation.
+const WAY_OUT: Duration = Duration::from_millis(500);
+
+// One invocation at a time runs here: a second thread would only cost memory and start-up time.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let config = Config::from_env();
+    telemetry::init_json(config.as_ref().ok().and_then(|config| config.log_level.as_deref()));
+    let app = match config {
+        Ok(config) => App::connect(config).await,
+        Err(invalid) => Err(invalid.into()),
+    };
+    let app = app.inspect_err(|error| tracing::error!(error = format!("{error:#}"), "cannot start"))?;
+    let app = &app;
+    let serve = service_fn(move |event: LambdaEvent<Value>| async move {
+        let ends_at = i64::try_from(event.context.deadline).map_or(Ok(Timestamp::MAX), Timestamp::from_millisecond);
+        let deadline = Deadline::at(&app.clock, ends_at.unwrap_or(Timestamp::MAX)).earlier_by(WAY_OUT);
+        invocation::handle(app, event.payload, &deadline).await.map_err(Diagnostic::from)
+    });
+    lambda_runtime::run(serve).await.map_err(|error| anyhow!(error))
+}

@@ -36,6 +36,18 @@ pub struct FailedEntity {
     pub retryable: bool,
 }
 
+impl FailedEntity {
+    /// Whether a relation leads to an entity that does not exist (yet).
+    pub fn lacks_target(&self) -> bool {
+        lacks_target(self.status, &self.code)
+    }
+}
+
+/// Port API, create entities in bulk: a missing relation target is told per entity, as a 404.
+pub(super) fn lacks_target(status: Option<u16>, code: &str) -> bool {
+    status == Some(404) && code == "not_found"
+}
+
 /// What became of one entity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fate {

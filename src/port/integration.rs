@@ -36,6 +36,8 @@ pub struct Integration {
     pub logs_url: Option<Url>,
     /// Below which address sync metrics go.
     pub metrics_url: Option<Url>,
+    /// When a resync was last reported to Port; `None` if never.
+    pub resync_reported_at: Option<Timestamp>,
 }
 
 impl PortClient {
@@ -139,6 +141,8 @@ struct WireIntegration {
     log_attributes: Option<Url>,
     #[serde(deserialize_with = "ingest_url")]
     metric_attributes: Option<Url>,
+    #[serde(deserialize_with = "updated_at")]
+    resync_state: Option<Timestamp>,
 }
 
 /// `{"ingestUrl": "..."}`; anything else is no address.
@@ -146,6 +150,13 @@ fn ingest_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>,
     let attributes = Value::deserialize(deserializer)?;
     let url = attributes.get("ingestUrl").and_then(Value::as_str);
     Ok(url.and_then(|url| url.parse().ok()))
+}
+
+/// `{"updatedAt": "..."}`; anything else is no moment.
+fn updated_at<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let state = Value::deserialize(deserializer)?;
+    let updated_at = state.get("updatedAt").and_then(Value::as_str);
+    Ok(updated_at.and_then(|moment| moment.parse().ok()))
 }
 
 impl From<WireIntegration> for Integration {
@@ -164,6 +175,7 @@ impl From<WireIntegration> for Integration {
             changelog_destination: wire.changelog_destination,
             logs_url: wire.log_attributes,
             metrics_url: wire.metric_attributes,
+            resync_reported_at: wire.resync_state,
         }
     }
 }

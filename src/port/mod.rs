@@ -19,6 +19,7 @@ mod mask;
 mod order;
 mod report;
 mod search;
+mod signature;
 mod snapshot;
 mod upsert;
 
@@ -30,6 +31,7 @@ pub use error::{Error, TraceId};
 pub use integration::Integration;
 pub use mask::Masker;
 pub use report::{LogLevel, LogLine, ResyncReport, ResyncStatus};
+pub use signature::is_signed_by_port;
 pub use snapshot::{MappedFields, Snapshot};
 pub use upsert::{UpsertOptions, UpsertReport, WriteEvent};
 

@@ -10,7 +10,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde_json::Value;
 
-use super::batch::{self, FailedEntity, Failure, Fate, Item};
+use super::batch::{self, FailedEntity, Failure, Fate, Item, lacks_target};
 use super::client::{Call, PortClient, locked};
 use super::error::{Error, TraceId};
 use super::order::{Node, levels};
@@ -306,8 +306,7 @@ impl Run<'_> {
                 return None;
             };
             let entity = self.entities.get(index)?;
-            let unmet = failure.status == Some(404)
-                && failure.code == "not_found"
+            let unmet = lacks_target(failure.status, &failure.code)
                 && !self.options.create_missing_related;
             let wanted = (unmet || failure.retryable) && !missing.contains_key(&entity.blueprint);
             wanted.then_some((index, entity))

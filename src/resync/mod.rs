@@ -100,26 +100,26 @@ pub async fn tick(app: &App, deadline: &Deadline) -> Result<Outcome, Failure> {
 }
 
 /// Whether Port asks for a resync that was not followed yet (a saved mapping, the Resync button), or has never seen
-/// this installation. Notes the request.
+/// one of this installation. Notes the request.
 async fn port_asks(app: &App, deadline: &Deadline) -> Result<bool, Failure> {
     let session = app.session(deadline).await?;
-    let reason = match session.port.resync_request(deadline).await {
-        Ok(None) => return Ok(false),
-        Ok(Some(asked_at)) => {
-            let followed = match app.store.load::<Timestamp>(WATERMARK).await? {
-                Some(watermark) => Some(watermark.value),
-                None => session.port.integration(deadline).await?.and_then(|integration| integration.last_resync_start),
+    let asked_at = session.port.resync_request(deadline).await?;
+    let followed = match app.store.load::<Timestamp>(WATERMARK).await? {
+        Some(watermark) => watermark.value,
+        None => {
+            // This store is young. Port remembers when a resync was last reported.
+            let integration = session.port.integration(deadline).await?;
+            let Some(reported_at) = integration.and_then(|integration| integration.resync_reported_at) else {
+                request(app, "first resync of this installation").await?;
+                return Ok(true);
             };
-            if followed.is_some_and(|followed| asked_at <= followed) {
-                return Ok(false);
-            }
-            app.store.save(WATERMARK, &asked_at, Expected::Anything).await?;
-            "asked for in Port"
+            app.store.save(WATERMARK, &reported_at, Expected::Anything).await?;
+            reported_at
         }
-        Err(port::Error::NotFound { .. }) => "first resync of this installation",
-        Err(error) => return Err(error.into()),
     };
-    request(app, reason).await?;
+    let Some(asked_at) = asked_at.filter(|asked_at| followed < *asked_at) else { return Ok(false) };
+    request(app, "asked for in Port").await?;
+    app.store.save(WATERMARK, &asked_at, Expected::Anything).await?;
     Ok(true)
 }
 
@@ -182,6 +182,9 @@ async fn work_under_lease(app: &App, lease: &Lease, deadline: &Deadline) -> Resu
 async fn begin(app: &App, session: &Session, deadline: &Deadline) -> Result<(Mapping, Run, u64), Failure> {
     let started_at = app.clock.now();
     let mapping = read_mapping(app, session, deadline).await?;
+    // Whatever Port has asked for until now, this run answers.
+    let asked_at = session.port.resync_request(deadline).await?.unwrap_or(Timestamp::UNIX_EPOCH);
+    app.store.save(WATERMARK, &asked_at, Expected::Anything).await?;
     for problem in mapping.problems() {
         tracing::warn!(%problem, "a filter of the mapping does not compile: it evaluates to null");
     }
@@ -200,7 +203,8 @@ async fn read_mapping(app: &App, session: &Session, deadline: &Deadline) -> Resu
     if let Some(mapping) = &app.mapping_override {
         return Ok(Mapping::from_config(mapping)?);
     }
-    Ok(Mapping::from_config(&integration.config)?)
+    let config = integration.config.ok_or(Failure::NoMapping)?;
+    Ok(Mapping::from_config(&config)?)
 }
 
 async fn continue_run(
@@ -236,8 +240,10 @@ impl Slice<'_> {
     async fn finish(&mut self, without_source: &[usize], lease: &Lease) -> Result<Outcome, Failure> {
         if !self.run.extracted {
             if let Step::Paused(failure) = self.extract().await? {
+                self.settle().await?;
                 return self.pause(failure).await;
             }
+            self.settle().await?;
             self.run.extracted = true;
             self.save().await?;
         }
@@ -277,9 +283,9 @@ impl Slice<'_> {
     async fn pause(&mut self, failure: Failure) -> Result<Outcome, Failure> {
         let wait = match &failure {
             Failure::Bitbucket(crate::bitbucket::Error::RateLimited { retry_after }) => *retry_after,
-            Failure::Bitbucket(crate::bitbucket::Error::OutOfTime) | Failure::Port(port::Error::OutOfTime) => {
-                Duration::ZERO
-            }
+            Failure::Port(port::Error::RateLimited { retry_after: Some(wait), .. }) => *wait,
+            Failure::Bitbucket(crate::bitbucket::Error::OutOfTime)
+            | Failure::Port(port::Error::OutOfTime { .. }) => Duration::ZERO,
             _ => PAUSE,
         };
         let not_before = later(self.app.clock.now(), wait);
@@ -322,6 +328,9 @@ impl Slice<'_> {
         }
         let dependents = self.mapping.settings().delete_dependent_entities;
         let report = self.session.port.delete(&stale, dependents, &self.deadline).await?;
+        if let Some(error) = report.stopped {
+            return Err(error.into());
+        }
         for failed in &report.failed {
             tracing::warn!(%failed, "stale entity not deleted");
         }
@@ -402,14 +411,15 @@ impl Slice<'_> {
 async fn report(app: &App, session: &Session, status: ResyncStatus, started_at: Timestamp, deadline: &Deadline) {
     let now = app.clock.now();
     let interval = app.config.resync_interval;
+    let minutes = interval.map(|interval| interval.as_secs() / 60);
     let report = ResyncReport {
         status,
-        start: started_at,
+        start: Some(started_at),
         end: (status != ResyncStatus::Running).then_some(now),
         next: interval.map(|interval| later(started_at, interval)),
-        interval,
+        interval_minutes: minutes.and_then(|minutes| u32::try_from(minutes).ok()),
     };
-    if let Err(error) = session.port.report_resync(&report, deadline).await {
+    if let Err(error) = session.port.report_resync(report, deadline).await {
         tracing::warn!(error = chain(&error), "resync state not reported to Port");
     }
 }

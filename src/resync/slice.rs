@@ -232,6 +232,16 @@ impl Slice<'_> {
         Ok(processed)
     }
 
+    /// Gives entities another try whose relation targets have come meanwhile.
+    pub(super) async fn settle(&mut self) -> Result<(), Failure> {
+        let settled = self.pipeline.settle(&self.deadline).await?;
+        for refusal in &settled.refusals {
+            tracing::warn!(refusal, "entity refused by Port");
+        }
+        self.count(&settled);
+        Ok(())
+    }
+
     fn count(&mut self, processed: &Processed) {
         self.run.counts += processed.counts;
     }
@@ -278,14 +288,19 @@ impl Slice<'_> {
         if known.is_some_and(|known| known.value == digest) {
             return;
         }
-        let masker = self.session.masker();
-        match self.session.port.send_examples(&kind, examples, &masker, &self.deadline).await {
-            Ok(()) => {
-                if let Err(error) = self.app.store.save(&key, &digest, Expected::Anything).await {
-                    tracing::warn!(error = chain(&error), "examples will be sent again");
-                }
+        let sent = match self.session.masker() {
+            Ok(masker) => {
+                let sent = self.session.port.send_examples(&kind, examples, &masker, &self.deadline).await;
+                sent.map_err(|error| chain(&error))
             }
-            Err(error) => tracing::warn!(kind, error = chain(&error), "examples not sent to Port"),
+            Err(error) => Err(format!("{error:#}")),
+        };
+        let remembered = match sent {
+            Ok(()) => self.app.store.save(&key, &digest, Expected::Anything).await.map_err(|error| chain(&error)),
+            failed => failed.map(|()| 0),
+        };
+        if let Err(error) = remembered {
+            tracing::warn!(kind, error, "examples not sent to Port, or not remembered as sent");
         }
     }
 

@@ -26,9 +26,10 @@ pub enum Change {
         repository: RepositoryRef,
         last_seen: Value,
     },
-    Project {
-        key: String,
-        uuid: Option<String>,
+    /// Projects are few: all of them are looked at.
+    Projects {
+        /// The project that changed, if the event says which.
+        key: Option<String>,
     },
 }
 
@@ -63,8 +64,7 @@ pub enum Malformed {
     Field { field: &'static str },
 }
 
-/// Reads `body` as the event `key` (Bitbucket Cloud, event payloads). `workspace` is ours: objects of another one
-/// are gone from our point of view.
+/// Reads `body` as the event `key` (Bitbucket Cloud, event payloads).
 pub fn parse(key: &str, body: &[u8]) -> Result<Parsed, Malformed> {
     let body = || serde_json::from_slice::<Value>(body).map_err(|_| Malformed::NotJson);
     let change = match key {
@@ -92,10 +92,9 @@ pub fn parse(key: &str, body: &[u8]) -> Result<Parsed, Malformed> {
             Change::Repository { repository, former: None, last_seen: take(&mut body, "fork") }
         }
         "project:updated" => {
-            let body = body()?;
-            let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-            let key = text("/project/key").ok_or(Malformed::Field { field: "project.key" })?;
-            Change::Project { key, uuid: text("/project/uuid") }
+            // Bitbucket documents the event, not its body.
+            let key = body()?.pointer("/project/key").and_then(Value::as_str).map(str::to_owned);
+            Change::Projects { key }
         }
         _ => return Ok(Parsed::Ignored),
     };

@@ -1,0 +1,297 @@
+//! AWS event → flow → AWS answer. The only file that knows the shapes in which Lambda is invoked.
+//!
+//! A shape is told by one field that only it has, never by trying to parse; what is left over is an error, so that
+//! a wrong trigger is noticed.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lambda_http::aws_lambda_events::apigw::{
+    ApiGatewayProxyRequest, ApiGatewayProxyResponse, ApiGatewayV2httpRequest, ApiGatewayV2httpResponse,
+};
+use lambda_http::aws_lambda_events::encodings::Body;
+use lambda_http::http::header::{ALLOW, CONTENT_TYPE};
+use lambda_http::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use lambda_runtime::Diagnostic;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+
+use crate::app::App;
+use crate::deadline::Deadline;
+use crate::failure::{Failure, chain};
+use crate::port::is_signed_by_port;
+use crate::resync;
+use crate::webhook::{self, Answer, Delivery, Received};
+
+/// What made Lambda call us.
+enum Invocation {
+    Http(Request),
+    Queue(Vec<Received>),
+    Resync,
+    Tick,
+}
+
+/// An HTTP request, however it was wrapped.
+struct Request {
+    payload: Payload,
+    method: Method,
+    path: String,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+/// Who wrapped the request decides how the answer is wrapped.
+#[derive(Clone, Copy)]
+enum Payload {
+    /// API Gateway REST API.
+    V1,
+    /// Function URL, API Gateway HTTP API.
+    V2,
+}
+
+/// The invocation failed as a whole. Lambda counts it, and alarms go by [`error_type`](Error::error_type).
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(
+        "unknown event with the fields [{fields}]: expected an HTTP request (function URL, API Gateway), SQS records, \
+         an EventBridge schedule, or {{\"action\":\"resync\"}} or {{\"action\":\"tick\"}}"
+    )]
+    UnknownEvent { fields: String },
+    #[error("the event is a {shape}, but not a complete one")]
+    Malformed { shape: &'static str, source: anyhow::Error },
+    #[error(transparent)]
+    Failed(#[from] Failure),
+    #[error("cannot write the answer")]
+    Answer(#[source] serde_json::Error),
+}
+
+/// Serves one invocation, whatever its kind.
+pub async fn handle(app: &App, event: Value, deadline: &Deadline) -> Result<Value, Error> {
+    let answer = serve(app, event, deadline).await;
+    if let Err(error) = &answer {
+        tracing::error!(error = chain(error), error_type = error.error_type(), "invocation failed");
+    }
+    answer
+}
+
+async fn serve(app: &App, event: Value, deadline: &Deadline) -> Result<Value, Error> {
+    match Invocation::of(event)? {
+        Invocation::Http(request) => {
+            let answer = route(app, &request, deadline).await;
+            wrap(request.payload, answer)
+        }
+        Invocation::Queue(messages) => {
+            let again = webhook::work_off(app, &messages, deadline).await;
+            let mut answer = SqsBatchResponse::default();
+            answer.batch_item_failures = again.into_iter().map(failed_item).collect();
+            to_value(&answer)
+        }
+        Invocation::Resync => to_value(&resync::resync(app, "scheduled", deadline).await?),
+        Invocation::Tick => to_value(&resync::tick(app, deadline).await?),
+    }
+}
+
+impl Invocation {
+    fn of(event: Value) -> Result<Invocation, Error> {
+        let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
+        if event.pointer("/requestContext/http").is_some() {
+            return Ok(Invocation::Http(Request::v2(read(event, "request of payload version 2.0")?)?));
+        }
+        if event.get("httpMethod").is_some() && event.get("requestContext").is_some() {
+            return Ok(Invocation::Http(Request::v1(read(event, "request of payload version 1.0")?)?));
+        }
+        if text("/Records/0/eventSource") == Some("aws:sqs") {
+            let event: SqsEvent = read(event, "batch of SQS records")?;
+            return Ok(Invocation::Queue(event.records.into_iter().map(received).collect()));
+        }
+        if text("/detail-type") == Some("Scheduled Event") {
+            return Ok(Invocation::Resync);
+        }
+        match text("/action") {
+            Some("resync") => Ok(Invocation::Resync),
+            Some("tick") => Ok(Invocation::Tick),
+            _ => {
+                let names = event.as_object().into_iter().flat_map(|event| event.keys());
+                let fields: Vec<String> = names.take(10).map(|name| name.chars().take(40).collect()).collect();
+                Err(Error::UnknownEvent { fields: fields.join(", ") })
+            }
+        }
+    }
+}
+
+fn read<T: DeserializeOwned>(event: Value, shape: &'static str) -> Result<T, Error> {
+    serde_path_to_error::deserialize(event).map_err(|error| Error::Malformed { shape, source: error.into() })
+}
+
+fn received(message: SqsMessage) -> Received {
+    let SqsMessage { message_id, body, mut attributes, .. } = message;
+    Received {
+        id: message_id.unwrap_or_default(),
+        group: attributes.remove("MessageGroupId").unwrap_or_default(),
+        body: body.unwrap_or_default(),
+    }
+}
+
+fn failed_item(id: String) -> BatchItemFailure {
+    let mut failure = BatchItemFailure::default();
+    failure.item_identifier = id;
+    failure
+}
+
+impl Request {
+    fn v2(request: ApiGatewayV2httpRequest) -> Result<Request, Error> {
+        let path = request.raw_path.unwrap_or_default();
+        // The path of an HTTP API begins with its stage, unless it is the default one.
+        let stage = request.request_context.stage.unwrap_or_default();
+        let path = match path.strip_prefix('/').and_then(|path| path.strip_prefix(stage.as_str())) {
+            Some(rest) if !stage.is_empty() && rest.starts_with('/') => rest.to_owned(),
+            _ => path,
+        };
+        Ok(Request {
+            payload: Payload::V2,
+            method: request.request_context.http.method,
+            path,
+            headers: request.headers,
+            body: decode(request.body, request.is_base64_encoded)?,
+        })
+    }
+
+    fn v1(request: ApiGatewayProxyRequest) -> Result<Request, Error> {
+        let mut headers = request.multi_value_headers;
+        for (name, value) in &request.headers {
+            if !headers.contains_key(name) {
+                headers.insert(name.clone(), value.clone());
+            }
+        }
+        Ok(Request {
+            payload: Payload::V1,
+            method: request.http_method,
+            path: request.path.unwrap_or_default(),
+            headers,
+            body: decode(request.body, request.is_base64_encoded)?,
+        })
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+fn decode(body: Option<String>, base64: bool) -> Result<Vec<u8>, Error> {
+    let body = body.unwrap_or_default();
+    if !base64 {
+        return Ok(body.into_bytes());
+    }
+    STANDARD
+        .decode(body)
+        .map_err(|error| Error::Malformed { shape: "request with a body in base64", source: error.into() })
+}
+
+/// An HTTP answer; the body is for people, no caller reads it.
+struct Response {
+    status: StatusCode,
+    message: String,
+    allow: Option<&'static str>,
+}
+
+async fn route(app: &App, request: &Request, deadline: &Deadline) -> Response {
+    let respond = |status, message: &str| Response { status, message: message.to_owned(), allow: None };
+    let not_allowed = |method| Response { allow: Some(method), ..respond(StatusCode::METHOD_NOT_ALLOWED, "") };
+    match (request.path.trim_end_matches('/'), &request.method) {
+        // The second is where Ocean listens: its users' webhooks point there.
+        ("/webhook" | "/integration/webhook", &Method::POST) => {
+            let delivery = Delivery {
+                event_key: request.header("x-event-key"),
+                request_id: request.header("x-request-uuid"),
+                signature: request.header("x-hub-signature"),
+                body: &request.body,
+            };
+            match webhook::receive(app, delivery, deadline).await {
+                Answer::Accepted => respond(StatusCode::ACCEPTED, "accepted"),
+                Answer::Ignored => respond(StatusCode::ACCEPTED, "ignored"),
+                Answer::Unsigned => respond(StatusCode::UNAUTHORIZED, "unauthorized"),
+                Answer::Malformed(reason) => respond(StatusCode::BAD_REQUEST, &reason),
+                Answer::TooLarge => respond(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 1 MiB"),
+                Answer::Unavailable => respond(StatusCode::SERVICE_UNAVAILABLE, "please send it again"),
+            }
+        }
+        ("/resync", &Method::POST) => match request_resync(app, request, deadline).await {
+            Ok(true) => respond(StatusCode::ACCEPTED, "accepted"),
+            Ok(false) => respond(StatusCode::UNAUTHORIZED, "unauthorized"),
+            Err(failure) => {
+                tracing::error!(error = chain(&failure), "resync request not taken");
+                respond(StatusCode::SERVICE_UNAVAILABLE, "please send it again")
+            }
+        },
+        ("/health", &(Method::GET | Method::HEAD)) => respond(StatusCode::OK, "ok"),
+        ("/webhook" | "/integration/webhook" | "/resync", _) => not_allowed("POST"),
+        ("/health", _) => not_allowed("GET, HEAD"),
+        _ => respond(StatusCode::NOT_FOUND, "not found"),
+    }
+}
+
+/// Port's changelog destination: notes the wish, a tick follows it. Returns whether the call was Port's.
+async fn request_resync(app: &App, request: &Request, deadline: &Deadline) -> Result<bool, Failure> {
+    let credentials = app.secrets.credentials(deadline).await?;
+    let (timestamp, signature) = (request.header("x-port-timestamp"), request.header("x-port-signature"));
+    let secret = &credentials.port_client_secret;
+    if !is_signed_by_port(secret, timestamp, signature, &request.body, app.clock.now()) {
+        tracing::warn!(signed = signature.is_some(), "resync request refused: its signature is missing, wrong or old");
+        return Ok(false);
+    }
+    resync::request(app, "asked for by Port").await?;
+    Ok(true)
+}
+
+fn wrap(payload: Payload, response: Response) -> Result<Value, Error> {
+    let Response { status, message, allow } = response;
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(allow) = allow {
+        headers.insert(ALLOW, HeaderValue::from_static(allow));
+    }
+    let body = match message.is_empty() {
+        true => Body::Empty,
+        false => Body::Text(json!({ "message": message }).to_string()),
+    };
+    let status_code = i64::from(status.as_u16());
+    match payload {
+        Payload::V1 => {
+            let mut answer = ApiGatewayProxyResponse::default();
+            (answer.status_code, answer.headers, answer.body) = (status_code, headers, Some(body));
+            to_value(&answer)
+        }
+        Payload::V2 => {
+            let mut answer = ApiGatewayV2httpResponse::default();
+            (answer.status_code, answer.headers, answer.body) = (status_code, headers, Some(body));
+            to_value(&answer)
+        }
+    }
+}
+
+fn to_value<T: Serialize>(answer: &T) -> Result<Value, Error> {
+    serde_json::to_value(answer).map_err(Error::Answer)
+}
+
+impl Error {
+    /// A stable name for alarms and metric filters.
+    pub fn error_type(&self) -> &'static str {
+        match self {
+            Error::UnknownEvent { .. } => "UnknownEvent",
+            Error::Malformed { .. } => "MalformedEvent",
+            Error::Failed(failure) => failure.error_type(),
+            Error::Answer(_) => "Answer",
+        }
+    }
+}
+
+impl From<Error> for Diagnostic {
+    fn from(error: Error) -> Diagnostic {
+        let mut diagnostic = Diagnostic::default();
+        diagnostic.error_type = error.error_type().to_owned();
+        diagnostic.error_message = chain(&error);
+        diagnostic
+    }
+}
