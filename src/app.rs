@@ -57,7 +57,16 @@ impl App {
 
     pub fn new(config: Config, http: Http, secrets: Secrets, store: Store) -> App {
         let clock = http.clock().clone();
-        App { config, clock, http, secrets, store, mapping_override: None, session: Mutex::default(), live_mapping: tokio::sync::Mutex::default() }
+        App {
+            config,
+            clock,
+            http,
+            secrets,
+            store,
+            mapping_override: None,
+            session: Mutex::default(),
+            live_mapping: tokio::sync::Mutex::default(),
+        }
     }
 
     /// Connections under credentials at most five minutes old. Rate limit windows, tokens and connections outlive
@@ -68,21 +77,32 @@ impl App {
         let session = match current.take() {
             Some(session) if Arc::ptr_eq(&session.credentials, &credentials) => session,
             Some(session) if session.credentials.workspace == credentials.workspace => {
-                session.bitbucket.replace_credentials(credentials.bitbucket.clone());
                 session
-                    .port
-                    .replace_credentials(credentials.port_client_id.clone(), credentials.port_client_secret.clone());
+                    .bitbucket
+                    .replace_credentials(credentials.bitbucket.clone());
+                session.port.replace_credentials(
+                    credentials.port_client_id.clone(),
+                    credentials.port_client_secret.clone(),
+                );
                 let (bitbucket, port) = (session.bitbucket.clone(), session.port.clone());
-                Arc::new(Session { credentials, bitbucket, port })
+                Arc::new(Session {
+                    credentials,
+                    bitbucket,
+                    port,
+                })
             }
-            _ => Arc::new(self.connect(credentials)),
+            _ => Arc::new(self.open_session(credentials)),
         };
         *current = Some(Arc::clone(&session));
         Ok(session)
     }
 
     /// The mapping as Port has it, at most a minute old; `None` while Port does not know this installation.
-    pub async fn live_mapping(&self, session: &Session, deadline: &Deadline) -> Result<Option<Arc<Mapping>>, Failure> {
+    pub async fn live_mapping(
+        &self,
+        session: &Session,
+        deadline: &Deadline,
+    ) -> Result<Option<Arc<Mapping>>, Failure> {
         let mut cached = self.live_mapping.lock().await;
         if let Some((read_at, mapping)) = &*cached
             && self.clock.now() < later(*read_at, MAPPING_TTL)
@@ -91,14 +111,21 @@ impl App {
         }
         let config = match &self.mapping_override {
             Some(config) => Some(config.clone()),
-            None => session.port.integration(deadline).await?.and_then(|integration| integration.config),
+            None => session
+                .port
+                .integration(deadline)
+                .await?
+                .and_then(|integration| integration.config),
         };
-        let mapping = config.map(|config| Mapping::from_config(&config)).transpose()?.map(Arc::new);
+        let mapping = config
+            .map(|config| Mapping::from_config(&config))
+            .transpose()?
+            .map(Arc::new);
         *cached = Some((self.clock.now(), mapping.clone()));
         Ok(mapping)
     }
 
-    fn connect(&self, credentials: Arc<Credentials>) -> Session {
+    fn open_session(&self, credentials: Arc<Credentials>) -> Session {
         let bitbucket = BitbucketClient::new(
             self.http.clone(),
             bitbucket::Settings {
@@ -117,7 +144,11 @@ impl App {
                 identifier: self.config.identifier.clone(),
             },
         );
-        Session { credentials, bitbucket, port }
+        Session {
+            credentials,
+            bitbucket,
+            port,
+        }
     }
 }
 

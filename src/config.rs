@@ -192,7 +192,9 @@ impl Reader<'_> {
             state_dir: self.text("FERRY__STATE_DIR").map(PathBuf::from),
             secret_id,
             webhook_secret_id,
-            log_level: self.text("FERRY__LOG").or_else(|| self.text("AWS_LAMBDA_LOG_LEVEL")),
+            log_level: self
+                .text("FERRY__LOG")
+                .or_else(|| self.text("AWS_LAMBDA_LOG_LEVEL")),
             given,
         })
     }

@@ -83,7 +83,10 @@ impl Deadline {
     /// The same deadline, or `limit` from now where that is earlier.
     #[must_use]
     pub fn at_most(&self, limit: Duration) -> Deadline {
-        Deadline { clock: self.clock.clone(), at: self.at.min(later(self.clock.now(), limit)) }
+        Deadline {
+            clock: self.clock.clone(),
+            at: self.at.min(later(self.clock.now(), limit)),
+        }
     }
 
     /// Zero once the deadline has passed.

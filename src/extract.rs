@@ -17,7 +17,10 @@ use crate::mapping::{Kind, Mapping, RepositoryFilter, Resource, Selector};
 pub enum Source {
     Projects,
     Repositories(RepositoryFilter),
-    PullRequests { repositories: RepositoryFilter, query: String },
+    PullRequests {
+        repositories: RepositoryFilter,
+        query: String,
+    },
 }
 
 /// Resources with the same source.
@@ -51,10 +54,17 @@ pub fn groups(mapping: &Mapping) -> (Vec<Group>, Vec<usize>) {
             without_source.push(index);
             continue;
         };
-        let position = groups.iter().position(|group| group.source == source).unwrap_or_else(|| {
-            groups.push(Group { source, resources: Vec::new(), included_files: Vec::new() });
-            groups.len() - 1
-        });
+        let position = groups
+            .iter()
+            .position(|group| group.source == source)
+            .unwrap_or_else(|| {
+                groups.push(Group {
+                    source,
+                    resources: Vec::new(),
+                    included_files: Vec::new(),
+                });
+                groups.len() - 1
+            });
         if let Some(group) = groups.get_mut(position) {
             group.resources.push(index);
             for path in resource.included_files() {
@@ -71,10 +81,16 @@ impl Source {
     fn of(resource: &Resource) -> Option<Source> {
         match &resource.selector {
             Selector::Project => Some(Source::Projects),
-            Selector::Repository { repositories } => Some(Source::Repositories(repositories.clone())),
-            Selector::PullRequest { repositories, query } => {
-                Some(Source::PullRequests { repositories: repositories.clone(), query: query.clone() })
+            Selector::Repository { repositories } => {
+                Some(Source::Repositories(repositories.clone()))
             }
+            Selector::PullRequest {
+                repositories,
+                query,
+            } => Some(Source::PullRequests {
+                repositories: repositories.clone(),
+                query: query.clone(),
+            }),
             _ => None,
         }
     }
@@ -101,8 +117,15 @@ impl Source {
         match self {
             Source::Projects => "project".to_owned(),
             Source::Repositories(filter) => format!("repository-{}", filter_id(filter)),
-            Source::PullRequests { repositories, query } => {
-                format!("pull-request-{}-{}", filter_id(repositories), short_hash(query))
+            Source::PullRequests {
+                repositories,
+                query,
+            } => {
+                format!(
+                    "pull-request-{}-{}",
+                    filter_id(repositories),
+                    short_hash(query)
+                )
             }
         }
     }
@@ -113,7 +136,11 @@ pub fn filter_id(filter: &RepositoryFilter) -> String {
     let RepositoryFilter { role, query } = filter;
     match (role, query) {
         (None, None) => "all".to_owned(),
-        _ => short_hash(&format!("{}\n{}", role.as_deref().unwrap_or_default(), query.as_deref().unwrap_or_default())),
+        _ => short_hash(&format!(
+            "{}\n{}",
+            role.as_deref().unwrap_or_default(),
+            query.as_deref().unwrap_or_default()
+        )),
     }
 }
 
@@ -154,26 +181,47 @@ const FILES_AT_ONCE: usize = 6;
 
 impl<'a> Listing<'a> {
     /// Lists `group`'s items: of `repository` where the source is one per repository, else of the workspace.
-    pub fn open(bitbucket: &'a BitbucketClient, group: &'a Group, repository: Option<&Repository>) -> Listing<'a> {
-        let uuid = repository.map(|repository| repository.uuid.as_str()).unwrap_or_default();
+    pub fn open(
+        bitbucket: &'a BitbucketClient,
+        group: &'a Group,
+        repository: Option<&Repository>,
+    ) -> Listing<'a> {
+        let uuid = repository
+            .map(|repository| repository.uuid.as_str())
+            .unwrap_or_default();
         let pages = match &group.source {
             Source::Projects => bitbucket.projects(),
-            Source::Repositories(filter) => bitbucket.repositories(filter.role.as_deref(), filter.query.as_deref()),
+            Source::Repositories(filter) => {
+                bitbucket.repositories(filter.role.as_deref(), filter.query.as_deref())
+            }
             Source::PullRequests { query, .. } => bitbucket.pull_requests(uuid, Some(query)),
         };
-        Listing { bitbucket, included_files: included_files(group), pages }
+        Listing {
+            bitbucket,
+            included_files: included_files(group),
+            pages,
+        }
     }
 
     /// Takes a listing up again where [`cursor`](Listing::cursor) said it was.
     pub fn resume(bitbucket: &'a BitbucketClient, group: &'a Group, cursor: &str) -> Listing<'a> {
-        Listing { bitbucket, included_files: included_files(group), pages: Pages::resume(bitbucket.clone(), cursor) }
+        Listing {
+            bitbucket,
+            included_files: included_files(group),
+            pages: Pages::resume(bitbucket.clone(), cursor),
+        }
     }
 
     /// The next page; `None` after the last one.
     pub async fn next(&mut self, deadline: &Deadline) -> Result<Option<Batch>, bitbucket::Error> {
-        let Some(items) = self.pages.next(deadline).await? else { return Ok(None) };
+        let Some(items) = self.pages.next(deadline).await? else {
+            return Ok(None);
+        };
         if self.included_files.is_empty() {
-            return Ok(Some(Batch { items, failed: Vec::new() }));
+            return Ok(Some(Batch {
+                items,
+                failed: Vec::new(),
+            }));
         }
         let completed = stream::iter(items)
             .map(|item| with_files(self.bitbucket, self.included_files, item, deadline))
@@ -200,7 +248,10 @@ impl<'a> Listing<'a> {
 /// Errors that are about the moment or the credentials, not about one item.
 fn stops_everything(error: &bitbucket::Error) -> bool {
     use bitbucket::Error;
-    matches!(error, Error::RateLimited { .. } | Error::OutOfTime | Error::Unauthorized { .. })
+    matches!(
+        error,
+        Error::RateLimited { .. } | Error::OutOfTime | Error::Unauthorized { .. }
+    )
 }
 
 fn included_files(group: &Group) -> &[String] {
@@ -222,7 +273,10 @@ async fn with_files(
         Some(repository) => read_files(bitbucket, repository, paths, deadline)
             .await
             .map_err(|error| (Some(repository.clone()), error))?,
-        None => paths.iter().map(|path| (path.clone(), Value::Null)).collect(),
+        None => paths
+            .iter()
+            .map(|path| (path.clone(), Value::Null))
+            .collect(),
     };
     if let Value::Object(item) = &mut raw {
         item.insert("__includedFiles".to_owned(), Value::Object(files));
@@ -236,11 +290,21 @@ async fn read_files(
     paths: &[String],
     deadline: &Deadline,
 ) -> Result<Map<String, Value>, bitbucket::Error> {
-    let nothing = || paths.iter().map(|path| (path.clone(), Value::Null)).collect();
-    let Some(branch) = &repository.main_branch else { return Ok(nothing()) };
+    let nothing = || {
+        paths
+            .iter()
+            .map(|path| (path.clone(), Value::Null))
+            .collect()
+    };
+    let Some(branch) = &repository.main_branch else {
+        return Ok(nothing());
+    };
     // A branch name with a slash cannot be told from a path (BCLOUD-9969): its commit can.
     let revision = if branch.contains('/') {
-        match bitbucket.branch_head(&repository.uuid, branch, deadline).await? {
+        match bitbucket
+            .branch_head(&repository.uuid, branch, deadline)
+            .await?
+        {
             Some(commit) => commit,
             None => return Ok(nothing()),
         }
@@ -251,7 +315,9 @@ async fn read_files(
         .map(|path| {
             let revision = &revision;
             async move {
-                let content = bitbucket.file(&repository.uuid, revision, path, deadline).await?;
+                let content = bitbucket
+                    .file(&repository.uuid, revision, path, deadline)
+                    .await?;
                 let content = content.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
                 Ok((path.clone(), content.map_or(Value::Null, Value::String)))
             }
@@ -278,21 +344,45 @@ pub async fn fetch(
     deadline: &Deadline,
 ) -> Result<Option<Value>, bitbucket::Error> {
     match (&group.source, item) {
-        (Source::Projects, Item::Project { key }) => gone_is_none(bitbucket.project(key, deadline).await),
+        (Source::Projects, Item::Project { key }) => {
+            gone_is_none(bitbucket.project(key, deadline).await)
+        }
         (Source::Repositories(filter), Item::Repository { uuid }) => {
-            let Some(raw) = fetch_repository(bitbucket, filter, uuid, deadline).await? else { return Ok(None) };
+            let Some(raw) = fetch_repository(bitbucket, filter, uuid, deadline).await? else {
+                return Ok(None);
+            };
             match included_files(group) {
                 [] => Ok(Some(raw)),
-                paths => with_files(bitbucket, paths, raw, deadline).await.map(Some).map_err(|(_, error)| error),
+                paths => with_files(bitbucket, paths, raw, deadline)
+                    .await
+                    .map(Some)
+                    .map_err(|(_, error)| error),
             }
         }
-        (Source::PullRequests { repositories, query }, Item::PullRequest { repository_uuid, id }) => {
+        (
+            Source::PullRequests {
+                repositories,
+                query,
+            },
+            Item::PullRequest {
+                repository_uuid,
+                id,
+            },
+        ) => {
             let filtered = repositories.role.is_some() || repositories.query.is_some();
-            if filtered && fetch_repository(bitbucket, repositories, repository_uuid, deadline).await?.is_none() {
+            if filtered
+                && fetch_repository(bitbucket, repositories, repository_uuid, deadline)
+                    .await?
+                    .is_none()
+            {
                 return Ok(None);
             }
-            gone_is_none(bitbucket.pull_request_matching(repository_uuid, id, query, deadline).await)
-                .map(Option::flatten)
+            gone_is_none(
+                bitbucket
+                    .pull_request_matching(repository_uuid, id, query, deadline)
+                    .await,
+            )
+            .map(Option::flatten)
         }
         _ => Ok(None),
     }
@@ -307,8 +397,16 @@ async fn fetch_repository(
     let role = filter.role.as_deref();
     match (&filter.query, role) {
         (None, None) => gone_is_none(bitbucket.repository(uuid, deadline).await),
-        (Some(query), _) => bitbucket.repository_matching(uuid, role, Some(query), deadline).await,
-        (None, Some(_)) => bitbucket.repository_matching(uuid, role, None, deadline).await,
+        (Some(query), _) => {
+            bitbucket
+                .repository_matching(uuid, role, Some(query), deadline)
+                .await
+        }
+        (None, Some(_)) => {
+            bitbucket
+                .repository_matching(uuid, role, None, deadline)
+                .await
+        }
     }
 }
 

@@ -30,7 +30,9 @@ impl Failure {
     /// Whether the same thing may succeed later without anybody's doing.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Failure::Secrets(SecretsError::Invalid(_)) | Failure::Mapping(_) | Failure::NothingRead(_) => false,
+            Failure::Secrets(SecretsError::Invalid(_))
+            | Failure::Mapping(_)
+            | Failure::NothingRead(_) => false,
             Failure::Secrets(SecretsError::Unavailable { .. }) => true,
             Failure::Bitbucket(error) => error.is_retryable(),
             Failure::Port(error) => error.is_retryable(),
@@ -43,7 +45,8 @@ impl Failure {
     pub fn is_unauthorized(&self) -> bool {
         matches!(
             self,
-            Failure::Bitbucket(bitbucket::Error::Unauthorized { .. }) | Failure::Port(port::Error::Unauthorized { .. })
+            Failure::Bitbucket(bitbucket::Error::Unauthorized { .. })
+                | Failure::Port(port::Error::Unauthorized { .. })
         )
     }
 

@@ -6,7 +6,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lambda_http::aws_lambda_events::apigw::{
-    ApiGatewayProxyRequest, ApiGatewayProxyResponse, ApiGatewayV2httpRequest, ApiGatewayV2httpResponse,
+    ApiGatewayProxyRequest, ApiGatewayProxyResponse, ApiGatewayV2httpRequest,
+    ApiGatewayV2httpResponse,
 };
 use lambda_http::aws_lambda_events::encodings::Body;
 use lambda_http::http::header::{ALLOW, CONTENT_TYPE};
@@ -60,7 +61,10 @@ pub enum Error {
     )]
     UnknownEvent { fields: String },
     #[error("the event is a {shape}, but not a complete one")]
-    Malformed { shape: &'static str, source: anyhow::Error },
+    Malformed {
+        shape: &'static str,
+        source: anyhow::Error,
+    },
     #[error(transparent)]
     Failed(#[from] Failure),
     #[error("cannot write the answer")]
@@ -71,7 +75,11 @@ pub enum Error {
 pub async fn handle(app: &App, event: Value, deadline: &Deadline) -> Result<Value, Error> {
     let answer = serve(app, event, deadline).await;
     if let Err(error) = &answer {
-        tracing::error!(error = chain(error), error_type = error.error_type(), "invocation failed");
+        tracing::error!(
+            error = chain(error),
+            error_type = error.error_type(),
+            "invocation failed"
+        );
     }
     answer
 }
@@ -83,13 +91,16 @@ async fn serve(app: &App, event: Value, deadline: &Deadline) -> Result<Value, Er
             wrap(request.payload, answer)
         }
         Invocation::Queue(messages) => {
-            let again = webhook::work_off(app, &messages, deadline).await;
+            let again = Box::pin(webhook::work_off(app, &messages, deadline)).await;
             let mut answer = SqsBatchResponse::default();
             answer.batch_item_failures = again.into_iter().map(failed_item).collect();
             to_value(&answer)
         }
-        Invocation::Resync => to_value(&resync::resync(app, "scheduled", deadline).await?),
-        Invocation::Tick => to_value(&resync::tick(app, deadline).await?),
+        // Boxed: one flow at a time should not cost the memory of all.
+        Invocation::Resync => {
+            to_value(&Box::pin(resync::resync(app, "scheduled", deadline)).await?)
+        }
+        Invocation::Tick => to_value(&Box::pin(resync::tick(app, deadline)).await?),
     }
 }
 
@@ -97,14 +108,22 @@ impl Invocation {
     fn of(event: Value) -> Result<Invocation, Error> {
         let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
         if event.pointer("/requestContext/http").is_some() {
-            return Ok(Invocation::Http(Request::v2(read(event, "request of payload version 2.0")?)?));
+            return Ok(Invocation::Http(Request::v2(read(
+                event,
+                "request of payload version 2.0",
+            )?)?));
         }
         if event.get("httpMethod").is_some() && event.get("requestContext").is_some() {
-            return Ok(Invocation::Http(Request::v1(read(event, "request of payload version 1.0")?)?));
+            return Ok(Invocation::Http(Request::v1(read(
+                event,
+                "request of payload version 1.0",
+            )?)?));
         }
         if text("/Records/0/eventSource") == Some("aws:sqs") {
             let event: SqsEvent = read(event, "batch of SQS records")?;
-            return Ok(Invocation::Queue(event.records.into_iter().map(received).collect()));
+            return Ok(Invocation::Queue(
+                event.records.into_iter().map(received).collect(),
+            ));
         }
         if text("/detail-type") == Some("Scheduled Event") {
             return Ok(Invocation::Resync);
@@ -114,19 +133,32 @@ impl Invocation {
             Some("tick") => Ok(Invocation::Tick),
             _ => {
                 let names = event.as_object().into_iter().flat_map(|event| event.keys());
-                let fields: Vec<String> = names.take(10).map(|name| name.chars().take(40).collect()).collect();
-                Err(Error::UnknownEvent { fields: fields.join(", ") })
+                let fields: Vec<String> = names
+                    .take(10)
+                    .map(|name| name.chars().take(40).collect())
+                    .collect();
+                Err(Error::UnknownEvent {
+                    fields: fields.join(", "),
+                })
             }
         }
     }
 }
 
 fn read<T: DeserializeOwned>(event: Value, shape: &'static str) -> Result<T, Error> {
-    serde_path_to_error::deserialize(event).map_err(|error| Error::Malformed { shape, source: error.into() })
+    serde_path_to_error::deserialize(event).map_err(|error| Error::Malformed {
+        shape,
+        source: error.into(),
+    })
 }
 
 fn received(message: SqsMessage) -> Received {
-    let SqsMessage { message_id, body, mut attributes, .. } = message;
+    let SqsMessage {
+        message_id,
+        body,
+        mut attributes,
+        ..
+    } = message;
     Received {
         id: message_id.unwrap_or_default(),
         group: attributes.remove("MessageGroupId").unwrap_or_default(),
@@ -145,7 +177,10 @@ impl Request {
         let path = request.raw_path.unwrap_or_default();
         // The path of an HTTP API begins with its stage, unless it is the default one.
         let stage = request.request_context.stage.unwrap_or_default();
-        let path = match path.strip_prefix('/').and_then(|path| path.strip_prefix(stage.as_str())) {
+        let path = match path
+            .strip_prefix('/')
+            .and_then(|path| path.strip_prefix(stage.as_str()))
+        {
             Some(rest) if !stage.is_empty() && rest.starts_with('/') => rest.to_owned(),
             _ => path,
         };
@@ -184,9 +219,10 @@ fn decode(body: Option<String>, base64: bool) -> Result<Vec<u8>, Error> {
     if !base64 {
         return Ok(body.into_bytes());
     }
-    STANDARD
-        .decode(body)
-        .map_err(|error| Error::Malformed { shape: "request with a body in base64", source: error.into() })
+    STANDARD.decode(body).map_err(|error| Error::Malformed {
+        shape: "request with a body in base64",
+        source: error.into(),
+    })
 }
 
 /// An HTTP answer; the body is for people, no caller reads it.
@@ -197,8 +233,15 @@ struct Response {
 }
 
 async fn route(app: &App, request: &Request, deadline: &Deadline) -> Response {
-    let respond = |status, message: &str| Response { status, message: message.to_owned(), allow: None };
-    let not_allowed = |method| Response { allow: Some(method), ..respond(StatusCode::METHOD_NOT_ALLOWED, "") };
+    let respond = |status, message: &str| Response {
+        status,
+        message: message.to_owned(),
+        allow: None,
+    };
+    let not_allowed = |method| Response {
+        allow: Some(method),
+        ..respond(StatusCode::METHOD_NOT_ALLOWED, "")
+    };
     match (request.path.trim_end_matches('/'), &request.method) {
         // The second is where Ocean listens: its users' webhooks point there.
         ("/webhook" | "/integration/webhook", &Method::POST) => {
@@ -208,13 +251,18 @@ async fn route(app: &App, request: &Request, deadline: &Deadline) -> Response {
                 signature: request.header("x-hub-signature"),
                 body: &request.body,
             };
-            match webhook::receive(app, delivery, deadline).await {
+            match Box::pin(webhook::receive(app, delivery, deadline)).await {
                 Answer::Accepted => respond(StatusCode::ACCEPTED, "accepted"),
                 Answer::Ignored => respond(StatusCode::ACCEPTED, "ignored"),
                 Answer::Unsigned => respond(StatusCode::UNAUTHORIZED, "unauthorized"),
                 Answer::Malformed(reason) => respond(StatusCode::BAD_REQUEST, &reason),
-                Answer::TooLarge => respond(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 1 MiB"),
-                Answer::Unavailable => respond(StatusCode::SERVICE_UNAVAILABLE, "please send it again"),
+                Answer::TooLarge => respond(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "the body is larger than 1 MiB",
+                ),
+                Answer::Unavailable => {
+                    respond(StatusCode::SERVICE_UNAVAILABLE, "please send it again")
+                }
             }
         }
         ("/resync", &Method::POST) => match request_resync(app, request, deadline).await {
@@ -233,12 +281,22 @@ async fn route(app: &App, request: &Request, deadline: &Deadline) -> Response {
 }
 
 /// Port's changelog destination: notes the wish, a tick follows it. Returns whether the call was Port's.
-async fn request_resync(app: &App, request: &Request, deadline: &Deadline) -> Result<bool, Failure> {
+async fn request_resync(
+    app: &App,
+    request: &Request,
+    deadline: &Deadline,
+) -> Result<bool, Failure> {
     let credentials = app.secrets.credentials(deadline).await?;
-    let (timestamp, signature) = (request.header("x-port-timestamp"), request.header("x-port-signature"));
+    let (timestamp, signature) = (
+        request.header("x-port-timestamp"),
+        request.header("x-port-signature"),
+    );
     let secret = &credentials.port_client_secret;
     if !is_signed_by_port(secret, timestamp, signature, &request.body, app.clock.now()) {
-        tracing::warn!(signed = signature.is_some(), "resync request refused: its signature is missing, wrong or old");
+        tracing::warn!(
+            signed = signature.is_some(),
+            "resync request refused: its signature is missing, wrong or old"
+        );
         return Ok(false);
     }
     resync::request(app, "asked for by Port").await?;
@@ -246,7 +304,11 @@ async fn request_resync(app: &App, request: &Request, deadline: &Deadline) -> Re
 }
 
 fn wrap(payload: Payload, response: Response) -> Result<Value, Error> {
-    let Response { status, message, allow } = response;
+    let Response {
+        status,
+        message,
+        allow,
+    } = response;
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(allow) = allow {
@@ -289,9 +351,9 @@ impl Error {
 
 impl From<Error> for Diagnostic {
     fn from(error: Error) -> Diagnostic {
-        let mut diagnostic = Diagnostic::default();
-        diagnostic.error_type = error.error_type().to_owned();
-        diagnostic.error_message = chain(&error);
-        diagnostic
+        Diagnostic {
+            error_type: error.error_type().to_owned(),
+            error_message: chain(&error),
+        }
     }
 }

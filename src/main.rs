@@ -49,7 +49,12 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let config = Config::from_env();
-    telemetry::init_text(config.as_ref().ok().and_then(|config| config.log_level.as_deref()));
+    telemetry::init_text(
+        config
+            .as_ref()
+            .ok()
+            .and_then(|config| config.log_level.as_deref()),
+    );
     let app = App::connect(config?).await?;
     match arguments.command {
         Command::Resync => resync_to_the_end(&app).await,
@@ -60,7 +65,10 @@ async fn resync_to_the_end(app: &App) -> anyhow::Result<()> {
     let deadline = Deadline::at(&app.clock, Timestamp::MAX);
     let mut outcome = resync::resync(app, "asked for on the command line", &deadline).await;
     loop {
-        let wait = match outcome.map_err(|failure| anyhow::anyhow!(chain(&failure))).context("the resync failed")? {
+        let wait = match outcome
+            .map_err(|failure| anyhow::anyhow!(chain(&failure)))
+            .context("the resync failed")?
+        {
             Outcome::Completed(summary) => return report(&summary),
             Outcome::Idle => return Ok(()),
             Outcome::Busy => BUSY,

@@ -24,8 +24,15 @@ pub struct Record {
     pub produced: Produced,
 }
 
-pub async fn load(store: &Store, source: &str, repository: &str) -> Result<Option<Record>, StateError> {
-    Ok(store.load(&key(source, repository)).await?.map(|document| document.value))
+pub async fn load(
+    store: &Store,
+    source: &str,
+    repository: &str,
+) -> Result<Option<Record>, StateError> {
+    Ok(store
+        .load(&key(source, repository))
+        .await?
+        .map(|document| document.value))
 }
 
 /// Replaces the record with what the run `run` produced. Items that could not be mapped keep what the partition stood
@@ -37,27 +44,50 @@ pub async fn save(
     run: &str,
     produced: Produced,
 ) -> Result<(), StateError> {
-    let mut record = Record { run: run.to_owned(), complete: true, produced };
+    let mut record = Record {
+        run: run.to_owned(),
+        complete: true,
+        produced,
+    };
     if 0 < record.produced.failures {
         record.absorb(load(store, source, repository).await?);
     }
-    store.save(&key(source, repository), &record, Expected::Anything).await?;
+    store
+        .save(&key(source, repository), &record, Expected::Anything)
+        .await?;
     Ok(())
 }
 
 /// Replaces the record with what a live event found when it looked at the whole partition. The run stays the one
 /// that was here last: whether a resync has been here is not for an event to say.
-pub async fn replace(store: &Store, source: &str, repository: &str, produced: Produced) -> Result<(), StateError> {
+pub async fn replace(
+    store: &Store,
+    source: &str,
+    repository: &str,
+    produced: Produced,
+) -> Result<(), StateError> {
     loop {
         let before = store.load::<Record>(&key(source, repository)).await?;
-        let expected = before.as_ref().map_or(Expected::Absent, |before| Expected::Version(before.version));
+        let expected = before
+            .as_ref()
+            .map_or(Expected::Absent, |before| Expected::Version(before.version));
         let before = before.map(|before| before.value);
-        let run = before.as_ref().map(|before| before.run.clone()).unwrap_or_default();
-        let mut record = Record { run, complete: true, produced: produced.clone() };
+        let run = before
+            .as_ref()
+            .map(|before| before.run.clone())
+            .unwrap_or_default();
+        let mut record = Record {
+            run,
+            complete: true,
+            produced: produced.clone(),
+        };
         if 0 < record.produced.failures {
             record.absorb(before);
         }
-        match store.save(&key(source, repository), &record, expected).await {
+        match store
+            .save(&key(source, repository), &record, expected)
+            .await
+        {
             Err(StateError::Conflict { .. }) => {}
             saved => return saved.map(|_| ()),
         }
@@ -87,12 +117,21 @@ pub async fn amend(
     gone: &BTreeSet<EntityKey>,
 ) -> Result<(), StateError> {
     loop {
-        let Some(mut found) = store.load::<Record>(&key(source, repository)).await? else { return Ok(()) };
+        let Some(mut found) = store.load::<Record>(&key(source, repository)).await? else {
+            return Ok(());
+        };
         let produced = &mut found.value.produced;
         produced.keys.extend(present.keys.iter().cloned());
         produced.keys.retain(|key| !gone.contains(key));
         produced.targets.extend(present.targets.iter().cloned());
-        match store.save(&key(source, repository), &found.value, Expected::Version(found.version)).await {
+        match store
+            .save(
+                &key(source, repository),
+                &found.value,
+                Expected::Version(found.version),
+            )
+            .await
+        {
             Err(StateError::Conflict { .. }) => {}
             saved => return saved.map(|_| ()),
         }
@@ -112,16 +151,42 @@ mod tests {
     use super::*;
 
     fn produced(identifiers: &[&str], failures: usize) -> Produced {
-        let keys = identifiers.iter().map(|identifier| EntityKey::new("service", *identifier)).collect();
-        Produced { keys, failures, ..Produced::default() }
+        let keys = identifiers
+            .iter()
+            .map(|identifier| EntityKey::new("service", *identifier))
+            .collect();
+        Produced {
+            keys,
+            failures,
+            ..Produced::default()
+        }
     }
 
     #[tokio::test]
     async fn items_that_cannot_be_mapped_keep_what_they_stood_for() {
         let store = Store::memory();
-        save(&store, "repository-all", "{a}", "run-1", produced(&["a", "b"], 0)).await.unwrap();
-        save(&store, "repository-all", "{a}", "run-2", produced(&["a"], 1)).await.unwrap();
-        let record = load(&store, "repository-all", "{a}").await.unwrap().unwrap();
+        save(
+            &store,
+            "repository-all",
+            "{a}",
+            "run-1",
+            produced(&["a", "b"], 0),
+        )
+        .await
+        .unwrap();
+        save(
+            &store,
+            "repository-all",
+            "{a}",
+            "run-2",
+            produced(&["a"], 1),
+        )
+        .await
+        .unwrap();
+        let record = load(&store, "repository-all", "{a}")
+            .await
+            .unwrap()
+            .unwrap();
         assert!(record.complete);
         assert_eq!(record.run, "run-2");
         assert_eq!(record.produced.keys, produced(&["a", "b"], 0).keys);
@@ -131,10 +196,26 @@ mod tests {
     async fn without_a_past_such_a_record_is_not_complete_and_stays_so() {
         let store = Store::memory();
         for run in ["run-1", "run-2"] {
-            save(&store, "project", WORKSPACE, run, produced(&["a"], 1)).await.unwrap();
-            assert!(!load(&store, "project", WORKSPACE).await.unwrap().unwrap().complete);
+            save(&store, "project", WORKSPACE, run, produced(&["a"], 1))
+                .await
+                .unwrap();
+            assert!(
+                !load(&store, "project", WORKSPACE)
+                    .await
+                    .unwrap()
+                    .unwrap()
+                    .complete
+            );
         }
-        save(&store, "project", WORKSPACE, "run-3", produced(&["a"], 0)).await.unwrap();
-        assert!(load(&store, "project", WORKSPACE).await.unwrap().unwrap().complete);
+        save(&store, "project", WORKSPACE, "run-3", produced(&["a"], 0))
+            .await
+            .unwrap();
+        assert!(
+            load(&store, "project", WORKSPACE)
+                .await
+                .unwrap()
+                .unwrap()
+                .complete
+        );
     }
 }

@@ -13,7 +13,9 @@ use tokio::sync::OnceCell;
 use crate::deadline::Deadline;
 use crate::entity::{Entity, EntityKey, Identifier};
 use crate::mapping::{Mapping, MappingReport};
-use crate::port::{self, FailedEntity, MappedFields, PortClient, Snapshot, UpsertOptions, WriteEvent};
+use crate::port::{
+    self, FailedEntity, MappedFields, PortClient, Snapshot, UpsertOptions, WriteEvent,
+};
 
 /// One mapping, one target, one occasion.
 pub struct Pipeline<'a> {
@@ -96,10 +98,19 @@ const MAX_WAITING: usize = 2_000;
 impl<'a> Pipeline<'a> {
     /// A resync reads what Port holds and writes only what differs.
     pub fn for_resync(port: &'a PortClient, mapping: &'a Mapping, run_id: &str) -> Pipeline<'a> {
-        let event = WriteEvent::Resync { id: run_id.to_owned() };
+        let event = WriteEvent::Resync {
+            id: run_id.to_owned(),
+        };
         let live = Pipeline::for_live(port, mapping);
-        let options = UpsertOptions { event, ..live.options };
-        Pipeline { options, resync: Some(Comparison::default()), ..live }
+        let options = UpsertOptions {
+            event,
+            ..live.options
+        };
+        Pipeline {
+            options,
+            resync: Some(Comparison::default()),
+            ..live
+        }
     }
 
     /// A live event writes what it finds: asking first would cost as much.
@@ -109,7 +120,13 @@ impl<'a> Pipeline<'a> {
             create_missing_related: mapping.settings().create_missing_related_entities,
             event: WriteEvent::Live,
         };
-        Pipeline { port, mapping, options, resync: None, report: Mutex::default() }
+        Pipeline {
+            port,
+            mapping,
+            options,
+            resync: None,
+            report: Mutex::default(),
+        }
     }
 
     /// Maps `raw` for `resources` and writes the result. Returns only after Port has answered for every entity.
@@ -123,10 +140,18 @@ impl<'a> Pipeline<'a> {
         counts.transformed = entities.len();
         let mut changed = Vec::new();
         for entity in merged(entities, self.options.merge) {
-            if self.differs(&entity, deadline).await? { changed.push(entity) } else { counts.unchanged += 1 }
+            if self.differs(&entity, deadline).await? {
+                changed.push(entity)
+            } else {
+                counts.unchanged += 1
+            }
         }
         let refusals = self.write(changed, &mut counts, true, deadline).await?;
-        Ok(Processed { items, counts, refusals })
+        Ok(Processed {
+            items,
+            counts,
+            refusals,
+        })
     }
 
     /// Writes the entities that waited for their relation targets. Call when all kinds have been through.
@@ -136,10 +161,20 @@ impl<'a> Pipeline<'a> {
             None => Vec::new(),
         };
         let (count, mut counts) = (waiting.len(), Counts::default());
-        let refusals = self.write(waiting, &mut counts, false, deadline).await.inspect_err(|_| {
-            tracing::warn!(count, "entities that lack a relation target were not tried again");
-        })?;
-        Ok(Processed { items: Vec::new(), counts, refusals })
+        let refusals = self
+            .write(waiting, &mut counts, false, deadline)
+            .await
+            .inspect_err(|_| {
+                tracing::warn!(
+                    count,
+                    "entities that lack a relation target were not tried again"
+                );
+            })?;
+        Ok(Processed {
+            items: Vec::new(),
+            counts,
+            refusals,
+        })
     }
 
     /// Returns the first refusals, worded. An error that would meet every entity is returned as such, whether or
@@ -174,7 +209,9 @@ impl<'a> Pipeline<'a> {
 
     /// Puts an entity aside whose relation targets a later batch may bring.
     fn wait(&self, failed: &FailedEntity, entities: &[Entity]) -> bool {
-        let Some(comparison) = &self.resync else { return false };
+        let Some(comparison) = &self.resync else {
+            return false;
+        };
         let mut waiting = locked(&comparison.waiting);
         match entities.get(failed.index) {
             Some(entity) if failed.lacks_target() && waiting.len() < MAX_WAITING => {
@@ -196,14 +233,24 @@ impl<'a> Pipeline<'a> {
         std::mem::take(&mut locked(&self.report))
     }
 
-    fn transform(&self, resources: &[usize], raw: &[Value]) -> (Vec<Produced>, Vec<Entity>, Counts) {
-        let mut counts = Counts { extracted: raw.len(), ..Counts::default() };
+    fn transform(
+        &self,
+        resources: &[usize],
+        raw: &[Value],
+    ) -> (Vec<Produced>, Vec<Entity>, Counts) {
+        let mut counts = Counts {
+            extracted: raw.len(),
+            ..Counts::default()
+        };
         let mut entities = Vec::new();
         let mut items = Vec::with_capacity(raw.len());
         let mut report = locked(&self.report);
         for raw in raw {
             let mut produced = Produced::default();
-            for resource in resources.iter().filter_map(|&index| self.mapping.resources().get(index)) {
+            for resource in resources
+                .iter()
+                .filter_map(|&index| self.mapping.resources().get(index))
+            {
                 let mapped = resource.map(raw);
                 report.add(resource, &mapped);
                 counts.not_mapped += mapped.dropped.len() + mapped.failures.len();
@@ -220,7 +267,9 @@ impl<'a> Pipeline<'a> {
                 }
             }
             // Another resource may select what one turned away.
-            let Produced { keys, unselected, .. } = &mut produced;
+            let Produced {
+                keys, unselected, ..
+            } = &mut produced;
             unselected.retain(|key| !keys.contains(key));
             items.push(produced);
         }
@@ -228,14 +277,20 @@ impl<'a> Pipeline<'a> {
     }
 
     async fn differs(&self, entity: &Entity, deadline: &Deadline) -> Result<bool, port::Error> {
-        let Some(comparison) = &self.resync else { return Ok(true) };
+        let Some(comparison) = &self.resync else {
+            return Ok(true);
+        };
         let cell = {
             let mut snapshots = locked(&comparison.snapshots);
             Arc::clone(snapshots.entry(entity.blueprint.clone()).or_default())
         };
         let snapshot = cell
             .get_or_try_init(|| async {
-                match self.port.snapshot(&entity.blueprint, &self.fields(&entity.blueprint), deadline).await {
+                match self
+                    .port
+                    .snapshot(&entity.blueprint, &self.fields(&entity.blueprint), deadline)
+                    .await
+                {
                     Ok(snapshot) => Ok(Some(snapshot)),
                     // Writing will say so for each entity.
                     Err(port::Error::NotFound { .. }) => Ok(None),
@@ -254,9 +309,16 @@ impl<'a> Pipeline<'a> {
     fn fields(&self, blueprint: &str) -> MappedFields {
         let mut fields = MappedFields::default();
         for resource in self.mapping.resources() {
-            if resource.constant_blueprint().is_none_or(|constant| constant == blueprint) {
-                fields.properties.extend(resource.property_names().map(str::to_owned));
-                fields.relations.extend(resource.relation_names().map(str::to_owned));
+            if resource
+                .constant_blueprint()
+                .is_none_or(|constant| constant == blueprint)
+            {
+                fields
+                    .properties
+                    .extend(resource.property_names().map(str::to_owned));
+                fields
+                    .relations
+                    .extend(resource.relation_names().map(str::to_owned));
             }
         }
         fields
@@ -277,7 +339,10 @@ fn merged(entities: Vec<Entity>, merge: bool) -> Vec<Entity> {
             result.push(entity);
             continue;
         };
-        match positions.get(&key).and_then(|&position| result.get_mut(position)) {
+        match positions
+            .get(&key)
+            .and_then(|&position| result.get_mut(position))
+        {
             Some(earlier) if merge => merge_into(earlier, entity),
             Some(earlier) => *earlier = entity,
             None => {
@@ -290,11 +355,22 @@ fn merged(entities: Vec<Entity>, merge: bool) -> Vec<Entity> {
 }
 
 fn merge_into(earlier: &mut Entity, later: Entity) {
-    let Entity { blueprint: _, identifier: _, title, icon, team, properties, relations } = later;
+    let Entity {
+        blueprint: _,
+        identifier: _,
+        title,
+        icon,
+        team,
+        properties,
+        relations,
+    } = later;
     earlier.title = title.or(earlier.title.take());
     earlier.icon = icon.or(earlier.icon.take());
     earlier.team = team.or(earlier.team.take());
-    for (into, from) in [(&mut earlier.properties, properties), (&mut earlier.relations, relations)] {
+    for (into, from) in [
+        (&mut earlier.properties, properties),
+        (&mut earlier.relations, relations),
+    ] {
         if let Some(from) = from {
             into.get_or_insert_default().extend(from);
         }
@@ -323,7 +399,12 @@ fn note_targets(entity: &Entity, targets: &mut BTreeSet<Target>) {
 impl Produced {
     /// Takes in what another item stands for.
     pub fn absorb(&mut self, other: Produced) {
-        let Produced { keys, targets, unselected, failures } = other;
+        let Produced {
+            keys,
+            targets,
+            unselected,
+            failures,
+        } = other;
         self.keys.extend(keys);
         self.targets.extend(targets);
         self.unselected.extend(unselected);
@@ -333,7 +414,16 @@ impl Produced {
 
 impl std::ops::AddAssign for Counts {
     fn add_assign(&mut self, other: Counts) {
-        let Counts { extracted, transformed, filtered_out, not_mapped, written, unchanged, refused, deleted } = other;
+        let Counts {
+            extracted,
+            transformed,
+            filtered_out,
+            not_mapped,
+            written,
+            unchanged,
+            refused,
+            deleted,
+        } = other;
         self.extracted += extracted;
         self.transformed += transformed;
         self.filtered_out += filtered_out;

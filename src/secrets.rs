@@ -82,8 +82,13 @@ impl Secrets {
             return Secrets::new(config, None, clock);
         }
         let tls = Provider::Rustls(CryptoMode::AwsLc);
-        let http = aws_smithy_http_client::Builder::new().tls_provider(tls).build_https();
-        let aws = aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await;
+        let http = aws_smithy_http_client::Builder::new()
+            .tls_provider(tls)
+            .build_https();
+        let aws = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http)
+            .load()
+            .await;
         Secrets::new(config, Some(Client::new(&aws)), clock)
     }
 
@@ -125,7 +130,12 @@ impl Secrets {
                 let previous = self.fetch(id, "AWSPREVIOUS", deadline).await.ok();
                 std::iter::once(current).chain(previous).collect()
             }
-            None => self.document(deadline).await?.webhook_secret.into_iter().collect(),
+            None => self
+                .document(deadline)
+                .await?
+                .webhook_secret
+                .into_iter()
+                .collect(),
         };
         self.remember(&self.webhook, Arc::clone(&secrets));
         Ok(secrets)
@@ -141,7 +151,10 @@ impl Secrets {
     /// After a 401: forgets the cached credentials unless they were read a moment ago. Returns whether another
     /// look is worth it.
     pub fn forget(&self) -> bool {
-        let mut cached = self.credentials.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cached = self
+            .credentials
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let settled = self.secret_id.is_some()
             && cached
                 .as_ref()
@@ -153,7 +166,9 @@ impl Secrets {
     }
 
     async fn document(&self, deadline: &Deadline) -> Result<Given, SecretsError> {
-        let Some(id) = &self.secret_id else { return Ok(self.given.clone()) };
+        let Some(id) = &self.secret_id else {
+            return Ok(self.given.clone());
+        };
         let text = self.fetch(id, "AWSCURRENT", deadline).await?;
         let document: Document = serde_json::from_str(text.expose_secret()).map_err(|error| {
             // Neither the text nor serde's rendering of it: both may hold a secret.
@@ -170,10 +185,19 @@ impl Secrets {
         stage: &str,
         deadline: &Deadline,
     ) -> Result<SecretString, SecretsError> {
-        let unavailable = |reason: String| SecretsError::Unavailable { id: id.to_owned(), reason };
-        let client =
-            self.client.as_ref().ok_or_else(|| unavailable("no AWS client is set up".to_owned()))?;
-        let request = client.get_secret_value().secret_id(id).version_stage(stage).send();
+        let unavailable = |reason: String| SecretsError::Unavailable {
+            id: id.to_owned(),
+            reason,
+        };
+        let client = self
+            .client
+            .as_ref()
+            .ok_or_else(|| unavailable("no AWS client is set up".to_owned()))?;
+        let request = client
+            .get_secret_value()
+            .secret_id(id)
+            .version_stage(stage)
+            .send();
         let answer = tokio::time::timeout(deadline.remaining(), request)
             .await
             .map_err(|_| unavailable("no answer before the deadline".to_owned()))?
@@ -192,7 +216,10 @@ impl Secrets {
     }
 
     fn remember<T>(&self, cache: &Mutex<Option<Cached<T>>>, value: T) {
-        let cached = Cached { value, read_at: self.clock.now() };
+        let cached = Cached {
+            value,
+            read_at: self.clock.now(),
+        };
         *cache.lock().unwrap_or_else(PoisonError::into_inner) = Some(cached);
     }
 }
@@ -211,7 +238,9 @@ impl From<Document> for Given {
             webhook_secret,
         } = document;
         let text = |value: Option<String>| value.filter(|value| !value.trim().is_empty());
-        let secret = |value: Option<SecretString>| value.filter(|value| !value.expose_secret().trim().is_empty());
+        let secret = |value: Option<SecretString>| {
+            value.filter(|value| !value.expose_secret().trim().is_empty())
+        };
         Given {
             port_client_id: text(port_client_id),
             port_client_secret: secret(port_client_secret),
@@ -230,7 +259,10 @@ impl From<Document> for Given {
 fn complete(given: Given) -> Result<Credentials, InvalidConfig> {
     let problems = given.problems();
     let basic = |user: Option<String>, password: Option<SecretString>| {
-        Some(Credential::Basic { user: user?, password: password? })
+        Some(Credential::Basic {
+            user: user?,
+            password: password?,
+        })
     };
     let tokens: Vec<Credential> = given
         .bitbucket_workspace_token
@@ -240,7 +272,10 @@ fn complete(given: Given) -> Result<Credentials, InvalidConfig> {
         .filter(|token| !token.is_empty())
         .map(|token| Credential::Token(SecretString::from(token)))
         .collect();
-    let user = basic(given.bitbucket_user_email, given.bitbucket_user_scoped_token);
+    let user = basic(
+        given.bitbucket_user_email,
+        given.bitbucket_user_scoped_token,
+    );
     let app_password = basic(given.bitbucket_username, given.bitbucket_app_password);
     let bitbucket = match (tokens, user, app_password) {
         (tokens, _, _) if !tokens.is_empty() => tokens,
@@ -254,11 +289,20 @@ fn complete(given: Given) -> Result<Credentials, InvalidConfig> {
         }
         (_, None, None) => Vec::new(),
     };
-    match (given.port_client_id, given.port_client_secret, given.bitbucket_workspace) {
+    match (
+        given.port_client_id,
+        given.port_client_secret,
+        given.bitbucket_workspace,
+    ) {
         (Some(port_client_id), Some(port_client_secret), Some(workspace))
             if problems.is_empty() && !bitbucket.is_empty() =>
         {
-            Ok(Credentials { port_client_id, port_client_secret, workspace, bitbucket })
+            Ok(Credentials {
+                port_client_id,
+                port_client_secret,
+                workspace,
+                bitbucket,
+            })
         }
         _ if problems.is_empty() => Err(InvalidConfig(vec![Problem::new(
             "OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE_TOKEN",

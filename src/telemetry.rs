@@ -32,7 +32,10 @@ pub fn init_text(level: Option<&str>) {
 fn filter(level: Option<&str>) -> EnvFilter {
     // The SDK and the HTTP stack speak only when something is wrong, unless they are asked for by name.
     let quiet = "aws=warn,aws_config=warn,hyper=warn,hyper_util=warn,reqwest=warn,rustls=warn";
-    let level = level.filter(|level| !level.is_empty()).unwrap_or("info").to_ascii_lowercase();
+    let level = level
+        .filter(|level| !level.is_empty())
+        .unwrap_or("info")
+        .to_ascii_lowercase();
     EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .parse_lossy(format!("{quiet},{level}"))

@@ -1,5 +1,6 @@
 //! The function: cold start and runtime loop, nothing else.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -18,17 +19,32 @@ const WAY_OUT: Duration = Duration::from_millis(500);
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let config = Config::from_env();
-    telemetry::init_json(config.as_ref().ok().and_then(|config| config.log_level.as_deref()));
+    telemetry::init_json(
+        config
+            .as_ref()
+            .ok()
+            .and_then(|config| config.log_level.as_deref()),
+    );
     let app = match config {
-        Ok(config) => App::connect(config).await,
+        Ok(config) => Box::pin(App::connect(config)).await,
         Err(invalid) => Err(invalid.into()),
     };
-    let app = app.inspect_err(|error| tracing::error!(error = format!("{error:#}"), "cannot start"))?;
+    let app =
+        app.inspect_err(|error| tracing::error!(error = format!("{error:#}"), "cannot start"))?;
     let app = &app;
     let serve = service_fn(move |event: LambdaEvent<Value>| async move {
-        let ends_at = i64::try_from(event.context.deadline).map_or(Ok(Timestamp::MAX), Timestamp::from_millisecond);
-        let deadline = Deadline::at(&app.clock, ends_at.unwrap_or(Timestamp::MAX)).earlier_by(WAY_OUT);
-        invocation::handle(app, event.payload, &deadline).await.map_err(Diagnostic::from)
+        let ends_at = i64::try_from(event.context.deadline)
+            .map_or(Ok(Timestamp::MAX), Timestamp::from_millisecond);
+        let deadline =
+            Deadline::at(&app.clock, ends_at.unwrap_or(Timestamp::MAX)).earlier_by(WAY_OUT);
+        // Boxed, or the runtime's layers around the whole flow are too deep a type to lay out.
+        let answer: Pin<Box<dyn Future<Output = _>>> =
+            Box::pin(invocation::handle(app, event.payload, &deadline));
+        answer
+            .await
+            .map_err(Diagnostic::from)
     });
-    lambda_runtime::run(serve).await.map_err(|error| anyhow!(error))
+    lambda_runtime::run(serve)
+        .await
+        .map_err(|error| anyhow!(error))
 }

@@ -3,6 +3,7 @@
 //! Pure. Which batches are sent, and what follows from a refusal, is `upsert`'s.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -34,6 +35,28 @@ pub struct FailedEntity {
     pub message: String,
     /// Nothing is wrong with the entity: the same call may succeed later.
     pub retryable: bool,
+}
+
+impl fmt::Display for FailedEntity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FailedEntity {
+            key,
+            index,
+            status,
+            code,
+            message,
+            retryable: _,
+        } = self;
+        match key {
+            Some(key) => write!(f, "{key}")?,
+            None => write!(f, "the entity found by search ({index})")?,
+        }
+        if let Some(status) = status {
+            write!(f, ": HTTP {status}")?;
+        }
+        let parts = [code, message].into_iter().filter(|part| !part.is_empty());
+        parts.into_iter().try_for_each(|part| write!(f, ": {part}"))
+    }
 }
 
 impl FailedEntity {

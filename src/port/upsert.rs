@@ -306,8 +306,8 @@ impl Run<'_> {
                 return None;
             };
             let entity = self.entities.get(index)?;
-            let unmet = lacks_target(failure.status, &failure.code)
-                && !self.options.create_missing_related;
+            let unmet =
+                lacks_target(failure.status, &failure.code) && !self.options.create_missing_related;
             let wanted = (unmet || failure.retryable) && !missing.contains_key(&entity.blueprint);
             wanted.then_some((index, entity))
         };

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::app::{App, Session};
 use crate::deadline::{Deadline, later};
 use crate::entity::EntityKey;
-use crate::extract::{self, Group, Source};
+use crate::extract::{self, Group};
 use crate::failure::{Failure, chain};
 use crate::mapping::{Mapping, defaults};
 use crate::partition;
@@ -36,7 +36,11 @@ pub enum Outcome {
     /// A run was completed.
     Completed(Summary),
     /// There is more to do; a later tick goes on.
-    Paused { run: String, reason: String, not_before: Option<Timestamp> },
+    Paused {
+        run: String,
+        reason: String,
+        not_before: Option<Timestamp>,
+    },
     /// Another invocation is at work; what was asked for is noted.
     Busy,
     /// Nothing to do.
@@ -81,7 +85,15 @@ pub async fn resync(app: &App, reason: &str, deadline: &Deadline) -> Result<Outc
 
 /// Notes that a run is wanted; a tick will begin it.
 pub async fn request(app: &App, reason: &str) -> Result<(), Failure> {
-    app.store.save(REQUEST, &Request { reason: reason.to_owned() }, Expected::Anything).await?;
+    app.store
+        .save(
+            REQUEST,
+            &Request {
+                reason: reason.to_owned(),
+            },
+            Expected::Anything,
+        )
+        .await?;
     Ok(())
 }
 
@@ -109,17 +121,25 @@ async fn port_asks(app: &App, deadline: &Deadline) -> Result<bool, Failure> {
         None => {
             // This store is young. Port remembers when a resync was last reported.
             let integration = session.port.integration(deadline).await?;
-            let Some(reported_at) = integration.and_then(|integration| integration.resync_reported_at) else {
+            let Some(reported_at) =
+                integration.and_then(|integration| integration.resync_reported_at)
+            else {
                 request(app, "first resync of this installation").await?;
                 return Ok(true);
             };
-            app.store.save(WATERMARK, &reported_at, Expected::Anything).await?;
+            app.store
+                .save(WATERMARK, &reported_at, Expected::Anything)
+                .await?;
             reported_at
         }
     };
-    let Some(asked_at) = asked_at.filter(|asked_at| followed < *asked_at) else { return Ok(false) };
+    let Some(asked_at) = asked_at.filter(|asked_at| followed < *asked_at) else {
+        return Ok(false);
+    };
     request(app, "asked for in Port").await?;
-    app.store.save(WATERMARK, &asked_at, Expected::Anything).await?;
+    app.store
+        .save(WATERMARK, &asked_at, Expected::Anything)
+        .await?;
     Ok(true)
 }
 
@@ -139,11 +159,19 @@ async fn work(app: &App, deadline: &Deadline) -> Result<Outcome, Failure> {
     outcome
 }
 
-async fn work_under_lease(app: &App, lease: &Lease, deadline: &Deadline) -> Result<Outcome, Failure> {
+async fn work_under_lease(
+    app: &App,
+    lease: &Lease,
+    deadline: &Deadline,
+) -> Result<Outcome, Failure> {
     let mut outcome = Outcome::Idle;
     loop {
         let wanted = app.store.load::<Request>(REQUEST).await?;
-        let unfinished = app.store.load::<Run>(RUN).await?.filter(|run| run.value.version == RUN_VERSION);
+        let unfinished = app
+            .store
+            .load::<Run>(RUN)
+            .await?
+            .filter(|run| run.value.version == RUN_VERSION);
         if wanted.is_none() && unfinished.is_none() {
             return Ok(outcome);
         }
@@ -152,7 +180,10 @@ async fn work_under_lease(app: &App, lease: &Lease, deadline: &Deadline) -> Resu
             Some(found) => {
                 let mapping = read_mapping(app, &session, deadline).await?;
                 if mapping.fingerprint() != found.value.mapping {
-                    tracing::info!(run = found.value.id, "the mapping has changed: the run is abandoned");
+                    tracing::info!(
+                        run = found.value.id,
+                        "the mapping has changed: the run is abandoned"
+                    );
                     app.store.remove(RUN).await?;
                     request(app, "the mapping has changed").await?;
                     continue;
@@ -166,7 +197,14 @@ async fn work_under_lease(app: &App, lease: &Lease, deadline: &Deadline) -> Resu
                         // Asking again every minute would not change it; the schedule and Port will.
                         app.store.remove(REQUEST).await?;
                     }
-                    report(app, &session, ResyncStatus::Failed, app.clock.now(), deadline).await;
+                    report(
+                        app,
+                        &session,
+                        ResyncStatus::Failed,
+                        app.clock.now(),
+                        deadline,
+                    )
+                    .await;
                     return Err(failure);
                 }
             },
@@ -179,16 +217,30 @@ async fn work_under_lease(app: &App, lease: &Lease, deadline: &Deadline) -> Resu
 }
 
 /// Registers with Port where needed, reads the mapping, and stores a new run.
-async fn begin(app: &App, session: &Session, deadline: &Deadline) -> Result<(Mapping, Run, u64), Failure> {
+async fn begin(
+    app: &App,
+    session: &Session,
+    deadline: &Deadline,
+) -> Result<(Mapping, Run, u64), Failure> {
     let started_at = app.clock.now();
     let mapping = read_mapping(app, session, deadline).await?;
     // Whatever Port has asked for until now, this run answers.
-    let asked_at = session.port.resync_request(deadline).await?.unwrap_or(Timestamp::UNIX_EPOCH);
-    app.store.save(WATERMARK, &asked_at, Expected::Anything).await?;
+    let asked_at = session
+        .port
+        .resync_request(deadline)
+        .await?
+        .unwrap_or(Timestamp::UNIX_EPOCH);
+    app.store
+        .save(WATERMARK, &asked_at, Expected::Anything)
+        .await?;
     for problem in mapping.problems() {
         tracing::warn!(%problem, "a filter of the mapping does not compile: it evaluates to null");
     }
-    let run = Run::begin(Uuid::new_v4().to_string(), started_at, mapping.fingerprint());
+    let run = Run::begin(
+        Uuid::new_v4().to_string(),
+        started_at,
+        mapping.fingerprint(),
+    );
     let version = app.store.save(RUN, &run, Expected::Anything).await?;
     app.store.remove(REQUEST).await?;
     tracing::info!(run = run.id, "resync begun");
@@ -197,9 +249,16 @@ async fn begin(app: &App, session: &Session, deadline: &Deadline) -> Result<(Map
 }
 
 /// The mapping as Port has it now, after making sure that Port knows this installation.
-async fn read_mapping(app: &App, session: &Session, deadline: &Deadline) -> Result<Mapping, Failure> {
+async fn read_mapping(
+    app: &App,
+    session: &Session,
+    deadline: &Deadline,
+) -> Result<Mapping, Failure> {
     let initialize = app.config.initialize_port_resources;
-    let integration = session.port.ensure_integration(&defaults::mapping(), initialize, deadline).await?;
+    let integration = session
+        .port
+        .ensure_integration(&defaults::mapping(), initialize, deadline)
+        .await?;
     if let Some(mapping) = &app.mapping_override {
         return Ok(Mapping::from_config(mapping)?);
     }
@@ -219,15 +278,30 @@ async fn continue_run(
     let (groups, without_source) = extract::groups(mapping);
     let pipeline = Pipeline::for_resync(&session.port, mapping, &run.id);
     let deadline = deadline.earlier_by(app.config.slice_margin);
-    let mut slice =
-        Slice { app, session, mapping, groups: &groups, pipeline, deadline: deadline.clone(), run, version };
+    let mut slice = Slice {
+        app,
+        session,
+        mapping,
+        groups: &groups,
+        pipeline,
+        deadline: deadline.clone(),
+        run,
+        version,
+    };
     let outcome = match slice.finish(&without_source, lease).await {
         Ok(outcome) => Ok(outcome),
         Err(failure) if failure.is_retryable() => slice.pause(failure).await,
         Err(failure) => {
             // The run is over. Nothing was deleted; the next one begins afresh.
             slice.clean_up().await?;
-            report(app, session, ResyncStatus::Failed, slice.run.started_at, &deadline).await;
+            report(
+                app,
+                session,
+                ResyncStatus::Failed,
+                slice.run.started_at,
+                &deadline,
+            )
+            .await;
             Err(failure)
         }
     };
@@ -237,7 +311,11 @@ async fn continue_run(
 
 impl Slice<'_> {
     /// Takes the run as far as it goes.
-    async fn finish(&mut self, without_source: &[usize], lease: &Lease) -> Result<Outcome, Failure> {
+    async fn finish(
+        &mut self,
+        without_source: &[usize],
+        lease: &Lease,
+    ) -> Result<Outcome, Failure> {
         if !self.run.extracted {
             if let Step::Paused(failure) = self.extract().await? {
                 self.settle().await?;
@@ -247,7 +325,9 @@ impl Slice<'_> {
             self.run.extracted = true;
             self.save().await?;
         }
-        if self.run.counts.extracted == 0 && let Some(failed) = self.run.failed.first() {
+        if self.run.counts.extracted == 0
+            && let Some(failed) = self.run.failed.first()
+        {
             return Err(Failure::NothingRead(failed.reason.clone()));
         }
         let kept = self.reconcile(without_source, lease).await?;
@@ -261,9 +341,24 @@ impl Slice<'_> {
             mapping_problems,
         };
         self.clean_up().await?;
-        report(self.app, self.session, ResyncStatus::Completed, self.run.started_at, &self.deadline).await;
-        let Counts { extracted, transformed, filtered_out, not_mapped, written, unchanged, refused, deleted } =
-            summary.counts;
+        report(
+            self.app,
+            self.session,
+            ResyncStatus::Completed,
+            self.run.started_at,
+            &self.deadline,
+        )
+        .await;
+        let Counts {
+            extracted,
+            transformed,
+            filtered_out,
+            not_mapped,
+            written,
+            unchanged,
+            refused,
+            deleted,
+        } = summary.counts;
         tracing::info!(
             run = summary.run,
             extracted,
@@ -282,8 +377,13 @@ impl Slice<'_> {
 
     async fn pause(&mut self, failure: Failure) -> Result<Outcome, Failure> {
         let wait = match &failure {
-            Failure::Bitbucket(crate::bitbucket::Error::RateLimited { retry_after }) => *retry_after,
-            Failure::Port(port::Error::RateLimited { retry_after: Some(wait), .. }) => *wait,
+            Failure::Bitbucket(crate::bitbucket::Error::RateLimited { retry_after }) => {
+                *retry_after
+            }
+            Failure::Port(port::Error::RateLimited {
+                retry_after: Some(wait),
+                ..
+            }) => *wait,
             Failure::Bitbucket(crate::bitbucket::Error::OutOfTime)
             | Failure::Port(port::Error::OutOfTime { .. }) => Duration::ZERO,
             _ => PAUSE,
@@ -293,14 +393,26 @@ impl Slice<'_> {
         self.save().await?;
         let reason = chain(&failure);
         tracing::info!(run = self.run.id, reason, %not_before, "resync paused");
-        Ok(Outcome::Paused { run: self.run.id.clone(), reason, not_before: Some(not_before) })
+        Ok(Outcome::Paused {
+            run: self.run.id.clone(),
+            reason,
+            not_before: Some(not_before),
+        })
     }
 
     /// Deletes what this run shows to be stale. Returns why stale entities were kept, if they were.
-    async fn reconcile(&mut self, without_source: &[usize], lease: &Lease) -> Result<Option<String>, Failure> {
+    async fn reconcile(
+        &mut self,
+        without_source: &[usize],
+        lease: &Lease,
+    ) -> Result<Option<String>, Failure> {
         let (seen, targets, unread) = self.evidence(without_source).await?;
         let evidence = Evidence {
-            owned: self.session.port.owned(Some(self.run.started_at), &self.deadline).await?,
+            owned: self
+                .session
+                .port
+                .owned(Some(self.run.started_at), &self.deadline)
+                .await?,
             refused: self.run.counts.refused,
             targets: self.resolve(&targets).await?,
             unread,
@@ -314,7 +426,10 @@ impl Slice<'_> {
             }
             Plan::Delete { stale, spared } => {
                 if 0 < spared {
-                    tracing::info!(spared, "stale entities spared: unread, or targets of relations");
+                    tracing::info!(
+                        spared,
+                        "stale entities spared: unread, or targets of relations"
+                    );
                 }
                 stale
             }
@@ -324,10 +439,17 @@ impl Slice<'_> {
         }
         // Whoever overslept the lease must not delete on old evidence.
         if !lease.is_held(&self.app.store, &self.app.clock).await? {
-            return Err(StateError::Conflict { key: LEASE.to_owned() }.into());
+            return Err(StateError::Conflict {
+                key: LEASE.to_owned(),
+            }
+            .into());
         }
         let dependents = self.mapping.settings().delete_dependent_entities;
-        let report = self.session.port.delete(&stale, dependents, &self.deadline).await?;
+        let report = self
+            .session
+            .port
+            .delete(&stale, dependents, &self.deadline)
+            .await?;
         if let Some(error) = report.stopped {
             return Err(error.into());
         }
@@ -343,12 +465,17 @@ impl Slice<'_> {
         &self,
         without_source: &[usize],
     ) -> Result<(BTreeSet<EntityKey>, BTreeSet<Target>, Unread), StateError> {
-        let (mut seen, mut targets, mut unread) = (BTreeSet::new(), BTreeSet::new(), Unread::default());
+        let (mut seen, mut targets, mut unread) =
+            (BTreeSet::new(), BTreeSet::new(), Unread::default());
         for group in self.groups {
             let source = group.source.id();
             for repository in self.partitions(group).await? {
                 let record = partition::load(&self.app.store, &source, &repository).await?;
-                let failed = self.run.failed.iter().any(|failed| failed.covers(&source, &repository));
+                let failed = self
+                    .run
+                    .failed
+                    .iter()
+                    .any(|failed| failed.covers(&source, &repository));
                 match record {
                     Some(record) if record.run == self.run.id || failed => {
                         seen.extend(record.produced.keys);
@@ -360,7 +487,12 @@ impl Slice<'_> {
                     _ => self.not_vouched_for(&group.resources, &mut unread),
                 }
             }
-            if self.run.failed.iter().any(|failed| failed.source == source && failed.repository.is_none()) {
+            if self
+                .run
+                .failed
+                .iter()
+                .any(|failed| failed.source == source && failed.repository.is_none())
+            {
                 self.not_vouched_for(&group.resources, &mut unread);
             }
         }
@@ -369,13 +501,21 @@ impl Slice<'_> {
     }
 
     async fn partitions(&self, group: &Group) -> Result<Vec<String>, StateError> {
-        let Some(filter) = group.source.repositories() else { return Ok(vec![partition::WORKSPACE.to_owned()]) };
+        let Some(filter) = group.source.repositories() else {
+            return Ok(vec![partition::WORKSPACE.to_owned()]);
+        };
         let repositories = self.repositories(filter).await?;
-        Ok(repositories.into_iter().map(|repository| repository.uuid).collect())
+        Ok(repositories
+            .into_iter()
+            .map(|repository| repository.uuid)
+            .collect())
     }
 
     fn not_vouched_for(&self, resources: &[usize], unread: &mut Unread) {
-        for resource in resources.iter().filter_map(|&index| self.mapping.resources().get(index)) {
+        for resource in resources
+            .iter()
+            .filter_map(|&index| self.mapping.resources().get(index))
+        {
             match resource.constant_blueprint() {
                 Some(blueprint) => {
                     unread.blueprints.insert(blueprint.to_owned());
@@ -392,15 +532,27 @@ impl Slice<'_> {
         }
         let mut relations = BTreeMap::new();
         let mut resolved = BTreeSet::new();
-        for Target { source_blueprint, relation, identifier } in targets {
+        for Target {
+            source_blueprint,
+            relation,
+            identifier,
+        } in targets
+        {
             if !relations.contains_key(source_blueprint) {
-                let found = match self.session.port.relation_targets(source_blueprint, &self.deadline).await {
+                let found = match self
+                    .session
+                    .port
+                    .relation_targets(source_blueprint, &self.deadline)
+                    .await
+                {
                     Err(port::Error::NotFound { .. }) => BTreeMap::new(),
                     found => found?,
                 };
                 relations.insert(source_blueprint.clone(), found);
             }
-            let target = relations.get(source_blueprint).and_then(|relations| relations.get(relation));
+            let target = relations
+                .get(source_blueprint)
+                .and_then(|relations| relations.get(relation));
             resolved.extend(target.map(|blueprint| EntityKey::new(blueprint, identifier)));
         }
         Ok(resolved)
@@ -408,7 +560,13 @@ impl Slice<'_> {
 }
 
 /// Tells Port how the run stands. Its failure costs nothing else.
-async fn report(app: &App, session: &Session, status: ResyncStatus, started_at: Timestamp, deadline: &Deadline) {
+async fn report(
+    app: &App,
+    session: &Session,
+    status: ResyncStatus,
+    started_at: Timestamp,
+    deadline: &Deadline,
+) {
     let now = app.clock.now();
     let interval = app.config.resync_interval;
     let minutes = interval.map(|interval| interval.as_secs() / 60);

@@ -9,55 +9,84 @@ use crate::entity::EntityKey;
 
 /// All a plan is made from.
 #[derive(Debug)]
-pub struct Evidence {
+pub(super) struct Evidence {
     /// What Port says our data source owns and has not touched since the run began.
-    pub owned: Vec<EntityKey>,
+    pub(super) owned: Vec<EntityKey>,
     /// What this run mapped, and what failed partitions produced the last time they were read.
-    pub seen: BTreeSet<EntityKey>,
+    pub(super) seen: BTreeSet<EntityKey>,
     /// How many of `seen` Port refused: they may not exist there.
-    pub refused: usize,
+    pub(super) refused: usize,
     /// Entities that relations of kept ones point at, which Port may have created for them.
-    pub targets: BTreeSet<EntityKey>,
-    pub unread: Unread,
+    pub(super) targets: BTreeSet<EntityKey>,
+    pub(super) unread: Unread,
     /// Largest share of the owned entities that may go at once; 0 turns deletion off.
-    pub threshold: f64,
+    pub(super) threshold: f64,
 }
 
 /// What could not be read, and of which nothing is known from earlier runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Unread {
+pub(super) struct Unread {
     /// Its entities may be of any blueprint.
-    pub anything: bool,
-    pub blueprints: BTreeSet<String>,
+    pub(super) anything: bool,
+    pub(super) blueprints: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Plan {
-    Delete { stale: Vec<EntityKey>, spared: usize },
-    Keep { stale: usize, reason: KeepReason },
+pub(super) enum Plan {
+    Delete {
+        stale: Vec<EntityKey>,
+        spared: usize,
+    },
+    Keep {
+        stale: usize,
+        reason: KeepReason,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum KeepReason {
+pub(super) enum KeepReason {
     /// A part of the workspace could not be read, and nothing tells which entities it stands for.
     Unread,
     NothingProduced,
     DeletionOff,
-    ThresholdExceeded { owned: usize, threshold: f64 },
+    ThresholdExceeded {
+        owned: usize,
+        threshold: f64,
+    },
 }
 
 impl Eq for KeepReason {}
 
-pub fn plan(evidence: Evidence) -> Plan {
-    let Evidence { owned, seen, refused, targets, unread, threshold } = evidence;
+pub(super) fn plan(evidence: Evidence) -> Plan {
+    let Evidence {
+        owned,
+        seen,
+        refused,
+        targets,
+        unread,
+        threshold,
+    } = evidence;
     let untouched: BTreeSet<&EntityKey> = owned.iter().collect();
-    let written = seen.iter().filter(|key| !untouched.contains(key)).count().saturating_sub(refused);
+    let written = seen
+        .iter()
+        .filter(|key| !untouched.contains(key))
+        .count()
+        .saturating_sub(refused);
     let total = owned.len() + written;
-    let candidates: Vec<EntityKey> = owned.into_iter().filter(|key| !seen.contains(key)).collect();
+    let candidates: Vec<EntityKey> = owned
+        .into_iter()
+        .filter(|key| !seen.contains(key))
+        .collect();
 
-    let keep = |reason| Plan::Keep { stale: candidates.len(), reason };
+    let keep = |reason| Plan::Keep {
+        stale: candidates.len(),
+        reason,
+    };
     if candidates.is_empty() {
-        return Plan::Delete { stale: candidates, spared: 0 };
+        return Plan::Delete {
+            stale: candidates,
+            spared: 0,
+        };
     }
     if unread.anything {
         return keep(KeepReason::Unread);
@@ -69,14 +98,20 @@ pub fn plan(evidence: Evidence) -> Plan {
         return keep(KeepReason::NothingProduced);
     }
     if total as f64 * threshold < candidates.len() as f64 {
-        return keep(KeepReason::ThresholdExceeded { owned: total, threshold });
+        return keep(KeepReason::ThresholdExceeded {
+            owned: total,
+            threshold,
+        });
     }
     let all = candidates.len();
     let stale: Vec<EntityKey> = candidates
         .into_iter()
         .filter(|key| !targets.contains(key) && !unread.blueprints.contains(&key.blueprint))
         .collect();
-    Plan::Delete { spared: all - stale.len(), stale }
+    Plan::Delete {
+        spared: all - stale.len(),
+        stale,
+    }
 }
 
 impl fmt::Display for KeepReason {
@@ -86,7 +121,10 @@ impl fmt::Display for KeepReason {
             KeepReason::NothingProduced => f.write_str("the resync produced no entity at all"),
             KeepReason::DeletionOff => f.write_str("entityDeletionThreshold is 0"),
             KeepReason::ThresholdExceeded { owned, threshold } => {
-                write!(f, "that is more than entityDeletionThreshold ({threshold}) of the {owned} entities owned")
+                write!(
+                    f,
+                    "that is more than entityDeletionThreshold ({threshold}) of the {owned} entities owned"
+                )
             }
         }
     }
@@ -122,7 +160,13 @@ mod tests {
 
     #[test]
     fn an_unchanged_catalogue_loses_nothing() {
-        assert_eq!(plan(evidence(&["a", "b"], &["a", "b"])), Plan::Delete { stale: Vec::new(), spared: 0 });
+        assert_eq!(
+            plan(evidence(&["a", "b"], &["a", "b"])),
+            Plan::Delete {
+                stale: Vec::new(),
+                spared: 0
+            }
+        );
     }
 
     #[test]
@@ -134,18 +178,45 @@ mod tests {
     fn the_share_counts_what_this_run_wrote() {
         // One untouched entity is stale, but nine were just written: a tenth goes, not everything.
         let written = ["1", "2", "3", "4", "5", "6", "7", "8", "9"];
-        assert_eq!(deleted(plan(Evidence { threshold: 0.1, ..evidence(&["old"], &written) })), ["old"]);
-        let refused = Evidence { refused: 9, threshold: 0.1, ..evidence(&["old"], &written) };
-        assert!(matches!(plan(refused), Plan::Keep { reason: KeepReason::ThresholdExceeded { .. }, .. }));
+        assert_eq!(
+            deleted(plan(Evidence {
+                threshold: 0.1,
+                ..evidence(&["old"], &written)
+            })),
+            ["old"]
+        );
+        let refused = Evidence {
+            refused: 9,
+            threshold: 0.1,
+            ..evidence(&["old"], &written)
+        };
+        assert!(matches!(
+            plan(refused),
+            Plan::Keep {
+                reason: KeepReason::ThresholdExceeded { .. },
+                ..
+            }
+        ));
     }
 
     #[test]
     fn the_threshold_is_inclusive_and_its_ends_mean_never_and_always() {
-        let half = |threshold| plan(Evidence { threshold, ..evidence(&["a", "b"], &["a"]) });
+        let half = |threshold| {
+            plan(Evidence {
+                threshold,
+                ..evidence(&["a", "b"], &["a"])
+            })
+        };
         assert_eq!(deleted(half(0.5)), ["b"]);
         assert!(deleted(half(0.49)).is_empty());
         assert!(deleted(half(0.0)).is_empty());
-        assert_eq!(deleted(plan(Evidence { threshold: 1.0, ..evidence(&["a"], &[]) })), ["a"]);
+        assert_eq!(
+            deleted(plan(Evidence {
+                threshold: 1.0,
+                ..evidence(&["a"], &[])
+            })),
+            ["a"]
+        );
         assert!(deleted(plan(evidence(&["a"], &[]))).is_empty());
     }
 

@@ -9,7 +9,7 @@ use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::run::{FailedPartition, Run};
+use super::run::Run;
 use crate::app::{App, Session};
 use crate::bitbucket;
 use crate::deadline::Deadline;
@@ -71,7 +71,11 @@ impl Slice<'_> {
     }
 
     pub(super) async fn save(&mut self) -> Result<(), StateError> {
-        self.version = self.app.store.save(RUN, &self.run, Expected::Version(self.version)).await?;
+        self.version = self
+            .app
+            .store
+            .save(RUN, &self.run, Expected::Version(self.version))
+            .await?;
         Ok(())
     }
 
@@ -86,7 +90,10 @@ impl Slice<'_> {
                 Err(error) => return self.partition_failed(group, None, error),
             };
             let processed = self.process(group, &batch).await?;
-            processed.items.into_iter().for_each(|item| produced.absorb(item));
+            processed
+                .items
+                .into_iter()
+                .for_each(|item| produced.absorb(item));
         }
         self.record(group, None, produced).await?;
         Ok(Step::Done)
@@ -101,8 +108,16 @@ impl Slice<'_> {
             return Ok(Step::Done);
         }
         let source = Source::Repositories(filter.clone());
-        let nobody = Group { source: source.clone(), resources: Vec::new(), included_files: Vec::new() };
-        let group = self.groups.iter().find(|group| group.source == source).unwrap_or(&nobody);
+        let nobody = Group {
+            source: source.clone(),
+            resources: Vec::new(),
+            included_files: Vec::new(),
+        };
+        let group = self
+            .groups
+            .iter()
+            .find(|group| group.source == source)
+            .unwrap_or(&nobody);
         let mut listing = match &state.cursor {
             Some(cursor) => Listing::resume(&self.session.bitbucket, group, cursor),
             None => Listing::open(&self.session.bitbucket, group, None),
@@ -133,8 +148,14 @@ impl Slice<'_> {
         Ok(Step::Done)
     }
 
-    async fn repository_page(&mut self, group: &Group, list: &str, batch: Batch) -> Result<(), Failure> {
-        let mut repositories: Vec<Repository> = batch.items.iter().filter_map(Repository::of).collect();
+    async fn repository_page(
+        &mut self,
+        group: &Group,
+        list: &str,
+        batch: Batch,
+    ) -> Result<(), Failure> {
+        let mut repositories: Vec<Repository> =
+            batch.items.iter().filter_map(Repository::of).collect();
         if !group.resources.is_empty() {
             let processed = self.process(group, &batch).await?;
             for (raw, produced) in batch.items.iter().zip(processed.items) {
@@ -144,18 +165,39 @@ impl Slice<'_> {
             }
         }
         for (repository, error) in batch.failed {
-            tracing::warn!(repository = repository.full_name, error = chain(&error), "repository not read");
-            self.run.fail(&group.source.id(), Some(&repository), chain(&error));
+            tracing::warn!(
+                repository = repository.full_name,
+                error = chain(&error),
+                "repository not read"
+            );
+            self.run
+                .fail(&group.source.id(), Some(&repository), chain(&error));
             repositories.push(repository);
         }
         let page = self.run.listings.get(list).map_or(0, |state| state.pages);
-        self.app.store.save(&page_key(&self.run.id, list, page), &repositories, Expected::Anything).await?;
+        self.app
+            .store
+            .save(
+                &page_key(&self.run.id, list, page),
+                &repositories,
+                Expected::Anything,
+            )
+            .await?;
         Ok(())
     }
 
     /// The partitions of a source that is read per repository, a few at a time.
-    async fn repository_partitions(&mut self, group: &Group, filter: &RepositoryFilter) -> Result<Step, Failure> {
-        let listing = self.run.listings.get(&filter_id(filter)).cloned().unwrap_or_default();
+    async fn repository_partitions(
+        &mut self,
+        group: &Group,
+        filter: &RepositoryFilter,
+    ) -> Result<Step, Failure> {
+        let listing = self
+            .run
+            .listings
+            .get(&filter_id(filter))
+            .cloned()
+            .unwrap_or_default();
         if let Some(reason) = listing.failed {
             self.run.fail(&group.source.id(), None, reason);
             return Ok(Step::Done);
@@ -164,7 +206,10 @@ impl Slice<'_> {
             return Ok(Step::Done);
         }
         let repositories = self.repositories(filter).await?;
-        while let Some(chunk) = repositories.get(self.run.repository..).filter(|rest| !rest.is_empty()) {
+        while let Some(chunk) = repositories
+            .get(self.run.repository..)
+            .filter(|rest| !rest.is_empty())
+        {
             let chunk = chunk.get(..REPOSITORIES_AT_ONCE).unwrap_or(chunk);
             let this = &*self;
             let outcomes: Vec<_> = stream::iter(chunk)
@@ -181,7 +226,9 @@ impl Slice<'_> {
                         self.record(group, Some(repository), produced).await?;
                     }
                     Err(Failure::Bitbucket(error)) => {
-                        if let Step::Paused(failure) = self.partition_failed(group, Some(repository), error)? {
+                        if let Step::Paused(failure) =
+                            self.partition_failed(group, Some(repository), error)?
+                        {
                             paused = Some(failure);
                         }
                     }
@@ -211,7 +258,9 @@ impl Slice<'_> {
         let (mut batches, mut produced) = (Vec::new(), Produced::default());
         while let Some(batch) = listing.next(&self.deadline).await? {
             let mut processed = self.load(group, &batch).await?;
-            std::mem::take(&mut processed.items).into_iter().for_each(|item| produced.absorb(item));
+            std::mem::take(&mut processed.items)
+                .into_iter()
+                .for_each(|item| produced.absorb(item));
             batches.push(processed);
         }
         Ok(Some((batches, produced)))
@@ -225,7 +274,10 @@ impl Slice<'_> {
     }
 
     async fn load(&self, group: &Group, batch: &Batch) -> Result<Processed, Failure> {
-        let processed = self.pipeline.process(&group.resources, &batch.items, &self.deadline).await?;
+        let processed = self
+            .pipeline
+            .process(&group.resources, &batch.items, &self.deadline)
+            .await?;
         for refusal in &processed.refusals {
             tracing::warn!(kind = %group.source.kind(), refusal, "entity refused by Port");
         }
@@ -246,9 +298,21 @@ impl Slice<'_> {
         self.run.counts += processed.counts;
     }
 
-    async fn record(&self, group: &Group, repository: Option<&Repository>, produced: Produced) -> Result<(), Failure> {
+    async fn record(
+        &self,
+        group: &Group,
+        repository: Option<&Repository>,
+        produced: Produced,
+    ) -> Result<(), Failure> {
         let repository = repository.map_or(WORKSPACE, |repository| &repository.uuid);
-        partition::save(&self.app.store, &group.source.id(), repository, &self.run.id, produced).await?;
+        partition::save(
+            &self.app.store,
+            &group.source.id(),
+            repository,
+            &self.run.id,
+            produced,
+        )
+        .await?;
         Ok(())
     }
 
@@ -276,7 +340,9 @@ impl Slice<'_> {
     /// Gives Port's mapping editor something to show. Its failure costs nothing else.
     async fn send_examples(&mut self, group: &Group, batch: &Batch) {
         let kind = group.source.kind().to_string();
-        let wanted = self.app.config.send_raw_data_examples && !group.resources.is_empty() && !batch.items.is_empty();
+        let wanted = self.app.config.send_raw_data_examples
+            && !group.resources.is_empty()
+            && !batch.items.is_empty();
         if !wanted || !self.run.examples.insert(kind.clone()) {
             return;
         }
@@ -290,22 +356,38 @@ impl Slice<'_> {
         }
         let sent = match self.session.masker() {
             Ok(masker) => {
-                let sent = self.session.port.send_examples(&kind, examples, &masker, &self.deadline).await;
+                let sent = self
+                    .session
+                    .port
+                    .send_examples(&kind, examples, &masker, &self.deadline)
+                    .await;
                 sent.map_err(|error| chain(&error))
             }
             Err(error) => Err(format!("{error:#}")),
         };
         let remembered = match sent {
-            Ok(()) => self.app.store.save(&key, &digest, Expected::Anything).await.map_err(|error| chain(&error)),
+            Ok(()) => self
+                .app
+                .store
+                .save(&key, &digest, Expected::Anything)
+                .await
+                .map_err(|error| chain(&error)),
             failed => failed.map(|()| 0),
         };
         if let Err(error) = remembered {
-            tracing::warn!(kind, error, "examples not sent to Port, or not remembered as sent");
+            tracing::warn!(
+                kind,
+                error,
+                "examples not sent to Port, or not remembered as sent"
+            );
         }
     }
 
     /// The repositories that `filter` selected in this run, each once, in the order of the list.
-    pub(super) async fn repositories(&self, filter: &RepositoryFilter) -> Result<Vec<Repository>, StateError> {
+    pub(super) async fn repositories(
+        &self,
+        filter: &RepositoryFilter,
+    ) -> Result<Vec<Repository>, StateError> {
         let list = filter_id(filter);
         let pages = self.run.listings.get(&list).map_or(0, |state| state.pages);
         let mut repositories: Vec<Repository> = Vec::new();
@@ -326,7 +408,10 @@ impl Slice<'_> {
     pub(super) async fn clean_up(&self) -> Result<(), StateError> {
         for (list, state) in &self.run.listings {
             for page in 0..state.pages {
-                self.app.store.remove(&page_key(&self.run.id, list, page)).await?;
+                self.app
+                    .store
+                    .remove(&page_key(&self.run.id, list, page))
+                    .await?;
             }
         }
         self.app.store.remove(RUN).await

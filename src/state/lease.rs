@@ -38,9 +38,15 @@ impl Lease {
             Some(found) => (found.value.fence + 1, Expected::Version(found.version)),
             None => (1, Expected::Absent),
         };
-        let holder = Holder { fence, expires: later(clock.now(), duration) };
+        let holder = Holder {
+            fence,
+            expires: later(clock.now(), duration),
+        };
         match store.save(key, &holder, expected).await {
-            Ok(_) => Ok(Some(Lease { key: key.to_owned(), fence })),
+            Ok(_) => Ok(Some(Lease {
+                key: key.to_owned(),
+                fence,
+            })),
             Err(StateError::Conflict { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -49,15 +55,25 @@ impl Lease {
     /// Whether nobody has taken the lease over, and it has not run out.
     pub async fn is_held(&self, store: &Store, clock: &Clock) -> Result<bool, StateError> {
         let found: Option<Document<Holder>> = store.load(&self.key).await?;
-        Ok(found.is_some_and(|found| found.value.fence == self.fence && clock.now() < found.value.expires))
+        Ok(found.is_some_and(|found| {
+            found.value.fence == self.fence && clock.now() < found.value.expires
+        }))
     }
 
     /// Lets the next one in. The fence stays behind, so that it keeps growing.
     pub async fn release(self, store: &Store) -> Result<(), StateError> {
         let found: Option<Document<Holder>> = store.load(&self.key).await?;
-        let Some(found) = found.filter(|found| found.value.fence == self.fence) else { return Ok(()) };
-        let holder = Holder { fence: self.fence, expires: Timestamp::UNIX_EPOCH };
-        match store.save(&self.key, &holder, Expected::Version(found.version)).await {
+        let Some(found) = found.filter(|found| found.value.fence == self.fence) else {
+            return Ok(());
+        };
+        let holder = Holder {
+            fence: self.fence,
+            expires: Timestamp::UNIX_EPOCH,
+        };
+        match store
+            .save(&self.key, &holder, Expected::Version(found.version))
+            .await
+        {
             Ok(_) | Err(StateError::Conflict { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -73,17 +89,36 @@ mod tests {
         let (store, clock) = (Store::memory(), Clock::simulated(Timestamp::UNIX_EPOCH));
         clock.advance(Duration::from_secs(1));
         let minute = Duration::from_secs(60);
-        let first = Lease::acquire(&store, "lease", &clock, minute).await.unwrap().unwrap();
-        assert!(Lease::acquire(&store, "lease", &clock, minute).await.unwrap().is_none());
+        let first = Lease::acquire(&store, "lease", &clock, minute)
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(
+            Lease::acquire(&store, "lease", &clock, minute)
+                .await
+                .unwrap()
+                .is_none()
+        );
         assert!(first.is_held(&store, &clock).await.unwrap());
 
         clock.advance(minute);
         assert!(!first.is_held(&store, &clock).await.unwrap());
-        let second = Lease::acquire(&store, "lease", &clock, minute).await.unwrap().unwrap();
+        let second = Lease::acquire(&store, "lease", &clock, minute)
+            .await
+            .unwrap()
+            .unwrap();
         first.release(&store).await.unwrap();
-        assert!(second.is_held(&store, &clock).await.unwrap(), "a zombie must not free another's lease");
+        assert!(
+            second.is_held(&store, &clock).await.unwrap(),
+            "a zombie must not free another's lease"
+        );
 
         second.release(&store).await.unwrap();
-        assert!(Lease::acquire(&store, "lease", &clock, minute).await.unwrap().is_some());
+        assert!(
+            Lease::acquire(&store, "lease", &clock, minute)
+                .await
+                .unwrap()
+                .is_some()
+        );
     }
 }

@@ -39,13 +39,18 @@ impl Memory {
     }
 
     fn documents(&self) -> MutexGuard<'_, HashMap<String, (String, u64)>> {
-        self.documents.lock().unwrap_or_else(PoisonError::into_inner)
+        self.documents
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Directory {
     pub(super) fn new(path: PathBuf) -> Directory {
-        Directory { path, writing: Mutex::default() }
+        Directory {
+            path,
+            writing: Mutex::default(),
+        }
     }
 
     pub(super) fn load(&self, key: &str) -> io::Result<Option<(String, u64)>> {
@@ -56,13 +61,23 @@ impl Directory {
         };
         // The version on the first line, the document after it.
         let (version, text) = text.split_once('\n').ok_or_else(|| malformed(key))?;
-        Ok(Some((text.to_owned(), version.parse().map_err(|_| malformed(key))?)))
+        Ok(Some((
+            text.to_owned(),
+            version.parse().map_err(|_| malformed(key))?,
+        )))
     }
 
-    pub(super) fn save(&self, key: &str, text: &str, expected: Expected) -> io::Result<Option<u64>> {
+    pub(super) fn save(
+        &self,
+        key: &str,
+        text: &str,
+        expected: Expected,
+    ) -> io::Result<Option<u64>> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let found = self.load(key)?.map(|(_, version)| version);
-        let Some(version) = next_version(found, expected) else { return Ok(None) };
+        let Some(version) = next_version(found, expected) else {
+            return Ok(None);
+        };
         fs::create_dir_all(&self.path)?;
         // A crash leaves the old file or the new one, never a part.
         let partial = self.path.join("partial");
@@ -79,7 +94,10 @@ impl Directory {
     }
 
     fn file(&self, key: &str) -> PathBuf {
-        self.path.join(format!("{}.json", utf8_percent_encode(key, NON_ALPHANUMERIC)))
+        self.path.join(format!(
+            "{}.json",
+            utf8_percent_encode(key, NON_ALPHANUMERIC)
+        ))
     }
 }
 
@@ -93,5 +111,8 @@ fn next_version(found: Option<u64>, expected: Expected) -> Option<u64> {
 }
 
 fn malformed(key: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("the file of `{key}` is malformed; remove it"))
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("the file of `{key}` is malformed; remove it"),
+    )
 }

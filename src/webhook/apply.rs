@@ -32,7 +32,9 @@ pub(super) async fn apply(app: &App, change: &Change, deadline: &Deadline) -> Re
 async fn apply_once(app: &App, change: &Change, deadline: &Deadline) -> Result<(), Failure> {
     let session = app.session(deadline).await?;
     let Some(mapping) = app.live_mapping(&session, deadline).await? else {
-        tracing::warn!("event skipped: Port does not know this installation yet, the first resync will tell it");
+        tracing::warn!(
+            "event skipped: Port does not know this installation yet, the first resync will tell it"
+        );
         return Ok(());
     };
     let (groups, _) = extract::groups(&mapping);
@@ -49,11 +51,23 @@ async fn apply_once(app: &App, change: &Change, deadline: &Deadline) -> Result<(
         counts: Counts::default(),
     };
     match change {
-        Change::PullRequest { repository, id, last_seen } => live.pull_request(repository, *id, last_seen).await?,
-        Change::Repository { repository, former, last_seen } => {
-            live.repository(repository, former.as_ref(), last_seen).await?;
+        Change::PullRequest {
+            repository,
+            id,
+            last_seen,
+        } => live.pull_request(repository, *id, last_seen).await?,
+        Change::Repository {
+            repository,
+            former,
+            last_seen,
+        } => {
+            live.repository(repository, former.as_ref(), last_seen)
+                .await?;
         }
-        Change::RepositoryGone { repository, last_seen } => live.repository_gone(repository, last_seen).await?,
+        Change::RepositoryGone {
+            repository,
+            last_seen,
+        } => live.repository_gone(repository, last_seen).await?,
         Change::Projects { key } => live.projects(key.as_deref()).await?,
     }
     live.delete().await?;
@@ -89,7 +103,10 @@ struct RecordChange {
 
 enum RecordChangeKind {
     /// Some of its items were looked at.
-    Amend { present: Produced, gone: BTreeSet<EntityKey> },
+    Amend {
+        present: Produced,
+        gone: BTreeSet<EntityKey>,
+    },
     /// All of its items were looked at.
     Replace(Produced),
     Remove,
@@ -100,9 +117,21 @@ impl Live<'_> {
         &self.session.bitbucket
     }
 
-    async fn pull_request(&mut self, repository: &RepositoryRef, id: u64, last_seen: &Value) -> Result<(), Failure> {
-        let item = Item::PullRequest { repository_uuid: &repository.uuid, id };
-        for group in self.groups.iter().filter(|group| matches!(group.source, Source::PullRequests { .. })) {
+    async fn pull_request(
+        &mut self,
+        repository: &RepositoryRef,
+        id: u64,
+        last_seen: &Value,
+    ) -> Result<(), Failure> {
+        let item = Item::PullRequest {
+            repository_uuid: &repository.uuid,
+            id,
+        };
+        for group in self
+            .groups
+            .iter()
+            .filter(|group| matches!(group.source, Source::PullRequests { .. }))
+        {
             let raw = extract::fetch(self.bitbucket(), group, item, self.deadline).await?;
             let present = match &raw {
                 Some(raw) => self.load(group, std::slice::from_ref(raw)).await?,
@@ -114,13 +143,21 @@ impl Live<'_> {
             gone.extend(present.unselected.iter().cloned());
             gone.retain(|key| !present.keys.contains(key));
             self.gone.extend(gone.iter().cloned());
-            self.record(group, &repository.uuid, RecordChangeKind::Amend { present, gone });
+            self.record(
+                group,
+                &repository.uuid,
+                RecordChangeKind::Amend { present, gone },
+            );
         }
         Ok(())
     }
 
     fn record(&mut self, group: &Group, repository: &str, kind: RecordChangeKind) {
-        self.records.push(RecordChange { source: group.source.id(), repository: repository.to_owned(), kind });
+        self.records.push(RecordChange {
+            source: group.source.id(),
+            repository: repository.to_owned(),
+            kind,
+        });
     }
 
     async fn repository(
@@ -130,13 +167,18 @@ impl Live<'_> {
         last_seen: &Value,
     ) -> Result<(), Failure> {
         let mut filters: Vec<&RepositoryFilter> = Vec::new();
-        for filter in self.groups.iter().filter_map(|group| group.source.repositories()) {
+        for filter in self
+            .groups
+            .iter()
+            .filter_map(|group| group.source.repositories())
+        {
             if !filters.contains(&filter) {
                 filters.push(filter);
             }
         }
         for filter in filters {
-            self.repository_under(filter, repository, former, last_seen).await?;
+            self.repository_under(filter, repository, former, last_seen)
+                .await?;
         }
         Ok(())
     }
@@ -150,16 +192,36 @@ impl Live<'_> {
         last_seen: &Value,
     ) -> Result<(), Failure> {
         let own = Source::Repositories(filter.clone());
-        let nobody = Group { source: own.clone(), resources: Vec::new(), included_files: Vec::new() };
-        let group = self.groups.iter().find(|group| group.source == own).unwrap_or(&nobody);
-        let item = Item::Repository { uuid: &repository.uuid };
+        let nobody = Group {
+            source: own.clone(),
+            resources: Vec::new(),
+            included_files: Vec::new(),
+        };
+        let group = self
+            .groups
+            .iter()
+            .find(|group| group.source == own)
+            .unwrap_or(&nobody);
+        let item = Item::Repository {
+            uuid: &repository.uuid,
+        };
         let raw = extract::fetch(self.bitbucket(), group, item, self.deadline).await?;
         let as_it_was = former.map(|former| renamed_back(last_seen, &repository.uuid, former));
-        for group in self.groups.iter().filter(|group| group.source.repositories() == Some(filter)) {
-            let record = partition::load(&self.app.store, &group.source.id(), &repository.uuid).await?;
-            let mut before = record.as_ref().map(|record| record.produced.keys.clone()).unwrap_or_default();
+        for group in self
+            .groups
+            .iter()
+            .filter(|group| group.source.repositories() == Some(filter))
+        {
+            let record =
+                partition::load(&self.app.store, &group.source.id(), &repository.uuid).await?;
+            let mut before = record
+                .as_ref()
+                .map(|record| record.produced.keys.clone())
+                .unwrap_or_default();
             let present = match (&raw, &group.source) {
-                (Some(raw), Source::Repositories(_)) => self.load(group, std::slice::from_ref(raw)).await?,
+                (Some(raw), Source::Repositories(_)) => {
+                    self.load(group, std::slice::from_ref(raw)).await?
+                }
                 // Its pull requests tell of themselves, unless they are known under another name, or not at all.
                 (Some(_), _) if record.is_some() && former.is_none() => continue,
                 (Some(raw), _) => self.list(group, Repository::of(raw).as_ref()).await?,
@@ -174,18 +236,34 @@ impl Live<'_> {
                 before.extend(present.unselected.iter().cloned());
             }
             self.gone.append(&mut before);
-            let kind = if raw.is_some() { RecordChangeKind::Replace(present) } else { RecordChangeKind::Remove };
+            let kind = if raw.is_some() {
+                RecordChangeKind::Replace(present)
+            } else {
+                RecordChangeKind::Remove
+            };
             self.record(group, &repository.uuid, kind);
         }
         Ok(())
     }
 
-    async fn repository_gone(&mut self, repository: &RepositoryRef, last_seen: &Value) -> Result<(), Failure> {
-        for group in self.groups.iter().filter(|group| group.source.repositories().is_some()) {
-            let record = partition::load(&self.app.store, &group.source.id(), &repository.uuid).await?;
-            self.gone.extend(record.into_iter().flat_map(|record| record.produced.keys));
+    async fn repository_gone(
+        &mut self,
+        repository: &RepositoryRef,
+        last_seen: &Value,
+    ) -> Result<(), Failure> {
+        for group in self
+            .groups
+            .iter()
+            .filter(|group| group.source.repositories().is_some())
+        {
+            let record =
+                partition::load(&self.app.store, &group.source.id(), &repository.uuid).await?;
+            self.gone
+                .extend(record.into_iter().flat_map(|record| record.produced.keys));
             if let Source::Repositories(_) = group.source {
-                let produced = self.pipeline.produced(&group.resources, &with_slug(last_seen.clone()));
+                let produced = self
+                    .pipeline
+                    .produced(&group.resources, &with_slug(last_seen.clone()));
                 self.gone.extend(produced.keys);
                 self.gone.extend(produced.unselected);
             }
@@ -199,8 +277,10 @@ impl Live<'_> {
             match &group.source {
                 Source::Projects => {
                     let present = self.list(group, None).await?;
-                    let record = partition::load(&self.app.store, &group.source.id(), WORKSPACE).await?;
-                    self.gone.extend(record.into_iter().flat_map(|record| record.produced.keys));
+                    let record =
+                        partition::load(&self.app.store, &group.source.id(), WORKSPACE).await?;
+                    self.gone
+                        .extend(record.into_iter().flat_map(|record| record.produced.keys));
                     self.record(group, WORKSPACE, RecordChangeKind::Replace(present));
                 }
                 Source::Repositories(filter) if self.reads_project(group) => {
@@ -214,7 +294,10 @@ impl Live<'_> {
     }
 
     fn reads_project(&self, group: &Group) -> bool {
-        let mut resources = group.resources.iter().filter_map(|&index| self.mapping.resources().get(index));
+        let mut resources = group
+            .resources
+            .iter()
+            .filter_map(|&index| self.mapping.resources().get(index));
         resources.any(|resource| resource.reads("project"))
     }
 
@@ -230,28 +313,48 @@ impl Live<'_> {
             Some(query) => format!("({query}) AND {in_project}"),
             None => in_project,
         };
-        let narrowed = Source::Repositories(RepositoryFilter { role: filter.role.clone(), query: Some(query) });
-        let narrowed = Group { source: narrowed, ..group.clone() };
-        let mut listing = Listing::open(self.bitbucket(), &narrowed, None);
+        let narrowed = Source::Repositories(RepositoryFilter {
+            role: filter.role.clone(),
+            query: Some(query),
+        });
+        let narrowed = Group {
+            source: narrowed,
+            ..group.clone()
+        };
+        let session = self.session;
+        let mut listing = Listing::open(&session.bitbucket, &narrowed, None);
         while let Some(batch) = listing.next(self.deadline).await? {
             if let Some((_, error)) = batch.failed.into_iter().next() {
                 return Err(error.into());
             }
-            let processed = self.pipeline.process(&group.resources, &batch.items, self.deadline).await?;
+            let processed = self
+                .pipeline
+                .process(&group.resources, &batch.items, self.deadline)
+                .await?;
             self.note(processed.counts, &processed.refusals);
             for (raw, present) in batch.items.iter().zip(processed.items) {
-                let Some(repository) = Repository::of(raw) else { continue };
+                let Some(repository) = Repository::of(raw) else {
+                    continue;
+                };
                 let gone = present.unselected.clone();
                 self.present.extend(present.keys.iter().cloned());
                 self.gone.extend(gone.iter().cloned());
-                self.record(group, &repository.uuid, RecordChangeKind::Amend { present, gone });
+                self.record(
+                    group,
+                    &repository.uuid,
+                    RecordChangeKind::Amend { present, gone },
+                );
             }
         }
         Ok(())
     }
 
     /// Lists, maps and loads all items of a partition.
-    async fn list(&mut self, group: &Group, repository: Option<&Repository>) -> Result<Produced, Failure> {
+    async fn list(
+        &mut self,
+        group: &Group,
+        repository: Option<&Repository>,
+    ) -> Result<Produced, Failure> {
         let session = self.session;
         let mut listing = Listing::open(&session.bitbucket, group, repository);
         let mut produced = Produced::default();
@@ -262,10 +365,16 @@ impl Live<'_> {
     }
 
     async fn load(&mut self, group: &Group, raw: &[Value]) -> Result<Produced, Failure> {
-        let processed = self.pipeline.process(&group.resources, raw, self.deadline).await?;
+        let processed = self
+            .pipeline
+            .process(&group.resources, raw, self.deadline)
+            .await?;
         self.note(processed.counts, &processed.refusals);
         let mut produced = Produced::default();
-        processed.items.into_iter().for_each(|item| produced.absorb(item));
+        processed
+            .items
+            .into_iter()
+            .for_each(|item| produced.absorb(item));
         self.present.extend(produced.keys.iter().cloned());
         Ok(produced)
     }
@@ -288,7 +397,11 @@ impl Live<'_> {
             return Ok(());
         }
         let dependents = self.mapping.settings().delete_dependent_entities;
-        let report = self.session.port.delete(&owned, dependents, self.deadline).await?;
+        let report = self
+            .session
+            .port
+            .delete(&owned, dependents, self.deadline)
+            .await?;
         if let Some(error) = report.stopped {
             return Err(error.into());
         }
@@ -302,7 +415,12 @@ impl Live<'_> {
     /// Notes what the partitions stand for now.
     async fn remember(&mut self) -> Result<(), Failure> {
         let store = &self.app.store;
-        for RecordChange { source, repository, kind } in std::mem::take(&mut self.records) {
+        for RecordChange {
+            source,
+            repository,
+            kind,
+        } in std::mem::take(&mut self.records)
+        {
             match kind {
                 RecordChangeKind::Amend { present, gone } => {
                     partition::amend(store, &source, &repository, &present, &gone).await?;
@@ -320,15 +438,33 @@ impl Live<'_> {
         for problem in self.pipeline.take_report().lines() {
             tracing::warn!(problem, "the mapping could not be applied everywhere");
         }
-        let Counts { written, refused, not_mapped, deleted, .. } = self.counts;
+        let Counts {
+            written,
+            refused,
+            not_mapped,
+            deleted,
+            ..
+        } = self.counts;
         let (object, repository) = match change {
-            Change::PullRequest { id, repository, .. } => (format!("pull request {id}"), Some(repository)),
+            Change::PullRequest { id, repository, .. } => {
+                (format!("pull request {id}"), Some(repository))
+            }
             Change::Repository { repository, .. } => ("repository".to_owned(), Some(repository)),
-            Change::RepositoryGone { repository, .. } => ("deleted repository".to_owned(), Some(repository)),
+            Change::RepositoryGone { repository, .. } => {
+                ("deleted repository".to_owned(), Some(repository))
+            }
             Change::Projects { .. } => ("projects".to_owned(), None),
         };
         let repository = repository.map(|repository| super::shown(&repository.full_name));
-        tracing::info!(object, repository, written, deleted, refused, not_mapped, "event applied");
+        tracing::info!(
+            object,
+            repository,
+            written,
+            deleted,
+            refused,
+            not_mapped,
+            "event applied"
+        );
     }
 }
 
@@ -351,7 +487,9 @@ fn renamed_back(last_seen: &Value, uuid: &str, former: &FormerName) -> Value {
 /// Bodies of events leave the slug out; the API does not.
 fn with_slug(mut repository: Value) -> Value {
     let full_name = repository.get("full_name").and_then(Value::as_str);
-    let slug = full_name.and_then(|full_name| full_name.split_once('/')).map(|(_, slug)| slug.to_owned());
+    let slug = full_name
+        .and_then(|full_name| full_name.split_once('/'))
+        .map(|(_, slug)| slug.to_owned());
     if let (Some(slug), Value::Object(fields)) = (slug, &mut repository)
         && !fields.contains_key("slug")
     {
@@ -369,7 +507,10 @@ mod tests {
     #[test]
     fn a_renamed_repository_is_known_by_its_old_identity() {
         let seen = json!({"uuid": "{a}", "name": "New Name", "full_name": "acme/new-name", "slug": "new-name"});
-        let former = FormerName { name: Some("Old Name".to_owned()), full_name: Some("acme/old-name".to_owned()) };
+        let former = FormerName {
+            name: Some("Old Name".to_owned()),
+            full_name: Some("acme/old-name".to_owned()),
+        };
         let before = renamed_back(&seen, "{a}", &former);
         insta::assert_json_snapshot!(before, @r#"
         {
@@ -379,7 +520,10 @@ mod tests {
           "slug": "old-name"
         }
         "#);
-        let only_name = FormerName { name: Some("Old Name".to_owned()), full_name: None };
+        let only_name = FormerName {
+            name: Some("Old Name".to_owned()),
+            full_name: None,
+        };
         assert_eq!(renamed_back(&seen, "{a}", &only_name)["slug"], "new-name");
         assert_eq!(renamed_back(&seen, "{b}", &former)["slug"], "new-name");
     }

@@ -82,18 +82,28 @@ pub fn parse(key: &str, body: &[u8]) -> Result<Parsed, Malformed> {
         "repo:deleted" => {
             let mut body = body()?;
             let repository = reference(body.get("repository"), "repository")?;
-            Change::RepositoryGone { repository, last_seen: take(&mut body, "repository") }
+            Change::RepositoryGone {
+                repository,
+                last_seen: take(&mut body, "repository"),
+            }
         }
         // Leaving or arriving: reading it back tells which.
         "repo:transfer" => repository(body()?)?,
         "repo:fork" => {
             let mut body = body()?;
             let repository = reference(body.get("fork"), "fork")?;
-            Change::Repository { repository, former: None, last_seen: take(&mut body, "fork") }
+            Change::Repository {
+                repository,
+                former: None,
+                last_seen: take(&mut body, "fork"),
+            }
         }
         "project:updated" => {
             // Bitbucket documents the event, not its body.
-            let key = body()?.pointer("/project/key").and_then(Value::as_str).map(str::to_owned);
+            let key = body()?
+                .pointer("/project/key")
+                .and_then(Value::as_str)
+                .map(str::to_owned);
             Change::Projects { key }
         }
         _ => return Ok(Parsed::Ignored),
@@ -104,8 +114,17 @@ pub fn parse(key: &str, body: &[u8]) -> Result<Parsed, Malformed> {
 fn pull_request(body: &Value) -> Result<Change, Malformed> {
     let repository = reference(body.get("repository"), "repository")?;
     let last_seen = body.get("pullrequest").cloned().unwrap_or_default();
-    let id = last_seen.get("id").and_then(Value::as_u64).ok_or(Malformed::Field { field: "pullrequest.id" })?;
-    Ok(Change::PullRequest { repository, id, last_seen })
+    let id = last_seen
+        .get("id")
+        .and_then(Value::as_u64)
+        .ok_or(Malformed::Field {
+            field: "pullrequest.id",
+        })?;
+    Ok(Change::PullRequest {
+        repository,
+        id,
+        last_seen,
+    })
 }
 
 fn repository(mut body: Value) -> Result<Change, Malformed> {
@@ -114,17 +133,31 @@ fn repository(mut body: Value) -> Result<Change, Malformed> {
         let old = body.get("changes")?.get(name)?.get("old")?.as_str()?;
         Some(old.to_owned())
     };
-    let former = FormerName { name: old("name"), full_name: old("full_name") };
+    let former = FormerName {
+        name: old("name"),
+        full_name: old("full_name"),
+    };
     let former = (former.name.is_some() || former.full_name.is_some()).then_some(former);
-    Ok(Change::Repository { repository, former, last_seen: take(&mut body, "repository") })
+    Ok(Change::Repository {
+        repository,
+        former,
+        last_seen: take(&mut body, "repository"),
+    })
 }
 
 fn reference(value: Option<&Value>, field: &'static str) -> Result<RepositoryRef, Malformed> {
     let malformed = Malformed::Field { field };
-    let value = value.filter(|value| value.is_object()).ok_or_else(|| malformed.clone())?;
+    let value = value
+        .filter(|value| value.is_object())
+        .ok_or_else(|| malformed.clone())?;
     let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
-    let uuid = text("uuid").filter(|uuid| !uuid.is_empty()).ok_or(malformed)?;
-    Ok(RepositoryRef { uuid, full_name: text("full_name").unwrap_or_default() })
+    let uuid = text("uuid")
+        .filter(|uuid| !uuid.is_empty())
+        .ok_or(malformed)?;
+    Ok(RepositoryRef {
+        uuid,
+        full_name: text("full_name").unwrap_or_default(),
+    })
 }
 
 fn take(body: &mut Value, field: &str) -> Value {

@@ -76,7 +76,10 @@ pub async fn receive(app: &App, delivery: Delivery<'_>, deadline: &Deadline) -> 
         return Answer::Unsigned;
     }
     if !signature::is_valid(&secrets, delivery.body, delivery.signature) {
-        tracing::warn!(signed = delivery.signature.is_some(), "webhook refused: its signature is missing or wrong");
+        tracing::warn!(
+            signed = delivery.signature.is_some(),
+            "webhook refused: its signature is missing or wrong"
+        );
         return Answer::Unsigned;
     }
     let Some(key) = delivery.event_key else {
@@ -97,7 +100,12 @@ pub async fn receive(app: &App, delivery: Delivery<'_>, deadline: &Deadline) -> 
     match apply::apply(app, &change, &deadline).await {
         Ok(()) => Answer::Accepted,
         Err(failure) if failure.is_retryable() => {
-            tracing::warn!(event = key, request_id, error = chain(&failure), "webhook postponed");
+            tracing::warn!(
+                event = key,
+                request_id,
+                error = chain(&failure),
+                "webhook postponed"
+            );
             Answer::Unavailable
         }
         Err(failure) => {
@@ -115,5 +123,8 @@ pub async fn receive(app: &App, delivery: Delivery<'_>, deadline: &Deadline) -> 
 
 /// Text from outside, cut to a length that cannot flood a log.
 fn shown(text: &str) -> String {
-    text.chars().filter(|char| !char.is_control()).take(SHOWN_CHARS).collect()
+    text.chars()
+        .filter(|char| !char.is_control())
+        .take(SHOWN_CHARS)
+        .collect()
 }

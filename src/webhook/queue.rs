@@ -14,7 +14,7 @@ use crate::deadline::Deadline;
 use crate::failure::chain;
 
 /// Raised when a message of an older version cannot be read any more.
-pub const ENVELOPE_VERSION: u32 = 1;
+const ENVELOPE_VERSION: u32 = 1;
 
 /// The body of a message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,7 +51,11 @@ pub async fn work_off(app: &App, messages: &[Received], deadline: &Deadline) -> 
             // Not ours to drop: after some attempts it lies in the dead-letter queue, where it can be looked at.
             unreadable => {
                 let error = unreadable.err().map(|error| error.to_string());
-                tracing::error!(message = id, error, "message is not an event of a known version");
+                tracing::error!(
+                    message = id,
+                    error,
+                    "message is not an event of a known version"
+                );
                 blocked.insert(group);
                 again.push(id.clone());
                 continue;
@@ -61,13 +65,24 @@ pub async fn work_off(app: &App, messages: &[Received], deadline: &Deadline) -> 
         match apply(app, &envelope.change, deadline).await {
             Ok(()) => {}
             Err(failure) if failure.is_retryable() => {
-                tracing::warn!(event, request_id, error = chain(&failure), "event postponed");
+                tracing::warn!(
+                    event,
+                    request_id,
+                    error = chain(&failure),
+                    "event postponed"
+                );
                 blocked.insert(group);
                 again.push(id.clone());
             }
             Err(failure) => {
                 let error_type = failure.error_type();
-                tracing::error!(event, request_id, error = chain(&failure), error_type, "event not applied");
+                tracing::error!(
+                    event,
+                    request_id,
+                    error = chain(&failure),
+                    error_type,
+                    "event not applied"
+                );
             }
         }
     }
