@@ -1,0 +1,9 @@
+//! Stories told through the handler, against a simulated Bitbucket and a simulated Port over real HTTP.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod invocation;
+mod resync;
+mod support;
+mod tidy;
+mod webhook;

@@ -1,0 +1,220 @@
+//! One workspace, one catalogue, one function between them, and a clock that only moves when told.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ferry::app::App;
+use ferry::config::Config;
+use ferry::deadline::{Clock, Deadline};
+use ferry::http::Http;
+use ferry::invocation::{self, Error};
+use ferry::secrets::Secrets;
+use ferry::state::Store;
+use sandbox::aws::function_url_event;
+use sandbox::bitbucket::{Bitbucket, Workspace};
+use sandbox::port::{Port, Write};
+use sandbox::server::{Request, Server};
+use sandbox::webhook::Delivery;
+use serde_json::{Value, json};
+
+pub(crate) const IDENTIFIER: &str = "ferry-tests";
+pub(crate) const WEBHOOK_SECRET: &str = "It's a Secret to Everybody";
+
+/// What passes between two events.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// Lambda's longest invocation.
+const INVOCATION: Duration = Duration::from_secs(900);
+
+pub(crate) struct World {
+    pub(crate) bitbucket: Bitbucket,
+    pub(crate) port: Port,
+    pub(crate) clock: Clock,
+    app: App,
+    finished: bool,
+}
+
+/// Environment variables beyond the necessary ones.
+pub(crate) type Settings = BTreeMap<&'static str, String>;
+
+/// A recorded event from `events/`.
+pub(crate) fn event(name: &str) -> Value {
+    let path = format!("{}/events/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+impl World {
+    /// The demo workspace and an empty catalogue.
+    pub(crate) async fn demo() -> World {
+        World::new(Workspace::demo().unwrap(), Settings::new()).await
+    }
+
+    pub(crate) async fn new(workspace: Workspace, settings: Settings) -> World {
+        let bitbucket = Bitbucket::start(workspace).await.unwrap();
+        let port = Port::start().await.unwrap();
+        // The moment at which the signed fixtures were sent.
+        let clock = Clock::simulated("2026-11-23T07:00:00Z".parse().unwrap());
+        let app = app(&bitbucket, &port, &clock, settings);
+        World {
+            bitbucket,
+            port,
+            clock,
+            app,
+            finished: false,
+        }
+    }
+
+    /// A function that starts anew: nothing of what the process knew is left, stored or not.
+    pub(crate) fn replace_function(&mut self, settings: Settings) {
+        self.app = app(&self.bitbucket, &self.port, &self.clock, settings);
+    }
+
+    pub(crate) async fn invoke(&self, event: Value) -> Result<Value, Error> {
+        let deadline = Deadline::after(&self.clock, INVOCATION);
+        self.port.set_now(self.clock.now());
+        let answer = invocation::handle(&self.app, event, &deadline).await;
+        self.clock.advance(PAUSE);
+        answer
+    }
+
+    /// One scheduled resync that has to complete; returns its outcome.
+    pub(crate) async fn resync(&self) -> Value {
+        let outcome = self.invoke(event("eventbridge-rule")).await.unwrap();
+        assert_eq!(outcome["status"], "completed", "{outcome:#}");
+        outcome
+    }
+
+    pub(crate) async fn tick(&self) -> Result<Value, Error> {
+        self.invoke(json!({"action": "tick"})).await
+    }
+
+    /// Delivers as Bitbucket would, each with a valid signature; returns the statuses.
+    pub(crate) async fn deliver(&self, deliveries: &[Delivery]) -> Vec<u64> {
+        let mut statuses = Vec::new();
+        for delivery in deliveries {
+            statuses.push(self.post(delivery, WEBHOOK_SECRET).await);
+        }
+        statuses
+    }
+
+    pub(crate) async fn post(&self, delivery: &Delivery, secret: &str) -> u64 {
+        self.send(
+            "POST",
+            "/webhook",
+            &delivery.headers(secret),
+            &delivery.body,
+        )
+        .await["statusCode"]
+            .as_u64()
+            .unwrap()
+    }
+
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(String, String)],
+        body: &[u8],
+    ) -> Value {
+        self.invoke(function_url_event(method, path, headers, body))
+            .await
+            .unwrap()
+    }
+
+    /// Delivers and insists on 202 for all.
+    pub(crate) async fn accept(&self, deliveries: &[Delivery]) {
+        let statuses = self.deliver(deliveries).await;
+        assert!(statuses.iter().all(|status| *status == 202), "{statuses:?}");
+    }
+
+    /// What webhooks have produced is what a resync would produce: it finds nothing to write and nothing to delete.
+    pub(crate) async fn assert_converged(&self) {
+        self.port.take_writes();
+        let before = self.port.catalogue();
+        let outcome = self.resync().await;
+        let writes: Vec<Write> = self.port.take_writes();
+        assert!(
+            writes.is_empty(),
+            "a resync right after still writes: {writes:#?}"
+        );
+        assert_eq!(before, self.port.catalogue());
+        assert_eq!(outcome["counts"]["deleted"], 0);
+    }
+
+    /// Identifiers by blueprint.
+    pub(crate) fn identifiers(&self) -> BTreeMap<String, Vec<String>> {
+        let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for entity in self.port.entities() {
+            found
+                .entry(entity.blueprint)
+                .or_default()
+                .push(entity.identifier);
+        }
+        found
+    }
+
+    /// Requests to Bitbucket and to Port since the last look.
+    pub(crate) fn take_requests(&self) -> (Vec<Request>, Vec<Request>) {
+        (
+            self.bitbucket.server().take_requests(),
+            self.port.server().take_requests(),
+        )
+    }
+
+    /// Ends the story: nothing may be left over.
+    pub(crate) fn finish(mut self) {
+        self.finished = true;
+        assert_eq!(
+            self.port.unknown_requests(),
+            Vec::<String>::new(),
+            "requests that Port does not know"
+        );
+        for server in [self.bitbucket.server(), self.port.server()] {
+            let unused: Vec<String> = Server::unused_faults(server);
+            assert!(unused.is_empty(), "faults that nothing met: {unused:?}");
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        assert!(
+            self.finished || std::thread::panicking(),
+            "a story has to end with `finish`"
+        );
+    }
+}
+
+fn app(bitbucket: &Bitbucket, port: &Port, clock: &Clock, settings: Settings) -> App {
+    let mut variables: BTreeMap<&str, String> = BTreeMap::from([
+        ("OCEAN__PORT__BASE_URL", port.url()),
+        ("OCEAN__PORT__CLIENT_ID", "test-client".to_owned()),
+        ("OCEAN__PORT__CLIENT_SECRET", "test-secret".to_owned()),
+        ("OCEAN__INTEGRATION__IDENTIFIER", IDENTIFIER.to_owned()),
+        (
+            "OCEAN__INTEGRATION__CONFIG__BITBUCKET_HOST_URL",
+            bitbucket.url(),
+        ),
+        (
+            "OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE",
+            bitbucket.workspace(),
+        ),
+        (
+            "OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE_TOKEN",
+            Bitbucket::TOKEN.to_owned(),
+        ),
+        (
+            "OCEAN__INTEGRATION__CONFIG__WEBHOOK_SECRET",
+            WEBHOOK_SECRET.to_owned(),
+        ),
+    ]);
+    variables.extend(settings);
+    let config = Config::read(|name| variables.get(name).cloned()).unwrap();
+    let secrets = Secrets::new(&config, None, clock.clone());
+    App::new(
+        config,
+        Http::new(clock.clone()).unwrap(),
+        secrets,
+        Store::memory(),
+    )
+}
