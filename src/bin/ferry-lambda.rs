@@ -40,9 +40,7 @@ async fn main() -> anyhow::Result<()> {
         // Boxed, or the runtime's layers around the whole flow are too deep a type to lay out.
         let answer: Pin<Box<dyn Future<Output = _>>> =
             Box::pin(invocation::handle(app, event.payload, &deadline));
-        answer
-            .await
-            .map_err(Diagnostic::from)
+        answer.await.map_err(Diagnostic::from)
     });
     lambda_runtime::run(serve)
         .await

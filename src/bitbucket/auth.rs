@@ -1,0 +1,91 @@
+//! Credentials and what they look like on a request.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::HeaderValue;
+use secrecy::{ExposeSecret as _, SecretString};
+
+/// One way to be somebody. `Debug` shows no secret.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// A workspace, project or repository access token.
+    Token(SecretString),
+    /// A user: e-mail and API token with scopes, or user name and app password.
+    Basic {
+        user: String,
+        password: SecretString,
+    },
+}
+
+impl Credential {
+    /// The part that must not be shown.
+    pub fn secret(&self) -> &SecretString {
+        match self {
+            Credential::Token(secret)
+            | Credential::Basic {
+                password: secret, ..
+            } => secret,
+        }
+    }
+
+    /// The value of `Authorization`; `None` when the secret holds characters that no header may hold.
+    pub(super) fn header(&self) -> Option<HeaderValue> {
+        let text = match self {
+            Credential::Token(token) => format!("Bearer {}", token.expose_secret()),
+            Credential::Basic { user, password } => {
+                format!(
+                    "Basic {}",
+                    STANDARD.encode(format!("{user}:{}", password.expose_secret()))
+                )
+            }
+        };
+        let mut value = HeaderValue::from_str(&text).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+
+    pub(super) fn is(&self, other: &Credential) -> bool {
+        let user = |credential: &Credential| match credential {
+            Credential::Token(_) => None,
+            Credential::Basic { user, .. } => Some(user.clone()),
+        };
+        user(self) == user(other) && self.secret().expose_secret() == other.secret().expose_secret()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_shows_the_secret() {
+        let token = Credential::Token(SecretString::from("ATCTT-secret"));
+        let basic = Credential::Basic {
+            user: "a@b.c".to_owned(),
+            password: SecretString::from("ATATT-secret"),
+        };
+        for credential in [token, basic] {
+            let header = credential.header().unwrap();
+            assert!(header.is_sensitive());
+            let shown = format!("{credential:?} {header:?}");
+            assert!(
+                !shown.contains("secret\"") && !shown.contains("ATCTT") && !shown.contains("ATATT"),
+                "{shown}"
+            );
+        }
+        assert!(
+            Credential::Token(SecretString::from("two\nlines"))
+                .header()
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn a_user_is_written_in_base64() {
+        let basic = Credential::Basic {
+            user: "a@b.c".to_owned(),
+            password: SecretString::from("p:w"),
+        };
+        assert_eq!(basic.header().unwrap(), "Basic YUBiLmM6cDp3");
+    }
+}

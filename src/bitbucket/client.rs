@@ -1,0 +1,468 @@
+//! Requests to Bitbucket: addresses, credentials, repetitions, and the first reading of the answer.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::anyhow;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use url::Url;
+
+use super::auth::Credential;
+use super::error::Error;
+use super::pages::Pages;
+use super::rate_limit::{Allowance, Group, Purpose, Turn, turn};
+use crate::deadline::Deadline;
+use crate::http::{Answer, Http, RetryPolicy, retry_after};
+
+/// Requests under way at once. Short bursts draw a 429 far below the hourly limit.
+const CONCURRENT_REQUESTS: usize = 6;
+
+/// Objects per page (Bitbucket REST API: pagelen at most 100).
+const PAGELEN: &str = "100";
+
+/// Pull requests per page (Bitbucket REST API, pull requests: pagelen at most 50).
+const PULL_REQUEST_PAGELEN: &str = "50";
+
+/// Lists of pull requests leave these out unless they are asked for.
+const PULL_REQUEST_FIELDS: &str = "+values.participants,+values.reviewers";
+
+/// Longest page that is read: fifty pull requests with descriptions of the greatest length fit in well.
+const MAX_JSON_BYTES: usize = 32 << 20;
+
+/// Longest file that is read. Port takes bodies of up to 1 MiB, so a longer text could not be stored anyway.
+const MAX_FILE_BYTES: usize = 1 << 20;
+
+/// Waits up to this long are sat out; for longer ones the caller has better things to do.
+const SHORT_WAIT: Duration = Duration::from_secs(10);
+
+const JSON: RetryPolicy = RetryPolicy {
+    max_retries: 4,
+    base_delay: Duration::from_millis(500),
+    max_delay: Duration::from_secs(10),
+    timeout: Duration::from_secs(60),
+    max_body: MAX_JSON_BYTES,
+    // 429 is not among them: another credential may go at once. 555 neither: the same list would take as long again.
+    statuses: &[408, 500, 502, 503, 504],
+};
+
+const RAW_FILE: RetryPolicy = RetryPolicy {
+    max_body: MAX_FILE_BYTES,
+    ..JSON
+};
+
+/// Values of a query: everything that is not plain is encoded, the plus of `fields` above all.
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
+/// Where Bitbucket is, and who we are there.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// With the version: `https://api.bitbucket.org/2.0`.
+    pub base_url: Url,
+    /// Slug or uuid.
+    pub workspace: String,
+    /// All are used; each has its own allowance.
+    pub credentials: Vec<Credential>,
+    /// The share of each allowance that a resync leaves to live events, 0 to 1.
+    pub live_reserve: f64,
+}
+
+/// Clones share credentials, allowances and connections.
+#[derive(Clone)]
+pub struct BitbucketClient {
+    shared: Arc<Shared>,
+    purpose: Purpose,
+}
+
+struct Shared {
+    http: Http,
+    base_url: Url,
+    workspace: String,
+    live_reserve: f64,
+    accounts: Mutex<Vec<Account>>,
+    slots: Semaphore,
+}
+
+struct Account {
+    credential: Credential,
+    allowance: Allowance,
+}
+
+impl BitbucketClient {
+    pub fn new(http: Http, settings: Settings) -> BitbucketClient {
+        let Settings {
+            base_url,
+            workspace,
+            credentials,
+            live_reserve,
+        } = settings;
+        let account = |credential| Account {
+            credential,
+            allowance: Allowance::new(),
+        };
+        let shared = Shared {
+            http,
+            base_url,
+            workspace,
+            live_reserve,
+            accounts: Mutex::new(credentials.into_iter().map(account).collect()),
+            slots: Semaphore::new(CONCURRENT_REQUESTS),
+        };
+        BitbucketClient {
+            shared: Arc::new(shared),
+            purpose: Purpose::Live,
+        }
+    }
+
+    /// The same client, spending for `purpose`.
+    #[must_use]
+    pub fn with_purpose(&self, purpose: Purpose) -> BitbucketClient {
+        BitbucketClient {
+            shared: Arc::clone(&self.shared),
+            purpose,
+        }
+    }
+
+    /// Goes on with `credentials`. Those that stay keep what they have used; refused ones get another chance.
+    pub fn replace_credentials(&self, credentials: Vec<Credential>) {
+        let mut accounts = self.accounts();
+        let before = std::mem::take(&mut *accounts);
+        *accounts = credentials
+            .into_iter()
+            .map(|credential| {
+                let known = before
+                    .iter()
+                    .find(|account| account.credential.is(&credential));
+                let mut allowance =
+                    known.map_or_else(Allowance::new, |account| account.allowance.clone());
+                allowance.revoked = false;
+                Account {
+                    credential,
+                    allowance,
+                }
+            })
+            .collect();
+    }
+
+    /// All projects of the workspace.
+    pub fn projects(&self) -> Pages {
+        self.list(
+            ["workspaces", &self.shared.workspace, "projects"],
+            &[("pagelen", PAGELEN)],
+        )
+    }
+
+    pub async fn project(&self, key: &str, deadline: &Deadline) -> Result<Value, Error> {
+        self.get(
+            self.url(["workspaces", &self.shared.workspace, "projects", key], &[]),
+            deadline,
+        )
+        .await
+    }
+
+    /// The repositories that `role` (of the caller) and `query` select; all without them.
+    pub fn repositories(&self, role: Option<&str>, query: Option<&str>) -> Pages {
+        let mut parameters = vec![("pagelen", PAGELEN)];
+        parameters.extend(role.map(|role| ("role", role)));
+        parameters.extend(query.map(|query| ("q", query)));
+        self.list(["repositories", &self.shared.workspace], &parameters)
+    }
+
+    pub async fn repository(&self, uuid: &str, deadline: &Deadline) -> Result<Value, Error> {
+        self.get(
+            self.url(["repositories", &self.shared.workspace, uuid], &[]),
+            deadline,
+        )
+        .await
+    }
+
+    /// The repository, if the list of [`repositories`](Self::repositories) with the same filter holds it.
+    pub async fn repository_matching(
+        &self,
+        uuid: &str,
+        role: Option<&str>,
+        query: Option<&str>,
+        deadline: &Deadline,
+    ) -> Result<Option<Value>, Error> {
+        let is_it = format!("uuid=\"{}\"", uuid.replace(['"', '\\'], ""));
+        let query = query.map_or_else(|| is_it.clone(), |query| format!("({query}) AND {is_it}"));
+        only(self.repositories(role, Some(&query)), deadline).await
+    }
+
+    /// The pull requests of a repository that `query` selects; the open ones without it.
+    pub fn pull_requests(&self, repository_uuid: &str, query: Option<&str>) -> Pages {
+        let mut parameters = vec![
+            ("pagelen", PULL_REQUEST_PAGELEN),
+            ("fields", PULL_REQUEST_FIELDS),
+        ];
+        parameters.extend(query.map(|query| ("q", query)));
+        self.list(
+            [
+                "repositories",
+                &self.shared.workspace,
+                repository_uuid,
+                "pullrequests",
+            ],
+            &parameters,
+        )
+    }
+
+    /// The pull request, if the list of [`pull_requests`](Self::pull_requests) with the same query holds it.
+    pub async fn pull_request_matching(
+        &self,
+        repository_uuid: &str,
+        id: u64,
+        query: &str,
+        deadline: &Deadline,
+    ) -> Result<Option<Value>, Error> {
+        let query = format!("({query}) AND id={id}");
+        only(self.pull_requests(repository_uuid, Some(&query)), deadline).await
+    }
+
+    /// The commit at the head of a branch; `None` when there is no such branch.
+    pub async fn branch_head(
+        &self,
+        repository_uuid: &str,
+        branch: &str,
+        deadline: &Deadline,
+    ) -> Result<Option<String>, Error> {
+        let route = [
+            "repositories",
+            &self.shared.workspace,
+            repository_uuid,
+            "refs",
+            "branches",
+            branch,
+        ];
+        let branch = match self.get(self.url(route, &[]), deadline).await {
+            Ok(branch) => branch,
+            Err(Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Ok(branch
+            .pointer("/target/hash")
+            .and_then(Value::as_str)
+            .map(str::to_owned))
+    }
+
+    /// The bytes of a file at `revision`: a commit hash, or a branch whose name has no slash. `None` when there is no
+    /// such file; [`Error::TooLarge`] beyond 1 MiB.
+    pub async fn file(
+        &self,
+        repository_uuid: &str,
+        revision: &str,
+        path: &str,
+        deadline: &Deadline,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let route = [
+            "repositories",
+            &self.shared.workspace,
+            repository_uuid,
+            "src",
+            revision,
+        ];
+        let segments = path.split('/').filter(|segment| !segment.is_empty());
+        let url = self.url(route.into_iter().chain(segments), &[]);
+        match self.send(Group::RawFiles, &RAW_FILE, &url, deadline).await {
+            Ok(answer) => Ok(Some(answer.body)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn list<'a>(
+        &self,
+        route: impl IntoIterator<Item = &'a str>,
+        parameters: &[(&str, &str)],
+    ) -> Pages {
+        Pages::new(self.clone(), self.url(route, parameters))
+    }
+
+    /// Braces of a uuid, slashes and all other special characters of a segment are encoded.
+    fn url<'a>(
+        &self,
+        route: impl IntoIterator<Item = &'a str>,
+        parameters: &[(&str, &str)],
+    ) -> Url {
+        let mut url = self.shared.base_url.clone();
+        // A base address is http or https, which always have a path.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(route);
+        }
+        if !parameters.is_empty() {
+            let pairs = parameters
+                .iter()
+                .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, QUERY)));
+            url.set_query(Some(&pairs.collect::<Vec<_>>().join("&")));
+        }
+        url
+    }
+
+    /// An address that Bitbucket gave us. Credentials go nowhere but where the configuration says.
+    pub(super) fn own(&self, address: &str) -> Result<Url, Error> {
+        let base = &self.shared.base_url;
+        let unexpected =
+            |reason: String| Error::unexpected("a link to the next page", anyhow!(reason));
+        let url = Url::parse(address)
+            .map_err(|error| unexpected(format!("it is no address: {error}")))?;
+        if url.origin() != base.origin() {
+            let (host, own) = (
+                url.host_str().unwrap_or_default(),
+                base.host_str().unwrap_or_default(),
+            );
+            return Err(unexpected(format!(
+                "it leads to the host {host} instead of {own}"
+            )));
+        }
+        Ok(url)
+    }
+
+    pub(super) async fn get(&self, url: Url, deadline: &Deadline) -> Result<Value, Error> {
+        let answer = self.send(Group::Api, &JSON, &url, deadline).await?;
+        answer
+            .json()
+            .map_err(|source| Error::unexpected(url.path(), source))
+    }
+
+    /// Sends with one credential after the other until one is neither refused nor out of allowance.
+    async fn send(
+        &self,
+        group: Group,
+        policy: &RetryPolicy,
+        url: &Url,
+        deadline: &Deadline,
+    ) -> Result<Answer, Error> {
+        let request = url.path();
+        let mut refusal = String::new();
+        // Closed only when it is dropped.
+        let _slot = self
+            .shared
+            .slots
+            .acquire()
+            .await
+            .map_err(|error| Error::unexpected(request, error.into()))?;
+        loop {
+            let (index, header) = match self.choose(group) {
+                Turn::Take(index) => match self.header(index) {
+                    Some(header) => (index, header),
+                    None => continue,
+                },
+                Turn::Wait(wait) if wait <= SHORT_WAIT && deadline.has(wait) => {
+                    self.shared.http.clock().sleep(wait).await;
+                    continue;
+                }
+                Turn::Wait(retry_after) => return Err(Error::RateLimited { retry_after }),
+                Turn::Nobody => return Err(Error::Unauthorized { message: refusal }),
+            };
+            let outcome = self.shared.http.send(policy, deadline, || {
+                self.with_allowance(index, |allowance| {
+                    allowance.count(group, self.shared.http.clock().now())
+                });
+                let builder = self.shared.http.client().get(url.clone());
+                builder
+                    .header(AUTHORIZATION, header.clone())
+                    .header(ACCEPT, "application/json, */*;q=0.5")
+            });
+            let answer = outcome
+                .await
+                .map_err(|error| Error::from_http(request, error, deadline))?;
+            let now = self.shared.http.clock().now();
+            if answer.status.as_u16() == 429 {
+                let wait = retry_after(&answer.headers, now);
+                self.with_allowance(index, |allowance| allowance.refuse(group, wait, now));
+                continue;
+            }
+            let limit = answer
+                .header("x-ratelimit-limit")
+                .and_then(|limit| limit.trim().parse().ok());
+            let near_limit = answer
+                .header("x-ratelimit-nearlimit")
+                .is_some_and(|near| near.trim() == "true");
+            self.with_allowance(index, |allowance| {
+                allowance.accept(group, limit, near_limit, now)
+            });
+            if answer.status.is_success() {
+                return Ok(answer);
+            }
+            match Error::from_answer(request, &answer) {
+                Error::Unauthorized { message } => {
+                    refusal = message;
+                    self.set_aside(index, "Bitbucket refuses it");
+                }
+                error => return Err(error),
+            }
+        }
+    }
+
+    fn choose(&self, group: Group) -> Turn {
+        let reserve = match self.purpose {
+            Purpose::Resync => self.shared.live_reserve,
+            Purpose::Live => 0.0,
+        };
+        let now = self.shared.http.clock().now();
+        turn(
+            self.accounts()
+                .iter_mut()
+                .map(|account| &mut account.allowance),
+            group,
+            reserve,
+            now,
+        )
+    }
+
+    fn header(&self, index: usize) -> Option<HeaderValue> {
+        let header = self
+            .accounts()
+            .get(index)
+            .map(|account| account.credential.header())?;
+        if header.is_none() {
+            self.set_aside(index, "it holds characters that no header may hold");
+        }
+        header
+    }
+
+    fn set_aside(&self, index: usize, reason: &str) {
+        let mut accounts = self.accounts();
+        let all = accounts.len();
+        if let Some(account) = accounts.get_mut(index)
+            && !account.allowance.revoked
+        {
+            account.allowance.revoked = true;
+            tracing::warn!(
+                credential = index + 1,
+                of = all,
+                reason,
+                "Bitbucket credential set aside"
+            );
+        }
+    }
+
+    fn with_allowance(&self, index: usize, change: impl FnOnce(&mut Allowance)) {
+        if let Some(account) = self.accounts().get_mut(index) {
+            change(&mut account.allowance);
+        }
+    }
+
+    fn accounts(&self) -> MutexGuard<'_, Vec<Account>> {
+        self.shared
+            .accounts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The one object of a list that can hold at most one.
+async fn only(mut pages: Pages, deadline: &Deadline) -> Result<Option<Value>, Error> {
+    while let Some(values) = pages.next(deadline).await? {
+        if let Some(value) = values.into_iter().next() {
+            return Ok(Some(value));
+        }
+    }
+    Ok(None)
+}

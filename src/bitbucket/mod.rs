@@ -1,0 +1,22 @@
+//! The source: all that Ferry knows about the Bitbucket Cloud API.
+//!
+//! [`BitbucketClient`] asks for raw JSON: `pages` follows lists, `auth` holds credentials, `rate_limit` decides whose
+//! turn it is and when nobody's is, `error` says what an answer means. Objects stay raw values, because a mapping may
+//! read any of their fields.
+//!
+//! Must not know what anything is for: no mapping, no entity, no Port.
+
+mod auth;
+mod client;
+mod error;
+mod pages;
+mod rate_limit;
+
+pub use auth::Credential;
+pub use client::{BitbucketClient, Settings};
+pub use error::Error;
+pub use pages::Pages;
+pub use rate_limit::Purpose;
+
+#[cfg(test)]
+mod tests;

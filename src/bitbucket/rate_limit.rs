@@ -1,0 +1,329 @@
+//! Bitbucket's allowance: how much of it each credential has used, whose turn it is, and when nobody's is.
+//!
+//! Pure apart from a lock: times come from the caller. Bitbucket counts requests in a rolling hour, per credential
+//! and per group of resources (Bitbucket Cloud, API request limits).
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// What a request is for; both share one allowance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Leaves a reserve for live events.
+    Resync,
+    Live,
+}
+
+/// What Bitbucket counts together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Group {
+    Api,
+    /// Contents of files.
+    RawFiles,
+}
+
+/// The rolling window, in seconds.
+const WINDOW: i64 = 3600;
+
+/// Requests are counted by the minute: sixty numbers instead of a thousand times.
+const BUCKET: i64 = 60;
+
+/// The wait after the first 429 that names none; each further one doubles it.
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+/// `X-RateLimit-NearLimit` says that less than this share is left.
+const NEAR_LIMIT_LEFT: f64 = 0.2;
+
+impl Group {
+    /// Requests per hour (Bitbucket Cloud, API request limits), unless the answers name more.
+    fn default_limit(self) -> u32 {
+        match self {
+            Group::Api => 1_000,
+            Group::RawFiles => 5_000,
+        }
+    }
+}
+
+/// The allowance of one credential.
+#[derive(Clone, Debug)]
+pub(super) struct Allowance {
+    api: Window,
+    raw_files: Window,
+    /// Refused with a 401.
+    pub(super) revoked: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Window {
+    limit: u32,
+    /// Minute and requests in it, oldest first.
+    buckets: VecDeque<(i64, u32)>,
+    blocked_until: Option<Timestamp>,
+    /// 429s in a row.
+    strikes: u32,
+}
+
+impl Allowance {
+    pub(super) fn new() -> Allowance {
+        Allowance {
+            api: Window::new(Group::Api),
+            raw_files: Window::new(Group::RawFiles),
+            revoked: false,
+        }
+    }
+
+    fn window(&mut self, group: Group) -> &mut Window {
+        match group {
+            Group::Api => &mut self.api,
+            Group::RawFiles => &mut self.raw_files,
+        }
+    }
+
+    pub(super) fn count(&mut self, group: Group, now: Timestamp) {
+        self.window(group).count(now, 1);
+    }
+
+    /// A 429: nothing more with this credential for as long as the answer says.
+    pub(super) fn refuse(&mut self, group: Group, retry_after: Option<Duration>, now: Timestamp) {
+        let window = self.window(group);
+        let wait = retry_after
+            .unwrap_or_else(|| FIRST_WAIT * 2_u32.saturating_pow(window.strikes))
+            .min(LONGEST_WAIT);
+        window.strikes = (window.strikes + 1).min(10);
+        window.blocked_until = Some(crate::deadline::later(now, wait));
+    }
+
+    /// An answer that is no 429, with what its headers say about the allowance.
+    pub(super) fn accept(
+        &mut self,
+        group: Group,
+        limit: Option<u32>,
+        near_limit: bool,
+        now: Timestamp,
+    ) {
+        let window = self.window(group);
+        window.strikes = 0;
+        if let Some(limit) = limit.filter(|limit| 0 < *limit) {
+            window.limit = limit;
+        }
+        if near_limit {
+            // Somebody else spends it too.
+            let used = (f64::from(window.limit) * (1.0 - NEAR_LIMIT_LEFT)) as u32;
+            let unseen = used.saturating_sub(window.used(now));
+            window.count(now, unseen);
+        }
+    }
+}
+
+impl Window {
+    fn new(group: Group) -> Window {
+        Window {
+            limit: group.default_limit(),
+            buckets: VecDeque::new(),
+            blocked_until: None,
+            strikes: 0,
+        }
+    }
+
+    fn count(&mut self, now: Timestamp, requests: u32) {
+        self.forget_old(now);
+        let minute = now.as_second().div_euclid(BUCKET);
+        match self.buckets.back_mut() {
+            Some((last, count)) if *last == minute => *count += requests,
+            _ => self.buckets.push_back((minute, requests)),
+        }
+    }
+
+    /// A minute counts until all of it is an hour ago.
+    fn forget_old(&mut self, now: Timestamp) {
+        let is_old = |minute: i64| (minute + 1) * BUCKET + WINDOW <= now.as_second();
+        while self
+            .buckets
+            .front()
+            .is_some_and(|(minute, _)| is_old(*minute))
+        {
+            self.buckets.pop_front();
+        }
+    }
+
+    fn used(&mut self, now: Timestamp) -> u32 {
+        self.forget_old(now);
+        self.buckets.iter().map(|(_, count)| count).sum()
+    }
+
+    /// How many more requests may go now, or when the next one may.
+    fn left(&mut self, reserve: f64, now: Timestamp) -> Result<u32, Timestamp> {
+        let open = (f64::from(self.limit) * (1.0 - reserve)).floor().max(1.0) as u32;
+        let used = self.used(now);
+        let blocked = self.blocked_until.filter(|until| now < *until);
+        if used < open && blocked.is_none() {
+            return Ok(open - used);
+        }
+        // The oldest minutes leave the window first.
+        let (mut left, mut free_at) = (used, now.as_second());
+        for (minute, count) in &self.buckets {
+            if left < open {
+                break;
+            }
+            left -= count;
+            free_at = (minute + 1) * BUCKET + WINDOW;
+        }
+        let free_at = Timestamp::from_second(free_at).unwrap_or(Timestamp::MAX);
+        Err(blocked.map_or(free_at, |blocked| blocked.max(free_at)))
+    }
+}
+
+/// The outcome of a choice among credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Index of the credential that has most left.
+    Take(usize),
+    /// None has anything left for this long.
+    Wait(Duration),
+    /// There is none that Bitbucket accepts.
+    Nobody,
+}
+
+/// Whose turn it is. The request is counted by the caller, each time it is sent.
+pub(super) fn turn<'a>(
+    allowances: impl Iterator<Item = &'a mut Allowance>,
+    group: Group,
+    reserve: f64,
+    now: Timestamp,
+) -> Turn {
+    let mut best: Option<(usize, u32)> = None;
+    let mut soonest: Option<Timestamp> = None;
+    for (index, allowance) in allowances
+        .enumerate()
+        .filter(|(_, allowance)| !allowance.revoked)
+    {
+        match allowance.window(group).left(reserve, now) {
+            Ok(left) if best.is_none_or(|(_, most)| most < left) => best = Some((index, left)),
+            Ok(_) => {}
+            Err(free_at) => soonest = Some(soonest.map_or(free_at, |soonest| soonest.min(free_at))),
+        }
+    }
+    match (best, soonest) {
+        (Some((index, _)), _) => Turn::Take(index),
+        (None, Some(free_at)) => {
+            Turn::Wait(Duration::try_from(free_at.duration_since(now)).unwrap_or_default())
+        }
+        (None, None) => Turn::Nobody,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::ToSpan as _;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn start() -> Timestamp {
+        "2026-11-23T12:00:30Z".parse().unwrap()
+    }
+
+    fn one(allowance: &mut Allowance, reserve: f64, now: Timestamp) -> Turn {
+        turn(std::iter::once(allowance), Group::Api, reserve, now)
+    }
+
+    #[test]
+    fn an_hour_holds_a_thousand_requests_and_a_reserve_for_live_events() {
+        let (mut allowance, now) = (Allowance::new(), start());
+        let mut sent = 0;
+        while one(&mut allowance, 0.1, now) == Turn::Take(0) {
+            allowance.count(Group::Api, now);
+            sent += 1;
+        }
+        assert_eq!(sent, 900);
+        // The minute of the requests ends 30 s from now, and leaves the window an hour later.
+        assert_eq!(
+            one(&mut allowance, 0.1, now),
+            Turn::Wait(Duration::from_secs(3630))
+        );
+        assert_eq!(one(&mut allowance, 0.0, now), Turn::Take(0));
+        assert_eq!(
+            turn(std::iter::once(&mut allowance), Group::RawFiles, 0.1, now),
+            Turn::Take(0)
+        );
+        assert_eq!(
+            one(&mut allowance, 0.1, now + 3629.seconds()),
+            Turn::Wait(Duration::from_secs(1))
+        );
+        assert_eq!(
+            one(&mut allowance, 0.1, now + 3630.seconds()),
+            Turn::Take(0)
+        );
+    }
+
+    #[test]
+    fn several_credentials_share_the_work() {
+        let mut allowances = vec![Allowance::new(), Allowance::new(), Allowance::new()];
+        allowances[2].revoked = true;
+        let mut sent = [0; 3];
+        while let Turn::Take(index) = turn(allowances.iter_mut(), Group::Api, 0.0, start()) {
+            allowances[index].count(Group::Api, start());
+            sent[index] += 1;
+        }
+        assert_eq!(sent, [1000, 1000, 0]);
+    }
+
+    #[test]
+    fn a_429_blocks_as_long_as_it_says_and_longer_each_time_it_says_nothing() {
+        let (mut allowance, now) = (Allowance::new(), start());
+        let mut wait = |allowance: &mut Allowance, retry_after: Option<u64>| {
+            allowance.refuse(Group::Api, retry_after.map(Duration::from_secs), now);
+            match one(allowance, 0.0, now) {
+                Turn::Wait(wait) => wait.as_secs(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(wait(&mut allowance, None), 5);
+        assert_eq!(wait(&mut allowance, None), 10);
+        assert_eq!(wait(&mut allowance, Some(77)), 77);
+        allowance.accept(Group::Api, None, false, now);
+        assert_eq!(wait(&mut allowance, None), 5);
+        assert_eq!(one(&mut allowance, 0.0, now + 5.seconds()), Turn::Take(0));
+    }
+
+    #[test]
+    fn answers_correct_the_count() {
+        let (mut allowance, now) = (Allowance::new(), start());
+        allowance.accept(Group::Api, Some(8_370), false, now);
+        assert_eq!(allowance.api.left(0.0, now), Ok(8_370));
+        allowance.accept(Group::Api, None, true, now);
+        assert_eq!(allowance.api.left(0.0, now), Ok(8_370 - 6_696));
+        allowance.revoked = true;
+        assert_eq!(one(&mut allowance, 0.0, now), Turn::Nobody);
+    }
+
+    proptest! {
+        /// Whoever keeps to the turns never exceeds the limit in any hour.
+        #[test]
+        fn no_hour_holds_more_than_the_limit(pauses in prop::collection::vec(0_i64..40, 1..400)) {
+            let (mut allowance, mut now, mut sent) = (Allowance::new(), start(), Vec::new());
+            allowance.accept(Group::Api, Some(50), false, now);
+            for pause in pauses {
+                now += pause.seconds();
+                match one(&mut allowance, 0.0, now) {
+                    Turn::Take(_) => {
+                        allowance.count(Group::Api, now);
+                        sent.push(now);
+                    }
+                    Turn::Wait(wait) => {
+                        now = crate::deadline::later(now, wait);
+                        prop_assert_eq!(one(&mut allowance, 0.0, now), Turn::Take(0), "a wait that was kept is enough");
+                    }
+                    Turn::Nobody => prop_assert!(false),
+                }
+            }
+            for (index, first) in sent.iter().enumerate() {
+                let within = sent[index..].iter().take_while(|at| at.duration_since(*first).as_secs() < WINDOW).count();
+                prop_assert!(within <= 50, "{within} requests within an hour");
+            }
+        }
+    }
+}

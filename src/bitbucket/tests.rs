@@ -1,0 +1,477 @@
+//! The client against a simulated workspace, and against servers that behave as no workspace should.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sandbox::bitbucket::{Bitbucket, RateLimit, Workspace};
+use sandbox::server::{Fault, FaultKind, Response, Server};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::deadline::{Clock, Deadline};
+use crate::http::Http;
+
+struct Setup {
+    client: BitbucketClient,
+    clock: Clock,
+    deadline: Deadline,
+}
+
+fn token(text: &str) -> Credential {
+    Credential::Token(SecretString::from(text))
+}
+
+fn setup(url: &str, workspace: &str, credentials: Vec<Credential>) -> Setup {
+    let clock = Clock::simulated("2026-11-23T12:00:00Z".parse::<Timestamp>().unwrap());
+    let settings = Settings {
+        base_url: url.parse().unwrap(),
+        workspace: workspace.to_owned(),
+        credentials,
+        live_reserve: 0.1,
+    };
+    let client = BitbucketClient::new(Http::new(clock.clone()).unwrap(), settings);
+    let deadline = Deadline::after(&clock, Duration::from_secs(900));
+    Setup {
+        client,
+        clock,
+        deadline,
+    }
+}
+
+async fn demo() -> (Bitbucket, Setup) {
+    let bitbucket = Bitbucket::start(Workspace::demo().unwrap()).await.unwrap();
+    let setup = setup(
+        &bitbucket.url(),
+        &bitbucket.workspace(),
+        vec![token(Bitbucket::TOKEN)],
+    );
+    (bitbucket, setup)
+}
+
+/// A server that answers every request with the next of `answers`, and the last one from then on.
+async fn scripted(answers: Vec<Response>) -> (Server, Setup) {
+    let left = Arc::new(Mutex::new(answers));
+    let server = Server::start(move |_| {
+        let mut left = left.lock().unwrap();
+        if left.len() == 1 {
+            left[0].clone()
+        } else {
+            left.remove(0)
+        }
+    });
+    let server = server.await.unwrap();
+    let setup = setup(
+        &format!("{}/2.0", server.url()),
+        "acme",
+        vec![token("only")],
+    );
+    (server, setup)
+}
+
+async fn all(mut pages: Pages, deadline: &Deadline) -> Result<Vec<Value>, Error> {
+    let mut values = Vec::new();
+    while let Some(page) = pages.next(deadline).await? {
+        values.extend(page);
+    }
+    Ok(values)
+}
+
+#[tokio::test]
+async fn a_list_is_followed_to_its_end_by_whoever_has_the_cursor() {
+    let bitbucket = Bitbucket::start(Workspace::generate(2, 230, 0, 1).unwrap())
+        .await
+        .unwrap();
+    let Setup {
+        client, deadline, ..
+    } = setup(
+        &bitbucket.url(),
+        &bitbucket.workspace(),
+        vec![token(Bitbucket::TOKEN)],
+    );
+    let mut pages = client.repositories(None, None);
+    assert_eq!(pages.next(&deadline).await.unwrap().unwrap().len(), 100);
+    let rest = Pages::resume(client.clone(), pages.cursor().unwrap());
+    assert_eq!(all(rest, &deadline).await.unwrap().len(), 130);
+    assert_eq!(bitbucket.server().requests().len(), 3);
+}
+
+#[tokio::test]
+async fn every_kind_of_object_is_found_again() {
+    let (
+        bitbucket,
+        Setup {
+            client, deadline, ..
+        },
+    ) = demo().await;
+    let uuid = bitbucket.repository_uuid("payments-api").unwrap();
+    assert_eq!(
+        client.repository(&uuid, &deadline).await.unwrap()["slug"],
+        "payments-api"
+    );
+    assert_eq!(
+        client.project("PAY", &deadline).await.unwrap()["key"],
+        "PAY"
+    );
+    let listed = all(
+        client.pull_requests(&uuid, Some("state=\"OPEN\"")),
+        &deadline,
+    )
+    .await
+    .unwrap();
+    let id = listed[0]["id"].as_u64().unwrap();
+    let again = client
+        .pull_request_matching(&uuid, id, "state=\"OPEN\"", &deadline)
+        .await
+        .unwrap();
+    assert_eq!(
+        again.as_ref(),
+        Some(&listed[0]),
+        "one shape, listed or asked for"
+    );
+    assert!(listed[0]["participants"].is_array() && listed[0]["reviewers"].is_array());
+    let merged = client
+        .pull_request_matching(&uuid, id, "state=\"MERGED\"", &deadline)
+        .await
+        .unwrap();
+    assert_eq!(merged, None);
+    let listed = all(client.repositories(None, Some("name ~ \"pay\"")), &deadline)
+        .await
+        .unwrap();
+    let matching = client
+        .repository_matching(&uuid, None, Some("name ~ \"pay\""), &deadline)
+        .await
+        .unwrap();
+    assert!(listed.contains(&matching.unwrap()));
+    assert_eq!(
+        client
+            .repository_matching(&uuid, None, Some("name ~ \"zzz\""), &deadline)
+            .await
+            .unwrap(),
+        None
+    );
+}
+
+#[tokio::test]
+async fn files_are_read_at_a_commit_when_the_branch_has_a_slash() {
+    let (
+        bitbucket,
+        Setup {
+            client, deadline, ..
+        },
+    ) = demo().await;
+    let uuid = bitbucket.repository_uuid("a.b_c").unwrap();
+    let head = client
+        .branch_head(&uuid, "release/2026", &deadline)
+        .await
+        .unwrap()
+        .unwrap();
+    let readme = client
+        .file(&uuid, &head, "README.md", &deadline)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8(readme).unwrap(),
+        "A main branch with a slash.\n"
+    );
+    assert_eq!(
+        client
+            .branch_head(&uuid, "nothing", &deadline)
+            .await
+            .unwrap(),
+        None
+    );
+    assert_eq!(
+        client
+            .file(&uuid, &head, "nothing.md", &deadline)
+            .await
+            .unwrap(),
+        None
+    );
+    let slugs = bitbucket.repositories();
+    let other = bitbucket
+        .repository_uuid(slugs.iter().find(|slug| slug.contains("rich")).unwrap())
+        .unwrap();
+    let odd = client
+        .file(&other, "trunk", "docs/Übersicht & Pläne #1.md", &deadline)
+        .await
+        .unwrap();
+    assert_eq!(odd.unwrap(), b"Alles gut.\n");
+}
+
+#[tokio::test]
+async fn an_empty_page_with_a_next_is_not_the_end() {
+    let (
+        server,
+        Setup {
+            client, deadline, ..
+        },
+    ) = scripted(vec![
+        Response::json(
+            200,
+            &json!({"values": [], "next": "/2.0/repositories/acme?page=2"}),
+        ),
+        Response::json(200, &json!({"values": [1], "next": ""})),
+    ])
+    .await;
+    assert_eq!(
+        all(client.repositories(None, None), &deadline)
+            .await
+            .unwrap(),
+        [json!(1)]
+    );
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_list_that_is_none_is_an_error_and_never_empty() {
+    for (answer, wanted) in [
+        (Response::json(200, &json!({})), "a page without `values`"),
+        (
+            Response::json(200, &json!({"values": null})),
+            "a page without `values`",
+        ),
+        (Response::json(200, &json!([])), "a page without `values`"),
+        (Response::text(200, "<html>"), "not the expected JSON"),
+        (
+            Response::json(
+                200,
+                &json!({"values": [], "next": "https://evil.example/2.0/x"}),
+            ),
+            "leads to the host",
+        ),
+        (
+            Response::json(
+                200,
+                &json!({"values": [], "next": "/2.0/repositories/acme?pagelen=100"}),
+            ),
+            "leads back",
+        ),
+    ] {
+        let (
+            server,
+            Setup {
+                client, deadline, ..
+            },
+        ) = scripted(vec![answer]).await;
+        let error = all(client.repositories(None, None), &deadline)
+            .await
+            .unwrap_err();
+        let shown = crate::failure::chain(&error);
+        assert!(
+            matches!(error, Error::Unexpected { .. }) && shown.contains(wanted),
+            "{wanted}: {shown}"
+        );
+        assert_eq!(server.requests().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn statuses_mean_what_they_mean() {
+    let refusal = |status| {
+        let body = json!({"type": "error", "error": {"message": "No.", "detail": {"required": ["repository"]}}});
+        Response::json(status, &body)
+    };
+    let mut shown = Vec::new();
+    for (status, requests) in [
+        (400, 1),
+        (401, 1),
+        (403, 1),
+        (404, 1),
+        (410, 1),
+        (500, 5),
+        (503, 5),
+        (555, 1),
+    ] {
+        let (
+            server,
+            Setup {
+                client, deadline, ..
+            },
+        ) = scripted(vec![refusal(status)]).await;
+        let error = client.repository("{a}", &deadline).await.unwrap_err();
+        assert_eq!(server.requests().len(), requests, "{status}");
+        shown.push(format!(
+            "{status} {} {}",
+            error.is_retryable(),
+            crate::failure::chain(&error)
+        ));
+    }
+    insta::assert_snapshot!(shown.join("\n"), @"");
+}
+
+#[tokio::test]
+async fn connections_that_break_are_made_again() {
+    for kind in [FaultKind::Refuse, FaultKind::Reset, FaultKind::Truncate] {
+        let (
+            bitbucket,
+            Setup {
+                client, deadline, ..
+            },
+        ) = demo().await;
+        bitbucket
+            .server()
+            .misbehave(Fault::new("/projects", kind).times(2));
+        assert_eq!(all(client.projects(), &deadline).await.unwrap().len(), 3);
+        assert_eq!(bitbucket.server().requests().len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_burst_limit_is_sat_out_and_a_long_one_is_reported() {
+    let ok = Response::json(200, &json!({"values": []}));
+    let limited = || Response::text(429, "Rate limit for this resource has been exceeded");
+    let (
+        server,
+        Setup {
+            client,
+            deadline,
+            clock,
+        },
+    ) = scripted(vec![limited(), limited(), ok]).await;
+    let before = clock.now();
+    assert!(all(client.projects(), &deadline).await.unwrap().is_empty());
+    assert_eq!(server.requests().len(), 3);
+    assert_eq!(clock.now().duration_since(before).as_secs(), 15);
+
+    let (
+        server,
+        Setup {
+            client, deadline, ..
+        },
+    ) = scripted(vec![limited().with_header("Retry-After", 120)]).await;
+    let error = all(client.projects(), &deadline).await.unwrap_err();
+    assert!(
+        matches!(error, Error::RateLimited { retry_after } if retry_after.as_secs() == 120),
+        "{error:?}"
+    );
+    let error = all(client.projects(), &deadline).await.unwrap_err();
+    assert!(matches!(error, Error::RateLimited { .. }));
+    assert_eq!(server.requests().len(), 1, "until then nothing is sent");
+}
+
+#[tokio::test]
+async fn another_token_goes_on_where_one_is_used_up_or_revoked() {
+    let bitbucket = Bitbucket::start(Workspace::demo().unwrap()).await.unwrap();
+    for name in ["one", "two", "three"] {
+        bitbucket.accept_token(name);
+    }
+    let limit = RateLimit {
+        retry_after: Some(600),
+        ..RateLimit::from(2)
+    };
+    bitbucket.set_rate_limit("one", limit).unwrap();
+    bitbucket.revoke("two");
+    let tokens = ["one", "two", "three"].map(token).to_vec();
+    let Setup {
+        client, deadline, ..
+    } = setup(&bitbucket.url(), &bitbucket.workspace(), tokens);
+    for _ in 0..10 {
+        assert_eq!(all(client.projects(), &deadline).await.unwrap().len(), 3);
+    }
+    bitbucket.revoke("three");
+    let error = all(client.projects(), &deadline).await.unwrap_err();
+    assert!(
+        matches!(error, Error::RateLimited { .. }),
+        "the first one comes back: {error:?}"
+    );
+    bitbucket.revoke("one");
+    let sent = bitbucket.server().requests().len();
+    client.replace_credentials(vec![token("new")]);
+    let error = all(client.projects(), &deadline).await.unwrap_err();
+    assert!(matches!(error, Error::Unauthorized { .. }), "{error:?}");
+    assert_eq!(bitbucket.server().requests().len(), sent + 1);
+    bitbucket.accept_token("new");
+    client.replace_credentials(vec![token("new")]);
+    assert_eq!(all(client.projects(), &deadline).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_resync_leaves_the_reserve_to_live_events() {
+    let limit = Response::json(200, &json!({"values": []})).with_header("X-RateLimit-Limit", 20);
+    let (
+        server,
+        Setup {
+            client,
+            deadline,
+            clock,
+        },
+    ) = scripted(vec![limit]).await;
+    let resync = client.with_purpose(Purpose::Resync);
+    let error = loop {
+        if let Err(error) = all(resync.projects(), &deadline).await {
+            break error;
+        }
+    };
+    let Error::RateLimited { retry_after } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(server.requests().len(), 18);
+    assert!(all(client.projects(), &deadline).await.is_ok());
+    clock.advance(retry_after);
+    let later = Deadline::after(&clock, Duration::from_secs(60));
+    assert!(all(resync.projects(), &later).await.is_ok());
+}
+
+#[tokio::test]
+async fn users_are_accepted_with_e_mail_and_token() {
+    let bitbucket = Bitbucket::start(Workspace::demo().unwrap()).await.unwrap();
+    bitbucket.accept_basic("dana@acme.example", "ATATT-token");
+    let user = Credential::Basic {
+        user: "dana@acme.example".to_owned(),
+        password: SecretString::from("ATATT-token"),
+    };
+    let Setup {
+        client, deadline, ..
+    } = setup(&bitbucket.url(), &bitbucket.workspace(), vec![user]);
+    assert_eq!(all(client.projects(), &deadline).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_token_that_fits_no_header_is_no_request() {
+    let (server, _) = scripted(vec![Response::empty(200)]).await;
+    let Setup {
+        client, deadline, ..
+    } = setup(server.url(), "acme", vec![token("two\nlines")]);
+    let error = client.repository("{a}", &deadline).await.unwrap_err();
+    assert!(matches!(error, Error::Unauthorized { .. }), "{error:?}");
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn when_time_is_up_nothing_is_sent() {
+    let (
+        server,
+        Setup {
+            client,
+            deadline,
+            clock,
+        },
+    ) = scripted(vec![Response::empty(200)]).await;
+    clock.advance(Duration::from_secs(1000));
+    let error = client.repository("{a}", &deadline).await.unwrap_err();
+    assert!(matches!(error, Error::OutOfTime), "{error:?}");
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_file_of_more_than_a_mebibyte_is_too_large() {
+    let (
+        _server,
+        Setup {
+            client, deadline, ..
+        },
+    ) = scripted(vec![Response::bytes(
+        200,
+        "text/plain",
+        vec![b'x'; (1 << 20) + 1],
+    )])
+    .await;
+    let error = client
+        .file("{a}", "main", "big.txt", &deadline)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::TooLarge { .. }), "{error:?}");
+}
