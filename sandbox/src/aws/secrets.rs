@@ -1,0 +1,223 @@
+//! Secrets Manager: `GetSecretValue` in the JSON 1.1 protocol, with the stages that a rotation moves.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+
+use crate::clock::machine_now;
+use crate::server::{FaultKind, Request, Response, Server};
+
+const TARGET: &str = "secretsmanager.GetSecretValue";
+const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
+const CURRENT: &str = "AWSCURRENT";
+const PREVIOUS: &str = "AWSPREVIOUS";
+
+/// A running Secrets Manager. Clones are handles to the same secrets.
+#[derive(Clone)]
+pub struct SecretsManager {
+    server: Server,
+    secrets: Secrets,
+}
+
+/// By name.
+type Secrets = Arc<Mutex<BTreeMap<String, Secret>>>;
+
+struct Secret {
+    /// Oldest first; the last is current, the one before it previous.
+    versions: Vec<String>,
+    /// Seconds since 1970, as the protocol writes times.
+    created: f64,
+}
+
+impl SecretsManager {
+    pub async fn start() -> anyhow::Result<SecretsManager> {
+        let secrets = Secrets::default();
+        let model = Arc::clone(&secrets);
+        let server = Server::start(move |request| answer(&lock(&model), request)).await?;
+        Ok(SecretsManager { server, secrets })
+    }
+
+    /// The value of `AWS_ENDPOINT_URL_SECRETS_MANAGER`.
+    pub fn url(&self) -> String {
+        self.server.url().to_owned()
+    }
+
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Creates a secret, or rotates it: what was current becomes previous.
+    pub fn put(&self, name: &str, value: &str) {
+        let mut secrets = lock(&self.secrets);
+        let secret = secrets.entry(name.to_owned()).or_insert_with(|| Secret {
+            versions: Vec::new(),
+            created: machine_now().as_duration().as_secs_f64(),
+        });
+        secret.versions.push(value.to_owned());
+    }
+
+    /// The ARN under which a secret of this name is also found.
+    pub fn arn(name: &str) -> String {
+        format!("arn:aws:secretsmanager:eu-central-1:000000000000:secret:{name}-AbCdEf")
+    }
+
+    /// Requests so far, refused ones included.
+    pub fn count(&self) -> usize {
+        self.server.requests().len()
+    }
+
+    /// For a [`Fault`](crate::server::Fault) on `/`: the caller's role may not read the secret.
+    pub fn access_denied() -> FaultKind {
+        FaultKind::Answer(refuse(
+            "AccessDeniedException",
+            "not authorized to perform: secretsmanager:GetSecretValue",
+        ))
+    }
+}
+
+fn lock(secrets: &Mutex<BTreeMap<String, Secret>>) -> MutexGuard<'_, BTreeMap<String, Secret>> {
+    secrets.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn answer(secrets: &BTreeMap<String, Secret>, request: &Request) -> Response {
+    if request.header("authorization").is_none() {
+        return refuse(
+            "MissingAuthenticationTokenException",
+            "Request is missing Authentication Token",
+        );
+    }
+    if request.header("x-amz-target") != Some(TARGET) {
+        return refuse(
+            "UnknownOperationException",
+            "only GetSecretValue is simulated",
+        );
+    }
+    let body = request.json();
+    let Some(id) = body["SecretId"].as_str() else {
+        return refuse("ValidationException", "SecretId must be a text");
+    };
+    let missing = || {
+        refuse(
+            "ResourceNotFoundException",
+            "Secrets Manager can't find the specified secret.",
+        )
+    };
+    let found = secrets
+        .iter()
+        .find(|(name, _)| *name == id || SecretsManager::arn(name) == id);
+    let Some((name, secret)) = found else {
+        return missing();
+    };
+    let version = body["VersionId"].as_str();
+    let stage = body["VersionStage"].as_str();
+    let index = (0..secret.versions.len()).rev().find(|&index| {
+        let stages = secret.stages(index);
+        match (version, stage) {
+            (None, None) => stages.contains(&CURRENT),
+            (version, stage) => {
+                version.is_none_or(|version| version_id(index) == version)
+                    && stage.is_none_or(|stage| stages.contains(&stage))
+            }
+        }
+    });
+    let Some((index, value)) = index.and_then(|index| Some((index, secret.versions.get(index)?)))
+    else {
+        return missing();
+    };
+    let body = json!({
+        "ARN": SecretsManager::arn(name),
+        "Name": name,
+        "VersionId": version_id(index),
+        "SecretString": value,
+        "VersionStages": secret.stages(index),
+        "CreatedDate": secret.created,
+    });
+    Response::bytes(200, CONTENT_TYPE, body.to_string().into_bytes())
+}
+
+impl Secret {
+    fn stages(&self, index: usize) -> Vec<&'static str> {
+        match self.versions.len().saturating_sub(index) {
+            1 => vec![CURRENT],
+            2 => vec![PREVIOUS],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The API wants 32 to 64 characters.
+fn version_id(index: usize) -> String {
+    format!("00000000-0000-4000-8000-{index:012}")
+}
+
+fn refuse(error_type: &str, message: &str) -> Response {
+    let body: Value = json!({"__type": error_type, "Message": message});
+    Response::bytes(400, CONTENT_TYPE, body.to_string().into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::Fault;
+
+    async fn get(secrets: &SecretsManager, body: Value) -> (u16, Value) {
+        let request = reqwest::Client::builder()
+            .build()
+            .unwrap()
+            .post(secrets.url())
+            .header("x-amz-target", TARGET)
+            .header("authorization", "AWS4-HMAC-SHA256 ...")
+            .body(body.to_string());
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_rotation_moves_the_stages() {
+        let secrets = SecretsManager::start().await.unwrap();
+        secrets.put("ferry", "old");
+        secrets.put("ferry", "new");
+        let (_, current) = get(&secrets, json!({"SecretId": "ferry"})).await;
+        assert_eq!(
+            (&current["SecretString"], &current["VersionStages"]),
+            (&json!("new"), &json!(["AWSCURRENT"]))
+        );
+        let arn = SecretsManager::arn("ferry");
+        let (_, previous) = get(
+            &secrets,
+            json!({"SecretId": arn, "VersionStage": "AWSPREVIOUS"}),
+        )
+        .await;
+        assert_eq!(previous["SecretString"], "old");
+        assert_eq!(secrets.count(), 2);
+    }
+
+    #[tokio::test]
+    async fn refusals_have_their_type() {
+        let secrets = SecretsManager::start().await.unwrap();
+        secrets.put("ferry", "x");
+        let (status, body) = get(&secrets, json!({"SecretId": "other"})).await;
+        assert_eq!(
+            (status, &body["__type"]),
+            (400, &json!("ResourceNotFoundException"))
+        );
+        let (_, body) = get(
+            &secrets,
+            json!({"SecretId": "ferry", "VersionStage": "AWSPREVIOUS"}),
+        )
+        .await;
+        assert_eq!(body["__type"], "ResourceNotFoundException");
+        secrets
+            .server()
+            .misbehave(Fault::new("/", SecretsManager::access_denied()));
+        let (_, body) = get(&secrets, json!({"SecretId": "ferry"})).await;
+        assert_eq!(body["__type"], "AccessDeniedException");
+        let unsigned = reqwest::Client::builder()
+            .build()
+            .unwrap()
+            .post(secrets.url())
+            .header("x-amz-target", TARGET);
+        assert_eq!(unsigned.send().await.unwrap().status(), 400);
+    }
+}

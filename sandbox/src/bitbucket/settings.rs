@@ -1,0 +1,204 @@
+//! Who may see what, how often, and how the service misbehaves.
+//!
+//! Set by tests, read by the routes. Knows no routes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::server::{Request, Response};
+
+use super::refusal::{lacks_scope, refuse, removed};
+
+/// Legal but inconvenient behaviour, all off by default.
+#[derive(Clone, Debug)]
+pub struct Quirks {
+    /// Lists come in the opposite order.
+    pub reversed_lists: bool,
+    /// The last item of a page comes again as the first of the next.
+    pub duplicates: bool,
+    /// An empty page, with `next`, before the second.
+    pub empty_pages: bool,
+    /// The last page has `"next": ""`.
+    pub empty_next: bool,
+    /// A forced push removes the commits it replaced.
+    pub forget_forced_commits: bool,
+    /// Directory listings with more entries than this time out (HTTP 555).
+    pub listing_limit: usize,
+    /// Diffs with more files than this time out (HTTP 555).
+    pub diff_limit: usize,
+}
+
+impl Default for Quirks {
+    fn default() -> Quirks {
+        Quirks {
+            reversed_lists: false,
+            duplicates: false,
+            empty_pages: false,
+            empty_next: false,
+            forget_forced_commits: false,
+            listing_limit: 10_000,
+            diff_limit: 10_000,
+        }
+    }
+}
+
+/// How a repository is closed to a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hidden {
+    /// As if it did not exist: missing from lists, 404 for everything below it.
+    NotFound,
+    /// Listed, but everything below it answers 403.
+    Forbidden,
+}
+
+/// The hourly allowance of a token.
+#[derive(Clone, Copy, Debug)]
+pub struct RateLimit {
+    /// API requests an hour.
+    pub requests: usize,
+    /// Raw file reads an hour: a group of their own.
+    pub raw_files: usize,
+    /// `Retry-After` of a 429, in seconds. Bitbucket usually sends none.
+    pub retry_after: Option<u64>,
+    /// Whether answers carry the `X-RateLimit-*` headers, as for scaled access tokens.
+    pub headers: bool,
+}
+
+impl From<usize> for RateLimit {
+    fn from(requests: usize) -> RateLimit {
+        RateLimit {
+            requests,
+            raw_files: 5_000,
+            retry_after: None,
+            headers: false,
+        }
+    }
+}
+
+/// The credentials that are accepted, by token or `user:secret`.
+#[derive(Clone, Default)]
+pub(super) struct Access {
+    credentials: BTreeMap<String, Credential>,
+}
+
+#[derive(Clone, Default)]
+pub(super) struct Credential {
+    /// None: every scope.
+    pub(super) scopes: Option<BTreeSet<String>>,
+    /// By repository uuid.
+    pub(super) hidden: BTreeMap<String, Hidden>,
+    limit: Option<RateLimit>,
+    requests: usize,
+    raw_files: usize,
+}
+
+impl Access {
+    pub(super) fn accept(&mut self, credential: &str) {
+        self.credentials.entry(credential.to_owned()).or_default();
+    }
+
+    pub(super) fn revoke(&mut self, credential: &str) {
+        self.credentials.remove(credential);
+    }
+
+    pub(super) fn get_mut(&mut self, credential: &str) -> anyhow::Result<&mut Credential> {
+        self.credentials
+            .get_mut(credential)
+            .ok_or_else(|| anyhow::anyhow!("no such credential"))
+    }
+
+    /// All allowances are full again.
+    pub(super) fn start_next_hour(&mut self) {
+        for credential in self.credentials.values_mut() {
+            credential.requests = 0;
+            credential.raw_files = 0;
+        }
+    }
+
+    /// Who sends the request: a Bearer token, or a Basic pair with an e-mail address and an API token.
+    pub(super) fn authenticate(&mut self, request: &Request) -> Result<&mut Credential, Response> {
+        let denied = || {
+            refuse(
+                401,
+                "Token is invalid, expired, or not supported for this endpoint.",
+            )
+        };
+        let header = request.header("authorization").ok_or_else(denied)?;
+        let key = match header.split_once(' ') {
+            // A pair sent as a token must not pass for one.
+            Some(("Bearer", token)) if !token.contains(':') => token.to_owned(),
+            Some(("Basic", encoded)) => {
+                let pair = STANDARD.decode(encoded).ok();
+                let pair = pair.and_then(|bytes| String::from_utf8(bytes).ok());
+                let pair = pair.ok_or_else(denied)?;
+                let user = pair.split_once(':').ok_or_else(denied)?.0;
+                if !user.contains('@') {
+                    return Err(removed(
+                        "CHANGE-3222",
+                        "App passwords have been removed; see the announcement.",
+                    ));
+                }
+                pair
+            }
+            _ => return Err(denied()),
+        };
+        self.credentials.get_mut(&key).ok_or_else(denied)
+    }
+}
+
+impl Credential {
+    /// Refuses a call whose scope was not granted.
+    pub(super) fn requires(&self, scope: &str) -> Result<(), Response> {
+        match &self.scopes {
+            Some(granted) if !granted.contains(scope) => Err(lacks_scope(scope, granted)),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn set_limit(&mut self, limit: Option<RateLimit>) {
+        self.limit = limit;
+        self.requests = 0;
+        self.raw_files = 0;
+    }
+
+    /// Counts a request; an error when its group is used up.
+    pub(super) fn spend(&mut self, raw_file: bool) -> Result<(), Response> {
+        let Some(limit) = self.limit else {
+            return Ok(());
+        };
+        let (used, allowed) = if raw_file {
+            (&mut self.raw_files, limit.raw_files)
+        } else {
+            (&mut self.requests, limit.requests)
+        };
+        if *used < allowed {
+            *used += 1;
+            return Ok(());
+        }
+        let mut response = Response::text(429, "Rate limit for this resource has been exceeded");
+        if let Some(seconds) = limit.retry_after {
+            response = response.with_header("retry-after", seconds);
+        }
+        Err(self.with_headers(response, raw_file))
+    }
+
+    /// The `X-RateLimit-*` headers, for tokens that get them.
+    pub(super) fn with_headers(&self, response: Response, raw_file: bool) -> Response {
+        let Some(limit) = self.limit.filter(|limit| limit.headers) else {
+            return response;
+        };
+        let (used, allowed, group) = if raw_file {
+            (self.raw_files, limit.raw_files, "api-repositories-src")
+        } else {
+            (self.requests, limit.requests, "api-repositories")
+        };
+        // "Near" is less than a fifth left.
+        let near = allowed.saturating_sub(used) * 5 < allowed;
+        response
+            .with_header("x-ratelimit-limit", allowed)
+            .with_header("x-ratelimit-resource", group)
+            .with_header("x-ratelimit-nearlimit", near)
+    }
+}

@@ -1,0 +1,467 @@
+//! Creating and changing entities, one or up to twenty at a time.
+//!
+//! Each entity is planned against the catalogue first and written only when nothing stands against it, so that a refusal changes nothing.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::State;
+use super::blueprint::{BUILT_IN, Blueprint, Relation};
+use super::refusal::Refusal;
+use super::routes::{Answer, flag, json_body};
+use super::rules::Query;
+use super::state::{Key, StoredEntity, WriteKind, no_entity};
+use super::value;
+use crate::server::{Request, Response};
+
+/// Most entities that a search query may put into a `many` relation.
+const MANY_RELATION_LIMIT: usize = 100;
+
+/// The query parameters of both upsert routes.
+#[derive(Clone, Copy)]
+struct Options {
+    upsert: bool,
+    merge: bool,
+    create_missing: bool,
+    validation_only: bool,
+}
+
+impl Options {
+    fn read(request: &Request) -> Result<Options, Refusal> {
+        let Some(upsert) = flag(request, "upsert")? else {
+            return Err(Refusal::invalid("query parameter upsert is required"));
+        };
+        let origin = request.query("ocean_info_event_type");
+        if origin.is_some_and(|origin| !["http_request", "resync", "start"].contains(&origin)) {
+            return Err(Refusal::invalid("unknown ocean_info_event_type"));
+        }
+        if request.query("ocean_info_resync_id").is_some() && origin != Some("resync") {
+            return Err(Refusal::invalid(
+                "ocean_info_resync_id needs the event type resync",
+            ));
+        }
+        Ok(Options {
+            upsert,
+            merge: flag(request, "merge")?.unwrap_or_default(),
+            create_missing: flag(request, "create_missing_related_entities")?.unwrap_or_default(),
+            validation_only: flag(request, "validation_only")?.unwrap_or_default(),
+        })
+    }
+}
+
+/// `POST /v1/blueprints/{blueprint}/entities/bulk`: 200, or 207 when some failed.
+pub(super) fn bulk(state: &mut State, request: &Request, blueprint: &str) -> Answer {
+    let options = Options::read(request)?;
+    let blueprint = state.blueprint(blueprint)?.clone();
+    let body = json_body(request)?;
+    let most = state.behaviour.max_bulk_size;
+    let Some(items) = body["entities"]
+        .as_array()
+        .filter(|items| (1..=most).contains(&items.len()))
+    else {
+        return Err(Refusal::invalid(format!(
+            "entities must be a list of 1 to {most}"
+        )));
+    };
+    let shapes: Vec<Result<(), Refusal>> = items.iter().map(check_shape).collect();
+    if state.behaviour.malformed_fails_batch
+        && let Some(refusal) = shapes.iter().find_map(|shape| shape.clone().err())
+    {
+        return Err(refusal);
+    }
+    let mut trial = options.validation_only.then(|| state.clone());
+    let state = trial.as_mut().unwrap_or(state);
+    let (mut entities, mut errors) = (Vec::new(), Vec::new());
+    for (index, (item, shape)) in items.iter().zip(shapes).enumerate() {
+        let outcome = shape.and_then(|()| apply(state, request, &blueprint, item, options));
+        match outcome {
+            Ok((created, identifier)) => {
+                entities.push(json!({"created": created, "identifier": identifier, "index": index}))
+            }
+            Err(refusal) => errors.push(json!({
+                "index": index,
+                "identifier": item["identifier"].as_str().unwrap_or("unknown"),
+                "statusCode": refusal.status,
+                "error": refusal.error,
+                "message": refusal.message,
+            })),
+        }
+    }
+    let status = if errors.is_empty() { 200 } else { 207 };
+    Ok(Response::json(
+        status,
+        &json!({"ok": true, "entities": entities, "errors": errors, "maxBulkSize": most}),
+    ))
+}
+
+/// `POST /v1/blueprints/{blueprint}/entities`.
+pub(super) fn single(state: &mut State, request: &Request, blueprint: &str) -> Answer {
+    let options = Options::read(request)?;
+    let blueprint = state.blueprint(blueprint)?.clone();
+    let item = json_body(request)?;
+    check_shape(&item)?;
+    let mut trial = options.validation_only.then(|| state.clone());
+    let state = trial.as_mut().unwrap_or(state);
+    let (_, identifier) = apply(state, request, &blueprint, &item, options)?;
+    let entity = state.entity(blueprint.identifier(), &identifier)?;
+    Ok(Response::json(
+        201,
+        &json!({"ok": true, "entity": entity.render(Some(&blueprint))}),
+    ))
+}
+
+/// What the request schema says about one entity, before any blueprint is asked.
+fn check_shape(item: &Value) -> Result<(), Refusal> {
+    let Some(item) = item.as_object() else {
+        return Err(Refusal::invalid("an entity must be an object"));
+    };
+    if !item.contains_key("identifier") {
+        return Err(Refusal::invalid("an entity needs an identifier"));
+    }
+    for (name, value) in item {
+        let fits = match name.as_str() {
+            "identifier" => is_reference(value),
+            "title" | "icon" => value.is_string() || value.is_null(),
+            "blueprint" => value.is_string(),
+            "team" => value.is_null() || is_text_or_texts(value) || is_query(value),
+            "properties" => value.is_object(),
+            "relations" => value
+                .as_object()
+                .is_some_and(|relations| relations.values().all(is_relation)),
+            _ => false,
+        };
+        if !fits {
+            return Err(Refusal::invalid(format!(
+                "body/{name} does not match the schema: {value}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn is_reference(value: &Value) -> bool {
+    value.as_str().is_some_and(value::is_entity_identifier) || is_query(value)
+}
+
+fn is_relation(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(targets) => targets
+            .iter()
+            .all(|target| target.as_str().is_some_and(value::is_entity_identifier)),
+        value => is_reference(value),
+    }
+}
+
+fn is_text_or_texts(value: &Value) -> bool {
+    value.is_string()
+        || value
+            .as_array()
+            .is_some_and(|texts| texts.iter().all(Value::is_string))
+}
+
+fn is_query(value: &Value) -> bool {
+    value.get("combinator").is_some() && value.get("rules").is_some()
+}
+
+/// Plans and writes one entity; returns whether it is new, and its identifier.
+fn apply(
+    state: &mut State,
+    request: &Request,
+    blueprint: &Blueprint,
+    item: &Value,
+    options: Options,
+) -> Result<(bool, String), Refusal> {
+    let writer = request.header("user-agent").unwrap_or_default();
+    let plan = Plan::new(state, blueprint, item, writer, options)?;
+    Ok(plan.write(state, writer))
+}
+
+/// An entity as it will be, with the stubs that its relations need.
+struct Plan {
+    entity: StoredEntity,
+    before: Option<StoredEntity>,
+    stubs: Vec<Key>,
+}
+
+impl Plan {
+    fn new(
+        state: &State,
+        blueprint: &Blueprint,
+        item: &Value,
+        writer: &str,
+        options: Options,
+    ) -> Result<Plan, Refusal> {
+        let own = item["blueprint"].as_str();
+        if own.is_some_and(|own| own != blueprint.identifier()) {
+            return Err(Refusal::invalid(
+                "the blueprint in the body is not that of the path",
+            ));
+        }
+        let key = (
+            blueprint.identifier().to_owned(),
+            resolve_identifier(state, blueprint, &item["identifier"])?,
+        );
+        let before = state.entities.get(&key).cloned();
+        if before.is_some() && !options.upsert {
+            return Err(Refusal::taken(format!("Entity {:?} already exists", key.1)));
+        }
+        let fresh = StoredEntity::new(&key, writer, state.clock.now());
+        let mut entity = match &before {
+            Some(before) if options.merge => before.clone(),
+            Some(before) => StoredEntity {
+                created_at: before.created_at,
+                ..fresh
+            },
+            None => fresh,
+        };
+        entity.datasource = writer.to_owned();
+        let mut plan = Plan {
+            entity,
+            before,
+            stubs: Vec::new(),
+        };
+        plan.take_head(state, blueprint, item)?;
+        plan.take_properties(blueprint, &item["properties"])?;
+        plan.take_relations(state, blueprint, &item["relations"], options)?;
+        Ok(plan)
+    }
+
+    /// Title, icon and team: a key that is present replaces, null clears.
+    fn take_head(
+        &mut self,
+        state: &State,
+        blueprint: &Blueprint,
+        item: &Value,
+    ) -> Result<(), Refusal> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        if let Some(title) = item.get("title") {
+            self.entity.title = text(title);
+        }
+        if let Some(icon) = item.get("icon") {
+            self.entity.icon = text(icon);
+        }
+        let Some(team) = item.get("team") else {
+            return Ok(());
+        };
+        if blueprint.inherits_team() {
+            return Err(Refusal::new(
+                422,
+                "team_inheritance_enabled",
+                "the blueprint inherits its team",
+            ));
+        }
+        self.entity.team = match team {
+            Value::Null => Vec::new(),
+            Value::String(team) => vec![team.clone()],
+            Value::Array(teams) => teams.iter().filter_map(text).collect(),
+            query => {
+                let found = find(state, "_team", query)?;
+                if found.is_empty() {
+                    return Err(no_entity("_team", "unknown"));
+                }
+                found
+            }
+        };
+        Ok(())
+    }
+
+    fn take_properties(&mut self, blueprint: &Blueprint, sent: &Value) -> Result<(), Refusal> {
+        let schema = blueprint.properties();
+        for (name, value) in sent.as_object().unwrap_or(&Map::new()) {
+            let Some(definition) = schema.get(name) else {
+                return Err(Refusal::mismatch(format!(
+                    "property {name:?} is not in blueprint {:?}",
+                    blueprint.identifier()
+                )));
+            };
+            if value.is_null() {
+                self.entity.properties.remove(name);
+                continue;
+            }
+            value::check(name, definition, value)?;
+            self.entity.properties.insert(name.clone(), value.clone());
+        }
+        let missing = blueprint
+            .required()
+            .into_iter()
+            .find(|name| !self.entity.properties.contains_key(*name));
+        match missing {
+            Some(name) => Err(Refusal::mismatch(format!(
+                "property {name:?} is required by blueprint {:?}",
+                blueprint.identifier()
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn take_relations(
+        &mut self,
+        state: &State,
+        blueprint: &Blueprint,
+        sent: &Value,
+        options: Options,
+    ) -> Result<(), Refusal> {
+        let definitions = blueprint.relations();
+        for (name, value) in sent.as_object().unwrap_or(&Map::new()) {
+            let Some(relation) = definitions.get(name) else {
+                return Err(Refusal::mismatch(format!(
+                    "relation {name:?} is not in blueprint {:?}",
+                    blueprint.identifier()
+                )));
+            };
+            let targets = targets(state, name, relation, value)?;
+            for target in &targets {
+                self.require_target(state, relation, target, options)?;
+            }
+            let stored = match (relation.many, targets.as_slice()) {
+                (_, []) => None,
+                (true, targets) => Some(json!(targets)),
+                (false, [target, ..]) => Some(json!(target)),
+            };
+            match stored {
+                Some(stored) => self.entity.relations.insert(name.clone(), stored),
+                None => self.entity.relations.remove(name),
+            };
+        }
+        self.check_required_relations(&definitions)
+    }
+
+    /// The target exists, is this very entity, or becomes a stub.
+    fn require_target(
+        &mut self,
+        state: &State,
+        relation: &Relation,
+        target: &str,
+        options: Options,
+    ) -> Result<(), Refusal> {
+        let key = (relation.target.clone(), target.to_owned());
+        if state.entities.contains_key(&key)
+            || key == self.entity.key()
+            || self.stubs.contains(&key)
+        {
+            return Ok(());
+        }
+        if !options.create_missing || BUILT_IN.contains(&relation.target.as_str()) {
+            return Err(no_entity(&relation.target, target));
+        }
+        self.stubs.push(key);
+        Ok(())
+    }
+
+    fn check_required_relations(
+        &self,
+        definitions: &BTreeMap<String, Relation>,
+    ) -> Result<(), Refusal> {
+        let missing = definitions.iter().find(|(name, relation)| {
+            relation.required && !self.entity.relations.contains_key(*name)
+        });
+        match missing {
+            Some((name, _)) => Err(Refusal::required_relation(format!(
+                "relation {name:?} is required"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn write(self, state: &mut State, writer: &str) -> (bool, String) {
+        for stub in self.stubs {
+            let now = state.clock.write();
+            state.record(WriteKind::Stub, &stub, writer);
+            state
+                .entities
+                .insert(stub.clone(), StoredEntity::new(&stub, writer, now));
+        }
+        let now = state.clock.write();
+        let (mut entity, key) = (self.entity.clone(), self.entity.key());
+        let kind = match &self.before {
+            None => {
+                entity.created_at = now;
+                entity.updated_at = now;
+                WriteKind::Created
+            }
+            Some(before) => {
+                let changed = before.content() != entity.content();
+                entity.updated_at = if changed || state.behaviour.rewriting_moves_updated_at {
+                    now
+                } else {
+                    before.updated_at
+                };
+                if changed {
+                    WriteKind::Updated
+                } else {
+                    WriteKind::Unchanged
+                }
+            }
+        };
+        state.record(kind, &key, writer);
+        let identifier = key.1.clone();
+        state.entities.insert(key, entity);
+        (kind == WriteKind::Created, identifier)
+    }
+}
+
+/// The text itself, or the one entity that a search query finds.
+fn resolve_identifier(
+    state: &State,
+    blueprint: &Blueprint,
+    reference: &Value,
+) -> Result<String, Refusal> {
+    if let Some(identifier) = reference.as_str() {
+        return Ok(identifier.to_owned());
+    }
+    match find(state, blueprint.identifier(), reference)?.as_slice() {
+        [one] => Ok(one.clone()),
+        [] => Err(no_entity(blueprint.identifier(), "unknown")),
+        several => Err(Refusal::invalid(format!(
+            "the search query for the identifier matches {} entities",
+            several.len()
+        ))),
+    }
+}
+
+fn targets(
+    state: &State,
+    name: &str,
+    relation: &Relation,
+    value: &Value,
+) -> Result<Vec<String>, Refusal> {
+    match value {
+        Value::Null => Ok(Vec::new()),
+        Value::String(_) if relation.many => {
+            Err(Refusal::many(format!("relation {name:?} must be a list")))
+        }
+        Value::Array(_) if !relation.many => Err(Refusal::many(format!(
+            "relation {name:?} must not be a list"
+        ))),
+        Value::String(target) => Ok(vec![target.clone()]),
+        Value::Array(targets) => Ok(targets
+            .iter()
+            .filter_map(|target| target.as_str().map(str::to_owned))
+            .collect()),
+        query => {
+            let mut found = find(state, &relation.target, query)?;
+            match found.len() {
+                0 => return Err(no_entity(&relation.target, "unknown")),
+                1 => {}
+                _ if relation.many => found.truncate(MANY_RELATION_LIMIT),
+                several => {
+                    return Err(Refusal::many(format!(
+                        "the search query for relation {name:?} matches {several} entities"
+                    )));
+                }
+            }
+            Ok(found)
+        }
+    }
+}
+
+fn find(state: &State, blueprint: &str, query: &Value) -> Result<Vec<String>, Refusal> {
+    let query = Query::parse(query)?;
+    Ok(state
+        .entities_of(blueprint)
+        .filter(|entity| query.matches(entity))
+        .map(|entity| entity.identifier.clone())
+        .collect())
+}

@@ -1,0 +1,322 @@
+//! Raw items out of Bitbucket: the same item, in the same shape, whether a resync lists it or an event asks for it.
+//!
+//! Resources that want the same data share a [`Group`] and thereby its requests. Knows what a selector asks for;
+//! knows nothing of entities or Port.
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use crate::bitbucket::{self, BitbucketClient, Pages};
+use crate::deadline::Deadline;
+use crate::mapping::{Kind, Mapping, RepositoryFilter, Resource, Selector};
+
+/// Where raw items come from: one query per distinct source, however many resources read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    Projects,
+    Repositories(RepositoryFilter),
+    PullRequests { repositories: RepositoryFilter, query: String },
+}
+
+/// Resources with the same source.
+#[derive(Clone, Debug)]
+pub struct Group {
+    pub source: Source,
+    /// Indices into the mapping's resources, in their order.
+    pub resources: Vec<usize>,
+    /// Paths of files that go along with each item, as `__includedFiles`.
+    pub included_files: Vec<String>,
+}
+
+/// What later requests need to know of a repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repository {
+    /// With braces, as Bitbucket writes it.
+    pub uuid: String,
+    /// `workspace/slug`
+    pub full_name: String,
+    /// `None` for a repository without commits.
+    pub main_branch: Option<String>,
+}
+
+/// The sources of `mapping` in the order in which its resources first need them, and the resources whose kind has
+/// no source.
+pub fn groups(mapping: &Mapping) -> (Vec<Group>, Vec<usize>) {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut without_source = Vec::new();
+    for (index, resource) in mapping.resources().iter().enumerate() {
+        let Some(source) = Source::of(resource) else {
+            without_source.push(index);
+            continue;
+        };
+        let position = groups.iter().position(|group| group.source == source).unwrap_or_else(|| {
+            groups.push(Group { source, resources: Vec::new(), included_files: Vec::new() });
+            groups.len() - 1
+        });
+        if let Some(group) = groups.get_mut(position) {
+            group.resources.push(index);
+            for path in resource.included_files() {
+                if !group.included_files.contains(path) {
+                    group.included_files.push(path.clone());
+                }
+            }
+        }
+    }
+    (groups, without_source)
+}
+
+impl Source {
+    fn of(resource: &Resource) -> Option<Source> {
+        match &resource.selector {
+            Selector::Project => Some(Source::Projects),
+            Selector::Repository { repositories } => Some(Source::Repositories(repositories.clone())),
+            Selector::PullRequest { repositories, query } => {
+                Some(Source::PullRequests { repositories: repositories.clone(), query: query.clone() })
+            }
+            _ => None,
+        }
+    }
+
+    /// The repositories that this source covers; `None` for data of the workspace as a whole.
+    pub fn repositories(&self) -> Option<&RepositoryFilter> {
+        match self {
+            Source::Projects => None,
+            Source::Repositories(filter) => Some(filter),
+            Source::PullRequests { repositories, .. } => Some(repositories),
+        }
+    }
+
+    pub fn kind(&self) -> Kind {
+        match self {
+            Source::Projects => Kind::Project,
+            Source::Repositories(_) => Kind::Repository,
+            Source::PullRequests { .. } => Kind::PullRequest,
+        }
+    }
+
+    /// Names this source in stored documents: the same query has the same id in every run.
+    pub fn id(&self) -> String {
+        match self {
+            Source::Projects => "project".to_owned(),
+            Source::Repositories(filter) => format!("repository-{}", filter_id(filter)),
+            Source::PullRequests { repositories, query } => {
+                format!("pull-request-{}-{}", filter_id(repositories), short_hash(query))
+            }
+        }
+    }
+}
+
+/// Names a repository filter in stored documents.
+pub fn filter_id(filter: &RepositoryFilter) -> String {
+    let RepositoryFilter { role, query } = filter;
+    match (role, query) {
+        (None, None) => "all".to_owned(),
+        _ => short_hash(&format!("{}\n{}", role.as_deref().unwrap_or_default(), query.as_deref().unwrap_or_default())),
+    }
+}
+
+fn short_hash(text: &str) -> String {
+    let mut digest = hex::encode(Sha256::digest(text));
+    digest.truncate(16);
+    digest
+}
+
+impl Repository {
+    /// What `raw` says; `None` when it is no repository that could be asked about.
+    pub fn of(raw: &Value) -> Option<Repository> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        Some(Repository {
+            uuid: text(raw.get("uuid")?)?,
+            full_name: raw.get("full_name").and_then(text).unwrap_or_default(),
+            main_branch: raw.pointer("/mainbranch/name").and_then(text),
+        })
+    }
+}
+
+/// One page of raw items, and the repositories whose item could not be completed.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub items: Vec<Value>,
+    pub failed: Vec<(Repository, bitbucket::Error)>,
+}
+
+/// A listing in progress.
+pub struct Listing<'a> {
+    bitbucket: &'a BitbucketClient,
+    included_files: &'a [String],
+    pages: Pages,
+}
+
+/// Included files are read this many at a time; the client bounds what is in flight altogether.
+const FILES_AT_ONCE: usize = 6;
+
+impl<'a> Listing<'a> {
+    /// Lists `group`'s items: of `repository` where the source is one per repository, else of the workspace.
+    pub fn open(bitbucket: &'a BitbucketClient, group: &'a Group, repository: Option<&Repository>) -> Listing<'a> {
+        let uuid = repository.map(|repository| repository.uuid.as_str()).unwrap_or_default();
+        let pages = match &group.source {
+            Source::Projects => bitbucket.projects(),
+            Source::Repositories(filter) => bitbucket.repositories(filter.role.as_deref(), filter.query.as_deref()),
+            Source::PullRequests { query, .. } => bitbucket.pull_requests(uuid, Some(query)),
+        };
+        Listing { bitbucket, included_files: included_files(group), pages }
+    }
+
+    /// Takes a listing up again where [`cursor`](Listing::cursor) said it was.
+    pub fn resume(bitbucket: &'a BitbucketClient, group: &'a Group, cursor: &str) -> Listing<'a> {
+        Listing { bitbucket, included_files: included_files(group), pages: Pages::resume(bitbucket.clone(), cursor) }
+    }
+
+    /// The next page; `None` after the last one.
+    pub async fn next(&mut self, deadline: &Deadline) -> Result<Option<Batch>, bitbucket::Error> {
+        let Some(items) = self.pages.next(deadline).await? else { return Ok(None) };
+        if self.included_files.is_empty() {
+            return Ok(Some(Batch { items, failed: Vec::new() }));
+        }
+        let completed = stream::iter(items)
+            .map(|item| with_files(self.bitbucket, self.included_files, item, deadline))
+            .buffered(FILES_AT_ONCE);
+        let mut batch = Batch::default();
+        let mut completed = std::pin::pin!(completed);
+        while let Some(item) = completed.next().await {
+            match item {
+                Ok(item) => batch.items.push(item),
+                Err((_, error)) if stops_everything(&error) => return Err(error),
+                Err((Some(repository), error)) => batch.failed.push((repository, error)),
+                Err((None, error)) => return Err(error),
+            }
+        }
+        Ok(Some(batch))
+    }
+
+    /// Where the next page is, for a checkpoint.
+    pub fn cursor(&self) -> Option<&str> {
+        self.pages.cursor()
+    }
+}
+
+/// Errors that are about the moment or the credentials, not about one item.
+fn stops_everything(error: &bitbucket::Error) -> bool {
+    use bitbucket::Error;
+    matches!(error, Error::RateLimited { .. } | Error::OutOfTime | Error::Unauthorized { .. })
+}
+
+fn included_files(group: &Group) -> &[String] {
+    match group.source {
+        Source::Repositories(_) => &group.included_files,
+        Source::Projects | Source::PullRequests { .. } => &[],
+    }
+}
+
+/// `raw` with its included files under `__includedFiles`, a missing one as null.
+async fn with_files(
+    bitbucket: &BitbucketClient,
+    paths: &[String],
+    mut raw: Value,
+    deadline: &Deadline,
+) -> Result<Value, (Option<Repository>, bitbucket::Error)> {
+    let repository = Repository::of(&raw);
+    let files = match &repository {
+        Some(repository) => read_files(bitbucket, repository, paths, deadline)
+            .await
+            .map_err(|error| (Some(repository.clone()), error))?,
+        None => paths.iter().map(|path| (path.clone(), Value::Null)).collect(),
+    };
+    if let Value::Object(item) = &mut raw {
+        item.insert("__includedFiles".to_owned(), Value::Object(files));
+    }
+    Ok(raw)
+}
+
+async fn read_files(
+    bitbucket: &BitbucketClient,
+    repository: &Repository,
+    paths: &[String],
+    deadline: &Deadline,
+) -> Result<Map<String, Value>, bitbucket::Error> {
+    let nothing = || paths.iter().map(|path| (path.clone(), Value::Null)).collect();
+    let Some(branch) = &repository.main_branch else { return Ok(nothing()) };
+    // A branch name with a slash cannot be told from a path (BCLOUD-9969): its commit can.
+    let revision = if branch.contains('/') {
+        match bitbucket.branch_head(&repository.uuid, branch, deadline).await? {
+            Some(commit) => commit,
+            None => return Ok(nothing()),
+        }
+    } else {
+        branch.clone()
+    };
+    stream::iter(paths)
+        .map(|path| {
+            let revision = &revision;
+            async move {
+                let content = bitbucket.file(&repository.uuid, revision, path, deadline).await?;
+                let content = content.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+                Ok((path.clone(), content.map_or(Value::Null, Value::String)))
+            }
+        })
+        .buffered(FILES_AT_ONCE)
+        .try_collect()
+        .await
+}
+
+/// One object as an event names it.
+#[derive(Clone, Copy, Debug)]
+pub enum Item<'a> {
+    Project { key: &'a str },
+    Repository { uuid: &'a str },
+    PullRequest { repository_uuid: &'a str, id: u64 },
+}
+
+/// The present raw item of `group`, as a resync would list it; `None` when it is gone or the group's query does not
+/// select it any more.
+pub async fn fetch(
+    bitbucket: &BitbucketClient,
+    group: &Group,
+    item: Item<'_>,
+    deadline: &Deadline,
+) -> Result<Option<Value>, bitbucket::Error> {
+    match (&group.source, item) {
+        (Source::Projects, Item::Project { key }) => gone_is_none(bitbucket.project(key, deadline).await),
+        (Source::Repositories(filter), Item::Repository { uuid }) => {
+            let Some(raw) = fetch_repository(bitbucket, filter, uuid, deadline).await? else { return Ok(None) };
+            match included_files(group) {
+                [] => Ok(Some(raw)),
+                paths => with_files(bitbucket, paths, raw, deadline).await.map(Some).map_err(|(_, error)| error),
+            }
+        }
+        (Source::PullRequests { repositories, query }, Item::PullRequest { repository_uuid, id }) => {
+            let filtered = repositories.role.is_some() || repositories.query.is_some();
+            if filtered && fetch_repository(bitbucket, repositories, repository_uuid, deadline).await?.is_none() {
+                return Ok(None);
+            }
+            gone_is_none(bitbucket.pull_request_matching(repository_uuid, id, query, deadline).await)
+                .map(Option::flatten)
+        }
+        _ => Ok(None),
+    }
+}
+
+async fn fetch_repository(
+    bitbucket: &BitbucketClient,
+    filter: &RepositoryFilter,
+    uuid: &str,
+    deadline: &Deadline,
+) -> Result<Option<Value>, bitbucket::Error> {
+    let role = filter.role.as_deref();
+    match (&filter.query, role) {
+        (None, None) => gone_is_none(bitbucket.repository(uuid, deadline).await),
+        (Some(query), _) => bitbucket.repository_matching(uuid, role, Some(query), deadline).await,
+        (None, Some(_)) => bitbucket.repository_matching(uuid, role, None, deadline).await,
+    }
+}
+
+/// A single object that Bitbucket does not know (any more) is gone; on a listing the same answer is a failure.
+fn gone_is_none<T>(result: Result<T, bitbucket::Error>) -> Result<Option<T>, bitbucket::Error> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(bitbucket::Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

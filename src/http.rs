@@ -1,0 +1,278 @@
+//! HTTP as both outside systems need it: one connection pool, one retry decision, one reading of `Retry-After`.
+//!
+//! Knows no endpoint, no credential and no JSON shape. Requests and bodies are never logged.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use backon::{BackoffBuilder as _, ExponentialBuilder};
+use jiff::Timestamp;
+use reqwest::header::HeaderMap;
+use reqwest::{RequestBuilder, StatusCode};
+use serde::de::DeserializeOwned;
+
+use crate::deadline::{Clock, Deadline};
+
+/// Both APIs answer small requests within a second; a connection that takes longer will not come about.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How much of an unexpected body an error shows.
+const SHOWN_BODY_CHARS: usize = 300;
+
+/// One connection pool, shared by all clients of a process.
+#[derive(Clone, Debug)]
+pub struct Http {
+    client: reqwest::Client,
+    clock: Clock,
+    sent: Arc<AtomicU64>,
+}
+
+/// What is worth repeating, how often and how patiently.
+#[derive(Clone, Copy, Debug)]
+pub struct RetryPolicy {
+    /// Repetitions after the first try.
+    pub max_retries: usize,
+    /// The first wait; each next one doubles.
+    pub base_delay: Duration,
+    /// No single wait is longer, whatever the server asks for.
+    pub max_delay: Duration,
+    /// Longest time for one try, connection and body included.
+    pub timeout: Duration,
+    /// Bytes of body that are read at most; a longer one is [`HttpError::TooLarge`].
+    pub max_body: usize,
+    /// Answers that a repetition may mend. Failures without an answer are always repeated.
+    pub statuses: &'static [u16],
+}
+
+/// A complete answer, whatever its status.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// No answer: refused, reset, timed out, cut short.
+    #[error("no complete answer to {request}")]
+    Transport {
+        request: String,
+        source: reqwest::Error,
+    },
+    #[error("the answer to {request} is larger than {limit} bytes")]
+    TooLarge { request: String, limit: usize },
+    #[error("no time left for {request}")]
+    OutOfTime { request: String },
+}
+
+impl Http {
+    pub fn new(clock: Clock) -> anyhow::Result<Http> {
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("ferry/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .build()
+            .context("cannot set up the HTTP client")?;
+        Ok(Http {
+            client,
+            clock,
+            sent: Arc::default(),
+        })
+    }
+
+    /// For building requests to [`send`](Http::send).
+    pub fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Requests sent so far, repetitions included.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Sends what `request` builds until an answer comes that `policy` does not repeat, or the retries or the
+    /// deadline are used up; then the last answer, whatever its status, or the last failure is returned.
+    ///
+    /// A wait that the server asks for (`Retry-After`, `x-ratelimit-reset`) takes the place of the back-off. A
+    /// wait that does not fit the deadline is not begun.
+    pub async fn send(
+        &self,
+        policy: &RetryPolicy,
+        deadline: &Deadline,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<Answer, HttpError> {
+        let mut delays = ExponentialBuilder::default()
+            .with_min_delay(policy.base_delay)
+            .with_max_delay(policy.max_delay)
+            .with_max_times(policy.max_retries)
+            .with_jitter()
+            .build();
+        loop {
+            let outcome = self.try_once(policy, deadline, request()).await;
+            let asked = match &outcome {
+                Ok(answer) if !policy.statuses.contains(&answer.status.as_u16()) => return outcome,
+                Ok(answer) => retry_after(&answer.headers, self.clock.now()),
+                Err(HttpError::Transport { .. }) => None,
+                Err(_) => return outcome,
+            };
+            let Some(delay) = delays.next() else {
+                return outcome;
+            };
+            let delay = asked.unwrap_or(delay).min(policy.max_delay);
+            if !deadline.has(delay) {
+                return outcome;
+            }
+            self.clock.sleep(delay).await;
+        }
+    }
+
+    async fn try_once(
+        &self,
+        policy: &RetryPolicy,
+        deadline: &Deadline,
+        request: RequestBuilder,
+    ) -> Result<Answer, HttpError> {
+        let (client, request) = request.build_split();
+        let request = request.map_err(|source| HttpError::Transport {
+            request: "a malformed request".into(),
+            source,
+        })?;
+        let shown = format!("{} {}", request.method(), request.url().path());
+        let left = deadline.remaining();
+        if left.is_zero() {
+            return Err(HttpError::OutOfTime { request: shown });
+        }
+        let mut request = request;
+        *request.timeout_mut() = Some(policy.timeout.min(left));
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        let transport = |source: reqwest::Error| HttpError::Transport {
+            request: shown.clone(),
+            // The URL may carry a query of any length; `shown` says enough.
+            source: source.without_url(),
+        };
+        let mut response = client.execute(request).await.map_err(transport)?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(transport)? {
+            if policy.max_body < body.len() + chunk.len() {
+                return Err(HttpError::TooLarge {
+                    request: shown,
+                    limit: policy.max_body,
+                });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer {
+            status,
+            headers,
+            body,
+        })
+    }
+}
+
+impl Answer {
+    /// Decodes the body. The error names the wanted type, the place, and the beginning of what came instead.
+    pub fn json<T: DeserializeOwned>(&self) -> anyhow::Result<T> {
+        let mut reader = serde_json::Deserializer::from_slice(&self.body);
+        serde_path_to_error::deserialize(&mut reader).with_context(|| {
+            format!(
+                "the body is not the expected JSON (HTTP {}): {}",
+                self.status.as_u16(),
+                self.excerpt()
+            )
+        })
+    }
+
+    /// The beginning of the body on one line, for errors.
+    pub fn excerpt(&self) -> String {
+        let text = String::from_utf8_lossy(&self.body);
+        let mut shown: String = text
+            .chars()
+            .take(SHOWN_BODY_CHARS)
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        if text.chars().nth(SHOWN_BODY_CHARS).is_some() {
+            shown.push('…');
+        }
+        shown
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// From this on, a whole number of seconds can only be a UNIX time.
+const LARGEST_DELAY_SECONDS: i64 = 10_000;
+
+/// How long the server asks to wait: `Retry-After`, else `x-ratelimit-reset`.
+///
+/// Port documents the latter as seconds in one place and as a UNIX time in another; both APIs have been seen to
+/// send HTTP dates. A moment in the past is no wait; anything unreadable is `None`.
+pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    ["retry-after", "x-ratelimit-reset"]
+        .into_iter()
+        .find_map(|name| parse_delay(headers.get(name)?.to_str().ok()?, now))
+}
+
+fn parse_delay(text: &str, now: Timestamp) -> Option<Duration> {
+    let text = text.trim();
+    let until = |moment: Timestamp| {
+        Duration::try_from(moment.duration_since(now)).unwrap_or(Duration::ZERO)
+    };
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        let seconds: i64 = text.parse().ok()?;
+        return match seconds {
+            ..=LARGEST_DELAY_SECONDS => Some(Duration::from_secs(seconds.unsigned_abs())),
+            _ => Timestamp::from_second(seconds).ok().map(until),
+        };
+    }
+    let moment = text.parse::<Timestamp>().ok();
+    moment
+        .or_else(|| {
+            jiff::fmt::rfc2822::parse(text)
+                .ok()
+                .map(|date| date.timestamp())
+        })
+        .map(until)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_read_as_the_golden_vectors_say() {
+        let now = "2026-11-23T12:00:00Z".parse().unwrap();
+        let seconds = |text: &str| parse_delay(text, now).map(|delay| delay.as_secs_f64());
+        for (text, expected) in [
+            ("0", Some(0.0)),
+            ("30", Some(30.0)),
+            ("300", Some(300.0)),
+            ("10000", Some(10_000.0)),
+            ("-1", None),
+            ("abc", None),
+            ("1.5", None),
+            ("", None),
+        ] {
+            assert_eq!(seconds(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn moments_are_waited_for_and_past_ones_are_no_wait() {
+        let now: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
+        let seconds = |text: &str| parse_delay(text, now).map(|delay| delay.as_secs());
+        assert_eq!(seconds(&(now.as_second() + 90).to_string()), Some(90));
+        assert_eq!(seconds("2026-11-23T12:01:00+00:00"), Some(60));
+        assert_eq!(seconds("Mon, 23 Nov 2026 12:00:05 GMT"), Some(5));
+        assert_eq!(seconds("Mon, 23 Nov 2026 11:00:00 GMT"), Some(0));
+        assert_eq!(seconds("99999999999999999999"), None);
+    }
+}

@@ -1,0 +1,231 @@
+//! What a new installation gets: its registration, three blueprints and a mapping. Once, and never over anything
+//! that a user has.
+
+use anyhow::{Context as _, anyhow};
+use serde_json::{Map, Value, json};
+
+use super::client::{Call, INTEGRATION_TYPE, PortClient};
+use super::error::{Error, TraceId};
+use super::integration::{Integration, PROCESSING_MODE};
+use crate::deadline::Deadline;
+
+/// The default blueprints, each one after those that it points at.
+const BLUEPRINTS: &str = include_str!("blueprints.json");
+
+/// The parts of a blueprint that read other parts, possibly through its relations.
+const CALCULATIONS: &str = "calculationProperties";
+const RELATIONS: &str = "relations";
+
+/// A blueprint as it is sent, with its identifier.
+type Definition = (String, Map<String, Value>);
+
+impl PortClient {
+    /// Registers this installation, or brings what Port knows of it up to date, and sets up the defaults unless
+    /// that was done before.
+    ///
+    /// With `initialize` off (`OCEAN__INITIALIZE_PORT_RESOURCES`) only the registration is made; a new one carries
+    /// `default_mapping` all the same, because a registration needs one. A stored mapping is never touched, and when
+    /// one of the default blueprints exists none is created. If one cannot be created, those before it are removed
+    /// again; only a final refusal counts as set up, so that an outage does not leave an installation without its
+    /// defaults.
+    pub async fn ensure_integration(
+        &self,
+        default_mapping: &Value,
+        initialize: bool,
+        deadline: &Deadline,
+    ) -> Result<Integration, Error> {
+        let mut integration = match self.integration(deadline).await? {
+            None => self.create_integration(default_mapping, deadline).await?,
+            Some(integration) => {
+                self.check_installation(&integration)?;
+                self.bring_up_to_date(integration, deadline).await?
+            }
+        };
+        if integration.resources_initialized {
+            return Ok(integration);
+        }
+        match integration.resources_origin.as_deref() {
+            Some("Empty") => {
+                if integration.config.is_none() {
+                    let nothing = json!({ "resources": [] });
+                    self.store_config(&nothing, deadline).await?;
+                    integration.config = Some(nothing);
+                }
+            }
+            // Port sets the defaults up itself and stores the mapping when it is done: a later call will find it.
+            Some("Port") => return Ok(integration),
+            _ if !initialize => return Ok(integration),
+            _ => {
+                if integration.config.is_none() {
+                    self.store_config(default_mapping, deadline).await?;
+                    integration.config = Some(default_mapping.clone());
+                }
+                if let Err(error) = self.create_default_blueprints(deadline).await {
+                    if !error.is_retryable() {
+                        self.mark_initialized(deadline).await?;
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        self.mark_initialized(deadline).await?;
+        integration.resources_initialized = true;
+        Ok(integration)
+    }
+
+    /// Another program must not share the identifier: each would delete what the other writes.
+    fn check_installation(&self, integration: &Integration) -> Result<(), Error> {
+        let identifier = &self.inner.identifier;
+        let conflict = |source: anyhow::Error| Error::Unexpected {
+            request: format!("GET /v1/integration/{identifier}"),
+            trace_id: TraceId::default(),
+            source,
+        };
+        let is =
+            |value: &Option<String>, test: fn(&str) -> bool| value.as_deref().is_some_and(test);
+        if is(&integration.installation_type, |kind| {
+            kind.starts_with("Saas")
+        }) {
+            return Err(conflict(anyhow!(
+                "Port itself hosts the integration `{identifier}`: remove it there, or set \
+                 OCEAN__INTEGRATION__IDENTIFIER to another identifier"
+            )));
+        }
+        if is(&integration.app_type, |kind| {
+            !kind.eq_ignore_ascii_case(INTEGRATION_TYPE)
+        }) {
+            return Err(conflict(anyhow!(
+                "the integration `{identifier}` is not of the type {INTEGRATION_TYPE}: set \
+                 OCEAN__INTEGRATION__IDENTIFIER to another identifier"
+            )));
+        }
+        Ok(())
+    }
+
+    async fn bring_up_to_date(
+        &self,
+        integration: Integration,
+        deadline: &Deadline,
+    ) -> Result<Integration, Error> {
+        let version = env!("CARGO_PKG_VERSION");
+        let mut changes = Map::new();
+        for (name, stored, ours) in [
+            ("version", &integration.version, version),
+            (
+                "processingMode",
+                &integration.processing_mode,
+                PROCESSING_MODE,
+            ),
+        ] {
+            // What Port does not tell is left alone: it would be sent again each time.
+            if stored.as_ref().is_some_and(|stored| stored != ours) {
+                changes.insert(name.into(), ours.into());
+            }
+        }
+        // Nobody reads the topic any more once Ferry runs in place of Ocean. A webhook may be ours.
+        if integration.changelog_destination.get("type") == Some(&"KAFKA".into()) {
+            changes.insert("changelogDestination".into(), json!({}));
+        }
+        if !changes.is_empty() {
+            self.update_integration(&Value::Object(changes), deadline)
+                .await?;
+        }
+        Ok(integration)
+    }
+
+    async fn mark_initialized(&self, deadline: &Deadline) -> Result<(), Error> {
+        let done = json!({ "arePortResourcesInitialized": true });
+        self.update_integration(&done, deadline).await?;
+        Ok(())
+    }
+
+    /// Creates all default blueprints, or none: none when one of them exists, none when one cannot be created.
+    async fn create_default_blueprints(&self, deadline: &Deadline) -> Result<(), Error> {
+        let blueprints = default_blueprints()?;
+        for (identifier, _) in &blueprints {
+            match self.fresh_blueprint(identifier, deadline).await {
+                Ok(_) => return Ok(()),
+                Err(Error::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let mut created = Vec::new();
+        let outcome = self
+            .create_blueprints(&blueprints, &mut created, deadline)
+            .await;
+        if outcome.is_err() {
+            // Dependents first.
+            for identifier in created.into_iter().rev() {
+                let call = Call::new(reqwest::Method::DELETE, ["blueprints", identifier]);
+                match self.call(call.exporter(), deadline).await {
+                    Ok(_) | Err(Error::NotFound { .. }) => {}
+                    Err(error) => {
+                        tracing::warn!(
+                            blueprint = identifier,
+                            %error,
+                            "a default blueprint could not be removed after a failure"
+                        );
+                    }
+                }
+            }
+        }
+        outcome
+    }
+
+    /// Bare ones first, then their relations, then what is calculated.
+    async fn create_blueprints<'a>(
+        &self,
+        blueprints: &'a [Definition],
+        created: &mut Vec<&'a str>,
+        deadline: &Deadline,
+    ) -> Result<(), Error> {
+        for (identifier, blueprint) in blueprints {
+            let bare = without(blueprint, &[RELATIONS, CALCULATIONS]);
+            let call = Call::post(["blueprints"], &bare).exporter();
+            let outcome = self.call(call, deadline).await;
+            // Without an answer it may exist; with a refusal it is somebody else's, if it does.
+            if outcome.as_ref().err().is_none_or(Error::is_retryable) {
+                created.push(identifier);
+            }
+            outcome?;
+        }
+        for (part, left_out) in [(RELATIONS, [CALCULATIONS].as_slice()), (CALCULATIONS, &[])] {
+            let having = |(_, blueprint): &&Definition| {
+                let part = blueprint.get(part).and_then(Value::as_object);
+                part.is_some_and(|part| !part.is_empty())
+            };
+            for (identifier, blueprint) in blueprints.iter().filter(having) {
+                let body = without(blueprint, left_out);
+                let call = Call::patch(["blueprints", identifier], &body).exporter();
+                self.call(call, deadline).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn without(blueprint: &Map<String, Value>, parts: &[&str]) -> Value {
+    let kept = blueprint
+        .iter()
+        .filter(|(name, _)| !parts.contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()));
+    Value::Object(kept.collect())
+}
+
+fn default_blueprints() -> Result<Vec<Definition>, Error> {
+    let parsed: anyhow::Result<Vec<Map<String, Value>>> =
+        serde_json::from_str(BLUEPRINTS).context("the default blueprints of this build");
+    let blueprints = parsed.map_err(|source| Error::Unexpected {
+        request: "POST /v1/blueprints".into(),
+        trace_id: TraceId::default(),
+        source,
+    })?;
+    let identifier = |blueprint: &Map<String, Value>| {
+        let identifier = blueprint.get("identifier").and_then(Value::as_str);
+        identifier.unwrap_or_default().to_owned()
+    };
+    Ok(blueprints
+        .into_iter()
+        .map(|blueprint| (identifier(&blueprint), blueprint))
+        .collect())
+}

@@ -1,0 +1,37 @@
+//! The target: all that Ferry knows about the Port API.
+//!
+//! [`PortClient`] turns entities into requests and answers into reports: `client` sends (token, retries, errors),
+//! `upsert`, `delete` and `search` speak the entity routes, `integration`, `defaults` and `report` the object that
+//! stands for this installation. What Port holds is compared as digests ([`Snapshot`]); what may leave the process
+//! as an example or a log passes a [`Masker`].
+//!
+//! Must not know where entities come from: nothing here names Bitbucket beyond the type under which Port lists the
+//! integration and the default blueprints, and nothing here decides what to write or to delete.
+
+mod batch;
+mod blueprint;
+mod client;
+mod defaults;
+mod delete;
+mod error;
+mod integration;
+mod mask;
+mod order;
+mod report;
+mod search;
+mod snapshot;
+mod upsert;
+
+pub use batch::FailedEntity;
+pub use blueprint::Blueprint;
+pub use client::{PortClient, Settings};
+pub use delete::DeleteReport;
+pub use error::{Error, TraceId};
+pub use integration::Integration;
+pub use mask::Masker;
+pub use report::{LogLevel, LogLine, ResyncReport, ResyncStatus};
+pub use snapshot::{MappedFields, Snapshot};
+pub use upsert::{UpsertOptions, UpsertReport, WriteEvent};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! What Port shows about this installation besides its entities: the state of a resync, logs, raw examples.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use super::client::{Call, PortClient};
+use super::error::Error;
+use super::mask::Masker;
+use super::search::moment;
+use crate::deadline::Deadline;
+
+/// Raw items per kind that Port takes for its mapping test.
+const MAX_EXAMPLES: usize = 5;
+
+/// Where a resync is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResyncStatus {
+    Running,
+    Completed,
+    Failed,
+    Aborted,
+}
+
+/// The state of the resync as the data source page shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct ResyncReport {
+    pub status: ResyncStatus,
+    pub start: Option<Timestamp>,
+    /// `None` while running.
+    pub end: Option<Timestamp>,
+    /// When the next one is due, if that is known.
+    pub next: Option<Timestamp>,
+    pub interval_minutes: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    Info,
+    Warning,
+    Error,
+}
+
+/// One line of the log that users read in Port.
+#[derive(Clone, Debug)]
+pub struct LogLine {
+    pub at: Timestamp,
+    pub level: LogLevel,
+    pub message: String,
+    /// Shown next to the message, such as the kind.
+    pub extra: Map<String, Value>,
+}
+
+impl PortClient {
+    pub async fn report_resync(
+        &self,
+        report: ResyncReport,
+        deadline: &Deadline,
+    ) -> Result<(), Error> {
+        let ResyncReport {
+            status,
+            start,
+            end,
+            next,
+            interval_minutes,
+        } = report;
+        let mut body = json!({
+            "status": status.as_str(),
+            "lastResyncEnd": end.map(moment),
+            "nextResync": next.map(moment),
+            // Port's spelling.
+            "intervalInMinuets": interval_minutes,
+        });
+        if let (Some(start), Some(body)) = (start, body.as_object_mut()) {
+            body.insert("lastResyncStart".into(), moment(start).into());
+        }
+        let route = ["integration", &self.inner.identifier, "resync-state"];
+        self.call(Call::patch(route, &body), deadline).await?;
+        Ok(())
+    }
+
+    /// Shows up to five items of `raw` in Port's mapping test, masked.
+    pub async fn send_examples(
+        &self,
+        kind: &str,
+        raw: &[Value],
+        masker: &Masker,
+        deadline: &Deadline,
+    ) -> Result<(), Error> {
+        let examples: Vec<Value> = raw
+            .iter()
+            .take(MAX_EXAMPLES)
+            .map(|item| masker.mask_value(item))
+            .collect();
+        let route = [
+            "integration",
+            &self.inner.identifier,
+            "kinds",
+            kind,
+            "examples",
+        ];
+        let call = Call::post(route, &json!({ "examples": examples }));
+        self.call(call, deadline).await?;
+        Ok(())
+    }
+
+    /// Adds `lines`, masked, to the log of the integration. `to` is its [`logs_url`](super::Integration::logs_url).
+    pub async fn send_logs(
+        &self,
+        to: &Url,
+        lines: &[LogLine],
+        masker: &Masker,
+        deadline: &Deadline,
+    ) -> Result<(), Error> {
+        let logs: Vec<Value> = lines
+            .iter()
+            .map(|line| {
+                json!({
+                    "message": masker.mask(&line.message),
+                    "level": line.level.as_str(),
+                    "timestamp": line.at.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
+                    "extra": masker.mask_value(&Value::Object(line.extra.clone())),
+                })
+            })
+            .collect();
+        let call = Call::post_to(to.clone(), &json!({ "logs": logs }));
+        self.call(call, deadline).await?;
+        Ok(())
+    }
+}
+
+impl ResyncStatus {
+    fn as_str(self) -> &'static str {
+        match self {
+            ResyncStatus::Running => "running",
+            ResyncStatus::Completed => "completed",
+            ResyncStatus::Failed => "failed",
+            ResyncStatus::Aborted => "aborted",
+        }
+    }
+}
+
+impl LogLevel {
+    fn as_str(self) -> &'static str {
+        match self {
+            LogLevel::Info => "INFO",
+            LogLevel::Warning => "WARNING",
+            LogLevel::Error => "ERROR",
+        }
+    }
+}

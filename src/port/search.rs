@@ -1,0 +1,278 @@
+//! Reading entities back: what is ours, and what Port holds of it.
+//!
+//! Answers are read entity by entity, so that a page never exists as one tree of values.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::client::{Call, INTEGRATION_TYPE, PortClient};
+use super::error::{Error, TraceId};
+use super::snapshot::{MappedFields, Snapshot, SnapshotBuilder};
+use crate::deadline::Deadline;
+use crate::entity::EntityKey;
+
+/// Entities per page of a blueprint search (Port API, search a blueprint's entities: limit at most 1000).
+const SEARCH_PAGE: usize = 1000;
+
+/// Entities per page of `datasource-entities`; what Ocean asks for.
+const OWNED_PAGE: usize = 5000;
+
+/// Keys per search for particular entities. With identifiers of 1000 characters that is well below 1 MiB.
+const KEYS_PER_SEARCH: usize = 100;
+
+impl PortClient {
+    /// What Port holds of ours under `blueprint`, reduced to `fields`, title and team.
+    ///
+    /// [`Error::NotFound`] means that the blueprint does not exist. Entities of other data sources are not in it,
+    /// so writing them counts as a change.
+    pub async fn snapshot(
+        &self,
+        blueprint: &str,
+        fields: &MappedFields,
+        deadline: &Deadline,
+    ) -> Result<Snapshot, Error> {
+        let include: Vec<&str> = ["$identifier", "$title", "$team"]
+            .into_iter()
+            .chain(fields.properties.iter().map(String::as_str))
+            .chain(fields.relations.iter().map(String::as_str))
+            .collect();
+        let mut body = json!({ "query": self.ownership(), "include": include });
+        let route = ["blueprints", blueprint, "entities", "search"];
+        let paged = |body: &Value| Call::post(route, body).exporter().repeatable();
+        let mut outcome = self
+            .collect(fields, &mut body, SEARCH_PAGE, &paged, deadline)
+            .await;
+        if let Err(Error::Refused {
+            status: 400 | 422, ..
+        }) = outcome
+        {
+            // A mapped field that the blueprint lacks may not be asked for; the write will say so, item by item.
+            body.as_object_mut().map(|body| body.remove("include"));
+            outcome = self
+                .collect(fields, &mut body, SEARCH_PAGE, &paged, deadline)
+                .await;
+        }
+        let no_route = matches!(
+            outcome,
+            Err(Error::NotFound { .. } | Error::Refused { status: 405, .. })
+        );
+        if !no_route {
+            return outcome;
+        }
+        // Without that blueprint this fails as it should. With it, the route is what is missing.
+        self.blueprint(blueprint, deadline).await?;
+        self.snapshot_unpaged(blueprint, fields, deadline).await
+    }
+
+    async fn snapshot_unpaged(
+        &self,
+        blueprint: &str,
+        fields: &MappedFields,
+        deadline: &Deadline,
+    ) -> Result<Snapshot, Error> {
+        let mut query = self.ownership();
+        add_rule(
+            &mut query,
+            json!({ "property": "$blueprint", "operator": "=", "value": blueprint }),
+        );
+        let mut builder = SnapshotBuilder::new(fields);
+        let mut call = search_everywhere(&query)
+            .query("include", "team")
+            .query("include", "title");
+        for (prefix, names) in [
+            ("properties", &fields.properties),
+            ("relations", &fields.relations),
+        ] {
+            for name in names {
+                call = call.query("include", format!("{prefix}.{name}"));
+            }
+        }
+        self.page(call, deadline, &mut |entity| add_to(&mut builder, entity))
+            .await?;
+        Ok(builder.finish())
+    }
+
+    async fn collect(
+        &self,
+        fields: &MappedFields,
+        body: &mut Value,
+        limit: usize,
+        call: &impl Fn(&Value) -> Call,
+        deadline: &Deadline,
+    ) -> Result<Snapshot, Error> {
+        let mut builder = SnapshotBuilder::new(fields);
+        self.pages(body, limit, call, deadline, &mut |entity| {
+            add_to(&mut builder, entity);
+        })
+        .await?;
+        Ok(builder.finish())
+    }
+
+    /// Every entity that our data source wrote last, or of those the ones last updated before `before`.
+    pub async fn owned(
+        &self,
+        before: Option<Timestamp>,
+        deadline: &Deadline,
+    ) -> Result<Vec<EntityKey>, Error> {
+        let (prefix, suffix) = self.datasource();
+        let mut body = json!({ "datasource_prefix": prefix, "datasource_suffix": suffix });
+        if let (Some(before), Some(body)) = (before, body.as_object_mut()) {
+            body.insert("before".into(), moment(before).into());
+        }
+        let route = ["blueprints", "entities", "datasource-entities"];
+        let call = |body: &Value| Call::post(route, body).exporter().repeatable();
+        let mut owned = Vec::new();
+        self.pages(&mut body, OWNED_PAGE, &call, deadline, &mut |entity| {
+            owned.extend(key(entity));
+        })
+        .await?;
+        Ok(owned)
+    }
+
+    /// Which of `keys` exist and were written last by our data source, in the order of `keys`.
+    pub async fn owned_among(
+        &self,
+        keys: &[EntityKey],
+        deadline: &Deadline,
+    ) -> Result<Vec<EntityKey>, Error> {
+        let mut owned = std::collections::HashSet::new();
+        for keys in keys.chunks(KEYS_PER_SEARCH) {
+            let mut by_blueprint: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+            for key in keys {
+                let identifiers = by_blueprint.entry(&key.blueprint).or_default();
+                identifiers.push(&key.identifier);
+            }
+            let any: Vec<Value> = by_blueprint
+                .into_iter()
+                .map(|(blueprint, identifiers)| {
+                    json!({ "combinator": "and", "rules": [
+                        { "property": "$blueprint", "operator": "=", "value": blueprint },
+                        { "property": "$identifier", "operator": "in", "value": identifiers },
+                    ]})
+                })
+                .collect();
+            let mut query = self.ownership();
+            add_rule(&mut query, json!({ "combinator": "or", "rules": any }));
+            self.page(search_everywhere(&query), deadline, &mut |entity| {
+                owned.extend(key(entity));
+            })
+            .await?;
+        }
+        Ok(keys
+            .iter()
+            .filter(|key| owned.contains(key))
+            .cloned()
+            .collect())
+    }
+
+    /// Reads page after page. A page that is too large to read is asked for again with half the limit.
+    async fn pages(
+        &self,
+        body: &mut Value,
+        mut limit: usize,
+        call: &impl Fn(&Value) -> Call,
+        deadline: &Deadline,
+        take: &mut impl FnMut(Map<String, Value>),
+    ) -> Result<(), Error> {
+        let mut from: Option<String> = None;
+        loop {
+            if let Some(body) = body.as_object_mut() {
+                body.insert("limit".into(), limit.into());
+                if let Some(from) = &from {
+                    body.insert("from".into(), from.as_str().into());
+                }
+            }
+            match self.page(call(body), deadline, take).await {
+                Ok(next) => {
+                    let next = next.filter(|next| !next.is_empty());
+                    // The same place again would never end.
+                    if next.is_none() || next == from {
+                        return Ok(());
+                    }
+                    from = next;
+                }
+                Err(error) if error.is_too_large() && 1 < limit => limit /= 2,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Hands the entities of one answer to `take` and returns where the next page begins.
+    async fn page(
+        &self,
+        call: Call,
+        deadline: &Deadline,
+        take: &mut impl FnMut(Map<String, Value>),
+    ) -> Result<Option<String>, Error> {
+        #[derive(Deserialize)]
+        struct Page<'a> {
+            #[serde(borrow)]
+            entities: Vec<&'a RawValue>,
+            next: Option<String>,
+        }
+        let request = call.shown();
+        let answer = self.call(call, deadline).await?;
+        let unreadable = |error: serde_json::Error| Error::Unexpected {
+            request: request.clone(),
+            trace_id: TraceId::of(&answer),
+            source: anyhow::Error::new(error).context("the answer is no page of entities"),
+        };
+        let page: Page = serde_json::from_slice(&answer.body).map_err(unreadable)?;
+        for entity in page.entities {
+            take(serde_json::from_str(entity.get()).map_err(unreadable)?);
+        }
+        Ok(page.next)
+    }
+
+    /// Port finds the entities of a data source by the beginning and the end of its user agent.
+    fn datasource(&self) -> (String, String) {
+        let prefix = format!("port-ocean/{INTEGRATION_TYPE}/");
+        (prefix, format!("/{}/exporter", self.inner.identifier))
+    }
+
+    fn ownership(&self) -> Value {
+        let (prefix, suffix) = self.datasource();
+        json!({ "combinator": "and", "rules": [
+            { "property": "$datasource", "operator": "contains", "value": prefix },
+            { "property": "$datasource", "operator": "contains", "value": suffix },
+        ]})
+    }
+}
+
+fn search_everywhere(query: &Value) -> Call {
+    Call::post(["entities", "search"], query)
+        .query("exclude_calculated_properties", true)
+        .query("include", "identifier")
+        .query("include", "blueprint")
+        .exporter()
+        .repeatable()
+}
+
+fn add_rule(query: &mut Value, rule: Value) {
+    if let Some(rules) = query.get_mut("rules").and_then(Value::as_array_mut) {
+        rules.push(rule);
+    }
+}
+
+fn add_to(builder: &mut SnapshotBuilder<'_>, entity: Map<String, Value>) {
+    if let Some(identifier) = entity.get("identifier").and_then(Value::as_str) {
+        builder.add(identifier, &entity);
+    }
+}
+
+fn key(entity: Map<String, Value>) -> Option<EntityKey> {
+    let text = |name: &str| entity.get(name)?.as_str().map(str::to_owned);
+    Some(EntityKey {
+        blueprint: text("blueprint")?,
+        identifier: text("identifier")?,
+    })
+}
+
+/// As Ocean writes moments: microseconds, and the offset in digits.
+pub(super) fn moment(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string()
+}

@@ -1,0 +1,421 @@
+//! The resync flow: every kind read, mapped, loaded; then what is stale deleted.
+//!
+//! A resync is a run that any number of invocations work on, one at a time, each for a slice. [`resync`] asks for
+//! one and works on it, [`tick`] goes on with it. Knows nothing of webhooks or of Lambda.
+
+mod reconcile;
+mod run;
+mod slice;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::app::{App, Session};
+use crate::deadline::{Deadline, later};
+use crate::entity::EntityKey;
+use crate::extract::{self, Group, Source};
+use crate::failure::{Failure, chain};
+use crate::mapping::{Mapping, defaults};
+use crate::partition;
+use crate::pipeline::{Counts, Pipeline, Target};
+use crate::port::{self, ResyncReport, ResyncStatus};
+use crate::state::{Expected, Lease, StateError};
+
+use reconcile::{Evidence, Plan, Unread, plan};
+use run::{RUN_VERSION, Run};
+use slice::{RUN, Slice, Step};
+
+/// How a call ended when nothing was wrong.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Outcome {
+    /// A run was completed.
+    Completed(Summary),
+    /// There is more to do; a later tick goes on.
+    Paused { run: String, reason: String, not_before: Option<Timestamp> },
+    /// Another invocation is at work; what was asked for is noted.
+    Busy,
+    /// Nothing to do.
+    Idle,
+}
+
+/// What a completed run did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    pub run: String,
+    pub counts: Counts,
+    /// Parts of the workspace that could not be read, each with its reason.
+    pub failed_partitions: Vec<String>,
+    /// Why stale entities were left in place, if they were.
+    pub kept: Option<String>,
+    /// Each problem of the mapping once, with the number of items it cost.
+    pub mapping_problems: Vec<String>,
+}
+
+/// Key of the wish for a run. It stays until a run has begun, so that no request is lost.
+const REQUEST: &str = "resync-request";
+/// Key of the last resync request of Port that was followed.
+const WATERMARK: &str = "port-request";
+const LEASE: &str = "lease";
+
+/// A lease outlives its invocation by this much, so that a slow last write cannot meet a successor.
+const LEASE_SLACK: Duration = Duration::from_secs(60);
+
+/// How long to stay away after a failure that may pass by itself and says nothing about when.
+const PAUSE: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Request {
+    reason: String,
+}
+
+/// Asks for a run and works on it. A run that is under way is continued first.
+pub async fn resync(app: &App, reason: &str, deadline: &Deadline) -> Result<Outcome, Failure> {
+    request(app, reason).await?;
+    work(app, deadline).await
+}
+
+/// Notes that a run is wanted; a tick will begin it.
+pub async fn request(app: &App, reason: &str) -> Result<(), Failure> {
+    app.store.save(REQUEST, &Request { reason: reason.to_owned() }, Expected::Anything).await?;
+    Ok(())
+}
+
+/// Goes on with an unfinished run, or begins one that was asked for here or in Port.
+pub async fn tick(app: &App, deadline: &Deadline) -> Result<Outcome, Failure> {
+    if let Some(run) = app.store.load::<Run>(RUN).await? {
+        return match run.value.not_before {
+            Some(not_before) if app.clock.now() < not_before => Ok(Outcome::Idle),
+            _ => work(app, deadline).await,
+        };
+    }
+    if app.store.load::<Request>(REQUEST).await?.is_none() && !port_asks(app, deadline).await? {
+        return Ok(Outcome::Idle);
+    }
+    work(app, deadline).await
+}
+
+/// Whether Port asks for a resync that was not followed yet (a saved mapping, the Resync button), or has never seen
+/// this installation. Notes the request.
+async fn port_asks(app: &App, deadline: &Deadline) -> Result<bool, Failure> {
+    let session = app.session(deadline).await?;
+    let reason = match session.port.resync_request(deadline).await {
+        Ok(None) => return Ok(false),
+        Ok(Some(asked_at)) => {
+            let followed = match app.store.load::<Timestamp>(WATERMARK).await? {
+                Some(watermark) => Some(watermark.value),
+                None => session.port.integration(deadline).await?.and_then(|integration| integration.last_resync_start),
+            };
+            if followed.is_some_and(|followed| asked_at <= followed) {
+                return Ok(false);
+            }
+            app.store.save(WATERMARK, &asked_at, Expected::Anything).await?;
+            "asked for in Port"
+        }
+        Err(port::Error::NotFound { .. }) => "first resync of this installation",
+        Err(error) => return Err(error.into()),
+    };
+    request(app, reason).await?;
+    Ok(true)
+}
+
+/// Works on what is to be done until it is done or the deadline is near. One invocation at a time does.
+async fn work(app: &App, deadline: &Deadline) -> Result<Outcome, Failure> {
+    let duration = deadline.remaining() + LEASE_SLACK;
+    let Some(lease) = Lease::acquire(&app.store, LEASE, &app.clock, duration).await? else {
+        tracing::info!("another invocation is at work");
+        return Ok(Outcome::Busy);
+    };
+    let mut outcome = work_under_lease(app, &lease, deadline).await;
+    if matches!(&outcome, Err(failure) if failure.is_unauthorized()) && app.secrets.forget() {
+        tracing::info!("reading the credentials again after a refusal");
+        outcome = work_under_lease(app, &lease, deadline).await;
+    }
+    lease.release(&app.store).await?;
+    outcome
+}
+
+async fn work_under_lease(app: &App, lease: &Lease, deadline: &Deadline) -> Result<Outcome, Failure> {
+    let mut outcome = Outcome::Idle;
+    loop {
+        let wanted = app.store.load::<Request>(REQUEST).await?;
+        let unfinished = app.store.load::<Run>(RUN).await?.filter(|run| run.value.version == RUN_VERSION);
+        if wanted.is_none() && unfinished.is_none() {
+            return Ok(outcome);
+        }
+        let session = app.session(deadline).await?;
+        let (mapping, run, version) = match unfinished {
+            Some(found) => {
+                let mapping = read_mapping(app, &session, deadline).await?;
+                if mapping.fingerprint() != found.value.mapping {
+                    tracing::info!(run = found.value.id, "the mapping has changed: the run is abandoned");
+                    app.store.remove(RUN).await?;
+                    request(app, "the mapping has changed").await?;
+                    continue;
+                }
+                (mapping, found.value, found.version)
+            }
+            None => match begin(app, &session, deadline).await {
+                Ok(begun) => begun,
+                Err(failure) => {
+                    if !failure.is_retryable() {
+                        // Asking again every minute would not change it; the schedule and Port will.
+                        app.store.remove(REQUEST).await?;
+                    }
+                    report(app, &session, ResyncStatus::Failed, app.clock.now(), deadline).await;
+                    return Err(failure);
+                }
+            },
+        };
+        outcome = continue_run(app, &session, &mapping, run, version, lease, deadline).await?;
+        if !matches!(outcome, Outcome::Completed(_)) {
+            return Ok(outcome);
+        }
+    }
+}
+
+/// Registers with Port where needed, reads the mapping, and stores a new run.
+async fn begin(app: &App, session: &Session, deadline: &Deadline) -> Result<(Mapping, Run, u64), Failure> {
+    let started_at = app.clock.now();
+    let mapping = read_mapping(app, session, deadline).await?;
+    for problem in mapping.problems() {
+        tracing::warn!(%problem, "a filter of the mapping does not compile: it evaluates to null");
+    }
+    let run = Run::begin(Uuid::new_v4().to_string(), started_at, mapping.fingerprint());
+    let version = app.store.save(RUN, &run, Expected::Anything).await?;
+    app.store.remove(REQUEST).await?;
+    tracing::info!(run = run.id, "resync begun");
+    report(app, session, ResyncStatus::Running, started_at, deadline).await;
+    Ok((mapping, run, version))
+}
+
+/// The mapping as Port has it now, after making sure that Port knows this installation.
+async fn read_mapping(app: &App, session: &Session, deadline: &Deadline) -> Result<Mapping, Failure> {
+    let initialize = app.config.initialize_port_resources;
+    let integration = session.port.ensure_integration(&defaults::mapping(), initialize, deadline).await?;
+    if let Some(mapping) = &app.mapping_override {
+        return Ok(Mapping::from_config(mapping)?);
+    }
+    Ok(Mapping::from_config(&integration.config)?)
+}
+
+async fn continue_run(
+    app: &App,
+    session: &Session,
+    mapping: &Mapping,
+    run: Run,
+    version: u64,
+    lease: &Lease,
+    deadline: &Deadline,
+) -> Result<Outcome, Failure> {
+    let (groups, without_source) = extract::groups(mapping);
+    let pipeline = Pipeline::for_resync(&session.port, mapping, &run.id);
+    let deadline = deadline.earlier_by(app.config.slice_margin);
+    let mut slice =
+        Slice { app, session, mapping, groups: &groups, pipeline, deadline: deadline.clone(), run, version };
+    let outcome = match slice.finish(&without_source, lease).await {
+        Ok(outcome) => Ok(outcome),
+        Err(failure) if failure.is_retryable() => slice.pause(failure).await,
+        Err(failure) => {
+            // The run is over. Nothing was deleted; the next one begins afresh.
+            slice.clean_up().await?;
+            report(app, session, ResyncStatus::Failed, slice.run.started_at, &deadline).await;
+            Err(failure)
+        }
+    };
+    log_mapping_problems(&slice.pipeline.take_report().lines());
+    outcome
+}
+
+impl Slice<'_> {
+    /// Takes the run as far as it goes.
+    async fn finish(&mut self, without_source: &[usize], lease: &Lease) -> Result<Outcome, Failure> {
+        if !self.run.extracted {
+            if let Step::Paused(failure) = self.extract().await? {
+                return self.pause(failure).await;
+            }
+            self.run.extracted = true;
+            self.save().await?;
+        }
+        if self.run.counts.extracted == 0 && let Some(failed) = self.run.failed.first() {
+            return Err(Failure::NothingRead(failed.reason.clone()));
+        }
+        let kept = self.reconcile(without_source, lease).await?;
+        let mapping_problems = self.pipeline.take_report().lines();
+        log_mapping_problems(&mapping_problems);
+        let summary = Summary {
+            run: self.run.id.clone(),
+            counts: self.run.counts,
+            failed_partitions: self.run.failed.iter().map(ToString::to_string).collect(),
+            kept,
+            mapping_problems,
+        };
+        self.clean_up().await?;
+        report(self.app, self.session, ResyncStatus::Completed, self.run.started_at, &self.deadline).await;
+        let Counts { extracted, transformed, filtered_out, not_mapped, written, unchanged, refused, deleted } =
+            summary.counts;
+        tracing::info!(
+            run = summary.run,
+            extracted,
+            transformed,
+            filtered_out,
+            not_mapped,
+            written,
+            unchanged,
+            refused,
+            deleted,
+            failed_partitions = summary.failed_partitions.len(),
+            "resync completed"
+        );
+        Ok(Outcome::Completed(summary))
+    }
+
+    async fn pause(&mut self, failure: Failure) -> Result<Outcome, Failure> {
+        let wait = match &failure {
+            Failure::Bitbucket(crate::bitbucket::Error::RateLimited { retry_after }) => *retry_after,
+            Failure::Bitbucket(crate::bitbucket::Error::OutOfTime) | Failure::Port(port::Error::OutOfTime) => {
+                Duration::ZERO
+            }
+            _ => PAUSE,
+        };
+        let not_before = later(self.app.clock.now(), wait);
+        self.run.not_before = Some(not_before);
+        self.save().await?;
+        let reason = chain(&failure);
+        tracing::info!(run = self.run.id, reason, %not_before, "resync paused");
+        Ok(Outcome::Paused { run: self.run.id.clone(), reason, not_before: Some(not_before) })
+    }
+
+    /// Deletes what this run shows to be stale. Returns why stale entities were kept, if they were.
+    async fn reconcile(&mut self, without_source: &[usize], lease: &Lease) -> Result<Option<String>, Failure> {
+        let (seen, targets, unread) = self.evidence(without_source).await?;
+        let evidence = Evidence {
+            owned: self.session.port.owned(Some(self.run.started_at), &self.deadline).await?,
+            refused: self.run.counts.refused,
+            targets: self.resolve(&targets).await?,
+            unread,
+            threshold: self.mapping.settings().entity_deletion_threshold,
+            seen,
+        };
+        let stale = match plan(evidence) {
+            Plan::Keep { stale, reason } => {
+                tracing::warn!(stale, %reason, "stale entities kept");
+                return Ok(Some(format!("{stale} stale entities kept: {reason}")));
+            }
+            Plan::Delete { stale, spared } => {
+                if 0 < spared {
+                    tracing::info!(spared, "stale entities spared: unread, or targets of relations");
+                }
+                stale
+            }
+        };
+        if stale.is_empty() {
+            return Ok(None);
+        }
+        // Whoever overslept the lease must not delete on old evidence.
+        if !lease.is_held(&self.app.store, &self.app.clock).await? {
+            return Err(StateError::Conflict { key: LEASE.to_owned() }.into());
+        }
+        let dependents = self.mapping.settings().delete_dependent_entities;
+        let report = self.session.port.delete(&stale, dependents, &self.deadline).await?;
+        for failed in &report.failed {
+            tracing::warn!(%failed, "stale entity not deleted");
+        }
+        self.run.counts.deleted += report.deleted;
+        Ok(None)
+    }
+
+    /// What the records of this run say: what was seen, what it points at, and what nobody can vouch for.
+    async fn evidence(
+        &self,
+        without_source: &[usize],
+    ) -> Result<(BTreeSet<EntityKey>, BTreeSet<Target>, Unread), StateError> {
+        let (mut seen, mut targets, mut unread) = (BTreeSet::new(), BTreeSet::new(), Unread::default());
+        for group in self.groups {
+            let source = group.source.id();
+            for repository in self.partitions(group).await? {
+                let record = partition::load(&self.app.store, &source, &repository).await?;
+                let failed = self.run.failed.iter().any(|failed| failed.covers(&source, &repository));
+                match record {
+                    Some(record) if record.run == self.run.id || failed => {
+                        seen.extend(record.produced.keys);
+                        targets.extend(record.produced.targets);
+                        if !record.complete {
+                            self.not_vouched_for(&group.resources, &mut unread);
+                        }
+                    }
+                    _ => self.not_vouched_for(&group.resources, &mut unread),
+                }
+            }
+            if self.run.failed.iter().any(|failed| failed.source == source && failed.repository.is_none()) {
+                self.not_vouched_for(&group.resources, &mut unread);
+            }
+        }
+        self.not_vouched_for(without_source, &mut unread);
+        Ok((seen, targets, unread))
+    }
+
+    async fn partitions(&self, group: &Group) -> Result<Vec<String>, StateError> {
+        let Some(filter) = group.source.repositories() else { return Ok(vec![partition::WORKSPACE.to_owned()]) };
+        let repositories = self.repositories(filter).await?;
+        Ok(repositories.into_iter().map(|repository| repository.uuid).collect())
+    }
+
+    fn not_vouched_for(&self, resources: &[usize], unread: &mut Unread) {
+        for resource in resources.iter().filter_map(|&index| self.mapping.resources().get(index)) {
+            match resource.constant_blueprint() {
+                Some(blueprint) => {
+                    unread.blueprints.insert(blueprint.to_owned());
+                }
+                None => unread.anything = true,
+            }
+        }
+    }
+
+    /// The entities that relations lead to, when Port may have created them for us.
+    async fn resolve(&self, targets: &BTreeSet<Target>) -> Result<BTreeSet<EntityKey>, Failure> {
+        if !self.mapping.settings().create_missing_related_entities {
+            return Ok(BTreeSet::new());
+        }
+        let mut relations = BTreeMap::new();
+        let mut resolved = BTreeSet::new();
+        for Target { source_blueprint, relation, identifier } in targets {
+            if !relations.contains_key(source_blueprint) {
+                let found = match self.session.port.relation_targets(source_blueprint, &self.deadline).await {
+                    Err(port::Error::NotFound { .. }) => BTreeMap::new(),
+                    found => found?,
+                };
+                relations.insert(source_blueprint.clone(), found);
+            }
+            let target = relations.get(source_blueprint).and_then(|relations| relations.get(relation));
+            resolved.extend(target.map(|blueprint| EntityKey::new(blueprint, identifier)));
+        }
+        Ok(resolved)
+    }
+}
+
+/// Tells Port how the run stands. Its failure costs nothing else.
+async fn report(app: &App, session: &Session, status: ResyncStatus, started_at: Timestamp, deadline: &Deadline) {
+    let now = app.clock.now();
+    let interval = app.config.resync_interval;
+    let report = ResyncReport {
+        status,
+        start: started_at,
+        end: (status != ResyncStatus::Running).then_some(now),
+        next: interval.map(|interval| later(started_at, interval)),
+        interval,
+    };
+    if let Err(error) = session.port.report_resync(&report, deadline).await {
+        tracing::warn!(error = chain(&error), "resync state not reported to Port");
+    }
+}
+
+fn log_mapping_problems(problems: &[String]) {
+    for problem in problems {
+        tracing::warn!(problem, "the mapping could not be applied everywhere");
+    }
+}

@@ -1,0 +1,323 @@
+//! One invocation's share of a run: partitions read, mapped, loaded and recorded until all are done or time is up.
+//!
+//! A partition counts as done only after Port has answered for its entities and its record is stored. Whatever an
+//! interruption loses is done again; doing it again changes nothing.
+
+use std::collections::BTreeSet;
+
+use futures_util::{StreamExt as _, stream};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::run::{FailedPartition, Run};
+use crate::app::{App, Session};
+use crate::bitbucket;
+use crate::deadline::Deadline;
+use crate::extract::{Batch, Group, Listing, Repository, Source, filter_id};
+use crate::failure::{Failure, chain};
+use crate::mapping::{Mapping, RepositoryFilter};
+use crate::partition::{self, WORKSPACE};
+use crate::pipeline::{Pipeline, Processed, Produced};
+use crate::state::{Expected, StateError};
+
+/// Repositories read at the same time. The client bounds requests; this bounds memory.
+const REPOSITORIES_AT_ONCE: usize = 8;
+
+/// Raw items of a kind that Port's mapping editor gets to show.
+const EXAMPLES_PER_KIND: usize = 5;
+
+pub(super) struct Slice<'a> {
+    pub(super) app: &'a App,
+    pub(super) session: &'a Session,
+    pub(super) mapping: &'a Mapping,
+    pub(super) groups: &'a [Group],
+    pub(super) pipeline: Pipeline<'a>,
+    /// When to stop working; later than this there is only time to save.
+    pub(super) deadline: Deadline,
+    pub(super) run: Run,
+    /// Version of the stored run: whoever else has written it meanwhile has taken the run over.
+    pub(super) version: u64,
+}
+
+/// Key of the stored run; there is one at a time.
+pub(super) const RUN: &str = "run";
+
+/// How a step ended when it did not fail.
+pub(super) enum Step {
+    Done,
+    /// Time or the rate limit is used up; the failure says which.
+    Paused(Failure),
+}
+
+impl Slice<'_> {
+    /// Reads, maps and loads whatever the run has not done yet.
+    pub(super) async fn extract(&mut self) -> Result<Step, Failure> {
+        while let Some(group) = self.groups.get(self.run.group) {
+            let step = match group.source.repositories() {
+                None => self.workspace_partition(group).await?,
+                Some(filter) => match self.list_repositories(filter).await? {
+                    Step::Done => self.repository_partitions(group, filter).await?,
+                    paused @ Step::Paused(_) => paused,
+                },
+            };
+            if let Step::Paused(_) = step {
+                return Ok(step);
+            }
+            self.run.group += 1;
+            self.run.repository = 0;
+            self.save().await?;
+        }
+        Ok(Step::Done)
+    }
+
+    pub(super) async fn save(&mut self) -> Result<(), StateError> {
+        self.version = self.app.store.save(RUN, &self.run, Expected::Version(self.version)).await?;
+        Ok(())
+    }
+
+    /// A source of the workspace as a whole is one partition, read from its beginning each time.
+    async fn workspace_partition(&mut self, group: &Group) -> Result<Step, Failure> {
+        let mut listing = Listing::open(&self.session.bitbucket, group, None);
+        let mut produced = Produced::default();
+        loop {
+            let batch = match listing.next(&self.deadline).await {
+                Ok(Some(batch)) => batch,
+                Ok(None) => break,
+                Err(error) => return self.partition_failed(group, None, error),
+            };
+            let processed = self.process(group, &batch).await?;
+            processed.items.into_iter().for_each(|item| produced.absorb(item));
+        }
+        self.record(group, None, produced).await?;
+        Ok(Step::Done)
+    }
+
+    /// Takes the list of repositories that `filter` selects, once per run, and maps it for the resources that want
+    /// the repositories themselves.
+    async fn list_repositories(&mut self, filter: &RepositoryFilter) -> Result<Step, Failure> {
+        let id = filter_id(filter);
+        let state = self.run.listings.entry(id.clone()).or_default().clone();
+        if state.complete || state.failed.is_some() {
+            return Ok(Step::Done);
+        }
+        let source = Source::Repositories(filter.clone());
+        let nobody = Group { source: source.clone(), resources: Vec::new(), included_files: Vec::new() };
+        let group = self.groups.iter().find(|group| group.source == source).unwrap_or(&nobody);
+        let mut listing = match &state.cursor {
+            Some(cursor) => Listing::resume(&self.session.bitbucket, group, cursor),
+            None => Listing::open(&self.session.bitbucket, group, None),
+        };
+        loop {
+            let batch = match listing.next(&self.deadline).await {
+                Ok(Some(batch)) => batch,
+                Ok(None) => break,
+                Err(error) => {
+                    let reason = chain(&error);
+                    let step = self.partition_failed(group, None, error)?;
+                    if let Step::Done = step {
+                        self.run.listings.entry(id).or_default().failed = Some(reason);
+                    }
+                    return Ok(step);
+                }
+            };
+            self.repository_page(group, &id, batch).await?;
+            let state = self.run.listings.entry(id.clone()).or_default();
+            state.pages += 1;
+            state.cursor = listing.cursor().map(str::to_owned);
+            // Without a cursor this page was the last.
+            state.complete = state.cursor.is_none();
+            self.save().await?;
+        }
+        self.run.listings.entry(id).or_default().complete = true;
+        self.save().await?;
+        Ok(Step::Done)
+    }
+
+    async fn repository_page(&mut self, group: &Group, list: &str, batch: Batch) -> Result<(), Failure> {
+        let mut repositories: Vec<Repository> = batch.items.iter().filter_map(Repository::of).collect();
+        if !group.resources.is_empty() {
+            let processed = self.process(group, &batch).await?;
+            for (raw, produced) in batch.items.iter().zip(processed.items) {
+                if let Some(repository) = Repository::of(raw) {
+                    self.record(group, Some(&repository), produced).await?;
+                }
+            }
+        }
+        for (repository, error) in batch.failed {
+            tracing::warn!(repository = repository.full_name, error = chain(&error), "repository not read");
+            self.run.fail(&group.source.id(), Some(&repository), chain(&error));
+            repositories.push(repository);
+        }
+        let page = self.run.listings.get(list).map_or(0, |state| state.pages);
+        self.app.store.save(&page_key(&self.run.id, list, page), &repositories, Expected::Anything).await?;
+        Ok(())
+    }
+
+    /// The partitions of a source that is read per repository, a few at a time.
+    async fn repository_partitions(&mut self, group: &Group, filter: &RepositoryFilter) -> Result<Step, Failure> {
+        let listing = self.run.listings.get(&filter_id(filter)).cloned().unwrap_or_default();
+        if let Some(reason) = listing.failed {
+            self.run.fail(&group.source.id(), None, reason);
+            return Ok(Step::Done);
+        }
+        if let Source::Repositories(_) = group.source {
+            return Ok(Step::Done);
+        }
+        let repositories = self.repositories(filter).await?;
+        while let Some(chunk) = repositories.get(self.run.repository..).filter(|rest| !rest.is_empty()) {
+            let chunk = chunk.get(..REPOSITORIES_AT_ONCE).unwrap_or(chunk);
+            let this = &*self;
+            let outcomes: Vec<_> = stream::iter(chunk)
+                .map(|repository| this.repository_partition(group, repository))
+                .buffered(REPOSITORIES_AT_ONCE)
+                .collect()
+                .await;
+            let mut paused = None;
+            for (repository, outcome) in chunk.iter().zip(outcomes) {
+                match outcome {
+                    Ok(None) => {}
+                    Ok(Some((batches, produced))) => {
+                        batches.into_iter().for_each(|batch| self.count(&batch));
+                        self.record(group, Some(repository), produced).await?;
+                    }
+                    Err(Failure::Bitbucket(error)) => {
+                        if let Step::Paused(failure) = self.partition_failed(group, Some(repository), error)? {
+                            paused = Some(failure);
+                        }
+                    }
+                    Err(failure) => return Err(failure),
+                }
+            }
+            if let Some(failure) = paused {
+                return Ok(Step::Paused(failure));
+            }
+            self.run.repository += chunk.len();
+            self.save().await?;
+        }
+        Ok(Step::Done)
+    }
+
+    /// `None` when this run has done the partition before an interruption.
+    async fn repository_partition(
+        &self,
+        group: &Group,
+        repository: &Repository,
+    ) -> Result<Option<(Vec<Processed>, Produced)>, Failure> {
+        let record = partition::load(&self.app.store, &group.source.id(), &repository.uuid).await?;
+        if record.is_some_and(|record| record.run == self.run.id) {
+            return Ok(None);
+        }
+        let mut listing = Listing::open(&self.session.bitbucket, group, Some(repository));
+        let (mut batches, mut produced) = (Vec::new(), Produced::default());
+        while let Some(batch) = listing.next(&self.deadline).await? {
+            let mut processed = self.load(group, &batch).await?;
+            std::mem::take(&mut processed.items).into_iter().for_each(|item| produced.absorb(item));
+            batches.push(processed);
+        }
+        Ok(Some((batches, produced)))
+    }
+
+    async fn process(&mut self, group: &Group, batch: &Batch) -> Result<Processed, Failure> {
+        self.send_examples(group, batch).await;
+        let processed = self.load(group, batch).await?;
+        self.count(&processed);
+        Ok(processed)
+    }
+
+    async fn load(&self, group: &Group, batch: &Batch) -> Result<Processed, Failure> {
+        let processed = self.pipeline.process(&group.resources, &batch.items, &self.deadline).await?;
+        for refusal in &processed.refusals {
+            tracing::warn!(kind = %group.source.kind(), refusal, "entity refused by Port");
+        }
+        Ok(processed)
+    }
+
+    fn count(&mut self, processed: &Processed) {
+        self.run.counts += processed.counts;
+    }
+
+    async fn record(&self, group: &Group, repository: Option<&Repository>, produced: Produced) -> Result<(), Failure> {
+        let repository = repository.map_or(WORKSPACE, |repository| &repository.uuid);
+        partition::save(&self.app.store, &group.source.id(), repository, &self.run.id, produced).await?;
+        Ok(())
+    }
+
+    /// A failure of the moment pauses the run, one of the credentials ends it, any other costs only its partition.
+    fn partition_failed(
+        &mut self,
+        group: &Group,
+        repository: Option<&Repository>,
+        error: bitbucket::Error,
+    ) -> Result<Step, Failure> {
+        use bitbucket::Error;
+        match error {
+            Error::RateLimited { .. } | Error::OutOfTime => Ok(Step::Paused(error.into())),
+            Error::Unauthorized { .. } => Err(error.into()),
+            error => {
+                let reason = chain(&error);
+                let name = repository.map(|repository| repository.full_name.as_str());
+                tracing::warn!(kind = %group.source.kind(), repository = name, error = reason, "partition not read");
+                self.run.fail(&group.source.id(), repository, reason);
+                Ok(Step::Done)
+            }
+        }
+    }
+
+    /// Gives Port's mapping editor something to show. Its failure costs nothing else.
+    async fn send_examples(&mut self, group: &Group, batch: &Batch) {
+        let kind = group.source.kind().to_string();
+        let wanted = self.app.config.send_raw_data_examples && !group.resources.is_empty() && !batch.items.is_empty();
+        if !wanted || !self.run.examples.insert(kind.clone()) {
+            return;
+        }
+        let examples = batch.items.get(..EXAMPLES_PER_KIND).unwrap_or(&batch.items);
+        let key = format!("examples/{kind}");
+        let digest = hex::encode(Sha256::digest(Value::from(examples.to_vec()).to_string()));
+        // Unchanged examples are not worth a request; a store that cannot tell is asked again next time.
+        let known = self.app.store.load::<String>(&key).await.ok().flatten();
+        if known.is_some_and(|known| known.value == digest) {
+            return;
+        }
+        let masker = self.session.masker();
+        match self.session.port.send_examples(&kind, examples, &masker, &self.deadline).await {
+            Ok(()) => {
+                if let Err(error) = self.app.store.save(&key, &digest, Expected::Anything).await {
+                    tracing::warn!(error = chain(&error), "examples will be sent again");
+                }
+            }
+            Err(error) => tracing::warn!(kind, error = chain(&error), "examples not sent to Port"),
+        }
+    }
+
+    /// The repositories that `filter` selected in this run, each once, in the order of the list.
+    pub(super) async fn repositories(&self, filter: &RepositoryFilter) -> Result<Vec<Repository>, StateError> {
+        let list = filter_id(filter);
+        let pages = self.run.listings.get(&list).map_or(0, |state| state.pages);
+        let mut repositories: Vec<Repository> = Vec::new();
+        let mut seen = BTreeSet::new();
+        for page in 0..pages {
+            let key = page_key(&self.run.id, &list, page);
+            let found = self.app.store.load::<Vec<Repository>>(&key).await?;
+            for repository in found.map(|found| found.value).unwrap_or_default() {
+                if seen.insert(repository.uuid.clone()) {
+                    repositories.push(repository);
+                }
+            }
+        }
+        Ok(repositories)
+    }
+
+    /// Removes what only this run needed.
+    pub(super) async fn clean_up(&self) -> Result<(), StateError> {
+        for (list, state) in &self.run.listings {
+            for page in 0..state.pages {
+                self.app.store.remove(&page_key(&self.run.id, list, page)).await?;
+            }
+        }
+        self.app.store.remove(RUN).await
+    }
+}
+
+fn page_key(run: &str, list: &str, page: usize) -> String {
+    format!("run/{run}/repositories/{list}/{page}")
+}

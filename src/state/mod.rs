@@ -1,0 +1,133 @@
+//! Where progress and memory live between invocations: small versioned JSON documents under text keys.
+//!
+//! Knows nothing of what the documents say. A write may be tied to the version that was read; whoever lost a race
+//! gets [`StateError::Conflict`] and has written nothing.
+
+mod lease;
+mod local;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use lease::Lease;
+
+use local::{Directory, Memory};
+
+/// The document store of a process.
+pub struct Store {
+    backend: Backend,
+}
+
+enum Backend {
+    Memory(Memory),
+    Directory(Directory),
+}
+
+/// A document with the version under which it was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document<T> {
+    pub value: T,
+    pub version: u64,
+}
+
+/// What a write expects to find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    Anything,
+    Absent,
+    Version(u64),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// Somebody else wrote first. Nothing was written.
+    #[error("the document `{key}` has changed meanwhile")]
+    Conflict { key: String },
+    #[error("the document `{key}` cannot be read as what it should be")]
+    Unreadable { key: String, source: serde_json::Error },
+    #[error("cannot reach the state store for `{key}`")]
+    Unavailable { key: String, source: anyhow::Error },
+}
+
+impl Store {
+    /// Forgets everything with the process.
+    pub fn memory() -> Store {
+        Store { backend: Backend::Memory(Memory::default()) }
+    }
+
+    /// One file per document below `path`, which is created when missing.
+    pub fn directory(path: impl Into<std::path::PathBuf>) -> Store {
+        Store { backend: Backend::Directory(Directory::new(path.into())) }
+    }
+
+    pub async fn load<T: DeserializeOwned>(&self, key: &str) -> Result<Option<Document<T>>, StateError> {
+        let found = match &self.backend {
+            Backend::Memory(memory) => memory.load(key),
+            Backend::Directory(directory) => directory.load(key).map_err(unavailable(key))?,
+        };
+        let Some((text, version)) = found else { return Ok(None) };
+        let value = serde_json::from_str(&text)
+            .map_err(|source| StateError::Unreadable { key: key.to_owned(), source })?;
+        Ok(Some(Document { value, version }))
+    }
+
+    /// Writes the document and returns its new version.
+    pub async fn save<T: Serialize>(&self, key: &str, value: &T, expected: Expected) -> Result<u64, StateError> {
+        let text = serde_json::to_string(value)
+            .map_err(|source| StateError::Unreadable { key: key.to_owned(), source })?;
+        let written = match &self.backend {
+            Backend::Memory(memory) => memory.save(key, text, expected),
+            Backend::Directory(directory) => directory.save(key, &text, expected).map_err(unavailable(key))?,
+        };
+        written.ok_or_else(|| StateError::Conflict { key: key.to_owned() })
+    }
+
+    /// Removes the document; an absent one is as good as removed.
+    pub async fn remove(&self, key: &str) -> Result<(), StateError> {
+        match &self.backend {
+            Backend::Memory(memory) => memory.remove(key),
+            Backend::Directory(directory) => directory.remove(key).map_err(unavailable(key))?,
+        }
+        Ok(())
+    }
+}
+
+fn unavailable(key: &str) -> impl FnOnce(std::io::Error) -> StateError {
+    move |source| StateError::Unavailable { key: key.to_owned(), source: source.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn check_conditions(store: &Store) {
+        assert_eq!(store.load::<String>("a/b").await.unwrap(), None);
+        let first = store.save("a/b", &"one", Expected::Absent).await.unwrap();
+        let lost = store.save("a/b", &"two", Expected::Absent).await;
+        assert!(matches!(lost, Err(StateError::Conflict { .. })), "{lost:?}");
+        let second = store.save("a/b", &"two", Expected::Version(first)).await.unwrap();
+        let lost = store.save("a/b", &"three", Expected::Version(first)).await;
+        assert!(matches!(lost, Err(StateError::Conflict { .. })), "{lost:?}");
+        let read = store.load::<String>("a/b").await.unwrap().unwrap();
+        assert_eq!(read, Document { value: "two".to_owned(), version: second });
+        store.save("a/b", &"four", Expected::Anything).await.unwrap();
+        store.remove("a/b").await.unwrap();
+        store.remove("a/b").await.unwrap();
+        assert_eq!(store.load::<String>("a/b").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn memory_keeps_versions() {
+        check_conditions(&Store::memory()).await;
+    }
+
+    #[tokio::test]
+    async fn a_directory_keeps_versions_and_survives_the_process() {
+        let path = std::env::temp_dir().join(format!("ferry-state-{}", uuid::Uuid::new_v4()));
+        check_conditions(&Store::directory(&path)).await;
+        Store::directory(&path).save("run", &7, Expected::Absent).await.unwrap();
+        let read = Store::directory(&path).load::<u8>("run").await.unwrap().unwrap();
+        assert_eq!(read.value, 7);
+        std::fs::remove_dir_all(&path).unwrap();
+    }
+}
