@@ -1,1 +1,118 @@
-//! jq as mapping authors know it (libjq 1.8), on the jaq engine.
+//! jq as mapping authors know it (libjq 1.8), on the jaq engine: compile once, evaluate per item.
+//!
+//! An expression sees its input and nothing else: no environment, no files, no modules, no other input. One
+//! that runs away is stopped by the bounds of [`guard`]. What differs from jq is listed in `docs/jq.md`.
+
+mod dates;
+mod engine;
+pub mod guard;
+mod natives;
+mod number;
+mod operators;
+mod parser;
+mod regex;
+mod source;
+mod value;
+
+use std::cell::OnceCell;
+
+use serde_json::Value;
+
+pub use guard::Bound;
+pub use source::double_quoted;
+
+/// Outputs that [`Filter::all`] collects at most.
+pub const MAX_OUTPUTS: usize = 100_000;
+
+/// A compiled expression; cheap to share between threads.
+pub struct Filter {
+    program: engine::Program,
+    constant: Option<Value>,
+}
+
+/// The expression is not valid; the message names the place.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct CompileError {
+    message: String,
+}
+
+/// The expression failed on this input.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EvalError {
+    /// jq reports an error; the message shows at most an excerpt of the data.
+    #[error("{message}")]
+    Failed {
+        /// At most 200 characters.
+        message: String,
+    },
+    /// The expression was stopped.
+    #[error("the expression was stopped: it takes too much ({bound:?})")]
+    RanAway {
+        /// What it exceeded.
+        bound: Bound,
+    },
+}
+
+/// An input for any number of filters, converted for the engine at most once.
+pub struct Input<'a> {
+    value: &'a Value,
+    converted: OnceCell<Result<value::Val, EvalError>>,
+}
+
+impl CompileError {
+    fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into() }
+    }
+}
+
+impl<'a> Input<'a> {
+    /// Wraps `value`; nothing is converted yet.
+    pub fn new(value: &'a Value) -> Self {
+        Self { value, converted: OnceCell::new() }
+    }
+
+    /// The value as given.
+    pub fn value(&self) -> &'a Value {
+        self.value
+    }
+
+    fn converted(&self) -> Result<value::Val, EvalError> {
+        let convert = || engine::convert(self.value);
+        self.converted.get_or_init(convert).clone()
+    }
+}
+
+impl Filter {
+    /// Compiles `source` as the user wrote it: quotes are rewritten as Ocean does ([`double_quoted`]).
+    pub fn compile(source: &str) -> Result<Filter, CompileError> {
+        let source = double_quoted(source);
+        let term = parser::parse(&source).map_err(|error| {
+            CompileError::new(format!("{} at character {}", error.message, position(&source, error.offset)))
+        })?;
+        let program = engine::Program::compile(term)?;
+        Ok(Filter { program, constant: None })
+    }
+
+    /// The first output, or none.
+    pub fn first(&self, input: &Input<'_>) -> Result<Option<Value>, EvalError> {
+        Ok(self.program.run(input.converted()?, 1)?.pop())
+    }
+
+    /// All outputs, at most [`MAX_OUTPUTS`].
+    pub fn all(&self, input: &Input<'_>) -> Result<Vec<Value>, EvalError> {
+        self.program.run(input.converted()?, MAX_OUTPUTS)
+    }
+
+    /// The value of an expression that does not depend on its input.
+    pub fn constant(&self) -> Option<&Value> {
+        self.constant.as_ref()
+    }
+}
+
+fn position(source: &str, offset: usize) -> usize {
+    1 + source.get(..offset).map_or(0, |before| before.chars().count())
+}
+
+#[cfg(test)]
+mod tests;
