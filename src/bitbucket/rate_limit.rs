@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn a_429_blocks_as_long_as_it_says_and_longer_each_time_it_says_nothing() {
         let (mut allowance, now) = (Allowance::new(), start());
-        let mut wait = |allowance: &mut Allowance, retry_after: Option<u64>| {
+        let wait = |allowance: &mut Allowance, retry_after: Option<u64>| {
             allowance.refuse(Group::Api, retry_after.map(Duration::from_secs), now);
             match one(allowance, 0.0, now) {
                 Turn::Wait(wait) => wait.as_secs(),

@@ -97,7 +97,10 @@ impl Program {
             let mut outputs = Vec::new();
             for output in self.0.id.run((ctx, input)) {
                 match output {
-                    Ok(value) => outputs.push(value.to_json()),
+                    Ok(value) => {
+                        guard::allocate(value.extent().bytes).map_err(failure)?;
+                        outputs.push(value.to_json());
+                    }
                     Err(exception) => match exception.get_err() {
                         Ok(error) => return Err(failure(error)),
                         // `halt` ends the expression, and nothing else.
@@ -233,5 +236,16 @@ mod tests {
             })
             .collect();
         assert!(missing.is_empty(), "not defined: {missing:?}");
+    }
+
+    #[test]
+    fn every_public_function_compiles() {
+        for signature in natives::BUILTINS.split_whitespace() {
+            let (name, arity) = signature.split_once('/').unwrap();
+            let arguments = vec!["."; arity.parse().unwrap()].join("; ");
+            let call = if arguments.is_empty() { name.to_owned() } else { format!("{name}({arguments})") };
+            let compiled = Program::compile(parser::parse(&call).unwrap());
+            assert!(compiled.is_ok(), "{call}: {}", compiled.err().unwrap());
+        }
     }
 }

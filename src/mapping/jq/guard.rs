@@ -7,18 +7,22 @@
 
 use std::cell::Cell;
 
-use super::value::{Val, ValR};
+use super::value::{Extent, Val};
 
-/// Work units of one evaluation, each well under 100 ns: about half a second in the worst case.
+/// Work units of one evaluation, each well under 100 ns: about a quarter of a second in the worst case.
 /// A mapping expression on a pull request of 5 KB takes a few thousand.
-pub const MAX_STEPS: i64 = 10_000_000;
+pub const MAX_STEPS: i64 = 4_000_000;
 /// Bytes an evaluation may create in total (kept or not), beside its input: a Lambda of 256 MB survives it.
 pub const MAX_BYTES: i64 = 64 << 20;
 /// Levels of nesting of one value. `serde_json` reads at most 128; this leaves room for wrapping.
 pub const MAX_VALUE_DEPTH: u32 = 256;
+/// Bytes of one value that an expression builds, parts counted as often as they occur in it.
+pub const MAX_VALUE_BYTES: usize = 16 << 20;
 /// Calls in one evaluation of a function that passes a new closure to itself: each one lengthens a
 /// chain of environments whose release recurses.
 pub const MAX_CLOSURE_CALLS: i64 = 10_000;
+/// Steps of a path under construction: no value is that deep, and releasing a path recurses.
+pub const MAX_PATH_STEPS: usize = 1_000;
 /// Stack of one evaluation, in bytes; deep recursion ends when only [`STACK_RESERVE`] is left.
 /// Address space, not memory: pages that are not touched cost nothing.
 pub const STACK_BYTES: usize = 32 << 20;
@@ -146,11 +150,21 @@ pub(super) fn closure_call() -> Result<(), jaq_core::Error<Val>> {
     check()
 }
 
-/// Refuses a value of more than [`MAX_VALUE_DEPTH`] levels.
-pub(super) fn depth(levels: u32, value: impl FnOnce() -> Val) -> ValR {
-    if levels > MAX_VALUE_DEPTH {
+/// Refuses a value of more than [`MAX_VALUE_DEPTH`] levels or [`MAX_VALUE_BYTES`].
+pub(super) fn extent(extent: Extent) -> Result<(), jaq_core::Error<Val>> {
+    if extent.levels > MAX_VALUE_DEPTH {
         trip(Bound::Depth);
-        check()?;
+    } else if extent.bytes > MAX_VALUE_BYTES {
+        trip(Bound::Bytes);
     }
-    Ok(value())
+    check()
+}
+
+/// Refuses a path of more than [`MAX_PATH_STEPS`].
+pub(super) fn path<'v>(steps: impl Iterator<Item = &'v Val>) -> Result<(), jaq_core::Error<Val>> {
+    let length = steps.take(MAX_PATH_STEPS + 1).count();
+    if MAX_PATH_STEPS < length {
+        trip(Bound::Depth);
+    }
+    work(length / 8)
 }

@@ -3,6 +3,7 @@
 //! An expression sees its input and nothing else: no environment, no files, no modules, no other input. One
 //! that runs away is stopped by the bounds of [`guard`]. What differs from jq is listed in `docs/jq.md`.
 
+mod analysis;
 mod dates;
 mod engine;
 pub mod guard;
@@ -28,6 +29,7 @@ pub const MAX_OUTPUTS: usize = 100_000;
 pub struct Filter {
     program: engine::Program,
     constant: Option<Value>,
+    source: String,
 }
 
 /// The expression is not valid; the message names the place.
@@ -90,12 +92,19 @@ impl Filter {
         let term = parser::parse(&source).map_err(|error| {
             CompileError::new(format!("{} at character {}", error.message, position(&source, error.offset)))
         })?;
+        let is_constant = analysis::is_constant(&term);
         let program = engine::Program::compile(term)?;
-        Ok(Filter { program, constant: None })
+        // An expression such as `"a" - 1` fails for every item, and is left to do so.
+        let constant = if is_constant { program.run(value::Val::Null, 1) } else { Ok(Vec::new()) };
+        let constant = constant.ok().and_then(|mut outputs| outputs.pop());
+        Ok(Filter { program, constant, source })
     }
 
     /// The first output, or none.
     pub fn first(&self, input: &Input<'_>) -> Result<Option<Value>, EvalError> {
+        if let Some(constant) = &self.constant {
+            return Ok(Some(constant.clone()));
+        }
         Ok(self.program.run(input.converted()?, 1)?.pop())
     }
 
@@ -107,6 +116,12 @@ impl Filter {
     /// The value of an expression that does not depend on its input.
     pub fn constant(&self) -> Option<&Value> {
         self.constant.as_ref()
+    }
+
+    /// Whether the expression may read `field` of an input object; false only when it surely does not.
+    pub fn reads(&self, field: &str) -> bool {
+        // The tree borrows the text, so it is made again for this rare question.
+        parser::parse(&self.source).map_or(true, |term| analysis::may_read(&term, field))
     }
 }
 

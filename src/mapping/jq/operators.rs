@@ -2,7 +2,6 @@
 //! mixed types and bounds.
 
 use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
-use std::rc::Rc;
 
 use indexmap::IndexMap;
 use jaq_core::box_iter::BoxIter;
@@ -417,16 +416,4 @@ impl ValT for Val {
             }
         }
     }
-}
-
-/// Replaces the value that a container holds by null, to change it without copying.
-pub(super) fn take_entry(object: &mut Rc<super::value::Object>, key: &str) -> ValR {
-    let mut taken = Val::Null;
-    Val::with_entries(object, |entries| {
-        if let Some(slot) = entries.get_mut(key) {
-            taken = std::mem::replace(slot, Val::Null);
-        }
-        Ok(())
-    })?;
-    Ok(taken)
 }

@@ -765,7 +765,7 @@ impl<'s> Parser<'s> {
         self.expect(")")?;
         // jq keeps the last output of an update, or null when there is none.
         let update = if is_single(&update) { update } else { call(LAST, vec![update]) };
-        Ok(Term::Fold("reduce", Box::new(source), pattern, vec![init, update]))
+        Ok(Term::Fold("reduce", Box::new(source), pattern, vec![init, ticked(update)]))
     }
 
     fn foreach(&mut self) -> Parsed<Tree<'s>> {
@@ -779,7 +779,7 @@ impl<'s> Parser<'s> {
         let extract = if self.accept_symbol(";")? { Some(self.pipe()?) } else { None };
         self.expect(")")?;
         if is_single(&update) {
-            let arguments = [init, update].into_iter().chain(extract).collect();
+            let arguments = [init, ticked(update)].into_iter().chain(extract).collect();
             return Ok(Term::Fold("foreach", Box::new(source), pattern, arguments));
         }
         // jq continues with the last output of an update, or null: the state is the list of outputs.
@@ -794,7 +794,7 @@ impl<'s> Parser<'s> {
             None => outputs,
         };
         let init = pipe(inits, Term::Arr(Some(Box::new(Term::Id))));
-        Ok(Term::Fold("foreach", Box::new(source), pattern, vec![init, update, extract]))
+        Ok(Term::Fold("foreach", Box::new(source), pattern, vec![init, ticked(update), extract]))
     }
 
     /// After `{`.

@@ -253,6 +253,15 @@ fn translate_escape(chars: &[char], index: usize, in_class: bool, out: &mut Stri
         'd' | 'D' | 'w' | 'W' | 's' | 'S' | 'p' | 'P' | 'x' | 't' | 'n' | 'r' | 'f' | 'v' | 'a' | 'e' => {
             out.push('\\');
             out.push(letter);
+            // `\p{Lu}`, `\x{1F600}`: these braces are no repetition.
+            let rest = chars.get(index + 1..).unwrap_or_default();
+            if matches!(letter, 'p' | 'P' | 'x')
+                && rest.first() == Some(&'{')
+                && let Some(length) = rest.iter().position(|char| *char == '}')
+            {
+                out.extend(rest.iter().take(length + 1));
+                return index + length + 2;
+            }
         }
         'b' if in_class => out.push_str("\\x08"),
         'b' | 'B' | 'A' | 'z' | 'G' | 'k' | 'g' | 'K' | 'R' | 'X' if !in_class => {

@@ -5,7 +5,11 @@ use serde_json::{Value, json};
 use super::*;
 
 /// Cases where Ferry knowingly answers differently; `docs/jq.md` lists the same.
-const KNOWN_DIFFERENCES: &[(&str, &str)] = &[];
+const KNOWN_DIFFERENCES: &[(&str, &str)] = &[
+    // Of a number with a fraction or an exponent, only the value is kept, not how it was written.
+    (".a | tostring", r#"["1000.0"]"#),
+    (".a | tostring", r#"["{\"b\":1.5,\"a\":[null]}"]"#),
+];
 
 fn vectors(name: &str) -> Value {
     let path = format!("{}/tests/fixtures/vectors/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -50,6 +54,7 @@ fn answers_are_those_of_libjq() {
             },
         };
         let known = KNOWN_DIFFERENCES.contains(&(expression, found.as_str()));
+        assert!(!(matches && known), "no longer a difference: {expression}");
         if !matches && !known {
             problems.push(format!("{expression}\n    on {}\n    libjq {wanted}\n    ferry {found}", case["input"]));
         }
@@ -88,6 +93,7 @@ fn evaluate(expression: &str, input: Value) -> Result<Option<Value>, EvalError> 
 
 #[test]
 fn runaway_expressions_are_stopped() {
+    let mut escaped = Vec::new();
     for expression in [
         "def f: f; f",
         "def f: 1 + f; f",
@@ -121,45 +127,41 @@ fn runaway_expressions_are_stopped() {
         "\"abc\" * 1000000000",
         "\"abc\" * 1e300",
         "[\"x\" * 60000000, \"x\" * 60000000]",
-        ".[1e9] = 1",
-        "[limit(40; repeat(0, 1))] | combinations | empty",
+        ".a[1e9] = 1",
+        "[limit(40; repeat([0, 1]))] | combinations | empty",
         "[range(3000)] | [combinations(3)]",
         "(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|empty",
         "try repeat(error(\"x\")?) catch 1",
         "try (def f: f; f) catch 1",
         "(def f: f; f)? // 1",
-        "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\" | test(\"^(?=(a+)+$)(a|aa)+b\")",
         "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\" | test(\"(a*)*\\\\1b\")",
         "(\"x\" * 1000000) as $x | [range(100000) | $x | length] | length",
         "(\"x\" * 1000000) as $x | [range(100000) | $x == ($x + \"\")] | length",
         "[range(100000)] as $x | [range(100000) | $x == $x] | length",
         "label $out | repeat(1) | empty",
         "isempty(repeat(empty))",
-        "input_line_number as $x | def f: f; f",
         "walk(def f: f; f)",
-        "[splits(\"\"; \"g\")] | until(false; . + .)",
+        ".a | until(false; . + .)",
         "foreach repeat(1) as $x (0; . + $x; empty)",
         "reduce repeat(1) as $x (0; empty)",
         "[paths(def f: f; f)]",
-        "path(def f: .a | f; f)",
+        "null | path(reduce range(1e9) as $i (.; .a))",
+        "null | path(last(foreach range(1e9) as $i (.; .a)))",
+        "null | path(def f: .a | f; f)",
         "path(repeat(.a)) | empty",
-        "def f: .a |= f; f",
+        "null | def f: .a |= f; f",
         "getpath([range(1e9)])",
         "tojson | until(false; tojson)",
         "@html \"\\(.)\" | until(false; @html)",
         "limit(1; repeat(empty))",
     ] {
-        // Alone, the second line of the list is a compile error in jq: it needs an input line.
-        if expression.starts_with("input_line_number") {
-            continue;
-        }
         let result = evaluate(expression, json!({"a": [1, 2, 3]}));
-        assert!(
-            matches!(result, Err(EvalError::RanAway { .. })),
-            "{expression}: {:?}",
-            result.map(|output| output.map(|output| output.to_string().chars().take(80).collect::<String>()))
-        );
+        if !matches!(result, Err(EvalError::RanAway { .. })) {
+            let shown = format!("{result:?}");
+            escaped.push(format!("{expression}: {}", shown.chars().take(160).collect::<String>()));
+        }
     }
+    assert!(escaped.is_empty(), "not stopped:\n{}", escaped.join("\n"));
     // The process is as well as before.
     assert_eq!(evaluate(".a | length", json!({"a": [1]})), Ok(Some(json!(1))));
 }

@@ -41,18 +41,56 @@ pub(super) struct Literal {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Text(Rc<String>);
 
-/// Items and the number of levels they nest, which bounds every recursion over values.
+/// Items and how far they reach.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Array {
-    depth: u32,
+    extent: Extent,
     items: Vec<Val>,
 }
 
-/// Entries in insertion order and the number of levels they nest.
+/// Entries in insertion order and how far they reach.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Object {
-    depth: u32,
+    extent: Extent,
     entries: IndexMap<Text, Val>,
+}
+
+/// What walking a value costs. Parts are shared, so a small value may unfold to an enormous one; that each
+/// value knows its extent is what bounds every recursion over values.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Extent {
+    /// Levels of nesting.
+    pub(super) levels: u32,
+    /// Bytes, every occurrence of a shared part counted.
+    pub(super) bytes: usize,
+}
+
+impl Extent {
+    /// Adds a part one level below.
+    fn holding(self, part: Extent) -> Self {
+        Self {
+            levels: self.levels.max(1 + part.levels),
+            bytes: self.bytes.saturating_add(part.bytes),
+        }
+    }
+
+    fn without(self, part: Extent) -> Self {
+        Self { levels: self.levels, bytes: self.bytes.saturating_sub(part.bytes) }
+    }
+
+    fn of_items(items: &[Val]) -> Self {
+        let empty = Self { levels: 1, bytes: ITEM_BYTES };
+        items.iter().fold(empty, |extent, item| extent.holding(item.extent()))
+    }
+
+    fn of_entries(entries: &IndexMap<Text, Val>) -> Self {
+        let empty = Self { levels: 1, bytes: ITEM_BYTES };
+        entries.iter().fold(empty, |extent, (key, value)| extent.holding(Self::of_key(key)).holding(value.extent()))
+    }
+
+    fn of_key(key: &Text) -> Self {
+        Self { levels: 0, bytes: key.as_str().len() }
+    }
 }
 
 impl Text {
@@ -109,15 +147,17 @@ impl Val {
     /// An array that the evaluation creates.
     pub(super) fn array(items: Vec<Val>) -> ValR {
         guard::allocate(items.len() * ITEM_BYTES)?;
-        let depth = 1 + items.iter().map(Val::depth).max().unwrap_or(0);
-        guard::depth(depth, || Self::Arr(Rc::new(Array { depth, items })))
+        let extent = Extent::of_items(&items);
+        guard::extent(extent)?;
+        Ok(Self::Arr(Rc::new(Array { extent, items })))
     }
 
     /// An object that the evaluation creates.
     pub(super) fn object(entries: IndexMap<Text, Val>) -> ValR {
         guard::allocate(entries.len() * ENTRY_BYTES)?;
-        let depth = 1 + entries.values().map(Val::depth).max().unwrap_or(0);
-        guard::depth(depth, || Self::Obj(Rc::new(Object { depth, entries })))
+        let extent = Extent::of_entries(&entries);
+        guard::extent(extent)?;
+        Ok(Self::Obj(Rc::new(Object { extent, entries })))
     }
 
     /// An object with fixed keys.
@@ -164,8 +204,8 @@ impl Val {
                     .iter()
                     .map(|item| Self::from_json_at(item, levels))
                     .collect::<Result<_, _>>()?;
-                let depth = 1 + items.iter().map(Val::depth).max().unwrap_or(0);
-                Self::Arr(Rc::new(Array { depth, items }))
+                let extent = Extent::of_items(&items);
+                Self::Arr(Rc::new(Array { extent, items }))
             }
             Value::Object(entries) => {
                 let levels = inner()?;
@@ -175,8 +215,8 @@ impl Val {
                         Ok((Text::from(key.clone()), Self::from_json_at(item, levels)?))
                     })
                     .collect::<Result<_, Error>>()?;
-                let depth = 1 + entries.values().map(Val::depth).max().unwrap_or(0);
-                Self::Obj(Rc::new(Object { depth, entries }))
+                let extent = Extent::of_entries(&entries);
+                Self::Obj(Rc::new(Object { extent, entries }))
             }
         })
     }
@@ -225,11 +265,12 @@ impl Val {
         }
     }
 
-    pub(super) fn depth(&self) -> u32 {
+    pub(super) fn extent(&self) -> Extent {
         match self {
-            Self::Arr(array) => array.depth,
-            Self::Obj(object) => object.depth,
-            _ => 0,
+            Self::Arr(array) => array.extent,
+            Self::Obj(object) => object.extent,
+            Self::Str(text) => Extent { levels: 0, bytes: ITEM_BYTES + text.as_str().len() },
+            _ => Extent { levels: 0, bytes: ITEM_BYTES },
         }
     }
 
@@ -294,56 +335,89 @@ impl Val {
         }
     }
 
-    /// Changes an array in place when this is the only reference to it.
-    pub(super) fn with_items(
-        array: &mut Rc<Array>,
-        change: impl FnOnce(&mut Vec<Val>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        if Rc::strong_count(array) != 1 {
-            guard::allocate(array.items.len() * ITEM_BYTES)?;
-        }
-        change(&mut Rc::make_mut(array).items)
-    }
-
-    /// Changes an object in place when this is the only reference to it.
-    pub(super) fn with_entries(
-        object: &mut Rc<Object>,
-        change: impl FnOnce(&mut IndexMap<Text, Val>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        if Rc::strong_count(object) != 1 {
-            guard::allocate(object.entries.len() * ENTRY_BYTES)?;
-        }
-        change(&mut Rc::make_mut(object).entries)
-    }
-
-    /// Stores an item into an array, padding with null.
+    /// Stores an item into an array, padding with null; in place when this is the only reference.
     pub(super) fn put_item(array: &mut Rc<Array>, index: usize, item: Val) -> Result<(), Error> {
         let grown = (index + 1).saturating_sub(array.items.len());
         guard::allocate(grown.saturating_mul(ITEM_BYTES))?;
-        let depth = array.depth.max(1 + item.depth());
-        guard::depth(depth, || Val::Null)?;
-        Self::with_items(array, |items| {
-            if items.len() <= index {
-                items.resize(index + 1, Val::Null);
-            }
-            items[index] = item;
-            Ok(())
-        })?;
-        Rc::make_mut(array).depth = depth;
+        let old = array.items.get(index).map_or(Extent::default(), Val::extent);
+        let mut extent = array.extent.without(old).holding(item.extent());
+        extent.bytes = extent.bytes.saturating_add(grown.saturating_mul(ITEM_BYTES));
+        guard::extent(extent)?;
+        let array = Self::own_array(array)?;
+        if array.items.len() <= index {
+            array.items.resize(index + 1, Val::Null);
+        }
+        array.items[index] = item;
+        array.extent = extent;
         Ok(())
     }
 
-    /// Stores an entry into an object.
+    /// Stores an entry into an object; in place when this is the only reference.
     pub(super) fn put_entry(object: &mut Rc<Object>, key: Text, item: Val) -> Result<(), Error> {
         guard::allocate(ENTRY_BYTES)?;
-        let depth = object.depth.max(1 + item.depth());
-        guard::depth(depth, || Val::Null)?;
-        Self::with_entries(object, |entries| {
-            entries.insert(key, item);
-            Ok(())
-        })?;
-        Rc::make_mut(object).depth = depth;
+        let kept = match object.entries.get(&key) {
+            Some(old) => object.extent.without(old.extent()),
+            None => object.extent.holding(Extent::of_key(&key)),
+        };
+        let extent = kept.holding(item.extent());
+        guard::extent(extent)?;
+        let object = Self::own_object(object)?;
+        object.entries.insert(key, item);
+        object.extent = extent;
         Ok(())
+    }
+
+    /// Takes an item out and leaves null, so that it can be changed without being copied.
+    pub(super) fn take_item(array: &mut Rc<Array>, index: usize) -> ValR {
+        let array = Self::own_array(array)?;
+        let Some(slot) = array.items.get_mut(index) else { return Ok(Self::Null) };
+        let taken = std::mem::replace(slot, Self::Null);
+        array.extent = array.extent.without(taken.extent()).holding(Self::Null.extent());
+        Ok(taken)
+    }
+
+    /// Takes the value of a key out and leaves null, so that it can be changed without being copied.
+    pub(super) fn take_entry(object: &mut Rc<Object>, key: &str) -> ValR {
+        let object = Self::own_object(object)?;
+        let Some(slot) = object.entries.get_mut(key) else { return Ok(Self::Null) };
+        let taken = std::mem::replace(slot, Self::Null);
+        object.extent = object.extent.without(taken.extent()).holding(Self::Null.extent());
+        Ok(taken)
+    }
+
+    /// Removes an item, if it is there.
+    pub(super) fn remove_item(array: &mut Rc<Array>, index: usize) -> Result<(), Error> {
+        if index < array.items.len() {
+            let array = Self::own_array(array)?;
+            let removed = array.items.remove(index);
+            array.extent = array.extent.without(removed.extent());
+        }
+        Ok(())
+    }
+
+    /// Removes an entry, if it is there; the others keep their order.
+    pub(super) fn remove_entry(object: &mut Rc<Object>, key: &str) -> Result<(), Error> {
+        let object = Self::own_object(object)?;
+        if let Some((key, removed)) = object.entries.shift_remove_entry(key) {
+            object.extent = object.extent.without(removed.extent()).without(Extent::of_key(&key));
+        }
+        Ok(())
+    }
+
+    /// The array itself when this is the only reference, a copy otherwise.
+    fn own_array(array: &mut Rc<Array>) -> ValR<&mut Array> {
+        if Rc::strong_count(array) != 1 {
+            guard::allocate(array.items.len() * ITEM_BYTES)?;
+        }
+        Ok(Rc::make_mut(array))
+    }
+
+    /// The object itself when this is the only reference, a copy otherwise.
+    fn own_object(object: &mut Rc<Object>) -> ValR<&mut Object> {
+        if Rc::strong_count(object) != 1 {
+            guard::allocate(object.entries.len() * ENTRY_BYTES)?;
+        }
+        Ok(Rc::make_mut(object))
     }
 
     /// JSON text as `tojson` prints it.

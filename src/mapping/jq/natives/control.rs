@@ -23,7 +23,11 @@ pub(super) fn add(all: &mut Vec<Fun<Data>>) {
         Some((name, arguments, native))
     }));
     let tick = Native::new(|cv| bome(guard::call().map(|()| cv.1)))
-        .with_paths(|cv| box_once(guard::call().map(|()| cv.1).map_err(Exn::from)));
+        .with_paths(|cv| {
+        let (value, path) = cv.1;
+        let counted = guard::call().and_then(|()| guard::path(path.iter()));
+        box_once(counted.map(|()| (value, path)).map_err(Exn::from))
+    });
     all.push((TICK, Box::new([]), tick));
     let closure = Native::new(|cv| bome(guard::closure_call().map(|()| cv.1)))
         .with_paths(|cv| box_once(guard::closure_call().map(|()| cv.1).map_err(Exn::from)));

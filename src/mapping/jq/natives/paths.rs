@@ -8,7 +8,7 @@ use jaq_core::native::Fun;
 use super::{fail, of_argument, of_arguments, of_input};
 use crate::mapping::jq::engine::Data;
 use crate::mapping::jq::guard;
-use crate::mapping::jq::operators::{cannot_index, take_entry};
+use crate::mapping::jq::operators::cannot_index;
 use crate::mapping::jq::value::{Array, Object, Val, ValR};
 
 pub(super) fn add(all: &mut Vec<Fun<Data>>) {
@@ -63,7 +63,7 @@ pub(super) fn set(root: Val, path: &[Val], new: Val) -> ValR {
 
 fn set_entry(mut object: Rc<Object>, key: &Val, rest: &[Val], new: Val) -> ValR {
     let Val::Str(key) = key else { return fail("Invalid path component") };
-    let old = if rest.is_empty() { Val::Null } else { take_entry(&mut object, key.as_str())? };
+    let old = if rest.is_empty() { Val::Null } else { Val::take_entry(&mut object, key.as_str())? };
     let new = set(old, rest, new)?;
     Val::put_entry(&mut object, key.clone(), new)?;
     Ok(Val::Obj(object))
@@ -74,15 +74,7 @@ fn set_item(mut array: Rc<Array>, key: &Val, rest: &[Val], new: Val) -> ValR {
     let Ok(position) = Val::position(index, array.items().len()) else {
         return fail("Out of bounds negative array index");
     };
-    let mut old = Val::Null;
-    if !rest.is_empty() {
-        Val::with_items(&mut array, |items| {
-            if let Some(slot) = items.get_mut(position) {
-                old = std::mem::replace(slot, Val::Null);
-            }
-            Ok(())
-        })?;
-    }
+    let old = if rest.is_empty() { Val::Null } else { Val::take_item(&mut array, position)? };
     let new = set(old, rest, new)?;
     Val::put_item(&mut array, position, new)?;
     Ok(Val::Arr(array))
@@ -127,21 +119,14 @@ fn delete(root: Val, path: &[Val]) -> ValR {
     }
     match (root, key) {
         (Val::Obj(mut object), Val::Str(key)) => {
-            Val::with_entries(&mut object, |entries| {
-                entries.shift_remove(key.as_str());
-                Ok(())
-            })?;
+            Val::remove_entry(&mut object, key.as_str())?;
             Ok(Val::Obj(object))
         }
         (Val::Arr(mut array), Val::Num(_) | Val::Literal(_)) => {
             let index = key.as_f64().unwrap_or(f64::NAN);
-            let position = Val::position(index, array.items().len());
-            Val::with_items(&mut array, |items| {
-                if let Some(position) = position.ok().filter(|position| *position < items.len()) {
-                    items.remove(position);
-                }
-                Ok(())
-            })?;
+            if let Ok(position) = Val::position(index, array.items().len()) {
+                Val::remove_item(&mut array, position)?;
+            }
             Ok(Val::Arr(array))
         }
         (root @ Val::Arr(_), Val::Obj(_)) => {
