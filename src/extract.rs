@@ -81,12 +81,13 @@ impl Source {
     fn of(resource: &Resource) -> Option<Source> {
         match &resource.selector {
             Selector::Project => Some(Source::Projects),
-            Selector::Repository { repositories } => {
+            Selector::Repository { repositories, .. } => {
                 Some(Source::Repositories(repositories.clone()))
             }
             Selector::PullRequest {
                 repositories,
                 query,
+                ..
             } => Some(Source::PullRequests {
                 repositories: repositories.clone(),
                 query: query.clone(),

@@ -12,6 +12,7 @@ use tokio::sync::OnceCell;
 
 use crate::deadline::Deadline;
 use crate::entity::{Entity, EntityKey, Identifier};
+use crate::mapping::jq::Input;
 use crate::mapping::{Mapping, MappingReport};
 use crate::port::{
     self, FailedEntity, MappedFields, PortClient, Snapshot, UpsertOptions, WriteEvent,
@@ -247,13 +248,15 @@ impl<'a> Pipeline<'a> {
         let mut report = locked(&self.report);
         for raw in raw {
             let mut produced = Produced::default();
+            let input = Input::new(raw);
             for resource in resources
                 .iter()
                 .filter_map(|&index| self.mapping.resources().get(index))
             {
-                let mapped = resource.map(raw);
-                report.add(resource, &mapped);
+                let mapped = resource.map_input(&input);
+                report.add(resource, raw, &mapped);
                 counts.not_mapped += mapped.dropped.len() + mapped.failures.len();
+                counts.filtered_out += mapped.filtered_out;
                 produced.failures += mapped.failures.len();
                 for item in mapped.entities {
                     if item.selected {
@@ -261,7 +264,6 @@ impl<'a> Pipeline<'a> {
                         produced.keys.extend(item.entity.key());
                         entities.push(item.entity);
                     } else {
-                        counts.filtered_out += 1;
                         produced.unselected.extend(item.entity.key());
                     }
                 }

@@ -1,3 +1,144 @@
-//! The user's mapping: which raw items become which entities. Pure: no tokio, no HTTP, no AWS.
+//! The user's mapping: which raw items become which entities.
+//!
+//! A configuration as Port stores it (or a file holds it) is read once into compiled [`Resource`]s; each turns raw
+//! items into [`Mapped`] entities. Pure: no tokio, no HTTP, no AWS.
 
+pub mod defaults;
+mod evaluate;
+mod expression;
+mod items;
 pub mod jq;
+mod problem;
+mod read;
+mod report;
+mod resource;
+mod selector;
+
+#[cfg(test)]
+mod tests;
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+pub use evaluate::{Dropped, Failure, Mapped, MappedEntity, Null};
+pub use problem::{InvalidMapping, Problem};
+pub use report::MappingReport;
+pub use resource::Resource;
+pub use selector::{FileSelector, Folder, FolderRepository, Kind, RepositoryFilter, Selector};
+
+use read::Reader;
+
+/// A compiled mapping.
+pub struct Mapping {
+    resources: Vec<Resource>,
+    settings: Settings,
+    problems: Vec<Problem>,
+    fingerprint: String,
+}
+
+/// What the mapping says about writing and deleting, for all resources.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Deleting an entity deletes those that require it.
+    pub delete_dependent_entities: bool,
+    /// A relation's missing target is created, bare.
+    pub create_missing_related_entities: bool,
+    /// A written entity keeps the properties that the mapping does not name.
+    pub enable_merge_entity: bool,
+    /// Share of our entities (0 to 1) beyond which a resync deletes none of them; 0 turns its deletions off.
+    pub entity_deletion_threshold: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            delete_dependent_entities: true,
+            create_missing_related_entities: true,
+            enable_merge_entity: true,
+            entity_deletion_threshold: 0.9,
+        }
+    }
+}
+
+impl Mapping {
+    /// Reads the `config` of an integration in Port. A mapping with any mistake in its shape is refused whole, with
+    /// all mistakes; filters that do not compile are no such mistake: see [`problems`](Mapping::problems).
+    pub fn from_config(config: &Value) -> Result<Mapping, InvalidMapping> {
+        let mut reader = Reader::default();
+        let mapping = Mapping::read(&mut reader, config);
+        match mapping {
+            Some(mapping) if reader.mistakes.is_empty() => Ok(mapping),
+            _ => Err(InvalidMapping::new(reader.mistakes)),
+        }
+    }
+
+    /// Reads the same from YAML (or JSON) text.
+    pub fn from_yaml(text: &str) -> Result<Mapping, InvalidMapping> {
+        let config: Value = yaml_serde::from_str(text).map_err(|error| {
+            let line = error.location().map(|location| location.line());
+            InvalidMapping::new(vec![Problem {
+                path: String::new(),
+                line,
+                message: format!("the file is not YAML: {error}"),
+            }])
+        })?;
+        Mapping::from_config(&config)
+    }
+
+    fn read(reader: &mut Reader, config: &Value) -> Option<Mapping> {
+        let root = reader.root(config)?;
+        let default = Settings::default();
+        let settings = Settings {
+            delete_dependent_entities: reader
+                .flag(&root, "deleteDependentEntities")
+                .unwrap_or(default.delete_dependent_entities),
+            create_missing_related_entities: reader
+                .flag(&root, "createMissingRelatedEntities")
+                .unwrap_or(default.create_missing_related_entities),
+            enable_merge_entity: reader
+                .flag(&root, "enableMergeEntity")
+                .unwrap_or(default.enable_merge_entity),
+            entity_deletion_threshold: reader
+                .share(&root, "entityDeletionThreshold")
+                .unwrap_or(default.entity_deletion_threshold),
+        };
+        let resources = reader.required_list(&root, "resources")?;
+        let resources = resources
+            .iter()
+            .enumerate()
+            .filter_map(|(index, node)| Resource::read(reader, index, node))
+            .collect();
+        Some(Mapping {
+            resources,
+            settings,
+            problems: std::mem::take(&mut reader.problems),
+            fingerprint: fingerprint(config),
+        })
+    }
+
+    /// In the order of the configuration, which is the order of a resync.
+    pub fn resources(&self) -> &[Resource] {
+        &self.resources
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What does not refuse the mapping, but hardly does what was meant: above all filters that do not compile. Such
+    /// a filter evaluates to null; where null would decide what is deleted, the item fails.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// The same for configurations that mean the same, whatever the order of their keys.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+}
+
+fn fingerprint(config: &Value) -> String {
+    let mut config = config.clone();
+    config.sort_all_objects();
+    hex::encode(Sha256::digest(config.to_string()))
+}

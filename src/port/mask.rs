@@ -125,8 +125,10 @@ mod tests {
 
     #[test]
     fn the_golden_vectors_are_hidden_at_least() {
-        let golden: Value =
-            serde_json::from_str(include_str!("../../tests/fixtures/vectors/port-golden.json")).unwrap();
+        let golden: Value = serde_json::from_str(include_str!(
+            "../../tests/fixtures/vectors/port-golden.json"
+        ))
+        .unwrap();
         let vectors = golden["mask_string"].as_array().unwrap();
         assert_eq!(vectors.len(), 14);
         let masker = Masker::new([]).unwrap();

@@ -311,8 +311,10 @@ mod tests {
 
     #[test]
     fn differences_are_those_of_the_golden_vectors() {
-        let golden: Value =
-            serde_json::from_str(include_str!("../../tests/fixtures/vectors/port-golden.json")).unwrap();
+        let golden: Value = serde_json::from_str(include_str!(
+            "../../tests/fixtures/vectors/port-golden.json"
+        ))
+        .unwrap();
         let vectors = golden["entity_diff"].as_array().unwrap();
         assert_eq!(vectors.len(), 15);
         for vector in vectors {

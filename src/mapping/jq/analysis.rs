@@ -18,14 +18,16 @@ pub(super) fn is_constant(term: &Tree<'_>) -> bool {
             StrPart::Str(_) | StrPart::Char(_) => true,
         }),
         Term::Arr(Some(inner)) | Term::Neg(inner) => is_constant(inner),
-        Term::Obj(entries) => {
-            entries.iter().all(|(key, value)| is_constant(key) && value.as_ref().is_some_and(is_constant))
-        }
+        Term::Obj(entries) => entries
+            .iter()
+            .all(|(key, value)| is_constant(key) && value.as_ref().is_some_and(is_constant)),
         Term::BinOp(left, BinaryOp::Pipe(None), right) if is_tick(left) => is_constant(right),
         Term::BinOp(left, BinaryOp::Math(_) | BinaryOp::Cmp(_) | BinaryOp::Comma, right) => {
             is_constant(left) && is_constant(right)
         }
-        Term::Call(name, arguments) => arguments.is_empty() && matches!(*name, "null" | "true" | "false"),
+        Term::Call(name, arguments) => {
+            arguments.is_empty() && matches!(*name, "null" | "true" | "false")
+        }
         _ => false,
     }
 }
@@ -41,16 +43,17 @@ pub(super) fn may_read(term: &Tree<'_>, field: &str) -> bool {
         }),
         Term::Arr(Some(inner)) | Term::Neg(inner) | Term::Label(_, inner) => may(inner),
         // `{a}` is short for `{a: .a}`.
-        Term::Obj(entries) => {
-            entries.iter().any(|(key, value)| may(key) || value.as_ref().map_or(true, may))
-        }
+        Term::Obj(entries) => entries
+            .iter()
+            .any(|(key, value)| may(key) || value.as_ref().map_or(true, may)),
         Term::BinOp(left, BinaryOp::Pipe(None), right) if is_tick(left) => may(right),
         // What is behind the pipe sees what is before it, and no more.
         Term::BinOp(left, BinaryOp::Pipe(None), _) => may(left),
         Term::BinOp(left, _, right) => may(left) || may(right),
         Term::IfThenElse(branches, otherwise) => {
             // Without `else` the input is passed on.
-            branches.iter().any(|(test, then)| may(test) || may(then)) || otherwise.as_deref().map_or(true, may)
+            branches.iter().any(|(test, then)| may(test) || may(then))
+                || otherwise.as_deref().map_or(true, may)
         }
         Term::TryCatch(body, catch) => may(body) || catch.as_deref().is_some_and(may),
         Term::Path(base, path) => {
@@ -59,11 +62,13 @@ pub(super) fn may_read(term: &Tree<'_>, field: &str) -> bool {
                 Part::Range(from, to) => from.iter().chain(to).any(may),
             });
             let in_base = match (&**base, path.0.first()) {
-                (Term::Id, Some((Part::Index(Term::Str(None, name)), _))) => match name.as_slice() {
-                    [StrPart::Str(name)] => *name == field,
-                    [] => field.is_empty(),
-                    _ => true,
-                },
+                (Term::Id, Some((Part::Index(Term::Str(None, name)), _))) => {
+                    match name.as_slice() {
+                        [StrPart::Str(name)] => *name == field,
+                        [] => field.is_empty(),
+                        _ => true,
+                    }
+                }
                 (base, _) => may(base),
             };
             in_base || in_parts
@@ -90,10 +95,30 @@ mod tests {
     #[test]
     fn constants_are_told_from_expressions() {
         let constant = |source| is_constant(&parser::parse(source).unwrap());
-        for source in ["\"a\"", "1", "-1", "null", "true", "[]", "[1, \"a\"]", "{\"a\": {b: 1}}", "\"a\" + \"b\""] {
+        for source in [
+            "\"a\"",
+            "1",
+            "-1",
+            "null",
+            "true",
+            "[]",
+            "[1, \"a\"]",
+            "{\"a\": {b: 1}}",
+            "\"a\" + \"b\"",
+        ] {
             assert!(constant(source), "{source}");
         }
-        for source in [".", ".a", "\"\\(.a)\"", "now", "[.a]", "{a}", "input_filename", "$__loc__", "{a: .}"] {
+        for source in [
+            ".",
+            ".a",
+            "\"\\(.a)\"",
+            "now",
+            "[.a]",
+            "{a}",
+            "input_filename",
+            "$__loc__",
+            "{a: .}",
+        ] {
             assert!(!constant(source), "{source}");
         }
     }
@@ -102,16 +127,45 @@ mod tests {
     fn fields_that_cannot_matter_are_known() {
         let reads = |source| may_read(&parser::parse(source).unwrap(), "project");
         for source in [
-            ".project", ".project.key", ".[\"project\"]?", ".", "{project}", ".[.a]", "keys", "to_entries", "..",
-            ".a // .project.key", "\"\\(.project.key)\"", ".a as $x | .project", "if .a then .project else 1 end",
-            "[.a, .project]", "with_entries(.)", "def f: .project; f", "reduce .a[] as $x (.; .)", ".[0]", ".[]",
-            "if .a then 1 end", "tostring", "select(.a)",
+            ".project",
+            ".project.key",
+            ".[\"project\"]?",
+            ".",
+            "{project}",
+            ".[.a]",
+            "keys",
+            "to_entries",
+            "..",
+            ".a // .project.key",
+            "\"\\(.project.key)\"",
+            ".a as $x | .project",
+            "if .a then .project else 1 end",
+            "[.a, .project]",
+            "with_entries(.)",
+            "def f: .project; f",
+            "reduce .a[] as $x (.; .)",
+            ".[0]",
+            ".[]",
+            "if .a then 1 end",
+            "tostring",
+            "select(.a)",
         ] {
             assert!(reads(source), "{source}");
         }
         for source in [
-            ".name", ".a.project", ".a | .project", "\"project\"", "\"\\(.a)/x\"", ".a + .b", "[.a[] | select(.project)]",
-            "if .a then .b else .c end", "reduce .a[] as $x (0; . + $x)", ".a | tostring", ".is_private == true", "null", "[.a, .b]",
+            ".name",
+            ".a.project",
+            ".a | .project",
+            "\"project\"",
+            "\"\\(.a)/x\"",
+            ".a + .b",
+            "[.a[] | select(.project)]",
+            "if .a then .b else .c end",
+            "reduce .a[] as $x (0; . + $x)",
+            ".a | tostring",
+            ".is_private == true",
+            "null",
+            "[.a, .b]",
         ] {
             assert!(!reads(source), "{source}");
         }

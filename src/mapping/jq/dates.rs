@@ -16,11 +16,28 @@ pub(super) struct Moment {
 }
 
 const DAY_SECONDS: i64 = 86_400;
-const WEEKDAYS: [&str; 7] =
-    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const WEEKDAYS: [&str; 7] = [
+    "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+];
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-    "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 /// Seconds that can be broken down: within some hundred million years of now, far from overflow.
 const MAX_SECONDS: f64 = 1e15;
@@ -90,7 +107,11 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day)
 }
@@ -136,7 +157,11 @@ fn convert(moment: &Moment, conversion: char, padding: Option<char>, out: &mut S
     let half = if moment.hour < 12 { "AM" } else { "PM" };
     let weekday = moment.weekday();
     let name = |names: &[&'static str], index: i64| {
-        usize::try_from(index).ok().and_then(|index| names.get(index)).copied().unwrap_or("?")
+        usize::try_from(index)
+            .ok()
+            .and_then(|index| names.get(index))
+            .copied()
+            .unwrap_or("?")
     };
     let short = |name: &'static str| name.get(..3).unwrap_or(name);
     let (weekday_name, month_name) = (name(&WEEKDAYS, weekday), name(&MONTHS, moment.month));
@@ -201,7 +226,10 @@ fn convert(moment: &Moment, conversion: char, padding: Option<char>, out: &mut S
 /// Reads `text` by `format`; `None` when it does not fit. Also returns what is left of the text. The time zone
 /// `%z` is read and ignored, as jq does.
 pub(super) fn parse<'t>(text: &'t str, format: &str) -> Option<(Moment, &'t str)> {
-    let mut reader = Reader { rest: text, fields: Fields::default() };
+    let mut reader = Reader {
+        rest: text,
+        fields: Fields::default(),
+    };
     reader.read(format)?;
     Some((reader.fields.moment()?, reader.rest))
 }
@@ -237,7 +265,14 @@ impl Fields {
             }
             (month, day, _) => (month.unwrap_or(0), day.unwrap_or(0)),
         };
-        Some(Moment { year, month, day, hour, minute: self.minute, second: self.second as f64 })
+        Some(Moment {
+            year,
+            month,
+            day,
+            hour,
+            minute: self.minute,
+            second: self.second as f64,
+        })
     }
 }
 
@@ -266,13 +301,20 @@ impl Reader<'_> {
     }
 
     fn skip_blanks(&mut self) {
-        self.rest = self.rest.trim_start_matches(|char: char| char.is_ascii_whitespace());
+        self.rest = self
+            .rest
+            .trim_start_matches(|char: char| char.is_ascii_whitespace());
     }
 
     /// At most `width` digits, after blanks.
     fn number(&mut self, width: usize, low: i64, high: i64) -> Option<i64> {
         self.skip_blanks();
-        let digits = self.rest.bytes().take(width).take_while(u8::is_ascii_digit).count();
+        let digits = self
+            .rest
+            .bytes()
+            .take(width)
+            .take_while(u8::is_ascii_digit)
+            .count();
         let (number, rest) = self.rest.split_at_checked(digits)?;
         let number = number.parse().ok()?;
         self.rest = rest;
@@ -329,7 +371,11 @@ impl Reader<'_> {
             'c' => self.read("%a %b %e %H:%M:%S %Y")?,
             'z' => self.zone()?,
             'Z' => {
-                let letters = self.rest.bytes().take_while(u8::is_ascii_alphabetic).count();
+                let letters = self
+                    .rest
+                    .bytes()
+                    .take_while(u8::is_ascii_alphabetic)
+                    .count();
                 self.rest = self.rest.get(letters..)?;
             }
             'n' | 't' => self.skip_blanks(),
@@ -342,7 +388,9 @@ impl Reader<'_> {
     fn half(&mut self) -> Option<&'static str> {
         let (head, rest) = self.rest.split_at_checked(2)?;
         self.rest = rest;
-        ["AM", "PM"].into_iter().find(|half| head.eq_ignore_ascii_case(half))
+        ["AM", "PM"]
+            .into_iter()
+            .find(|half| head.eq_ignore_ascii_case(half))
     }
 
     /// `Z`, `+hh`, `+hhmm` or `+hh:mm`.

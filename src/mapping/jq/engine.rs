@@ -41,14 +41,19 @@ impl Prelude {
             .enumerate()
             .map(|(index, definition)| ((definition.name, definition.args.len()), index))
             .collect();
-        Self { definitions, by_name }
+        Self {
+            definitions,
+            by_name,
+        }
     }
 
     /// The definitions that `term` reaches, in their order. Compiling only these keeps compilation short.
     fn needed_by(&self, term: &Term<&str>) -> Vec<Def<&'static str>> {
         let mut needed = HashSet::new();
         let mut pending = Vec::new();
-        called(term, &mut |name, arity| pending.push(self.by_name.get(&(name, arity)).copied()));
+        called(term, &mut |name, arity| {
+            pending.push(self.by_name.get(&(name, arity)).copied())
+        });
         while let Some(index) = pending.pop() {
             let Some(index) = index else { continue };
             if needed.insert(index) {
@@ -58,7 +63,9 @@ impl Prelude {
             }
         }
         let all = self.definitions.iter().enumerate();
-        all.filter(|(index, _)| needed.contains(index)).map(|(_, definition)| definition.clone()).collect()
+        all.filter(|(index, _)| needed.contains(index))
+            .map(|(_, definition)| definition.clone())
+            .collect()
     }
 }
 
@@ -68,10 +75,20 @@ pub(super) struct Program(jaq_core::Filter<Data>);
 impl Program {
     pub(super) fn compile(term: Term<&str>) -> Result<Self, CompileError> {
         let mut definitions: Vec<Def<&str>> = PRELUDE.needed_by(&term);
-        definitions.push(Def { name: MAIN, args: Vec::new(), body: term });
+        definitions.push(Def {
+            name: MAIN,
+            args: Vec::new(),
+            body: term,
+        });
         let arena = Arena::default();
         let modules = Loader::new(definitions)
-            .load(&arena, File { code: MAIN, path: () })
+            .load(
+                &arena,
+                File {
+                    code: MAIN,
+                    path: (),
+                },
+            )
             .map_err(|_| CompileError::new("the expression could not be loaded"))?;
         let compiled = Compiler::default()
             .with_funs(natives::all())
@@ -141,7 +158,12 @@ pub(super) fn convert(value: &Value) -> Result<Val, EvalError> {
 /// Reports every function that `term` calls by name.
 fn called<'t>(term: &'t Term<&str>, report: &mut dyn FnMut(&'t str, usize)) {
     match term {
-        Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) | Term::Var(_) | Term::Arr(None) => {}
+        Term::Id
+        | Term::Recurse
+        | Term::Num(_)
+        | Term::Break(_)
+        | Term::Var(_)
+        | Term::Arr(None) => {}
         Term::Str(_, parts) => {
             for part in parts {
                 if let StrPart::Term(term) = part {
@@ -166,7 +188,9 @@ fn called<'t>(term: &'t Term<&str>, report: &mut dyn FnMut(&'t str, usize)) {
         Term::Fold(_, source, pattern, arguments) => {
             called(source, report);
             called_by_pattern(pattern, report);
-            arguments.iter().for_each(|argument| called(argument, report));
+            arguments
+                .iter()
+                .for_each(|argument| called(argument, report));
         }
         Term::TryCatch(body, catch) => {
             called(body, report);
@@ -177,15 +201,21 @@ fn called<'t>(term: &'t Term<&str>, report: &mut dyn FnMut(&'t str, usize)) {
                 called(test, report);
                 called(then, report);
             }
-            otherwise.iter().for_each(|otherwise| called(otherwise, report));
+            otherwise
+                .iter()
+                .for_each(|otherwise| called(otherwise, report));
         }
         Term::Def(definitions, body) => {
-            definitions.iter().for_each(|definition| called(&definition.body, report));
+            definitions
+                .iter()
+                .for_each(|definition| called(&definition.body, report));
             called(body, report);
         }
         Term::Call(name, arguments) => {
             report(name, arguments.len());
-            arguments.iter().for_each(|argument| called(argument, report));
+            arguments
+                .iter()
+                .for_each(|argument| called(argument, report));
         }
         Term::Path(term, path) => {
             called(term, report);
@@ -193,7 +223,9 @@ fn called<'t>(term: &'t Term<&str>, report: &mut dyn FnMut(&'t str, usize)) {
                 match part {
                     Part::Index(index) => called(index, report),
                     Part::Range(from, to) => {
-                        from.iter().chain(to).for_each(|bound| called(bound, report));
+                        from.iter()
+                            .chain(to)
+                            .for_each(|bound| called(bound, report));
                     }
                 }
             }
@@ -204,7 +236,9 @@ fn called<'t>(term: &'t Term<&str>, report: &mut dyn FnMut(&'t str, usize)) {
 fn called_by_pattern<'t>(pattern: &'t Pattern<&str>, report: &mut dyn FnMut(&'t str, usize)) {
     match pattern {
         Pattern::Var(_) => {}
-        Pattern::Arr(items) => items.iter().for_each(|item| called_by_pattern(item, report)),
+        Pattern::Arr(items) => items
+            .iter()
+            .for_each(|item| called_by_pattern(item, report)),
         Pattern::Obj(entries) => {
             for (key, item) in entries {
                 called(key, report);
@@ -220,13 +254,18 @@ mod tests {
 
     #[test]
     fn prelude_parses() {
-        assert_eq!(parser::parse_definitions(include_str!("prelude.jq")).err(), None);
+        assert_eq!(
+            parser::parse_definitions(include_str!("prelude.jq")).err(),
+            None
+        );
     }
 
     #[test]
     fn every_public_function_is_defined() {
-        let natives: HashSet<(&str, usize)> =
-            natives::all().iter().map(|(name, arguments, _)| (*name, arguments.len())).collect();
+        let natives: HashSet<(&str, usize)> = natives::all()
+            .iter()
+            .map(|(name, arguments, _)| (*name, arguments.len()))
+            .collect();
         let missing: Vec<&str> = natives::BUILTINS
             .split_whitespace()
             .filter(|signature| {
@@ -243,7 +282,11 @@ mod tests {
         for signature in natives::BUILTINS.split_whitespace() {
             let (name, arity) = signature.split_once('/').unwrap();
             let arguments = vec!["."; arity.parse().unwrap()].join("; ");
-            let call = if arguments.is_empty() { name.to_owned() } else { format!("{name}({arguments})") };
+            let call = if arguments.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{name}({arguments})")
+            };
             let compiled = Program::compile(parser::parse(&call).unwrap());
             assert!(compiled.is_ok(), "{call}: {}", compiled.err().unwrap());
         }

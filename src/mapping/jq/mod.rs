@@ -64,14 +64,19 @@ pub struct Input<'a> {
 
 impl CompileError {
     fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into() }
+        Self {
+            message: message.into(),
+        }
     }
 }
 
 impl<'a> Input<'a> {
     /// Wraps `value`; nothing is converted yet.
     pub fn new(value: &'a Value) -> Self {
-        Self { value, converted: OnceCell::new() }
+        Self {
+            value,
+            converted: OnceCell::new(),
+        }
     }
 
     /// The value as given.
@@ -90,14 +95,26 @@ impl Filter {
     pub fn compile(source: &str) -> Result<Filter, CompileError> {
         let source = double_quoted(source);
         let term = parser::parse(&source).map_err(|error| {
-            CompileError::new(format!("{} at character {}", error.message, position(&source, error.offset)))
+            CompileError::new(format!(
+                "{} at character {}",
+                error.message,
+                position(&source, error.offset)
+            ))
         })?;
         let is_constant = analysis::is_constant(&term);
         let program = engine::Program::compile(term)?;
         // An expression such as `"a" - 1` fails for every item, and is left to do so.
-        let constant = if is_constant { program.run(value::Val::Null, 1) } else { Ok(Vec::new()) };
+        let constant = if is_constant {
+            program.run(value::Val::Null, 1)
+        } else {
+            Ok(Vec::new())
+        };
         let constant = constant.ok().and_then(|mut outputs| outputs.pop());
-        Ok(Filter { program, constant, source })
+        Ok(Filter {
+            program,
+            constant,
+            source,
+        })
     }
 
     /// The first output, or none.
@@ -126,7 +143,9 @@ impl Filter {
 }
 
 fn position(source: &str, offset: usize) -> usize {
-    1 + source.get(..offset).map_or(0, |before| before.chars().count())
+    1 + source
+        .get(..offset)
+        .map_or(0, |before| before.chars().count())
 }
 
 #[cfg(test)]

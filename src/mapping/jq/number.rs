@@ -66,7 +66,10 @@ pub(super) fn canonical(text: &str) -> Option<String> {
     let (head, tail) = digits.split_at_checked(1)?;
     let dot = if tail.is_empty() { "" } else { "." };
     let direction = if adjusted < 0 { '-' } else { '+' };
-    Some(format!("{sign}{head}{dot}{tail}E{direction}{}", adjusted.abs()))
+    Some(format!(
+        "{sign}{head}{dot}{tail}E{direction}{}",
+        adjusted.abs()
+    ))
 }
 
 /// Writes digits with the decimal point after the first `point` of them.
@@ -81,7 +84,9 @@ fn place_point(sign: &str, digits: &str, point: i32) -> String {
         out.push_str(digits);
         out.extend(std::iter::repeat_n('0', (point - count) as usize));
     } else {
-        let (whole, fraction) = digits.split_at_checked(point as usize).unwrap_or((digits, ""));
+        let (whole, fraction) = digits
+            .split_at_checked(point as usize)
+            .unwrap_or((digits, ""));
         // Writing to a String cannot fail.
         let _ = write!(out, "{whole}.{fraction}");
     }

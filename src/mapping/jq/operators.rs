@@ -13,7 +13,11 @@ use super::guard;
 use super::value::{Error, Text, Val, ValR};
 
 fn refuse(left: &Val, right: &Val, problem: &str) -> Error {
-    Error::str(format!("{} and {} {problem}", left.describe(), right.describe()))
+    Error::str(format!(
+        "{} and {} {problem}",
+        left.describe(),
+        right.describe()
+    ))
 }
 
 impl Add for Val {
@@ -120,9 +124,11 @@ impl Div for Val {
             return split(text.as_str(), separator.as_str());
         }
         match (self.as_f64(), other.as_f64()) {
-            (Some(_), Some(0.0)) => {
-                Err(refuse(&self, &other, "cannot be divided because the divisor is zero"))
-            }
+            (Some(_), Some(0.0)) => Err(refuse(
+                &self,
+                &other,
+                "cannot be divided because the divisor is zero",
+            )),
             (Some(left), Some(right)) => Ok(Val::Num(left / right)),
             _ => Err(refuse(&self, &other, "cannot be divided")),
         }
@@ -136,7 +142,9 @@ pub(super) fn split(text: &str, separator: &str) -> ValR {
     Val::array(if text.is_empty() {
         Vec::new()
     } else if separator.is_empty() {
-        text.chars().map(|char| Val::Str(char.to_string().into())).collect()
+        text.chars()
+            .map(|char| Val::Str(char.to_string().into()))
+            .collect()
     } else {
         text.split(separator).map(part).collect()
     })
@@ -150,14 +158,16 @@ impl Rem for Val {
         match (self.as_f64(), other.as_f64()) {
             (Some(left), Some(right)) if left.is_nan() || right.is_nan() => Ok(Val::Num(f64::NAN)),
             // Both are cut to integers first; `as` saturates.
-            (Some(left), Some(right)) => match (left as i64).checked_rem((right as i64).saturating_abs()) {
-                Some(rest) => Ok(Val::Num(rest as f64)),
-                None => Err(refuse(
-                    &self,
-                    &other,
-                    "cannot be divided (remainder) because the divisor is zero",
-                )),
-            },
+            (Some(left), Some(right)) => {
+                match (left as i64).checked_rem((right as i64).saturating_abs()) {
+                    Some(rest) => Ok(Val::Num(rest as f64)),
+                    None => Err(refuse(
+                        &self,
+                        &other,
+                        "cannot be divided (remainder) because the divisor is zero",
+                    )),
+                }
+            }
             _ => Err(refuse(&self, &other, "cannot be divided")),
         }
     }
@@ -230,7 +240,11 @@ impl Val {
                 let position = bound
                     .as_f64()
                     .ok_or_else(|| Error::str("Array/string slice indices must be integers"))?;
-                let position = if position < 0.0 { position + length as f64 } else { position };
+                let position = if position < 0.0 {
+                    position + length as f64
+                } else {
+                    position
+                };
                 // A cast saturates: below zero and NaN become 0.
                 Ok((round(position) as usize).min(length))
             }
@@ -243,8 +257,16 @@ impl Val {
     /// Position of an index in an array of `length` items: `Err` when a negative one lies before the start.
     pub(super) fn position(index: f64, length: usize) -> Result<usize, ()> {
         let index = index.floor();
-        let index = if index < 0.0 { index + length as f64 } else { index };
-        if index < 0.0 || index.is_nan() { Err(()) } else { Ok(index as usize) }
+        let index = if index < 0.0 {
+            index + length as f64
+        } else {
+            index
+        };
+        if index < 0.0 || index.is_nan() {
+            Err(())
+        } else {
+            Ok(index as usize)
+        }
     }
 
     /// The slice that a path element `{"start": .., "end": ..}` names in an array.
@@ -262,7 +284,11 @@ impl Val {
 }
 
 pub(super) fn cannot_index(value: &Val, index: &Val) -> Error {
-    Error::str(format!("Cannot index {} with {}", value.type_name(), index.describe()))
+    Error::str(format!(
+        "Cannot index {} with {}",
+        value.type_name(),
+        index.describe()
+    ))
 }
 
 fn cannot_iterate(value: &Val) -> Error {
@@ -290,7 +316,10 @@ impl ValT for Val {
     fn from_map<I: IntoIterator<Item = (Self, Self)>>(entries: I) -> ValR {
         let keyed = entries.into_iter().map(|(key, value)| match key {
             Val::Str(key) => Ok((key, value)),
-            key => Err(Error::str(format!("Cannot use {} as object key", key.describe()))),
+            key => Err(Error::str(format!(
+                "Cannot use {} as object key",
+                key.describe()
+            ))),
         });
         let entries: IndexMap<Text, Val> = keyed.collect::<Result<_, _>>()?;
         Self::object(entries)
@@ -314,21 +343,30 @@ impl ValT for Val {
     fn values(self) -> Box<dyn Iterator<Item = ValR<Self>>> {
         match self {
             array @ Val::Arr(_) => stepped(array.into_items().unwrap_or_default().into_iter()),
-            object @ Val::Obj(_) => {
-                stepped(object.into_entries().unwrap_or_default().into_iter().map(|(_, item)| item))
-            }
+            object @ Val::Obj(_) => stepped(
+                object
+                    .into_entries()
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|(_, item)| item),
+            ),
             other => Box::new(std::iter::once(Err(cannot_iterate(&other)))),
         }
     }
 
     fn index(self, index: &Self) -> ValR {
         match (&self, index) {
-            (Val::Obj(object), Val::Str(key)) => {
-                Ok(object.entries().get(key.as_str()).cloned().unwrap_or(Val::Null))
-            }
+            (Val::Obj(object), Val::Str(key)) => Ok(object
+                .entries()
+                .get(key.as_str())
+                .cloned()
+                .unwrap_or(Val::Null)),
             (Val::Arr(array), Val::Num(_) | Val::Literal(_)) => {
-                let position = Self::position(index.as_f64().unwrap_or(f64::NAN), array.items().len());
-                let item = position.ok().and_then(|position| array.items().get(position));
+                let position =
+                    Self::position(index.as_f64().unwrap_or(f64::NAN), array.items().len());
+                let item = position
+                    .ok()
+                    .and_then(|position| array.items().get(position));
                 Ok(item.cloned().unwrap_or(Val::Null))
             }
             (Val::Null, Val::Str(_) | Val::Num(_) | Val::Literal(_)) => Ok(Val::Null),

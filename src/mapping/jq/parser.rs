@@ -66,7 +66,8 @@ enum Token<'s> {
 
 /// Longest first: the lexer takes the first that fits.
 const SYMBOLS: [&str; 34] = [
-    "?//", "//=", "|=", "+=", "-=", "*=", "/=", "%=", "==", "!=", "<=", ">=", "//", "..", ".", "[", "]", "(", ")", "{", "}", "|", ",", ":", ";", "=", "<", ">", "+", "-", "*", "/", "%", "?",
+    "?//", "//=", "|=", "+=", "-=", "*=", "/=", "%=", "==", "!=", "<=", ">=", "//", "..", ".", "[",
+    "]", "(", ")", "{", "}", "|", ",", ":", ";", "=", "<", ">", "+", "-", "*", "/", "%", "?",
 ];
 
 /// Words that cannot name a function.
@@ -141,10 +142,16 @@ pub(super) fn is_single(term: &Tree<'_>) -> bool {
             .all(|(key, value)| is_single(key) && value.as_ref().is_none_or(is_single)),
         Term::Neg(term) => is_single(term),
         Term::TryCatch(body, catch) => is_single(body) && catch.as_deref().is_none_or(is_single),
-        Term::BinOp(left, BinaryOp::Math(_) | BinaryOp::Cmp(_) | BinaryOp::And | BinaryOp::Or, right)
+        Term::BinOp(
+            left,
+            BinaryOp::Math(_) | BinaryOp::Cmp(_) | BinaryOp::And | BinaryOp::Or,
+            right,
+        )
         | Term::BinOp(left, BinaryOp::Pipe(_), right) => is_single(left) && is_single(right),
         Term::IfThenElse(branches, otherwise) => {
-            branches.iter().all(|(test, then)| is_single(test) && is_single(then))
+            branches
+                .iter()
+                .all(|(test, then)| is_single(test) && is_single(then))
                 && otherwise.as_deref().is_none_or(is_single)
         }
         Term::Path(term, path) => {
@@ -159,8 +166,22 @@ pub(super) fn is_single(term: &Tree<'_>) -> bool {
             arguments.is_empty()
                 && matches!(
                     *name,
-                    "length" | "tostring" | "tojson" | "not" | "add" | "first" | "last" | "keys" | "type"
-                        | "ascii_downcase" | "ascii_upcase" | "tonumber" | "floor" | "null" | "true" | "false"
+                    "length"
+                        | "tostring"
+                        | "tojson"
+                        | "not"
+                        | "add"
+                        | "first"
+                        | "last"
+                        | "keys"
+                        | "type"
+                        | "ascii_downcase"
+                        | "ascii_upcase"
+                        | "tonumber"
+                        | "floor"
+                        | "null"
+                        | "true"
+                        | "false"
                         | TICK
                 )
         }
@@ -170,11 +191,21 @@ pub(super) fn is_single(term: &Tree<'_>) -> bool {
 
 impl<'s> Parser<'s> {
     fn new(source: &'s str, internal: bool) -> Self {
-        Self { source, offset: 0, nesting: 0, scopes: Vec::new(), alternatives: 0, internal }
+        Self {
+            source,
+            offset: 0,
+            nesting: 0,
+            scopes: Vec::new(),
+            alternatives: 0,
+            internal,
+        }
     }
 
     fn error(&self, message: impl Into<String>) -> SyntaxError {
-        SyntaxError { message: message.into(), offset: self.offset }
+        SyntaxError {
+            message: message.into(),
+            offset: self.offset,
+        }
     }
 
     fn unexpected(&mut self, expected: &str) -> SyntaxError {
@@ -195,7 +226,9 @@ impl<'s> Parser<'s> {
             let rest = self.rest();
             let trimmed = rest.trim_start_matches([' ', '\t', '\r', '\n']);
             self.offset += rest.len() - trimmed.len();
-            let Some(comment) = trimmed.strip_prefix('#') else { return };
+            let Some(comment) = trimmed.strip_prefix('#') else {
+                return;
+            };
             // An odd number of backslashes before the line end continues the comment.
             let mut length = 1;
             for line in comment.split_inclusive('\n') {
@@ -214,18 +247,26 @@ impl<'s> Parser<'s> {
         self.skip_blanks();
         let rest = self.rest();
         let end = |length: usize| self.offset + length;
-        let Some(first) = rest.chars().next() else { return Ok((Token::End, self.offset)) };
-        let name_length = |text: &str| {
-            text.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count()
+        let Some(first) = rest.chars().next() else {
+            return Ok((Token::End, self.offset));
         };
-        let starts_name = |text: &str| text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        let name_length = |text: &str| {
+            text.bytes()
+                .take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+                .count()
+        };
+        let starts_name =
+            |text: &str| text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
         if first == '"' {
             return Ok((Token::Quote, end(1)));
         }
         if let Some(after) = rest.strip_prefix('.') {
             if starts_name(after) {
                 let length = name_length(after);
-                return Ok((Token::Field(after.get(..length).unwrap_or("")), end(1 + length)));
+                return Ok((
+                    Token::Field(after.get(..length).unwrap_or("")),
+                    end(1 + length),
+                ));
             }
             if after.starts_with(|c: char| c.is_ascii_digit()) {
                 let length = number_length(rest);
@@ -282,11 +323,19 @@ impl<'s> Parser<'s> {
     }
 
     fn expect(&mut self, symbol: &'static str) -> Parsed<()> {
-        if self.accept_symbol(symbol)? { Ok(()) } else { Err(self.unexpected(&format!("`{symbol}`"))) }
+        if self.accept_symbol(symbol)? {
+            Ok(())
+        } else {
+            Err(self.unexpected(&format!("`{symbol}`")))
+        }
     }
 
     fn expect_word(&mut self, word: &'static str) -> Parsed<()> {
-        if self.accept_word(word)? { Ok(()) } else { Err(self.unexpected(&format!("`{word}`"))) }
+        if self.accept_word(word)? {
+            Ok(())
+        } else {
+            Err(self.unexpected(&format!("`{word}`")))
+        }
     }
 
     fn variable(&mut self) -> Parsed<&'s str> {
@@ -461,13 +510,21 @@ impl<'s> Parser<'s> {
             .copied()
             .filter_map(|arg: &'s str| {
                 let name = arg.strip_prefix('$')?;
-                Some(Def { name, args: Vec::new(), body: Term::Var(arg) })
+                Some(Def {
+                    name,
+                    args: Vec::new(),
+                    body: Term::Var(arg),
+                })
             })
             .collect();
         if !values.is_empty() {
             body = Term::Def(values, Box::new(body));
         }
-        Ok(Def { name, args, body: ticked(body) })
+        Ok(Def {
+            name,
+            args,
+            body: ticked(body),
+        })
     }
 
     /// `f // g`: to the right.
@@ -485,7 +542,9 @@ impl<'s> Parser<'s> {
     /// `f = g`, `f |= g`, `f += g`, ..: not associative; defined by paths, as in jq.
     fn update(&mut self) -> Parsed<Tree<'s>> {
         let left = self.disjunction()?;
-        let (Token::Symbol(symbol), end) = self.peek()? else { return Ok(left) };
+        let (Token::Symbol(symbol), end) = self.peek()? else {
+            return Ok(left);
+        };
         let math = match symbol {
             "=" | "|=" | "//=" => None,
             "+=" => Some(Math::Add),
@@ -530,7 +589,9 @@ impl<'s> Parser<'s> {
     /// `f == g`, ..: not associative.
     fn comparison(&mut self) -> Parsed<Tree<'s>> {
         let left = self.sum()?;
-        let (Token::Symbol(symbol), end) = self.peek()? else { return Ok(left) };
+        let (Token::Symbol(symbol), end) = self.peek()? else {
+            return Ok(left);
+        };
         let operator = match symbol {
             "==" => Cmp::Eq,
             "!=" => Cmp::Ne,
@@ -627,7 +688,11 @@ impl<'s> Parser<'s> {
     }
 
     fn expect_quote(&mut self) -> Parsed<()> {
-        if self.accept(Token::Quote)? { Ok(()) } else { Err(self.unexpected("a string")) }
+        if self.accept(Token::Quote)? {
+            Ok(())
+        } else {
+            Err(self.unexpected("a string"))
+        }
     }
 
     /// After `[` behind a term: `]`, `i]`, `i:]`, `i:j]`, `:j]`.
@@ -661,14 +726,20 @@ impl<'s> Parser<'s> {
             Token::Symbol(".") => match self.peek()? {
                 (Token::Quote | Token::Format(_), _) => {
                     let key = self.after_dot()?;
-                    Ok(Term::Path(Box::new(Term::Id), Path(vec![(key, Opt::Essential)])))
+                    Ok(Term::Path(
+                        Box::new(Term::Id),
+                        Path(vec![(key, Opt::Essential)]),
+                    ))
                 }
                 _ => Ok(Term::Id),
             },
             Token::Symbol("..") => Ok(Term::Recurse),
             Token::Field(name) => {
                 let key = Part::Index(literal(name));
-                Ok(Term::Path(Box::new(Term::Id), Path(vec![(key, Opt::Essential)])))
+                Ok(Term::Path(
+                    Box::new(Term::Id),
+                    Path(vec![(key, Opt::Essential)]),
+                ))
             }
             Token::Number(text) => Ok(Term::Num(text)),
             Token::Quote => self.string(None),
@@ -676,10 +747,16 @@ impl<'s> Parser<'s> {
                 if self.accept(Token::Quote)? {
                     return self.string(Some(format));
                 }
-                Ok(call(FORMAT, vec![literal(format.strip_prefix('@').unwrap_or(format))]))
+                Ok(call(
+                    FORMAT,
+                    vec![literal(format.strip_prefix('@').unwrap_or(format))],
+                ))
             }
             Token::Variable("$__loc__") => {
-                let line = 1 + self.source.get(..start).map_or(0, |text| text.matches('\n').count());
+                let line = 1 + self
+                    .source
+                    .get(..start)
+                    .map_or(0, |text| text.matches('\n').count());
                 let digits = line.to_string().chars().map(StrPart::Char).collect();
                 let line = pipe(Term::Str(None, digits), call("tonumber", Vec::new()));
                 Ok(Term::Obj(vec![
@@ -705,7 +782,11 @@ impl<'s> Parser<'s> {
             Token::Word("if") => self.conditional(),
             Token::Word("try") => {
                 let body = self.negation()?;
-                let catch = if self.accept_word("catch")? { Some(Box::new(self.negation()?)) } else { None };
+                let catch = if self.accept_word("catch")? {
+                    Some(Box::new(self.negation()?))
+                } else {
+                    None
+                };
                 Ok(Term::TryCatch(Box::new(body), catch))
             }
             Token::Word("reduce") => self.reduce(),
@@ -748,7 +829,11 @@ impl<'s> Parser<'s> {
             if self.accept_word("elif")? {
                 continue;
             }
-            let otherwise = if self.accept_word("else")? { Some(Box::new(self.pipe()?)) } else { None };
+            let otherwise = if self.accept_word("else")? {
+                Some(Box::new(self.pipe()?))
+            } else {
+                None
+            };
             self.expect_word("end")?;
             return Ok(Term::IfThenElse(branches, otherwise));
         }
@@ -764,8 +849,17 @@ impl<'s> Parser<'s> {
         let update = self.pipe()?;
         self.expect(")")?;
         // jq keeps the last output of an update, or null when there is none.
-        let update = if is_single(&update) { update } else { call(LAST, vec![update]) };
-        Ok(Term::Fold("reduce", Box::new(source), pattern, vec![init, ticked(update)]))
+        let update = if is_single(&update) {
+            update
+        } else {
+            call(LAST, vec![update])
+        };
+        Ok(Term::Fold(
+            "reduce",
+            Box::new(source),
+            pattern,
+            vec![init, ticked(update)],
+        ))
     }
 
     fn foreach(&mut self) -> Parsed<Tree<'s>> {
@@ -776,7 +870,11 @@ impl<'s> Parser<'s> {
         let init = self.pipe()?;
         self.expect(";")?;
         let update = self.pipe()?;
-        let extract = if self.accept_symbol(";")? { Some(self.pipe()?) } else { None };
+        let extract = if self.accept_symbol(";")? {
+            Some(self.pipe()?)
+        } else {
+            None
+        };
         self.expect(")")?;
         if is_single(&update) {
             let arguments = [init, ticked(update)].into_iter().chain(extract).collect();
@@ -785,7 +883,10 @@ impl<'s> Parser<'s> {
         // jq continues with the last output of an update, or null: the state is the list of outputs.
         let state = |part| Term::Path(Box::new(Term::Id), Path(vec![(part, Opt::Essential)]));
         let init = Term::Arr(Some(Box::new(init)));
-        let inits = Term::Path(Box::new(init), Path(vec![(Part::Range(None, None), Opt::Essential)]));
+        let inits = Term::Path(
+            Box::new(init),
+            Path(vec![(Part::Range(None, None), Opt::Essential)]),
+        );
         let last = state(Part::Index(Term::Neg(Box::new(Term::Num("1")))));
         let update = Term::Arr(Some(Box::new(pipe(last, update))));
         let outputs = state(Part::Range(None, None));
@@ -794,7 +895,12 @@ impl<'s> Parser<'s> {
             None => outputs,
         };
         let init = pipe(inits, Term::Arr(Some(Box::new(Term::Id))));
-        Ok(Term::Fold("foreach", Box::new(source), pattern, vec![init, ticked(update), extract]))
+        Ok(Term::Fold(
+            "foreach",
+            Box::new(source),
+            pattern,
+            vec![init, ticked(update), extract],
+        ))
     }
 
     /// After `{`.
@@ -830,7 +936,10 @@ impl<'s> Parser<'s> {
                 if self.accept_symbol(":")? {
                     return Ok((Term::Var(name), Some(self.object_value()?)));
                 }
-                return Ok((literal(name.strip_prefix('$').unwrap_or(name)), Some(Term::Var(name))));
+                return Ok((
+                    literal(name.strip_prefix('$').unwrap_or(name)),
+                    Some(Term::Var(name)),
+                ));
             }
             Token::Symbol("(") => {
                 let key = self.pipe()?;
@@ -933,18 +1042,30 @@ fn unicode_escape(text: &str) -> Option<(char, usize)> {
     if !(0xDC00..0xE000).contains(&low) {
         return None;
     }
-    Some((char::from_u32(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))?, 10))
+    Some((
+        char::from_u32(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))?,
+        10,
+    ))
 }
 
 fn hex(text: &str) -> Option<u32> {
     let digits = text.get(..4)?;
-    digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u32::from_str_radix(digits, 16).ok())?
+    digits
+        .bytes()
+        .all(|byte| byte.is_ascii_hexdigit())
+        .then(|| u32::from_str_radix(digits, 16).ok())?
 }
 
 /// Length of the number at the start of `text`: `1`, `1.`, `.5`, `1.5e-3`.
 fn number_length(text: &str) -> usize {
     let bytes = text.as_bytes();
-    let digits = |from: usize| bytes.iter().skip(from).take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = |from: usize| {
+        bytes
+            .iter()
+            .skip(from)
+            .take_while(|byte| byte.is_ascii_digit())
+            .count()
+    };
     let mut length = digits(0);
     if bytes.get(length) == Some(&b'.') && (0 < length || 0 < digits(1)) {
         length += 1 + digits(length + 1);
@@ -971,7 +1092,8 @@ fn ordered<'s>(left: Tree<'s>, operator: BinaryOp<&'s str>, right: Tree<'s>) -> 
 /// As for operators, the first interpolation varies fastest.
 fn interpolate<'s>(parts: Vec<StrPart<&'s str, Tree<'s>>>) -> Tree<'s> {
     const NAMES: [&str; 8] = ["$ 0", "$ 1", "$ 2", "$ 3", "$ 4", "$ 5", "$ 6", "$ 7"];
-    let multiple = |part: &StrPart<&str, Tree<'_>>| matches!(part, StrPart::Term(term) if !is_single(term));
+    let multiple =
+        |part: &StrPart<&str, Tree<'_>>| matches!(part, StrPart::Term(term) if !is_single(term));
     let count = parts.iter().filter(|part| multiple(part)).count();
     if count < 2 || NAMES.len() < count {
         return Term::Str(None, parts);
@@ -991,7 +1113,11 @@ fn interpolate<'s>(parts: Vec<StrPart<&'s str, Tree<'s>>>) -> Tree<'s> {
             part => part,
         })
         .collect();
-    bound.into_iter().fold(Term::Str(None, parts), |body, (name, term)| bind(term, name, body))
+    bound
+        .into_iter()
+        .fold(Term::Str(None, parts), |body, (name, term)| {
+            bind(term, name, body)
+        })
 }
 
 /// `value as p1 ?// p2 | body`: a pattern or a body that fails hands over to the next pattern. Every variable
@@ -1000,17 +1126,29 @@ fn destructure<'s>(value: Tree<'s>, patterns: Vec<Pattern<&'s str>>, body: &Tree
     const SUBJECT: &str = "$ subject";
     const INPUT: &str = "$ input";
     let mut names = Vec::new();
-    patterns.iter().for_each(|pattern| variables(pattern, &mut names));
+    patterns
+        .iter()
+        .for_each(|pattern| variables(pattern, &mut names));
     let attempt = |pattern| {
-        let matched = binary(Term::Var(SUBJECT), BinaryOp::Pipe(Some(pattern)), body.clone());
-        names.iter().fold(matched, |matched, name| bind(call("null", Vec::new()), name, matched))
+        let matched = binary(
+            Term::Var(SUBJECT),
+            BinaryOp::Pipe(Some(pattern)),
+            body.clone(),
+        );
+        names.iter().fold(matched, |matched, name| {
+            bind(call("null", Vec::new()), name, matched)
+        })
     };
     let attempts = patterns.into_iter().rev().map(attempt);
     let chain = attempts.reduce(|next, attempt| {
         let next = pipe(Term::Var(INPUT), next);
         Term::TryCatch(Box::new(attempt), Some(Box::new(next)))
     });
-    bind(value, SUBJECT, bind(Term::Id, INPUT, chain.unwrap_or_default()))
+    bind(
+        value,
+        SUBJECT,
+        bind(Term::Id, INPUT, chain.unwrap_or_default()),
+    )
 }
 
 fn variables<'s>(pattern: &Pattern<&'s str>, names: &mut Vec<&'s str>) {
@@ -1021,10 +1159,7 @@ fn variables<'s>(pattern: &Pattern<&'s str>, names: &mut Vec<&'s str>) {
     }
 }
 
-fn wrap_path<'s>(
-    term: Tree<'s>,
-    path: &mut Vec<(Part<Tree<'s>>, Opt)>,
-) -> Tree<'s> {
+fn wrap_path<'s>(term: Tree<'s>, path: &mut Vec<(Part<Tree<'s>>, Opt)>) -> Tree<'s> {
     if path.is_empty() {
         return term;
     }

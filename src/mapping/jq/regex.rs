@@ -79,7 +79,11 @@ thread_local! {
 /// The compiled form of `pattern`, from the cache when it was used before.
 pub(super) fn compiled(pattern: &str, flags: Flags) -> Result<Rc<Regex>, Error> {
     // Which matches are wanted does not change the compiled form.
-    let flags = Flags { global: false, skip_empty: false, ..flags };
+    let flags = Flags {
+        global: false,
+        skip_empty: false,
+        ..flags
+    };
     let key = (pattern.to_owned(), flags);
     if let Some(found) = CACHE.with_borrow(|cache| cache.get(&key).cloned()) {
         return Ok(found);
@@ -107,9 +111,15 @@ impl Regex {
             .map_err(|error| {
                 let reason: String = error.to_string().chars().take(100).collect();
                 let shown: String = pattern.chars().take(60).collect();
-                Error::str(format!("{shown} (at offset 0) is not a valid regex: {reason}"))
+                Error::str(format!(
+                    "{shown} (at offset 0) is not a valid regex: {reason}"
+                ))
             })?;
-        let names = regex.capture_names().skip(1).map(|name| name.map(Rc::from)).collect();
+        let names = regex
+            .capture_names()
+            .skip(1)
+            .map(|name| name.map(Rc::from))
+            .collect();
         Ok(Self { regex, names })
     }
 
@@ -128,7 +138,9 @@ impl Regex {
         let mut from = 0;
         while from <= text.len() {
             guard::work(4 + (text.len() - from) / 256)?;
-            let Some(captures) = self.regex.captures_from_pos(text, from).map_err(ran_away)? else { break };
+            let Some(captures) = self.regex.captures_from_pos(text, from).map_err(ran_away)? else {
+                break;
+            };
             let Some(whole) = captures.get(0) else { break };
             guard::count((whole.end() - from) / 16);
             let next = match text.get(whole.end()..).and_then(|rest| rest.chars().next()) {
@@ -140,11 +152,17 @@ impl Regex {
             if !(flags.skip_empty && whole.start() == whole.end()) {
                 let groups = self.names.iter().enumerate().map(|(index, name)| Group {
                     name: name.clone(),
-                    range: captures.get(index + 1).map(|group| (group.start(), group.end())),
+                    range: captures
+                        .get(index + 1)
+                        .map(|group| (group.start(), group.end())),
                 });
                 let groups = groups.collect();
                 guard::allocate(64 * (1 + self.names.len()))?;
-                found.push(Match { start: whole.start(), end: whole.end(), groups });
+                found.push(Match {
+                    start: whole.start(),
+                    end: whole.end(),
+                    groups,
+                });
                 if !flags.global {
                     break;
                 }
@@ -164,10 +182,14 @@ fn ran_away(_: fancy_regex::Error) -> Error {
 /// Rewrites Oniguruma's Perl syntax where `fancy-regex` reads it differently.
 fn translate(pattern: &str, flags: Flags) -> String {
     let mut out = String::with_capacity(pattern.len() + 16);
-    let modes: String = [(flags.ignore_case, 'i'), (flags.extended, 'x'), (flags.dot_all, 's')]
-        .into_iter()
-        .filter_map(|(on, mode)| on.then_some(mode))
-        .collect();
+    let modes: String = [
+        (flags.ignore_case, 'i'),
+        (flags.extended, 'x'),
+        (flags.dot_all, 's'),
+    ]
+    .into_iter()
+    .filter_map(|(on, mode)| on.then_some(mode))
+    .collect();
     if !modes.is_empty() {
         out.push_str("(?");
         out.push_str(&modes);
@@ -214,7 +236,11 @@ fn translate(pattern: &str, flags: Flags) -> String {
 
 /// Whether `{` opens `n}`, `n,}` or `n,m}`.
 fn is_repetition(chars: &[char], index: usize) -> bool {
-    let inside: String = chars.iter().skip(index).take_while(|char| **char != '}').collect();
+    let inside: String = chars
+        .iter()
+        .skip(index)
+        .take_while(|char| **char != '}')
+        .collect();
     let closed = chars.get(index + inside.chars().count()) == Some(&'}');
     let (low, high) = inside.split_once(',').unwrap_or((&inside, ""));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -250,7 +276,8 @@ fn translate_escape(chars: &[char], index: usize, in_class: bool, out: &mut Stri
     match letter {
         'Z' => out.push_str("(?=\\n?\\z)"),
         // Known in both, with the same meaning.
-        'd' | 'D' | 'w' | 'W' | 's' | 'S' | 'p' | 'P' | 'x' | 't' | 'n' | 'r' | 'f' | 'v' | 'a' | 'e' => {
+        'd' | 'D' | 'w' | 'W' | 's' | 'S' | 'p' | 'P' | 'x' | 't' | 'n' | 'r' | 'f' | 'v' | 'a'
+        | 'e' => {
             out.push('\\');
             out.push(letter);
             // `\p{Lu}`, `\x{1F600}`: these braces are no repetition.

@@ -17,7 +17,10 @@ pub fn double_quoted(source: &str) -> String {
             index += 1;
             continue;
         }
-        if char.is_whitespace() && at(index + 1) == Some('\'') && !at(index + 2).is_some_and(blank_or_quote) {
+        if char.is_whitespace()
+            && at(index + 1) == Some('\'')
+            && !at(index + 2).is_some_and(blank_or_quote)
+        {
             out.push(char);
             out.push('"');
             index += 2;
@@ -25,7 +28,10 @@ pub fn double_quoted(source: &str) -> String {
         }
         // `(?<!\s|")'(\s|$)`: with the blank after it.
         let after = at(index + 1);
-        let preceded = index.checked_sub(1).and_then(at).is_some_and(blank_or_quote);
+        let preceded = index
+            .checked_sub(1)
+            .and_then(at)
+            .is_some_and(blank_or_quote);
         if char == '\'' && !preceded && after.is_none_or(char::is_whitespace) {
             out.push('"');
             out.extend(after);

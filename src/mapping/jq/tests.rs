@@ -12,7 +12,10 @@ const KNOWN_DIFFERENCES: &[(&str, &str)] = &[
 ];
 
 fn vectors(name: &str) -> Value {
-    let path = format!("{}/tests/fixtures/vectors/{name}", env!("CARGO_MANIFEST_DIR"));
+    let path = format!(
+        "{}/tests/fixtures/vectors/{name}",
+        env!("CARGO_MANIFEST_DIR")
+    );
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
@@ -21,12 +24,19 @@ fn same(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Number(left), Value::Number(right)) => left.as_f64() == right.as_f64(),
         (Value::Array(left), Value::Array(right)) => {
-            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same(left, right))
+            left.len() == right.len()
+                && left
+                    .iter()
+                    .zip(right)
+                    .all(|(left, right)| same(left, right))
         }
         (Value::Object(left), Value::Object(right)) => {
             // Key order is part of the answer.
             left.len() == right.len()
-                && left.iter().zip(right).all(|((a, left), (b, right))| a == b && same(left, right))
+                && left
+                    .iter()
+                    .zip(right)
+                    .all(|((a, left), (b, right))| a == b && same(left, right))
         }
         _ => left == right,
     }
@@ -56,16 +66,30 @@ fn answers_are_those_of_libjq() {
         let known = KNOWN_DIFFERENCES.contains(&(expression, found.as_str()));
         assert!(!(matches && known), "no longer a difference: {expression}");
         if !matches && !known {
-            problems.push(format!("{expression}\n    on {}\n    libjq {wanted}\n    ferry {found}", case["input"]));
+            problems.push(format!(
+                "{expression}\n    on {}\n    libjq {wanted}\n    ferry {found}",
+                case["input"]
+            ));
         }
     }
-    assert!(problems.is_empty(), "{} differ:\n{}", problems.len(), problems.join("\n"));
+    assert!(
+        problems.is_empty(),
+        "{} differ:\n{}",
+        problems.len(),
+        problems.join("\n")
+    );
 }
 
 #[test]
 fn quotes_are_rewritten_as_in_ocean() {
-    for case in vectors("port-golden.json")["format_filter"].as_array().unwrap() {
-        assert_eq!(double_quoted(case["in"].as_str().unwrap()), case["out"].as_str().unwrap());
+    for case in vectors("port-golden.json")["format_filter"]
+        .as_array()
+        .unwrap()
+    {
+        assert_eq!(
+            double_quoted(case["in"].as_str().unwrap()),
+            case["out"].as_str().unwrap()
+        );
     }
 }
 
@@ -77,18 +101,29 @@ fn fields_evaluate_as_in_ocean() {
         let compiled = Filter::compile(case["expr"].as_str().unwrap());
         let compiles = compiled.is_ok();
         let result = match compiled {
-            Ok(filter) => filter.first(&Input::new(&case["input"])).ok().flatten().unwrap_or(Value::Null),
+            Ok(filter) => filter
+                .first(&Input::new(&case["input"]))
+                .ok()
+                .flatten()
+                .unwrap_or(Value::Null),
             Err(_) => Value::Null,
         };
         if compiles != case["compiles"] || !same(&result, &case["result"]) {
             problems.push(format!("{case}\n    ferry {result}, compiles: {compiles}"));
         }
     }
-    assert!(problems.is_empty(), "{} differ:\n{}", problems.len(), problems.join("\n"));
+    assert!(
+        problems.is_empty(),
+        "{} differ:\n{}",
+        problems.len(),
+        problems.join("\n")
+    );
 }
 
 fn evaluate(expression: &str, input: Value) -> Result<Option<Value>, EvalError> {
-    Filter::compile(expression).unwrap().first(&Input::new(&input))
+    Filter::compile(expression)
+        .unwrap()
+        .first(&Input::new(&input))
 }
 
 #[test]
@@ -158,10 +193,16 @@ fn runaway_expressions_are_stopped() {
         let result = evaluate(expression, json!({"a": [1, 2, 3]}));
         if !matches!(result, Err(EvalError::RanAway { .. })) {
             let shown = format!("{result:?}");
-            escaped.push(format!("{expression}: {}", shown.chars().take(160).collect::<String>()));
+            escaped.push(format!(
+                "{expression}: {}",
+                shown.chars().take(160).collect::<String>()
+            ));
         }
     }
     assert!(escaped.is_empty(), "not stopped:\n{}", escaped.join("\n"));
     // The process is as well as before.
-    assert_eq!(evaluate(".a | length", json!({"a": [1]})), Ok(Some(json!(1))));
+    assert_eq!(
+        evaluate(".a | length", json!({"a": [1]})),
+        Ok(Some(json!(1)))
+    );
 }

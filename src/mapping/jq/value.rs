@@ -75,21 +75,37 @@ impl Extent {
     }
 
     fn without(self, part: Extent) -> Self {
-        Self { levels: self.levels, bytes: self.bytes.saturating_sub(part.bytes) }
+        Self {
+            levels: self.levels,
+            bytes: self.bytes.saturating_sub(part.bytes),
+        }
     }
 
     fn of_items(items: &[Val]) -> Self {
-        let empty = Self { levels: 1, bytes: ITEM_BYTES };
-        items.iter().fold(empty, |extent, item| extent.holding(item.extent()))
+        let empty = Self {
+            levels: 1,
+            bytes: ITEM_BYTES,
+        };
+        items
+            .iter()
+            .fold(empty, |extent, item| extent.holding(item.extent()))
     }
 
     fn of_entries(entries: &IndexMap<Text, Val>) -> Self {
-        let empty = Self { levels: 1, bytes: ITEM_BYTES };
-        entries.iter().fold(empty, |extent, (key, value)| extent.holding(Self::of_key(key)).holding(value.extent()))
+        let empty = Self {
+            levels: 1,
+            bytes: ITEM_BYTES,
+        };
+        entries.iter().fold(empty, |extent, (key, value)| {
+            extent.holding(Self::of_key(key)).holding(value.extent())
+        })
     }
 
     fn of_key(key: &Text) -> Self {
-        Self { levels: 0, bytes: key.as_str().len() }
+        Self {
+            levels: 0,
+            bytes: key.as_str().len(),
+        }
     }
 }
 
@@ -100,7 +116,11 @@ impl Text {
 
     /// Appends in place when this is the only reference.
     pub(super) fn push_str(&mut self, tail: &str) -> Result<(), Error> {
-        let copied = if Rc::strong_count(&self.0) == 1 { 0 } else { self.0.len() };
+        let copied = if Rc::strong_count(&self.0) == 1 {
+            0
+        } else {
+            self.0.len()
+        };
         guard::allocate(copied + tail.len())?;
         Rc::make_mut(&mut self.0).push_str(tail);
         Ok(())
@@ -242,7 +262,10 @@ impl Val {
         if value.abs() <= number::MAX_SAFE_INTEGER && value as i64 == integer {
             return Self::Num(value);
         }
-        Self::Literal(Rc::new(Literal { value, text: integer.to_string() }))
+        Self::Literal(Rc::new(Literal {
+            value,
+            text: integer.to_string(),
+        }))
     }
 
     /// The output boundary: what jq would print, as JSON. NaN is null, infinity the greatest double,
@@ -269,8 +292,14 @@ impl Val {
         match self {
             Self::Arr(array) => array.extent,
             Self::Obj(object) => object.extent,
-            Self::Str(text) => Extent { levels: 0, bytes: ITEM_BYTES + text.as_str().len() },
-            _ => Extent { levels: 0, bytes: ITEM_BYTES },
+            Self::Str(text) => Extent {
+                levels: 0,
+                bytes: ITEM_BYTES + text.as_str().len(),
+            },
+            _ => Extent {
+                levels: 0,
+                bytes: ITEM_BYTES,
+            },
         }
     }
 
@@ -339,9 +368,14 @@ impl Val {
     pub(super) fn put_item(array: &mut Rc<Array>, index: usize, item: Val) -> Result<(), Error> {
         let grown = (index + 1).saturating_sub(array.items.len());
         guard::allocate(grown.saturating_mul(ITEM_BYTES))?;
-        let old = array.items.get(index).map_or(Extent::default(), Val::extent);
+        let old = array
+            .items
+            .get(index)
+            .map_or(Extent::default(), Val::extent);
         let mut extent = array.extent.without(old).holding(item.extent());
-        extent.bytes = extent.bytes.saturating_add(grown.saturating_mul(ITEM_BYTES));
+        extent.bytes = extent
+            .bytes
+            .saturating_add(grown.saturating_mul(ITEM_BYTES));
         guard::extent(extent)?;
         let array = Self::own_array(array)?;
         if array.items.len() <= index {
@@ -370,18 +404,28 @@ impl Val {
     /// Takes an item out and leaves null, so that it can be changed without being copied.
     pub(super) fn take_item(array: &mut Rc<Array>, index: usize) -> ValR {
         let array = Self::own_array(array)?;
-        let Some(slot) = array.items.get_mut(index) else { return Ok(Self::Null) };
+        let Some(slot) = array.items.get_mut(index) else {
+            return Ok(Self::Null);
+        };
         let taken = std::mem::replace(slot, Self::Null);
-        array.extent = array.extent.without(taken.extent()).holding(Self::Null.extent());
+        array.extent = array
+            .extent
+            .without(taken.extent())
+            .holding(Self::Null.extent());
         Ok(taken)
     }
 
     /// Takes the value of a key out and leaves null, so that it can be changed without being copied.
     pub(super) fn take_entry(object: &mut Rc<Object>, key: &str) -> ValR {
         let object = Self::own_object(object)?;
-        let Some(slot) = object.entries.get_mut(key) else { return Ok(Self::Null) };
+        let Some(slot) = object.entries.get_mut(key) else {
+            return Ok(Self::Null);
+        };
         let taken = std::mem::replace(slot, Self::Null);
-        object.extent = object.extent.without(taken.extent()).holding(Self::Null.extent());
+        object.extent = object
+            .extent
+            .without(taken.extent())
+            .holding(Self::Null.extent());
         Ok(taken)
     }
 
@@ -399,7 +443,10 @@ impl Val {
     pub(super) fn remove_entry(object: &mut Rc<Object>, key: &str) -> Result<(), Error> {
         let object = Self::own_object(object)?;
         if let Some((key, removed)) = object.entries.shift_remove_entry(key) {
-            object.extent = object.extent.without(removed.extent()).without(Extent::of_key(&key));
+            object.extent = object
+                .extent
+                .without(removed.extent())
+                .without(Extent::of_key(&key));
         }
         Ok(())
     }

@@ -109,8 +109,10 @@ async fn an_unreadable_token_answer_is_not_shown() {
 #[tokio::test]
 async fn waits_are_those_of_ocean() {
     let policy = crate::port::client::REPEATABLE;
-    let golden: Value =
-        serde_json::from_str(include_str!("../../../tests/fixtures/vectors/port-golden.json")).unwrap();
+    let golden: Value = serde_json::from_str(include_str!(
+        "../../../tests/fixtures/vectors/port-golden.json"
+    ))
+    .unwrap();
     let expected = golden["backoff_port_client_seconds"].as_array().unwrap();
     assert_eq!(policy.max_retries, expected.len());
     for (exponent, expected) in expected.iter().enumerate() {

@@ -12,7 +12,9 @@ use crate::mapping::jq::value::{Text, Val, ValR};
 
 pub(super) fn add(all: &mut Vec<Fun<Data>>) {
     all.extend([
-        of_input!("type", |value: Val| Ok(Val::Str(value.type_name().to_owned().into()))),
+        of_input!("type", |value: Val| Ok(Val::Str(
+            value.type_name().to_owned().into()
+        ))),
         of_input!("length", length),
         of_input!("keys", |value: Val| {
             let mut keys = keys(value)?;
@@ -21,7 +23,8 @@ pub(super) fn add(all: &mut Vec<Fun<Data>>) {
         }),
         of_input!("keys_unsorted", |value: Val| Val::array(keys(value)?)),
         of_argument!("has", has),
-        of_argument!("contains", |value: Val, part: Val| contains(&value, &part).map(Val::Bool)),
+        of_argument!("contains", |value: Val, part: Val| contains(&value, &part)
+            .map(Val::Bool)),
         of_input!("add", |value: Val| {
             value.values().try_fold(Val::Null, |sum, item| sum + item?)
         }),
@@ -39,11 +42,21 @@ pub(super) fn add(all: &mut Vec<Fun<Data>>) {
             Val::array(items)
         }),
         of_argument!("sort_by!", |value: Val, keys: Val| {
-            Val::array(by_key(value, keys)?.into_iter().map(|(_, item)| item).collect())
+            Val::array(
+                by_key(value, keys)?
+                    .into_iter()
+                    .map(|(_, item)| item)
+                    .collect(),
+            )
         }),
         of_argument!("group_by!", |value: Val, keys: Val| {
             let groups = groups(by_key(value, keys)?);
-            Val::array(groups.into_iter().map(Val::array).collect::<Result<_, _>>()?)
+            Val::array(
+                groups
+                    .into_iter()
+                    .map(Val::array)
+                    .collect::<Result<_, _>>()?,
+            )
         }),
         of_input!("unique", |value: Val| {
             let mut items = sortable(value)?;
@@ -51,10 +64,22 @@ pub(super) fn add(all: &mut Vec<Fun<Data>>) {
             items.dedup_by(|next, kept| next.total_order(kept).is_eq());
             Val::array(items)
         }),
-        of_input!("min", |value: Val| Ok(extreme(sorted_pairs(value, None)?, false))),
-        of_input!("max", |value: Val| Ok(extreme(sorted_pairs(value, None)?, true))),
-        of_argument!("min_by!", |value: Val, keys| Ok(extreme(sorted_pairs(value, Some(keys))?, false))),
-        of_argument!("max_by!", |value: Val, keys| Ok(extreme(sorted_pairs(value, Some(keys))?, true))),
+        of_input!("min", |value: Val| Ok(extreme(
+            sorted_pairs(value, None)?,
+            false
+        ))),
+        of_input!("max", |value: Val| Ok(extreme(
+            sorted_pairs(value, None)?,
+            true
+        ))),
+        of_argument!("min_by!", |value: Val, keys| Ok(extreme(
+            sorted_pairs(value, Some(keys))?,
+            false
+        ))),
+        of_argument!("max_by!", |value: Val, keys| Ok(extreme(
+            sorted_pairs(value, Some(keys))?,
+            true
+        ))),
         of_input!("reverse", |value: Val| match value {
             Val::Null => Val::array(Vec::new()),
             Val::Arr(_) => {
@@ -72,18 +97,26 @@ pub(super) fn add(all: &mut Vec<Fun<Data>>) {
             None => fail("flatten depth must not be negative"),
         }),
         of_input!("transpose", transpose),
-        of_argument!("bsearch", |value: Val, wanted: Val| match value.as_items() {
-            Some(items) => Ok(Val::Num(match items.binary_search_by(|item| item.total_order(&wanted)) {
-                Ok(position) => position as f64,
-                Err(position) => -1.0 - position as f64,
-            })),
-            None => fail(format!("{} cannot be searched from", value.describe())),
-        }),
+        of_argument!(
+            "bsearch",
+            |value: Val, wanted: Val| match value.as_items() {
+                Some(items) => Ok(Val::Num(
+                    match items.binary_search_by(|item| item.total_order(&wanted)) {
+                        Ok(position) => position as f64,
+                        Err(position) => -1.0 - position as f64,
+                    }
+                )),
+                None => fail(format!("{} cannot be searched from", value.describe())),
+            }
+        ),
         of_input!("toboolean", |value: Val| match (&value, value.as_str()) {
             (Val::Bool(_), _) => Ok(value),
             (_, Some("true")) => Ok(Val::Bool(true)),
             (_, Some("false")) => Ok(Val::Bool(false)),
-            _ => fail(format!("{} cannot be parsed as a boolean", value.describe())),
+            _ => fail(format!(
+                "{} cannot be parsed as a boolean",
+                value.describe()
+            )),
         }),
     ]);
 }
@@ -107,7 +140,9 @@ fn length(value: Val) -> ValR {
 
 fn keys(value: Val) -> ValR<Vec<Val>> {
     match &value {
-        Val::Arr(array) => Ok((0..array.items().len()).map(|index| Val::Num(index as f64)).collect()),
+        Val::Arr(array) => Ok((0..array.items().len())
+            .map(|index| Val::Num(index as f64))
+            .collect()),
         Val::Obj(object) => {
             guard::work(object.entries().len())?;
             Ok(object.entries().keys().cloned().map(Val::Str).collect())
@@ -118,10 +153,14 @@ fn keys(value: Val) -> ValR<Vec<Val>> {
 
 fn has(value: Val, key: Val) -> ValR {
     match (&value, &key) {
-        (Val::Obj(object), Val::Str(key)) => Ok(Val::Bool(object.entries().contains_key(key.as_str()))),
+        (Val::Obj(object), Val::Str(key)) => {
+            Ok(Val::Bool(object.entries().contains_key(key.as_str())))
+        }
         (Val::Arr(array), Val::Num(_) | Val::Literal(_)) => {
             let index = key.as_f64().unwrap_or(f64::NAN);
-            Ok(Val::Bool(0.0 <= index && index < array.items().len() as f64))
+            Ok(Val::Bool(
+                0.0 <= index && index < array.items().len() as f64,
+            ))
         }
         (Val::Null, _) => Ok(Val::Bool(false)),
         _ => fail(format!(
@@ -190,7 +229,10 @@ fn from_entries(value: Val) -> ValR {
         };
         let item = match &entry {
             Val::Obj(object) => {
-                let found = object.entries().get("value").or_else(|| object.entries().get("Value"));
+                let found = object
+                    .entries()
+                    .get("value")
+                    .or_else(|| object.entries().get("Value"));
                 found.cloned().unwrap_or(Val::Null)
             }
             _ => Val::Null,
@@ -202,15 +244,23 @@ fn from_entries(value: Val) -> ValR {
 
 fn sortable(value: Val) -> ValR<Vec<Val>> {
     guard::allocate(value.as_items().map_or(0, <[Val]>::len) * 16)?;
-    value
-        .into_items()
-        .or_else(|value| fail(format!("{} cannot be sorted, as it is not an array", value.describe())))
+    value.into_items().or_else(|value| {
+        fail(format!(
+            "{} cannot be sorted, as it is not an array",
+            value.describe()
+        ))
+    })
 }
 
 /// Items with their keys, in the order of the keys; equal keys keep the order of the items.
 fn by_key(value: Val, keys: Val) -> ValR<Vec<(Val, Val)>> {
     let items = sortable(value)?;
-    let mut pairs: Vec<(Val, Val)> = keys.into_items().unwrap_or_default().into_iter().zip(items).collect();
+    let mut pairs: Vec<(Val, Val)> = keys
+        .into_items()
+        .unwrap_or_default()
+        .into_iter()
+        .zip(items)
+        .collect();
     pairs.sort_by(|left, right| left.0.total_order(&right.0));
     Ok(pairs)
 }
@@ -238,7 +288,11 @@ fn sorted_pairs(value: Val, keys: Option<Val>) -> ValR<Vec<(Val, Val)>> {
 /// The least item, the first of equals, or the greatest, the last of equals.
 fn extreme(pairs: Vec<(Val, Val)>, greatest: bool) -> Val {
     let mut pairs = pairs.into_iter();
-    let found = if greatest { pairs.next_back() } else { pairs.next() };
+    let found = if greatest {
+        pairs.next_back()
+    } else {
+        pairs.next()
+    };
     found.map_or(Val::Null, |(_, item)| item)
 }
 
@@ -269,13 +323,22 @@ fn transpose(value: Val) -> ValR {
         match row {
             Val::Arr(array) => width = width.max(array.items().len()),
             Val::Null => {}
-            other => return fail(format!("Cannot index {} with number (0)", other.type_name())),
+            other => {
+                return fail(format!(
+                    "Cannot index {} with number (0)",
+                    other.type_name()
+                ));
+            }
         }
     }
     guard::allocate(rows.len().saturating_mul(width).saturating_mul(16))?;
     let columns = (0..width).map(|column| {
         let cell = |row: &Val| row.as_items().and_then(|items| items.get(column)).cloned();
-        Val::array(rows.iter().map(|row| cell(row).unwrap_or(Val::Null)).collect())
+        Val::array(
+            rows.iter()
+                .map(|row| cell(row).unwrap_or(Val::Null))
+                .collect(),
+        )
     });
     Val::array(columns.collect::<Result<_, _>>()?)
 }

@@ -12,18 +12,19 @@ use crate::mapping::jq::{guard, natives};
 
 pub(super) fn add(all: &mut Vec<Fun<Data>>) {
     // jaq's own, some under a name that expressions cannot use because a definition wraps them.
-    all.extend(jaq_core::funs::<Data>().filter_map(|(name, arguments, native)| {
-        let name = match name {
-            "error_empty" => "error!",
-            "limit" => "limit!",
-            "skip" => "skip!",
-            "first" | "last" | "path" => name,
-            _ => return None,
-        };
-        Some((name, arguments, native))
-    }));
-    let tick = Native::new(|cv| bome(guard::call().map(|()| cv.1)))
-        .with_paths(|cv| {
+    all.extend(
+        jaq_core::funs::<Data>().filter_map(|(name, arguments, native)| {
+            let name = match name {
+                "error_empty" => "error!",
+                "limit" => "limit!",
+                "skip" => "skip!",
+                "first" | "last" | "path" => name,
+                _ => return None,
+            };
+            Some((name, arguments, native))
+        }),
+    );
+    let tick = Native::new(|cv| bome(guard::call().map(|()| cv.1))).with_paths(|cv| {
         let (value, path) = cv.1;
         let counted = guard::call().and_then(|()| guard::path(path.iter()));
         box_once(counted.map(|()| (value, path)).map_err(Exn::from))
@@ -45,65 +46,79 @@ pub(super) fn add(all: &mut Vec<Fun<Data>>) {
     }));
     all.push(of_values!("builtins", 0, |_| {
         let names = natives::BUILTINS.split_whitespace();
-        bome(Val::array(names.map(|name| Val::Str(name.to_owned().into())).collect()))
+        bome(Val::array(
+            names.map(|name| Val::Str(name.to_owned().into())).collect(),
+        ))
     }));
     let closure = || Bind::Fun(());
-    all.push((LAST, Box::new([closure()]), Native::new(|mut cv| {
-        let (f, ctx) = cv.0.pop_fun();
-        let mut last = Val::Null;
-        for output in f.run((ctx, cv.1)) {
-            match output {
-                Ok(output) => last = output,
-                Err(error) => return box_once(Err(error)),
+    all.push((
+        LAST,
+        Box::new([closure()]),
+        Native::new(|mut cv| {
+            let (f, ctx) = cv.0.pop_fun();
+            let mut last = Val::Null;
+            for output in f.run((ctx, cv.1)) {
+                match output {
+                    Ok(output) => last = output,
+                    Err(error) => return box_once(Err(error)),
+                }
             }
-        }
-        box_once(Ok(last))
-    })));
+            box_once(Ok(last))
+        }),
+    ));
     // `paths |= update`: the first output replaces, no output deletes, deletions come last.
-    all.push((MODIFY, Box::new([closure(), closure()]), Native::new(|mut cv| {
-        let (update, update_ctx) = cv.0.pop_fun();
-        let (targets, targets_ctx) = cv.0.pop_fun();
-        let mut root = cv.1;
-        let mut deleted = Vec::new();
-        for found in targets.paths((targets_ctx, (root.clone(), Default::default()))) {
-            let mut path: Vec<Val> = match found {
-                Ok((_, path)) => path.iter().cloned().collect(),
-                Err(error) => return box_once(Err(error)),
-            };
-            path.reverse();
-            let old = match paths::get(root.clone(), &path) {
-                Ok(old) => old,
-                Err(error) => return box_once(Err(error.into())),
-            };
-            let next = update.run((update_ctx.clone(), old)).next();
-            match next {
-                Some(Ok(new)) => match paths::set(root, &path, new) {
+    all.push((
+        MODIFY,
+        Box::new([closure(), closure()]),
+        Native::new(|mut cv| {
+            let (update, update_ctx) = cv.0.pop_fun();
+            let (targets, targets_ctx) = cv.0.pop_fun();
+            let mut root = cv.1;
+            let mut deleted = Vec::new();
+            for found in targets.paths((targets_ctx, (root.clone(), Default::default()))) {
+                let mut path: Vec<Val> = match found {
+                    Ok((_, path)) => path.iter().cloned().collect(),
+                    Err(error) => return box_once(Err(error)),
+                };
+                path.reverse();
+                let old = match paths::get(root.clone(), &path) {
+                    Ok(old) => old,
+                    Err(error) => return box_once(Err(error.into())),
+                };
+                let next = update.run((update_ctx.clone(), old)).next();
+                match next {
+                    Some(Ok(new)) => match paths::set(root, &path, new) {
+                        Ok(changed) => root = changed,
+                        Err(error) => return box_once(Err(error.into())),
+                    },
+                    Some(Err(error)) => return box_once(Err(error)),
+                    None => deleted.push(path),
+                }
+            }
+            bome(paths::delete_all(root, deleted))
+        }),
+    ));
+    all.push((
+        ASSIGN,
+        Box::new([closure(), Bind::Var(())]),
+        Native::new(|mut cv| {
+            let new = cv.0.pop_var();
+            let (targets, ctx) = cv.0.pop_fun();
+            let mut root = cv.1;
+            for found in targets.paths((ctx, (root.clone(), Default::default()))) {
+                let mut path: Vec<Val> = match found {
+                    Ok((_, path)) => path.iter().cloned().collect(),
+                    Err(error) => return box_once(Err(error)),
+                };
+                path.reverse();
+                match paths::set(root, &path, new.clone()) {
                     Ok(changed) => root = changed,
                     Err(error) => return box_once(Err(error.into())),
-                },
-                Some(Err(error)) => return box_once(Err(error)),
-                None => deleted.push(path),
+                }
             }
-        }
-        bome(paths::delete_all(root, deleted))
-    })));
-    all.push((ASSIGN, Box::new([closure(), Bind::Var(())]), Native::new(|mut cv| {
-        let new = cv.0.pop_var();
-        let (targets, ctx) = cv.0.pop_fun();
-        let mut root = cv.1;
-        for found in targets.paths((ctx, (root.clone(), Default::default()))) {
-            let mut path: Vec<Val> = match found {
-                Ok((_, path)) => path.iter().cloned().collect(),
-                Err(error) => return box_once(Err(error)),
-            };
-            path.reverse();
-            match paths::set(root, &path, new.clone()) {
-                Ok(changed) => root = changed,
-                Err(error) => return box_once(Err(error.into())),
-            }
-        }
-        box_once(Ok(root))
-    })));
+            box_once(Ok(root))
+        }),
+    ));
 }
 
 /// Numbers from `from` towards `to`; a step of zero yields nothing.

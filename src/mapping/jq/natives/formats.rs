@@ -91,7 +91,9 @@ fn format(value: Val, name: &str) -> ValR {
             Val::text(out)
         }
         "urid" => uri_decode(value),
-        "csv" => row(value, "csv", ",", |text| format!("\"{}\"", text.replace('"', "\"\""))),
+        "csv" => row(value, "csv", ",", |text| {
+            format!("\"{}\"", text.replace('"', "\"\""))
+        }),
         "tsv" => row(value, "tsv", "\t", |text| {
             let text = text.replace('\\', "\\\\").replace('\t', "\\t");
             text.replace('\n', "\\n").replace('\r', "\\r")
@@ -99,13 +101,19 @@ fn format(value: Val, name: &str) -> ValR {
         "sh" => shell(value),
         "base64" => Val::text(STANDARD.encode(value.to_plain_text().as_str())),
         "base64d" => base64_decode(value),
-        _ => fail(format!("{} is not a valid format", name.chars().take(30).collect::<String>())),
+        _ => fail(format!(
+            "{} is not a valid format",
+            name.chars().take(30).collect::<String>()
+        )),
     }
 }
 
 fn row(value: Val, name: &str, separator: &str, quote: fn(&str) -> String) -> ValR {
     let Some(items) = value.as_items() else {
-        return fail(format!("{} cannot be {name}-formatted, only array", value.describe()));
+        return fail(format!(
+            "{} cannot be {name}-formatted, only array",
+            value.describe()
+        ));
     };
     let cells = items.iter().map(|item| match item {
         Val::Null => Ok(String::new()),

@@ -6,7 +6,6 @@ use super::{fail, of_arguments, of_input, of_values};
 use crate::mapping::jq::engine::Data;
 use crate::mapping::jq::value::{Val, ValR};
 
-
 pub(super) fn add(all: &mut Vec<Fun<Data>>) {
     macro_rules! unary {
         ($($name:literal => $function:expr),* $(,)?) => {
@@ -43,18 +42,29 @@ pub(super) fn add(all: &mut Vec<Fun<Data>>) {
         let third = cv.0.pop_var();
         let second = cv.0.pop_var();
         let first = cv.0.pop_var();
-        let compute = || Ok(Val::Num(libm::fma(number(&first)?, number(&second)?, number(&third)?)));
+        let compute = || {
+            Ok(Val::Num(libm::fma(
+                number(&first)?,
+                number(&second)?,
+                number(&third)?,
+            )))
+        };
         jaq_core::native::bome(compute())
     }));
     all.extend([
         of_input!("nan", |_: Val| ValR::Ok(Val::Num(f64::NAN))),
         of_input!("infinite", |_: Val| ValR::Ok(Val::Num(f64::INFINITY))),
-        of_input!("isnan", |value: Val| number(&value).map(|value| Val::Bool(value.is_nan()))),
-        of_input!("isinfinite", |value: Val| number(&value).map(|value| Val::Bool(value.is_infinite()))),
+        of_input!("isnan", |value: Val| number(&value)
+            .map(|value| Val::Bool(value.is_nan()))),
+        of_input!("isinfinite", |value: Val| number(&value)
+            .map(|value| Val::Bool(value.is_infinite()))),
         of_input!("isfinite", |value: Val| {
-            ValR::Ok(Val::Bool(value.as_f64().is_some_and(|value| !value.is_infinite())))
+            ValR::Ok(Val::Bool(
+                value.as_f64().is_some_and(|value| !value.is_infinite()),
+            ))
         }),
-        of_input!("isnormal", |value: Val| number(&value).map(|value| Val::Bool(value.is_normal()))),
+        of_input!("isnormal", |value: Val| number(&value)
+            .map(|value| Val::Bool(value.is_normal()))),
         of_input!("abs", |value: Val| match value.as_f64() {
             Some(number) if number < 0.0 => Ok(Val::Num(-number)),
             Some(_) => Ok(value),

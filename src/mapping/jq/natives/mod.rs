@@ -32,7 +32,11 @@ pub(super) fn all() -> Vec<Fun<Data>> {
 /// A function of values that sees its arguments on the context's stack, the last one on top.
 macro_rules! of_values {
     ($name:expr, $arity:literal, $run:expr) => {
-        ($name, jaq_core::native::v($arity), jaq_core::Native::new($run))
+        (
+            $name,
+            jaq_core::native::v($arity),
+            jaq_core::Native::new($run),
+        )
     };
 }
 

@@ -13,10 +13,13 @@ use crate::mapping::jq::value::{Array, Object, Val, ValR};
 
 pub(super) fn add(all: &mut Vec<Fun<Data>>) {
     all.extend([
-        of_arguments!("setpath", |root: Val, path: Val, new: Val| match path.as_items() {
-            Some(path) => set(root, path, new),
-            None => fail("Path must be specified as an array"),
-        }),
+        of_arguments!(
+            "setpath",
+            |root: Val, path: Val, new: Val| match path.as_items() {
+                Some(path) => set(root, path, new),
+                None => fail("Path must be specified as an array"),
+            }
+        ),
         of_argument!("delpaths", |root: Val, paths: Val| {
             let Some(paths) = paths.as_items() else {
                 return fail("Paths must be specified as an array");
@@ -44,7 +47,9 @@ pub(super) fn get(root: Val, path: &[Val]) -> ValR {
 /// `setpath`: creates what is missing.
 pub(super) fn set(root: Val, path: &[Val], new: Val) -> ValR {
     guard::work(2)?;
-    let Some((key, rest)) = path.split_first() else { return Ok(new) };
+    let Some((key, rest)) = path.split_first() else {
+        return Ok(new);
+    };
     if guard::MAX_VALUE_DEPTH < path.len() as u32 {
         guard::trip(guard::Bound::Depth);
         guard::check()?;
@@ -62,8 +67,14 @@ pub(super) fn set(root: Val, path: &[Val], new: Val) -> ValR {
 }
 
 fn set_entry(mut object: Rc<Object>, key: &Val, rest: &[Val], new: Val) -> ValR {
-    let Val::Str(key) = key else { return fail("Invalid path component") };
-    let old = if rest.is_empty() { Val::Null } else { Val::take_entry(&mut object, key.as_str())? };
+    let Val::Str(key) = key else {
+        return fail("Invalid path component");
+    };
+    let old = if rest.is_empty() {
+        Val::Null
+    } else {
+        Val::take_entry(&mut object, key.as_str())?
+    };
     let new = set(old, rest, new)?;
     Val::put_entry(&mut object, key.clone(), new)?;
     Ok(Val::Obj(object))
@@ -74,7 +85,11 @@ fn set_item(mut array: Rc<Array>, key: &Val, rest: &[Val], new: Val) -> ValR {
     let Ok(position) = Val::position(index, array.items().len()) else {
         return fail("Out of bounds negative array index");
     };
-    let old = if rest.is_empty() { Val::Null } else { Val::take_item(&mut array, position)? };
+    let old = if rest.is_empty() {
+        Val::Null
+    } else {
+        Val::take_item(&mut array, position)?
+    };
     let new = set(old, rest, new)?;
     Val::put_item(&mut array, position, new)?;
     Ok(Val::Arr(array))
@@ -83,7 +98,11 @@ fn set_item(mut array: Rc<Array>, key: &Val, rest: &[Val], new: Val) -> ValR {
 fn set_slice(array: Rc<Array>, key: &Val, rest: &[Val], new: Val) -> ValR {
     let array = Val::Arr(array);
     let range = array.slice_of(key)?;
-    let old = if rest.is_empty() { Val::Null } else { array.clone().index(key)? };
+    let old = if rest.is_empty() {
+        Val::Null
+    } else {
+        array.clone().index(key)?
+    };
     let new = match set(old, rest, new)?.into_items() {
         Ok(items) => items,
         Err(_) => return fail("A slice of an array can only be assigned another array"),
@@ -96,16 +115,27 @@ fn set_slice(array: Rc<Array>, key: &Val, rest: &[Val], new: Val) -> ValR {
 /// `delpaths`: longest and last first, so that no deletion moves the target of another.
 pub(super) fn delete_all(root: Val, mut paths: Vec<Vec<Val>>) -> ValR {
     let order = |left: &Vec<Val>, right: &Vec<Val>| {
-        let pairs = left.iter().zip(right).map(|(left, right)| left.total_order(right));
-        pairs.clone().find(|order| order.is_ne()).unwrap_or(left.len().cmp(&right.len()))
+        let pairs = left
+            .iter()
+            .zip(right)
+            .map(|(left, right)| left.total_order(right));
+        pairs
+            .clone()
+            .find(|order| order.is_ne())
+            .unwrap_or(left.len().cmp(&right.len()))
     };
     paths.sort_by(order);
-    paths.iter().rev().try_fold(root, |root, path| delete(root, path))
+    paths
+        .iter()
+        .rev()
+        .try_fold(root, |root, path| delete(root, path))
 }
 
 fn delete(root: Val, path: &[Val]) -> ValR {
     guard::work(2)?;
-    let Some((key, rest)) = path.split_first() else { return Ok(Val::Null) };
+    let Some((key, rest)) = path.split_first() else {
+        return Ok(Val::Null);
+    };
     if matches!(root, Val::Null) {
         return Ok(root);
     }
@@ -145,11 +175,15 @@ fn stream(value: &Val, path: &mut Vec<Val>, top: bool, events: &mut Vec<Val>) ->
     let children: Vec<(Val, &Val)> = match value {
         Val::Arr(array) => {
             let items = array.items().iter().enumerate();
-            items.map(|(index, item)| (Val::Num(index as f64), item)).collect()
+            items
+                .map(|(index, item)| (Val::Num(index as f64), item))
+                .collect()
         }
-        Val::Obj(object) => {
-            object.entries().iter().map(|(key, item)| (Val::Str(key.clone()), item)).collect()
-        }
+        Val::Obj(object) => object
+            .entries()
+            .iter()
+            .map(|(key, item)| (Val::Str(key.clone()), item))
+            .collect(),
         _ => Vec::new(),
     };
     if children.is_empty() {
@@ -182,7 +216,9 @@ fn assemble(state: Val, event: Val) -> ValR {
         Some([path, leaf]) => (path, Some(leaf)),
         _ => return fail("Invalid streaming format"),
     };
-    let Some(path) = path.as_items() else { return fail("Invalid streaming format") };
+    let Some(path) = path.as_items() else {
+        return fail("Invalid streaming format");
+    };
     let (complete, value) = match leaf {
         Some(leaf) => (path.is_empty(), set(value, path, leaf.clone())?),
         None => (path.len() == 1, value),

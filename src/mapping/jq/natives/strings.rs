@@ -6,10 +6,10 @@ use jaq_core::{Bind, Native, ValT};
 
 use super::{fail, of_argument, of_arguments, of_input};
 use crate::mapping::jq::engine::Data;
+use crate::mapping::jq::guard;
 use crate::mapping::jq::operators::split;
 use crate::mapping::jq::regex::{self, Flags, Match, Regex};
 use crate::mapping::jq::value::{Text, Val, ValR};
-use crate::mapping::jq::guard;
 
 pub(super) fn add(all: &mut Vec<Fun<Data>>) {
     all.extend([
@@ -19,9 +19,15 @@ pub(super) fn add(all: &mut Vec<Fun<Data>>) {
         of_input!("ascii_upcase", |value: Val| {
             Val::text(string(&value, "ascii_upcase")?.to_ascii_uppercase())
         }),
-        of_input!("trim", |value: Val| Val::text(string(&value, "trim")?.trim_matches(BLANKS))),
-        of_input!("ltrim", |value: Val| Val::text(string(&value, "trim")?.trim_start_matches(BLANKS))),
-        of_input!("rtrim", |value: Val| Val::text(string(&value, "trim")?.trim_end_matches(BLANKS))),
+        of_input!("trim", |value: Val| Val::text(
+            string(&value, "trim")?.trim_matches(BLANKS)
+        )),
+        of_input!("ltrim", |value: Val| Val::text(
+            string(&value, "trim")?.trim_start_matches(BLANKS)
+        )),
+        of_input!("rtrim", |value: Val| Val::text(
+            string(&value, "trim")?.trim_end_matches(BLANKS)
+        )),
         of_argument!("startswith", |value: Val, part: Val| {
             let (text, part) = affix(&value, &part, "startswith")?;
             Ok(Val::Bool(text.starts_with(part)))
@@ -45,19 +51,29 @@ pub(super) fn add(all: &mut Vec<Fun<Data>>) {
         }),
         of_input!("utf8bytelength", |value: Val| match value.as_str() {
             Some(text) => Ok(Val::Num(text.len() as f64)),
-            None => fail(format!("{} only strings have UTF-8 byte length", value.describe())),
+            None => fail(format!(
+                "{} only strings have UTF-8 byte length",
+                value.describe()
+            )),
         }),
         of_input!("explode", |value: Val| match value.as_str() {
             Some(text) => {
                 guard::allocate(text.len() * 16)?;
-                Val::array(text.chars().map(|char| Val::Num(f64::from(u32::from(char)))).collect())
+                Val::array(
+                    text.chars()
+                        .map(|char| Val::Num(f64::from(u32::from(char))))
+                        .collect(),
+                )
             }
             None => fail("explode input must be a string"),
         }),
         of_input!("implode", implode),
         of_argument!("join", join),
         of_argument!("indices", indices),
-        of_argument!("split", |value: Val, separator: Val| match (value.as_str(), separator.as_str()) {
+        of_argument!("split", |value: Val, separator: Val| match (
+            value.as_str(),
+            separator.as_str()
+        ) {
             (Some(text), Some(separator)) => split(text, separator),
             _ => fail("split input and separator must be strings"),
         }),
@@ -66,10 +82,14 @@ pub(super) fn add(all: &mut Vec<Fun<Data>>) {
             Ok(Val::Bool(regex.is_match(subject(&value)?, flags)?))
         }),
         of_arguments!("match!", |value: Val, pattern: Val, flags: Val| {
-            each_match(&value, &pattern, &flags, false, |text, found| found.to_value(text))
+            each_match(&value, &pattern, &flags, false, |text, found| {
+                found.to_value(text)
+            })
         }),
         of_arguments!("capture!", |value: Val, pattern: Val, flags: Val| {
-            each_match(&value, &pattern, &flags, false, |text, found| found.captures(text))
+            each_match(&value, &pattern, &flags, false, |text, found| {
+                found.captures(text)
+            })
         }),
         of_arguments!("scan!", |value: Val, pattern: Val, flags: Val| {
             if pattern.as_str().is_none() {
@@ -122,7 +142,8 @@ pub(super) fn add(all: &mut Vec<Fun<Data>>) {
                     Ok(captures) => captures,
                     Err(error) => return bome(Err(error)),
                 };
-                let outputs: Result<Vec<Val>, _> = replacement.run((ctx.clone(), captures)).collect();
+                let outputs: Result<Vec<Val>, _> =
+                    replacement.run((ctx.clone(), captures)).collect();
                 match outputs {
                     Ok(outputs) => replacements.push(outputs),
                     Err(error) => return box_once(Err(error)),
@@ -130,9 +151,14 @@ pub(super) fn add(all: &mut Vec<Fun<Data>>) {
             }
             // With several outputs per match, the n-th result takes the n-th of each.
             let results = replacements.iter().map(Vec::len).max().unwrap_or(0).max(1);
-            let results: Vec<ValR> =
-                (0..results).map(|which| replace(text, &found, &replacements, which)).collect();
-            Box::new(results.into_iter().map(|result| result.map_err(jaq_core::Exn::from)))
+            let results: Vec<ValR> = (0..results)
+                .map(|which| replace(text, &found, &replacements, which))
+                .collect();
+            Box::new(
+                results
+                    .into_iter()
+                    .map(|result| result.map_err(jaq_core::Exn::from)),
+            )
         }),
     ));
 }
@@ -156,14 +182,22 @@ fn affix<'v>(value: &'v Val, part: &'v Val, function: &str) -> ValR<(&'v str, &'
 }
 
 fn implode(value: Val) -> ValR {
-    let Some(items) = value.as_items() else { return fail("implode input must be an array") };
+    let Some(items) = value.as_items() else {
+        return fail("implode input must be an array");
+    };
     let mut text = String::new();
     for item in items {
         let Some(code) = item.as_f64() else {
             let shown = item.describe();
-            return fail(format!("{shown} can't be imploded, unicode codepoint needs to be numeric"));
+            return fail(format!(
+                "{shown} can't be imploded, unicode codepoint needs to be numeric"
+            ));
         };
-        let code = if code < 0.0 { None } else { char::from_u32(code as u32) };
+        let code = if code < 0.0 {
+            None
+        } else {
+            char::from_u32(code as u32)
+        };
         text.push(code.unwrap_or(char::REPLACEMENT_CHARACTER));
     }
     Val::text(text)
@@ -203,7 +237,10 @@ fn indices(value: Val, part: Val) -> ValR {
             let mut found = Vec::new();
             let mut characters = 0;
             for (offset, _) in text.char_indices() {
-                if text.get(offset..).is_some_and(|rest| rest.starts_with(part)) {
+                if text
+                    .get(offset..)
+                    .is_some_and(|rest| rest.starts_with(part))
+                {
                     found.push(Val::Num(f64::from(characters)));
                 }
                 characters += 1;
@@ -212,7 +249,11 @@ fn indices(value: Val, part: Val) -> ValR {
         }
         (Val::Arr(_), Val::Arr(_)) => value.index(&part),
         (Val::Arr(array), _) => {
-            let found = array.items().iter().enumerate().filter(|(_, item)| **item == part);
+            let found = array
+                .items()
+                .iter()
+                .enumerate()
+                .filter(|(_, item)| **item == part);
             Val::array(found.map(|(index, _)| Val::Num(index as f64)).collect())
         }
         _ => value.index(&part),
@@ -226,7 +267,10 @@ fn slice(text: &str, start: usize, end: usize) -> &str {
 fn subject(value: &Val) -> ValR<&str> {
     match value.as_str() {
         Some(text) => Ok(text),
-        None => fail(format!("{} cannot be matched, as it is not a string", value.describe())),
+        None => fail(format!(
+            "{} cannot be matched, as it is not a string",
+            value.describe()
+        )),
     }
 }
 
@@ -244,7 +288,10 @@ fn regex_of(
         _ => (pattern, flags),
     };
     let Some(pattern) = pattern.as_str() else {
-        return fail(format!("{} cannot be matched, as it is not a string", pattern.describe()));
+        return fail(format!(
+            "{} cannot be matched, as it is not a string",
+            pattern.describe()
+        ));
     };
     let mut flags = match flags {
         Val::Null => Flags::default(),
@@ -265,7 +312,12 @@ fn each_match(
     let (regex, flags) = regex_of(value, pattern, flags, global)?;
     let text = subject(value)?;
     let found = regex.matches(text, flags)?;
-    Val::array(found.iter().map(|found| convert(text, found)).collect::<Result<_, _>>()?)
+    Val::array(
+        found
+            .iter()
+            .map(|found| convert(text, found))
+            .collect::<Result<_, _>>()?,
+    )
 }
 
 fn replace(text: &str, found: &[Match], replacements: &[Vec<Val>], which: usize) -> ValR {
@@ -273,7 +325,9 @@ fn replace(text: &str, found: &[Match], replacements: &[Vec<Val>], which: usize)
     let mut from = 0;
     for (found, outputs) in found.iter().zip(replacements) {
         // No output leaves the match as it is.
-        let Some(output) = outputs.get(which) else { continue };
+        let Some(output) = outputs.get(which) else {
+            continue;
+        };
         result = (result + Val::text(slice(text, from, found.start))?)?;
         result = (result + output.clone())?;
         from = found.end;
@@ -288,10 +342,17 @@ impl Match {
             guard::work(1 + start / 64)?;
             let offset = slice(text, 0, start).chars().count();
             let length = slice(text, start, end).chars().count();
-            Ok([Val::Num(offset as f64), Val::Num(length as f64), Val::text(slice(text, start, end))?])
+            Ok([
+                Val::Num(offset as f64),
+                Val::Num(length as f64),
+                Val::text(slice(text, start, end))?,
+            ])
         };
         let captures = self.groups.iter().map(|group| {
-            let name = group.name.as_deref().map_or(Val::Null, |name| Val::Str(name.to_owned().into()));
+            let name = group
+                .name
+                .as_deref()
+                .map_or(Val::Null, |name| Val::Str(name.to_owned().into()));
             let Some((start, end)) = group.range else {
                 return Val::record([
                     ("offset", Val::Num(-1.0)),
@@ -301,16 +362,29 @@ impl Match {
                 ]);
             };
             let [offset, length, string] = span(start, end)?;
-            Val::record([("offset", offset), ("length", length), ("string", string), ("name", name)])
+            Val::record([
+                ("offset", offset),
+                ("length", length),
+                ("string", string),
+                ("name", name),
+            ])
         });
         let captures = Val::array(captures.collect::<Result<_, _>>()?)?;
         let [offset, length, string] = span(self.start, self.end)?;
-        Val::record([("offset", offset), ("length", length), ("string", string), ("captures", captures)])
+        Val::record([
+            ("offset", offset),
+            ("length", length),
+            ("string", string),
+            ("captures", captures),
+        ])
     }
 
     /// The named groups as an object.
     fn captures(&self, text: &str) -> ValR {
-        let named = self.groups.iter().filter_map(|group| Some((group.name.as_deref()?, group.range)));
+        let named = self
+            .groups
+            .iter()
+            .filter_map(|group| Some((group.name.as_deref()?, group.range)));
         let entries = named.map(|(name, range)| {
             let value = match range {
                 Some((start, end)) => Val::text(slice(text, start, end))?,

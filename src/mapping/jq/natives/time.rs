@@ -19,7 +19,9 @@ pub(super) fn add(all: &mut Vec<Fun<Data>>) {
             let moment = moment(&value, "mktime requires parsed datetime inputs")?;
             Ok(Val::Num(moment.seconds() as f64))
         }),
-        of_argument!("strftime", |value: Val, format: Val| strftime(value, format, "strftime")),
+        of_argument!("strftime", |value: Val, format: Val| strftime(
+            value, format, "strftime"
+        )),
         of_argument!("strflocaltime", |value: Val, format: Val| {
             strftime(value, format, "strflocaltime")
         }),
@@ -29,7 +31,9 @@ pub(super) fn add(all: &mut Vec<Fun<Data>>) {
             };
             let Some((moment, rest)) = dates::parse(text, format) else {
                 let shown: String = text.chars().take(40).collect();
-                return fail(format!("date \"{shown}\" does not match format \"{format}\""));
+                return fail(format!(
+                    "date \"{shown}\" does not match format \"{format}\""
+                ));
             };
             let mut fields = broken_down(&moment);
             if !rest.is_empty() {
@@ -40,15 +44,29 @@ pub(super) fn add(all: &mut Vec<Fun<Data>>) {
     ]);
 }
 
-#[expect(clippy::disallowed_methods, reason = "`now` is the one function of jq that reads the clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "`now` is the one function of jq that reads the clock"
+)]
 fn now() -> ValR {
     let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Ok(Val::Num(elapsed.map_or(0.0, |elapsed| elapsed.as_secs_f64())))
+    Ok(Val::Num(
+        elapsed.map_or(0.0, |elapsed| elapsed.as_secs_f64()),
+    ))
 }
 
 fn broken_down(moment: &Moment) -> Vec<Val> {
-    let fields = [moment.year, moment.month, moment.day, moment.hour, moment.minute];
-    let mut fields: Vec<Val> = fields.into_iter().map(|field| Val::Num(field as f64)).collect();
+    let fields = [
+        moment.year,
+        moment.month,
+        moment.day,
+        moment.hour,
+        moment.minute,
+    ];
+    let mut fields: Vec<Val> = fields
+        .into_iter()
+        .map(|field| Val::Num(field as f64))
+        .collect();
     fields.push(Val::Num(moment.second));
     fields.push(Val::Num(moment.weekday() as f64));
     fields.push(Val::Num(moment.day_of_year() as f64));
@@ -67,7 +85,9 @@ fn gmtime(value: &Val, function: &str) -> ValR {
 
 /// Fields that are missing are zero, fractions are cut.
 fn moment(value: &Val, refused: &str) -> ValR<Moment> {
-    let Some(items) = value.as_items() else { return fail(refused) };
+    let Some(items) = value.as_items() else {
+        return fail(refused);
+    };
     let mut fields = [0.0; 6];
     for (field, item) in fields.iter_mut().zip(items) {
         match item.as_f64() {

@@ -1,0 +1,266 @@
+//! What stands in a mapping where a value is wanted: a jq expression, a `file://` path, or a search query of
+//! expressions that Port resolves.
+
+use serde_json::{Map, Value, json};
+
+use super::jq::{EvalError, Filter, Input};
+use super::read::{Node, Reader};
+
+/// Text in a mapping that begins so means the content of that file.
+const FILE_PREFIX: &str = "file://";
+
+/// The key under which an item carries its files.
+pub(super) const INCLUDED_FILES: &str = "__includedFiles";
+
+/// One expression.
+pub(super) enum Expression {
+    Filter(Filter),
+    /// The content of the file at this path, which extraction adds to the item.
+    File(String),
+    /// Does not compile; says why. Reported when the mapping is read.
+    Broken {
+        reason: String,
+    },
+}
+
+/// An expression, or a search query.
+pub(super) enum Operand {
+    Expression(Expression),
+    Search(Search),
+}
+
+/// A query by which Port finds the entities meant (Port documentation, "search query": combinator and rules).
+pub(super) struct Search {
+    combinator: Expression,
+    rules: Vec<Rule>,
+}
+
+enum Rule {
+    Comparison {
+        property: Expression,
+        operator: Expression,
+        value: Expression,
+    },
+    Group(Search),
+}
+
+/// Why an expression gave no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum NoValue {
+    /// It does not compile.
+    Broken,
+    Failed(String),
+    /// It was stopped: the item is not to blame, nor can it be said what would have come out.
+    RanAway(String),
+}
+
+impl Expression {
+    pub(super) fn compile(source: &str) -> Expression {
+        if let Some(path) = source.trim().strip_prefix(FILE_PREFIX) {
+            return Expression::File(
+                path.trim_start_matches("./")
+                    .trim_start_matches('/')
+                    .to_owned(),
+            );
+        }
+        match Filter::compile(source) {
+            Ok(filter) => Expression::Filter(filter),
+            Err(error) => Expression::Broken {
+                reason: error.to_string(),
+            },
+        }
+    }
+
+    pub(super) fn broken(source: &str) -> Expression {
+        Expression::Broken {
+            reason: format!("{source} is no expression"),
+        }
+    }
+
+    pub(super) fn compile_error(&self) -> Option<&str> {
+        match self {
+            Expression::Broken { reason } => Some(reason),
+            Expression::Filter(_) | Expression::File(_) => None,
+        }
+    }
+
+    /// The first output; no output counts as null.
+    pub(super) fn evaluate(&self, input: &Input<'_>) -> Result<Value, NoValue> {
+        match self {
+            Expression::Filter(filter) => match filter.first(input) {
+                Ok(output) => Ok(output.unwrap_or(Value::Null)),
+                Err(EvalError::Failed { message }) => Err(NoValue::Failed(message)),
+                Err(error @ EvalError::RanAway { .. }) => Err(NoValue::RanAway(error.to_string())),
+            },
+            Expression::File(path) => {
+                let files = input.value().get(INCLUDED_FILES);
+                Ok(files
+                    .and_then(|files| files.get(path))
+                    .cloned()
+                    .unwrap_or(Value::Null))
+            }
+            Expression::Broken { .. } => Err(NoValue::Broken),
+        }
+    }
+
+    /// The value, where it is the same for every item.
+    pub(super) fn constant(&self) -> Option<&Value> {
+        match self {
+            Expression::Filter(filter) => filter.constant(),
+            Expression::File(_) | Expression::Broken { .. } => None,
+        }
+    }
+
+    pub(super) fn file(&self) -> Option<&str> {
+        match self {
+            Expression::File(path) => Some(path),
+            Expression::Filter(_) | Expression::Broken { .. } => None,
+        }
+    }
+
+    pub(super) fn reads(&self, field: &str) -> bool {
+        match self {
+            Expression::Filter(filter) => filter.reads(field),
+            Expression::File(_) => field == INCLUDED_FILES,
+            Expression::Broken { .. } => false,
+        }
+    }
+}
+
+impl Operand {
+    pub(super) fn read_search(reader: &mut Reader, node: &Node<'_>) -> Option<Search> {
+        let object = reader.object(node)?;
+        let combinator = reader.required(&object, "combinator", "give '\"and\"' or '\"or\"'");
+        let combinator = combinator.and_then(|node| reader.expression(&node));
+        let rules = reader.required_list(&object, "rules");
+        let rules: Option<Vec<Rule>> = rules.map(|rules| {
+            rules
+                .iter()
+                .filter_map(|rule| Rule::read(reader, rule))
+                .collect()
+        });
+        Some(Search {
+            combinator: combinator?,
+            rules: rules?,
+        })
+    }
+
+    /// Every expression, with its path below this operand (a rule's position is not part of it).
+    pub(super) fn each<'e>(&'e self, path: &str, visit: &mut dyn FnMut(String, &'e Expression)) {
+        match self {
+            Operand::Expression(expression) => visit(path.to_owned(), expression),
+            Operand::Search(search) => search.each(path, visit),
+        }
+    }
+
+    /// The value, or the search query with its expressions evaluated. `note` hears of each expression that gave
+    /// null, with the reason if it failed.
+    pub(super) fn evaluate(
+        &self,
+        path: &str,
+        input: &Input<'_>,
+        note: &mut dyn FnMut(String, Option<NoValue>),
+    ) -> Value {
+        match self {
+            Operand::Expression(expression) => evaluate_noting(expression, path, input, note),
+            Operand::Search(search) => search.evaluate(path, input, note),
+        }
+    }
+}
+
+/// The value of `expression`, null where there is none; `note` hears of null and why.
+pub(super) fn evaluate_noting(
+    expression: &Expression,
+    path: &str,
+    input: &Input<'_>,
+    note: &mut dyn FnMut(String, Option<NoValue>),
+) -> Value {
+    match expression.evaluate(input) {
+        Ok(Value::Null) => note(path.to_owned(), None),
+        Ok(value) => return value,
+        Err(reason) => note(path.to_owned(), Some(reason)),
+    }
+    Value::Null
+}
+
+impl Search {
+    fn evaluate(
+        &self,
+        path: &str,
+        input: &Input<'_>,
+        note: &mut dyn FnMut(String, Option<NoValue>),
+    ) -> Value {
+        let combinator =
+            evaluate_noting(&self.combinator, &format!("{path}.combinator"), input, note);
+        let path = format!("{path}.rules");
+        let rules: Vec<Value> = self
+            .rules
+            .iter()
+            .map(|rule| match rule {
+                Rule::Group(group) => group.evaluate(&path, input, note),
+                Rule::Comparison {
+                    property,
+                    operator,
+                    value,
+                } => {
+                    let mut rule = Map::new();
+                    for (key, expression) in [
+                        ("property", property),
+                        ("operator", operator),
+                        ("value", value),
+                    ] {
+                        let path = format!("{path}.{key}");
+                        rule.insert(
+                            key.to_owned(),
+                            evaluate_noting(expression, &path, input, note),
+                        );
+                    }
+                    Value::Object(rule)
+                }
+            })
+            .collect();
+        json!({ "combinator": combinator, "rules": rules })
+    }
+
+    fn each<'e>(&'e self, path: &str, visit: &mut dyn FnMut(String, &'e Expression)) {
+        visit(format!("{path}.combinator"), &self.combinator);
+        let path = format!("{path}.rules");
+        for rule in &self.rules {
+            match rule {
+                Rule::Group(group) => group.each(&path, visit),
+                Rule::Comparison {
+                    property,
+                    operator,
+                    value,
+                } => {
+                    for (key, expression) in [
+                        ("property", property),
+                        ("operator", operator),
+                        ("value", value),
+                    ] {
+                        visit(format!("{path}.{key}"), expression);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Rule {
+    fn read(reader: &mut Reader, node: &Node<'_>) -> Option<Rule> {
+        let object = reader.object(node)?;
+        if object.get("rules").is_some() {
+            return Operand::read_search(reader, node).map(Rule::Group);
+        }
+        let mut part = |key| {
+            let node = reader.required(&object, key, "a rule has property, operator and value")?;
+            reader.expression(&node)
+        };
+        let (property, operator, value) = (part("property"), part("operator"), part("value"));
+        Some(Rule::Comparison {
+            property: property?,
+            operator: operator?,
+            value: value?,
+        })
+    }
+}

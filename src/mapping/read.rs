@@ -1,0 +1,291 @@
+//! Reading a configuration by hand, so that every mistake is found in one go and carries its path.
+//!
+//! Accepts what Port and Ocean accept: unknown keys, numbers and booleans where text is expected.
+
+use std::fmt::Display;
+
+use serde_json::{Map, Value};
+
+use super::expression::{Expression, Operand};
+use super::problem::Problem;
+
+/// Collects what is wrong.
+#[derive(Default)]
+pub(super) struct Reader {
+    /// Each refuses the whole mapping.
+    pub(super) mistakes: Vec<Problem>,
+    /// Filters that do not compile.
+    pub(super) problems: Vec<Problem>,
+}
+
+/// A value and where it stands.
+#[derive(Clone)]
+pub(super) struct Node<'a> {
+    pub(super) path: String,
+    pub(super) value: &'a Value,
+}
+
+/// An object and where it stands.
+pub(super) struct Object<'a> {
+    pub(super) path: String,
+    entries: &'a Map<String, Value>,
+}
+
+impl<'a> Object<'a> {
+    /// The value of `key`; null counts as not given.
+    pub(super) fn get(&self, key: &str) -> Option<Node<'a>> {
+        let value = self.entries.get(key).filter(|value| !value.is_null())?;
+        Some(Node {
+            path: self.path_of(key),
+            value,
+        })
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'a str, Node<'a>)> {
+        self.entries.iter().map(|(key, value)| {
+            (
+                key.as_str(),
+                Node {
+                    path: self.path_of(key),
+                    value,
+                },
+            )
+        })
+    }
+
+    pub(super) fn path_of(&self, key: &str) -> String {
+        match self.path.as_str() {
+            "" => key.to_owned(),
+            path => format!("{path}.{key}"),
+        }
+    }
+}
+
+impl Reader {
+    pub(super) fn mistake(&mut self, path: impl Into<String>, message: impl Display) {
+        self.mistakes.push(Problem {
+            path: path.into(),
+            line: None,
+            message: message.to_string(),
+        });
+    }
+
+    pub(super) fn problem(&mut self, path: impl Into<String>, message: impl Display) {
+        self.problems.push(Problem {
+            path: path.into(),
+            line: None,
+            message: message.to_string(),
+        });
+    }
+
+    pub(super) fn root<'a>(&mut self, config: &'a Value) -> Option<Object<'a>> {
+        self.object(&Node {
+            path: String::new(),
+            value: config,
+        })
+    }
+
+    pub(super) fn object<'a>(&mut self, node: &Node<'a>) -> Option<Object<'a>> {
+        match node.value {
+            Value::Object(entries) => Some(Object {
+                path: node.path.clone(),
+                entries,
+            }),
+            other => {
+                self.mistake(
+                    &node.path,
+                    format_args!("must be a map, not {}", kind_of(other)),
+                );
+                None
+            }
+        }
+    }
+
+    pub(super) fn list<'a>(&mut self, node: &Node<'a>) -> Option<Vec<Node<'a>>> {
+        match node.value {
+            Value::Array(items) => Some(
+                items
+                    .iter()
+                    .enumerate()
+                    .map(|(index, value)| Node {
+                        path: format!("{}[{index}]", node.path),
+                        value,
+                    })
+                    .collect(),
+            ),
+            other => {
+                self.mistake(
+                    &node.path,
+                    format_args!("must be a list, not {}", kind_of(other)),
+                );
+                None
+            }
+        }
+    }
+
+    /// Text; a number or boolean counts as its text.
+    pub(super) fn text(&mut self, node: &Node<'_>) -> Option<String> {
+        match node.value {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Bool(flag) => Some(flag.to_string()),
+            other => {
+                self.mistake(
+                    &node.path,
+                    format_args!("must be text, not {}", kind_of(other)),
+                );
+                None
+            }
+        }
+    }
+
+    /// One text, or a list of them.
+    pub(super) fn texts(&mut self, object: &Object<'_>, key: &str) -> Vec<String> {
+        let Some(node) = object.get(key) else {
+            return Vec::new();
+        };
+        if !node.value.is_array() {
+            return self.text(&node).into_iter().collect();
+        }
+        let items = self.list(&node).unwrap_or_default();
+        items.iter().filter_map(|item| self.text(item)).collect()
+    }
+
+    /// The optional text of `key`.
+    pub(super) fn optional_text(&mut self, object: &Object<'_>, key: &str) -> Option<String> {
+        object.get(key).and_then(|node| self.text(&node))
+    }
+
+    /// The optional truth value of `key`, in the spellings that YAML and environment variables have for it.
+    pub(super) fn flag(&mut self, object: &Object<'_>, key: &str) -> Option<bool> {
+        let node = object.get(key)?;
+        let text = self.text(&node)?;
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" | "1" => Some(true),
+            "false" | "no" | "off" | "0" => Some(false),
+            _ => {
+                self.mistake(
+                    node.path,
+                    format_args!("must be true or false, not {text:?}"),
+                );
+                None
+            }
+        }
+    }
+
+    /// The optional number of `key`, 0 to 1.
+    pub(super) fn share(&mut self, object: &Object<'_>, key: &str) -> Option<f64> {
+        let node = object.get(key)?;
+        let text = self.text(&node)?;
+        match text.parse() {
+            Ok(number) if (0.0..=1.0).contains(&number) => Some(number),
+            _ => {
+                self.mistake(
+                    node.path,
+                    format_args!("must be a number from 0 to 1, not {text:?}"),
+                );
+                None
+            }
+        }
+    }
+
+    pub(super) fn required<'a>(
+        &mut self,
+        object: &Object<'a>,
+        key: &str,
+        remedy: &str,
+    ) -> Option<Node<'a>> {
+        let found = object.get(key);
+        if found.is_none() {
+            self.mistake(object.path_of(key), format_args!("is missing: {remedy}"));
+        }
+        found
+    }
+
+    pub(super) fn required_list<'a>(
+        &mut self,
+        object: &Object<'a>,
+        key: &str,
+    ) -> Option<Vec<Node<'a>>> {
+        let node = self.required(object, key, "give a list, which may be empty")?;
+        self.list(&node)
+    }
+
+    pub(super) fn required_object<'a>(
+        &mut self,
+        object: &Object<'a>,
+        key: &str,
+        remedy: &str,
+    ) -> Option<Object<'a>> {
+        let node = self.required(object, key, remedy)?;
+        self.object(&node)
+    }
+
+    /// A jq expression; one that does not compile is noted, and kept as broken.
+    pub(super) fn expression(&mut self, node: &Node<'_>) -> Option<Expression> {
+        let source = match node.value {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            // Ocean turns these into `True` and `False`, which are no filters. Only as a query there is no doubt.
+            Value::Bool(flag) if node.path.ends_with(".query") => flag.to_string(),
+            Value::Bool(flag) => {
+                let remedy = format!("for the constant, write it in quotes, '{flag}'");
+                self.problem(
+                    &node.path,
+                    format_args!("{flag} without quotes stands for null here: {remedy}"),
+                );
+                return Some(Expression::broken(&flag.to_string()));
+            }
+            other => {
+                let found = kind_of(other);
+                self.mistake(
+                    &node.path,
+                    format_args!("must be a jq expression in quotes, not {found}"),
+                );
+                return None;
+            }
+        };
+        let expression = Expression::compile(&source);
+        if let Some(reason) = expression.compile_error() {
+            self.problem(
+                &node.path,
+                format_args!("`{}` does not compile: {reason}", excerpt(&source)),
+            );
+        }
+        Some(expression)
+    }
+
+    /// A jq expression or a search query.
+    pub(super) fn operand(&mut self, node: &Node<'_>) -> Option<Operand> {
+        if node.value.is_object() {
+            Operand::read_search(self, node).map(Operand::Search)
+        } else {
+            self.expression(node).map(Operand::Expression)
+        }
+    }
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a map",
+    }
+}
+
+/// At most 60 characters, on one line.
+pub(super) fn excerpt(text: &str) -> String {
+    const CHARS: usize = 60;
+    let mut short: String = text
+        .chars()
+        .take(CHARS)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if short.chars().count() < text.chars().count() {
+        short.push('…');
+    }
+    short
+}

@@ -1,0 +1,240 @@
+//! One resource of a mapping, compiled: what to ask for, which of it to take, and what to make of it.
+
+use serde_json::Value;
+
+use super::expression::{Expression, INCLUDED_FILES, Operand};
+use super::items::Items;
+use super::read::{Node, Object, Reader};
+use super::selector::{Kind, Selector};
+
+/// One entry of the mapping's `resources`.
+pub struct Resource {
+    /// Position in the mapping, from 0.
+    pub index: usize,
+    pub kind: Kind,
+    pub selector: Selector,
+    /// Judges each item (after expansion); must give a boolean.
+    pub(super) query: Expression,
+    pub(super) items: Option<Items>,
+    /// One entity each; almost always one.
+    pub(super) entities: Vec<EntityMapping>,
+    included_files: Vec<String>,
+}
+
+/// What an item becomes.
+pub(super) struct EntityMapping {
+    /// Path of this mapping, for messages.
+    pub(super) path: String,
+    pub(super) identifier: Operand,
+    pub(super) blueprint: Expression,
+    pub(super) title: Option<Expression>,
+    pub(super) icon: Option<Expression>,
+    pub(super) team: Option<Operand>,
+    pub(super) properties: Option<Vec<Field<Expression>>>,
+    pub(super) relations: Option<Vec<Field<Operand>>>,
+}
+
+/// A property or relation.
+pub(super) struct Field<T> {
+    pub(super) name: String,
+    /// Below the entity mapping: `properties.url`.
+    pub(super) path: String,
+    pub(super) value: T,
+}
+
+impl Resource {
+    pub(super) fn read(reader: &mut Reader, index: usize, node: &Node<'_>) -> Option<Resource> {
+        let resource = reader.object(node)?;
+        let kind = read_kind(reader, &resource);
+        let selector = reader.required_object(
+            &resource,
+            "selector",
+            "give {query: 'true'} to take every item",
+        );
+        let query = selector.as_ref().and_then(|selector| {
+            let query = reader.required(selector, "query", "give 'true' to take every item")?;
+            reader.expression(&query)
+        });
+        let selector = match (kind, &selector) {
+            (Some(kind), Some(selector)) => Some(Selector::read(reader, kind, selector)),
+            _ => None,
+        };
+        let remedy = "give {entity: {mappings: {identifier: .., blueprint: ..}}}";
+        let port = reader.required_object(&resource, "port", remedy);
+        let items = port.as_ref().and_then(|port| Items::read(reader, port));
+        let entities = port.and_then(|port| {
+            let entity = reader.required_object(&port, "entity", remedy)?;
+            let mappings = reader.required(&entity, "mappings", remedy)?;
+            if !mappings.value.is_array() {
+                return EntityMapping::read(reader, &mappings).map(|mapping| vec![mapping]);
+            }
+            let mappings = reader.list(&mappings)?;
+            Some(
+                mappings
+                    .iter()
+                    .filter_map(|mapping| EntityMapping::read(reader, mapping))
+                    .collect::<Vec<_>>(),
+            )
+        });
+        let (selector, entities) = (selector?, entities?);
+        let mut included_files = selector.included_files().to_vec();
+        let files = entities
+            .iter()
+            .flat_map(|entity| entity.properties.iter().flatten());
+        for file in files.filter_map(|field| field.value.file()) {
+            if !included_files.iter().any(|included| included == file) {
+                included_files.push(file.to_owned());
+            }
+        }
+        Some(Resource {
+            index,
+            kind: kind?,
+            selector,
+            query: query?,
+            items,
+            entities,
+            included_files,
+        })
+    }
+
+    /// How messages name this resource: `resources[2] (pull-request)`.
+    pub fn name(&self) -> String {
+        format!("resources[{}] ({})", self.index, self.kind)
+    }
+
+    /// The blueprint, when all items get the same one.
+    pub fn constant_blueprint(&self) -> Option<&str> {
+        let mut blueprints = self
+            .entities
+            .iter()
+            .map(|entity| entity.blueprint.constant().and_then(Value::as_str));
+        let first = blueprints.next()??;
+        blueprints
+            .all(|blueprint| blueprint == Some(first))
+            .then_some(first)
+    }
+
+    /// Paths of the files that an item carries under `__includedFiles`: those that the selector lists, and those
+    /// that a property names with `file://`.
+    pub fn included_files(&self) -> &[String] {
+        &self.included_files
+    }
+
+    /// Whether an expression of this resource may read `field` of a raw item; false only when none does.
+    pub fn reads(&self, field: &str) -> bool {
+        let mut reads = self.query.reads(field)
+            || self
+                .items
+                .as_ref()
+                .is_some_and(|items| items.expression().reads(field))
+            || field == INCLUDED_FILES && !self.included_files.is_empty();
+        for entity in &self.entities {
+            entity.each(&mut |_, expression| reads |= expression.reads(field));
+        }
+        reads
+    }
+
+    /// Names of the properties that this resource may write.
+    pub fn property_names(&self) -> impl Iterator<Item = &str> {
+        let fields = self
+            .entities
+            .iter()
+            .flat_map(|entity| entity.properties.iter().flatten());
+        fields.map(|field| field.name.as_str())
+    }
+
+    /// Names of the relations that this resource may write.
+    pub fn relation_names(&self) -> impl Iterator<Item = &str> {
+        let fields = self
+            .entities
+            .iter()
+            .flat_map(|entity| entity.relations.iter().flatten());
+        fields.map(|field| field.name.as_str())
+    }
+}
+
+fn read_kind(reader: &mut Reader, resource: &Object<'_>) -> Option<Kind> {
+    let known = Kind::ALL.map(Kind::name).join(", ");
+    let node = reader.required(resource, "kind", &format!("give one of {known}"))?;
+    let name = reader.text(&node)?;
+    let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name);
+    if kind.is_none() {
+        reader.mistake(
+            node.path,
+            format_args!("{name:?} is not known: give one of {known}"),
+        );
+    }
+    kind
+}
+
+impl EntityMapping {
+    fn read(reader: &mut Reader, node: &Node<'_>) -> Option<EntityMapping> {
+        let mapping = reader.object(node)?;
+        let identifier =
+            reader.required(&mapping, "identifier", "give a jq expression such as .slug");
+        let identifier = identifier.and_then(|node| reader.operand(&node));
+        let blueprint = reader.required(
+            &mapping,
+            "blueprint",
+            "give the blueprint in two kinds of quotes, '\"service\"'",
+        );
+        let blueprint = blueprint.and_then(|node| reader.expression(&node));
+        let title = mapping
+            .get("title")
+            .and_then(|node| reader.expression(&node));
+        let icon = mapping
+            .get("icon")
+            .and_then(|node| reader.expression(&node));
+        let team = mapping.get("team").and_then(|node| reader.operand(&node));
+        let properties = read_fields(reader, &mapping, "properties", Reader::expression);
+        let relations = read_fields(reader, &mapping, "relations", Reader::operand);
+        Some(EntityMapping {
+            path: node.path.clone(),
+            identifier: identifier?,
+            blueprint: blueprint?,
+            title,
+            icon,
+            team,
+            properties,
+            relations,
+        })
+    }
+
+    /// Every expression, with its path below this mapping.
+    fn each<'e>(&'e self, visit: &mut dyn FnMut(String, &'e Expression)) {
+        self.identifier.each("identifier", visit);
+        visit("blueprint".to_owned(), &self.blueprint);
+        for (name, expression) in [("title", &self.title), ("icon", &self.icon)] {
+            expression
+                .iter()
+                .for_each(|expression| visit(name.to_owned(), expression));
+        }
+        self.team.iter().for_each(|team| team.each("team", visit));
+        for field in self.properties.iter().flatten() {
+            visit(field.path.clone(), &field.value);
+        }
+        for field in self.relations.iter().flatten() {
+            field.value.each(&field.path, visit);
+        }
+    }
+}
+
+/// The map under `key`: null there is a mistake, unlike a missing key.
+fn read_fields<T>(
+    reader: &mut Reader,
+    mapping: &Object<'_>,
+    key: &str,
+    read: impl Fn(&mut Reader, &Node<'_>) -> Option<T>,
+) -> Option<Vec<Field<T>>> {
+    let node = mapping.get(key)?;
+    let fields = reader.object(&node)?;
+    let fields = fields.entries().filter_map(|(name, node)| {
+        let value = read(reader, &node)?;
+        Some(Field {
+            name: name.to_owned(),
+            path: format!("{key}.{name}"),
+            value,
+        })
+    });
+    Some(fields.collect())
+}

@@ -1,0 +1,259 @@
+//! Which raw items a resource asks for: its kind and the kind's own selector fields. The `query` of a selector,
+//! which judges items once they are there, belongs to [`super::resource`].
+
+use std::fmt;
+
+use super::read::{Object, Reader};
+
+/// A kind of raw item, by the name that it has in Port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    Project,
+    Repository,
+    PullRequest,
+    Folder,
+    File,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 5] = [
+        Kind::Project,
+        Kind::Repository,
+        Kind::PullRequest,
+        Kind::Folder,
+        Kind::File,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Project => "project",
+            Kind::Repository => "repository",
+            Kind::PullRequest => "pull-request",
+            Kind::Folder => "folder",
+            Kind::File => "file",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What to ask Bitbucket for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selector {
+    Project,
+    Repository {
+        repositories: RepositoryFilter,
+        included_files: Vec<String>,
+    },
+    PullRequest {
+        repositories: RepositoryFilter,
+        /// In Bitbucket's query language.
+        query: String,
+        included_files: Vec<String>,
+    },
+    Folder {
+        repositories: RepositoryFilter,
+        folders: Vec<Folder>,
+        included_files: Vec<String>,
+    },
+    File {
+        repositories: RepositoryFilter,
+        files: Vec<FileSelector>,
+        included_files: Vec<String>,
+    },
+}
+
+/// Which repositories; the default is all that the credentials see.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RepositoryFilter {
+    /// `member`, `contributor`, `admin` or `owner`.
+    pub role: Option<String>,
+    /// In Bitbucket's query language.
+    pub query: Option<String>,
+}
+
+/// Folders by path, such as `apps/*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder {
+    pub path: String,
+    /// Empty means every repository.
+    pub repositories: Vec<FolderRepository>,
+}
+
+/// A repository by slug, at a branch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FolderRepository {
+    pub name: String,
+    /// `None` means the default branch.
+    pub branch: Option<String>,
+}
+
+/// Files by folder and name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileSelector {
+    pub path: String,
+    /// Globs; empty where `path` itself names the files.
+    pub file_names: Vec<String>,
+    /// Slugs; empty means every repository.
+    pub repositories: Vec<String>,
+    /// The content stays text.
+    pub skip_parsing: bool,
+}
+
+/// The pull requests that are asked for unless the selector says otherwise.
+const DEFAULT_PULL_REQUEST_QUERY: &str = r#"state="OPEN""#;
+/// What `userRole` may be (Bitbucket REST API, repositories of a workspace: `role`).
+const ROLES: [&str; 4] = ["member", "contributor", "admin", "owner"];
+/// Stands for the default branch in a folder's `branch`.
+const DEFAULT_BRANCH: &str = "default";
+
+impl Selector {
+    pub(super) fn read(reader: &mut Reader, kind: Kind, selector: &Object<'_>) -> Selector {
+        let mut repositories = || RepositoryFilter::read(reader, selector);
+        match kind {
+            Kind::Project => Selector::Project,
+            Kind::Repository => Selector::Repository {
+                repositories: repositories(),
+                included_files: reader.texts(selector, "includedFiles"),
+            },
+            Kind::PullRequest => Selector::PullRequest {
+                repositories: repositories(),
+                query: reader
+                    .optional_text(selector, "pullRequestQuery")
+                    .unwrap_or_else(|| DEFAULT_PULL_REQUEST_QUERY.to_owned()),
+                included_files: reader.texts(selector, "includedFiles"),
+            },
+            Kind::Folder => Selector::Folder {
+                repositories: repositories(),
+                folders: read_folders(reader, selector),
+                included_files: reader.texts(selector, "includedFiles"),
+            },
+            Kind::File => Selector::File {
+                repositories: repositories(),
+                files: read_files(reader, selector),
+                included_files: reader.texts(selector, "includedFiles"),
+            },
+        }
+    }
+
+    /// Paths of files that go along with each item.
+    pub(super) fn included_files(&self) -> &[String] {
+        match self {
+            Selector::Project => &[],
+            Selector::Repository { included_files, .. }
+            | Selector::PullRequest { included_files, .. }
+            | Selector::Folder { included_files, .. }
+            | Selector::File { included_files, .. } => included_files,
+        }
+    }
+}
+
+impl RepositoryFilter {
+    fn read(reader: &mut Reader, selector: &Object<'_>) -> RepositoryFilter {
+        let role = reader.optional_text(selector, "userRole");
+        if let Some(role) = &role
+            && !ROLES.contains(&role.as_str())
+        {
+            let known = ROLES.join(", ");
+            reader.mistake(
+                selector.path_of("userRole"),
+                format_args!("must be one of {known}, not {role:?}"),
+            );
+        }
+        let query = reader
+            .optional_text(selector, "repoQuery")
+            .filter(|query| !query.trim().is_empty());
+        RepositoryFilter { role, query }
+    }
+}
+
+fn read_folders(reader: &mut Reader, selector: &Object<'_>) -> Vec<Folder> {
+    let Some(node) = selector.get("folders") else {
+        return Vec::new();
+    };
+    let folders = reader.list(&node).unwrap_or_default();
+    folders
+        .iter()
+        .filter_map(|node| {
+            if node.value.is_string() {
+                return Some(Folder {
+                    path: reader.text(node)?,
+                    repositories: Vec::new(),
+                });
+            }
+            let folder = reader.object(node)?;
+            let path = reader.required(&folder, "path", "give a glob such as apps/*")?;
+            let path = reader.text(&path)?;
+            let repositories = match folder.get("repos") {
+                Some(repositories) if repositories.value.is_string() => reader
+                    .text(&repositories)
+                    .map(FolderRepository::at_default_branch)
+                    .into_iter()
+                    .collect(),
+                Some(repositories) => {
+                    let repositories = reader.list(&repositories).unwrap_or_default();
+                    repositories
+                        .iter()
+                        .filter_map(|node| FolderRepository::read(reader, node))
+                        .collect()
+                }
+                None => Vec::new(),
+            };
+            Some(Folder { path, repositories })
+        })
+        .collect()
+}
+
+impl FolderRepository {
+    fn read(reader: &mut Reader, node: &super::read::Node<'_>) -> Option<FolderRepository> {
+        if !node.value.is_object() {
+            return reader.text(node).map(FolderRepository::at_default_branch);
+        }
+        let repository = reader.object(node)?;
+        let name = reader.required(&repository, "name", "give the repository's slug")?;
+        let name = reader.text(&name)?;
+        let branch = reader
+            .optional_text(&repository, "branch")
+            .filter(|branch| branch != DEFAULT_BRANCH);
+        Some(FolderRepository { name, branch })
+    }
+
+    fn at_default_branch(name: String) -> FolderRepository {
+        FolderRepository { name, branch: None }
+    }
+}
+
+/// `files` is a map, or a list of them as in Port's other Git integrations.
+fn read_files(reader: &mut Reader, selector: &Object<'_>) -> Vec<FileSelector> {
+    let Some(node) = selector.get("files") else {
+        let remedy = "say which, such as {path: '/', filenames: [package.json]}";
+        reader.problem(
+            selector.path_of("files"),
+            format_args!("is missing, so no file is selected: {remedy}"),
+        );
+        return Vec::new();
+    };
+    let nodes = if node.value.is_array() {
+        reader.list(&node).unwrap_or_default()
+    } else {
+        vec![node]
+    };
+    nodes
+        .iter()
+        .filter_map(|node| {
+            let files = reader.object(node)?;
+            Some(FileSelector {
+                path: reader
+                    .optional_text(&files, "path")
+                    .unwrap_or_else(|| "*/".to_owned()),
+                file_names: reader.texts(&files, "filenames"),
+                repositories: reader.texts(&files, "repos"),
+                skip_parsing: reader.flag(&files, "skipParsing").unwrap_or(false),
+            })
+        })
+        .collect()
+}
