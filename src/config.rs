@@ -503,7 +503,20 @@ mod tests {
             ("FERRY__LIVE_RESERVE", "2"),
         ])
         .unwrap_err();
-        insta::assert_snapshot!(error, @"");
+        insta::assert_snapshot!(error, @r#"
+        the configuration has 11 problem(s):
+          - OCEAN__PORT__CLIENT_ID is missing: copy it from Port (… menu > Credentials), or put `portClientId` into the secret
+          - OCEAN__PORT__CLIENT_SECRET is missing: copy it from Port (… menu > Credentials), or put `portClientSecret` into the secret
+          - OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE is missing: give the workspace's slug, the first part of its Bitbucket address
+          - OCEAN__INTEGRATION__CONFIG__BITBUCKET_USER_SCOPED_TOKEN is missing: it goes together with OCEAN__INTEGRATION__CONFIG__BITBUCKET_USER_EMAIL
+          - OCEAN__PORT__BASE_URL is `http://port.example`, which would send credentials unencrypted: give an https URL such as https://api.getport.io
+          - OCEAN__INTEGRATION__CONFIG__BITBUCKET_HOST_URL is `nonsense`, which is not a URL (relative URL without a base): give an https URL such as https://api.bitbucket.org/2.0
+          - OCEAN__INTEGRATION__IDENTIFIER is `a/b`, which cannot name an integration: use lower-case letters, digits and dashes, such as `my-bitbucket`
+          - OCEAN__INITIALIZE_PORT_RESOURCES is `maybe`: use `true` or `false`
+          - OCEAN__SCHEDULED_RESYNC_INTERVAL is `soon`: use a whole number of minutes, such as 1440
+          - OCEAN__EVENT_LISTENER is `SOMETIMES`, which is no known listener: use `{"type":"ONCE"}` for a single resync or `{"type":"POLLING"}` to serve
+          - FERRY__LIVE_RESERVE is `2`: use a share from 0 to 0.9, such as 0.1
+        "#);
     }
 
     #[test]

@@ -190,10 +190,7 @@ async fn files_are_read_at_a_commit_when_the_branch_has_a_slash() {
             .unwrap(),
         None
     );
-    let slugs = bitbucket.repositories();
-    let other = bitbucket
-        .repository_uuid(slugs.iter().find(|slug| slug.contains("rich")).unwrap())
-        .unwrap();
+    let other = bitbucket.repository_uuid("zurich-unicode").unwrap();
     let odd = client
         .file(&other, "trunk", "docs/Übersicht & Pläne #1.md", &deadline)
         .await
@@ -299,7 +296,16 @@ async fn statuses_mean_what_they_mean() {
             crate::failure::chain(&error)
         ));
     }
-    insta::assert_snapshot!(shown.join("\n"), @"");
+    insta::assert_snapshot!(shown.join("\n"), @"
+    400 false /2.0/repositories/acme/%7Ba%7D: unexpected answer from Bitbucket: HTTP 400: No.; required scopes: repository
+    401 false Bitbucket refuses the credentials (No.; required scopes: repository): check BITBUCKET_WORKSPACE_TOKEN, or BITBUCKET_USER_EMAIL and BITBUCKET_USER_SCOPED_TOKEN
+    403 false /2.0/repositories/acme/%7Ba%7D: these credentials may not read it (No.; required scopes: repository)
+    404 false /2.0/repositories/acme/%7Ba%7D: not found, or not visible to these credentials (No.; required scopes: repository)
+    410 false /2.0/repositories/acme/%7Ba%7D: Bitbucket has removed it for good (No.; required scopes: repository)
+    500 true /2.0/repositories/acme/%7Ba%7D: Bitbucket is not available (HTTP 500)
+    503 true /2.0/repositories/acme/%7Ba%7D: Bitbucket is not available (HTTP 503)
+    555 false /2.0/repositories/acme/%7Ba%7D: the answer is too large
+    ");
 }
 
 #[tokio::test]

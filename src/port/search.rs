@@ -41,6 +41,7 @@ impl PortClient {
             .chain(fields.relations.iter().map(String::as_str))
             .collect();
         let mut body = json!({ "query": self.ownership(), "include": include });
+        let mut whole = json!({ "query": self.ownership() });
         let route = ["blueprints", blueprint, "entities", "search"];
         let paged = |body: &Value| Call::post(route, body).exporter().repeatable();
         let mut outcome = self
@@ -51,9 +52,16 @@ impl PortClient {
         }) = outcome
         {
             // A mapped field that the blueprint lacks may not be asked for; the write will say so, item by item.
-            body.as_object_mut().map(|body| body.remove("include"));
             outcome = self
-                .collect(fields, &mut body, SEARCH_PAGE, &paged, deadline)
+                .collect(fields, &mut whole, SEARCH_PAGE, &paged, deadline)
+                .await;
+        } else if let Ok(snapshot) = &outcome
+            && *fields != MappedFields::default()
+            && snapshot.lacks_fields()
+        {
+            // Nothing we asked for came: either all of it is empty, or it goes by other names here.
+            outcome = self
+                .collect(fields, &mut whole, SEARCH_PAGE, &paged, deadline)
                 .await;
         }
         let no_route = matches!(

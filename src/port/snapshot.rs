@@ -89,6 +89,16 @@ impl Snapshot {
         self.compare(entity, Rule::Merge)
     }
 
+    /// Whether there are entities, and none of them has any of the fields that the mapping writes.
+    pub(super) fn lacks_fields(&self) -> bool {
+        let meta = [hash_of(&(0_u8, "title")), hash_of(&(0_u8, "team"))];
+        !self.is_empty()
+            && self
+                .digests
+                .iter()
+                .all(|digest| meta.contains(&digest.field))
+    }
+
     pub fn len(&self) -> usize {
         self.entries.len()
     }

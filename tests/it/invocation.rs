@@ -54,7 +54,18 @@ async fn each_recorded_event_is_told_apart() {
 #[tokio::test]
 async fn an_answer_is_wrapped_as_the_request_was() {
     let world = World::demo().await;
-    insta::assert_json_snapshot!(answer(&world, "health").await, @"");
+    insta::assert_json_snapshot!(answer(&world, "health").await, @r#"
+    {
+      "statusCode": 200,
+      "headers": {
+        "content-type": "application/json"
+      },
+      "multiValueHeaders": {},
+      "body": "{\"message\":\"ok\"}",
+      "isBase64Encoded": false,
+      "cookies": []
+    }
+    "#);
     let mut rest = event("apigw-v1-webhook");
     rest["path"] = json!("/nowhere");
     insta::assert_json_snapshot!(world.invoke(rest).await.unwrap(), @"");
@@ -104,7 +115,7 @@ async fn the_error_for_an_unknown_event_names_what_came_and_what_was_expected() 
         .invoke(json!({"source": "aws.ec2", "detail": {"state": "running"}}))
         .await
         .unwrap_err();
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @r#"unknown event with the fields [source, detail]: expected an HTTP request (function URL, API Gateway), SQS records, an EventBridge schedule, or {"action":"resync"} or {"action":"tick"}"#);
     for event in [
         json!(null),
         json!([]),

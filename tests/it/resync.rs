@@ -20,7 +20,34 @@ async fn an_empty_workspace_makes_an_empty_catalogue() {
 async fn the_first_resync_fills_the_catalogue() {
     let world = World::demo().await;
     let outcome = world.resync().await;
-    insta::assert_json_snapshot!(world.identifiers(), @"");
+    insta::assert_json_snapshot!(world.identifiers(), @r#"
+    {
+      "bitbucketProject": [
+        "LEGACY",
+        "PAY",
+        "PLAT"
+      ],
+      "bitbucketPullRequest": [
+        "checkout-service/1",
+        "checkout-service/2",
+        "checkout-service/3",
+        "payments-api/1",
+        "payments-api/2",
+        "payments-api/6"
+      ],
+      "bitbucketRepository": [
+        "a.b_c",
+        "checkout-service",
+        "empty-repo",
+        "monorepo",
+        "old-billing-archived",
+        "payments-api",
+        "payments-api-luis",
+        "perl-scripts",
+        "zurich-unicode"
+      ]
+    }
+    "#);
     assert_eq!(outcome["failed_partitions"], json!([]));
     assert_eq!(outcome["mapping_problems"], json!([]));
     assert_eq!(outcome["counts"]["refused"], 0);
@@ -41,7 +68,20 @@ async fn an_entity_holds_what_the_default_mapping_says() {
     let world = World::demo().await;
     world.resync().await;
     let catalogue = world.port.catalogue();
-    insta::assert_json_snapshot!(catalogue["bitbucketRepository"]["payments-api"], @"");
+    insta::assert_json_snapshot!(catalogue["bitbucketRepository"]["payments-api"], @r##"
+    {
+      "title": "Payments API",
+      "properties": {
+        "codeowners": "* @acme/payments\n/docs @acme/writers\n",
+        "defaultBranch": "main",
+        "readme": "# Payments API\n\nTakes and returns money.\n",
+        "url": "https://bitbucket.org/acme-platform/payments-api"
+      },
+      "relations": {
+        "project": "PAY"
+      }
+    }
+    "##);
     let pull_request = catalogue["bitbucketPullRequest"]
         .as_object()
         .unwrap()
@@ -127,7 +167,14 @@ async fn what_disappeared_from_bitbucket_disappears_from_port() {
         .flatten()
         .filter(|identifier| !after.values().flatten().any(|left| left == *identifier))
         .collect();
-    insta::assert_json_snapshot!(gone, @"");
+    insta::assert_json_snapshot!(gone, @r#"
+    [
+      "payments-api/1",
+      "payments-api/2",
+      "payments-api/6",
+      "payments-api"
+    ]
+    "#);
     assert_eq!(outcome["counts"]["deleted"], gone.len());
     world.finish();
 }

@@ -48,7 +48,7 @@ async fn a_pull_request_lives_and_ends() {
         .accept(
             &world
                 .bitbucket
-                .update_pull_request("monorepo", id, "Luis Ferro", title)
+                .update_pull_request("monorepo", id, title)
                 .unwrap(),
         )
         .await;
@@ -90,7 +90,10 @@ async fn a_pull_request_event_costs_one_request_to_bitbucket() {
         world.accept(std::slice::from_ref(delivery)).await;
         let (bitbucket, port) = world.take_requests();
         assert_eq!(bitbucket.len(), 1, "{}", tally(&bitbucket).join("\n"));
-        insta::assert_snapshot!(tally(&port).join("\n"), @"");
+        insta::assert_snapshot!(tally(&port).join("\n"), @"
+        GET /v1/integration/ferry-tests?oceanCoreVersion=0.48.12&isPolling=false
+        POST /v1/blueprints/bitbucketPullRequest/entities/bulk?upsert=true&merge=true&create_missing_related_entities=true&validation_only=false&ocean_info_event_type=http_request
+        ");
     }
     world.finish();
 }
@@ -142,8 +145,9 @@ async fn repositories_come_change_and_go() {
         .accept(
             &world
                 .bitbucket
-                .push("brand-new", "main", &[("README.md", "# New\n")])
-                .unwrap(),
+                .push("brand-new", "main", &[("README.md", Some("# New\n"))])
+                .unwrap()
+                .1,
         )
         .await;
     world.assert_converged().await;
@@ -270,7 +274,18 @@ async fn what_is_not_an_event_for_us_is_told_so() {
             key.unwrap_or("-")
         ));
     }
-    insta::assert_snapshot!(answers.join("\n"), @"");
+    insta::assert_snapshot!(answers.join("\n"), @r#"
+    repo:commit_status_created {} → 202 {"message":"ignored"}
+    diagnostics:ping not even JSON → 202 {"message":"ignored"}
+    repo:push not JSON → 400 {"message":"the body is not JSON"}
+    repo:push {} → 400 {"message":"`repository` is missing or not of the expected type"}
+    repo:push {"repository":{}} → 400 {"message":"`repository` is missing or not of the expected type"}
+    repo:push [] → 400 {"message":"`repository` is missing or not of the expected type"}
+    pullrequest:created {"repository":{"uuid":"{a}"}} → 400 {"message":"`pullrequest.id` is missing or not of the expected type"}
+    pullrequest:created {"repository":{"uuid":"{a}"},"pullrequest":{"id":"7"}} → 400 {"message":"`pullrequest.id` is missing or not of the expected type"}
+    - {} → 400 {"message":"the header `X-Event-Key` is missing"}
+    repo:push {"text":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx → 413 {"message":"the body is larger than 1 MiB"}
+    "#);
     let (bitbucket, port) = world.take_requests();
     assert!(bitbucket.is_empty() && port.is_empty());
     world.finish();

@@ -44,6 +44,7 @@ pub(super) fn organization(state: &State, request: &Request) -> Answer {
     let fields = Fields {
         include: request.query_all("include").map(str::to_owned).collect(),
         exclude: request.query_all("exclude").map(str::to_owned).collect(),
+        spelling: Spelling::Path,
     };
     let query = Query::parse(&json_body(request)?)?;
     let found: Vec<&StoredEntity> = state
@@ -67,6 +68,7 @@ pub(super) fn paged(state: &State, request: &Request, blueprint: &str) -> Answer
     let fields = Fields {
         include: strings(&body, "include")?,
         exclude: strings(&body, "exclude")?,
+        spelling: Spelling::Name,
     };
     let query = body.get("query").map(Query::parse).transpose()?;
     let matching = state
@@ -179,11 +181,21 @@ fn parse_cursor(text: &str) -> Option<Key> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()
 }
 
-/// Which fields of an entity an answer holds: `identifier`, `$title`, `properties`, `relations.owner`, ...
+/// Which fields of an entity an answer holds.
 struct Fields {
     /// Empty means all.
     include: Vec<String>,
     exclude: Vec<String>,
+    spelling: Spelling,
+}
+
+/// How a request names fields.
+#[derive(Clone, Copy)]
+enum Spelling {
+    /// Where they stand in the entity: `identifier`, `properties`, `relations.owner`.
+    Path,
+    /// By their identifiers: `$identifier`, `owner`.
+    Name,
 }
 
 impl Fields {
@@ -193,24 +205,27 @@ impl Fields {
             return entity;
         };
         fields.retain(|name, value| {
-            if let Value::Object(parts) = value {
-                let whole = self.keeps(name);
-                parts.retain(|part, _| {
-                    let path = format!("{name}.{part}");
-                    (whole || self.include.contains(&path)) && !self.exclude.contains(&path)
+            let Value::Object(parts) = value else {
+                return self.keeps(&match self.spelling {
+                    Spelling::Path => name.clone(),
+                    Spelling::Name => format!("${name}"),
                 });
-                return whole || !parts.is_empty();
-            }
-            self.keeps(name)
+            };
+            let whole = matches!(self.spelling, Spelling::Path) && self.keeps(name);
+            parts.retain(|part, _| {
+                let part = match self.spelling {
+                    Spelling::Path => format!("{name}.{part}"),
+                    Spelling::Name => part.clone(),
+                };
+                (whole && !self.exclude.contains(&part)) || self.keeps(&part)
+            });
+            whole || self.include.is_empty() || !parts.is_empty()
         });
         entity
     }
 
-    fn keeps(&self, name: &str) -> bool {
-        let listed = |list: &[String]| {
-            list.iter()
-                .any(|field| field.strip_prefix('$').unwrap_or(field) == name)
-        };
+    fn keeps(&self, field: &str) -> bool {
+        let listed = |list: &[String]| list.iter().any(|listed| listed == field);
         (self.include.is_empty() || listed(&self.include)) && !listed(&self.exclude)
     }
 }
