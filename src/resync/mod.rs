@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::app::{App, Session};
+use crate::bitbucket::Purpose;
 use crate::deadline::{Deadline, later};
 use crate::entity::EntityKey;
 use crate::extract::{self, Group};
@@ -278,9 +279,11 @@ async fn continue_run(
     let (groups, without_source) = extract::groups(mapping);
     let pipeline = Pipeline::for_resync(&session.port, mapping, &run.id);
     let deadline = deadline.earlier_by(app.config.slice_margin);
+    let bitbucket = session.bitbucket.with_purpose(Purpose::Resync);
     let mut slice = Slice {
         app,
         session,
+        bitbucket: &bitbucket,
         mapping,
         groups: &groups,
         pipeline,

@@ -11,13 +11,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::run::Run;
 use crate::app::{App, Session};
-use crate::bitbucket;
+use crate::bitbucket::{self, BitbucketClient};
 use crate::deadline::Deadline;
 use crate::extract::{Batch, Group, Listing, Repository, Source, filter_id};
 use crate::failure::{Failure, chain};
 use crate::mapping::{Mapping, RepositoryFilter};
 use crate::partition::{self, WORKSPACE};
-use crate::pipeline::{Pipeline, Processed, Produced};
+use crate::pipeline::{Counts, Pipeline, Processed, Produced};
 use crate::state::{Expected, StateError};
 
 /// Repositories read at the same time. The client bounds requests; this bounds memory.
@@ -29,6 +29,8 @@ const EXAMPLES_PER_KIND: usize = 5;
 pub(super) struct Slice<'a> {
     pub(super) app: &'a App,
     pub(super) session: &'a Session,
+    /// Leaves the live events their share of the API budget.
+    pub(super) bitbucket: &'a BitbucketClient,
     pub(super) mapping: &'a Mapping,
     pub(super) groups: &'a [Group],
     pub(super) pipeline: Pipeline<'a>,
@@ -47,6 +49,15 @@ pub(super) enum Step {
     Done,
     /// Time or the rate limit is used up; the failure says which.
     Paused(Failure),
+}
+
+/// What one repository gave.
+#[derive(Default)]
+struct Partition {
+    counts: Counts,
+    produced: Produced,
+    /// The first few raw items.
+    examples: Vec<Value>,
 }
 
 impl Slice<'_> {
@@ -81,7 +92,7 @@ impl Slice<'_> {
 
     /// A source of the workspace as a whole is one partition, read from its beginning each time.
     async fn workspace_partition(&mut self, group: &Group) -> Result<Step, Failure> {
-        let mut listing = Listing::open(&self.session.bitbucket, group, None);
+        let mut listing = Listing::open(self.bitbucket, group, None);
         let mut produced = Produced::default();
         loop {
             let batch = match listing.next(&self.deadline).await {
@@ -119,8 +130,8 @@ impl Slice<'_> {
             .find(|group| group.source == source)
             .unwrap_or(&nobody);
         let mut listing = match &state.cursor {
-            Some(cursor) => Listing::resume(&self.session.bitbucket, group, cursor),
-            None => Listing::open(&self.session.bitbucket, group, None),
+            Some(cursor) => Listing::resume(self.bitbucket, group, cursor),
+            None => Listing::open(self.bitbucket, group, None),
         };
         loop {
             let batch = match listing.next(&self.deadline).await {
@@ -221,9 +232,10 @@ impl Slice<'_> {
             for (repository, outcome) in chunk.iter().zip(outcomes) {
                 match outcome {
                     Ok(None) => {}
-                    Ok(Some((batches, produced))) => {
-                        batches.into_iter().for_each(|batch| self.count(&batch));
-                        self.record(group, Some(repository), produced).await?;
+                    Ok(Some(done)) => {
+                        self.send_examples(group, &done.examples).await;
+                        self.run.counts += done.counts;
+                        self.record(group, Some(repository), done.produced).await?;
                     }
                     Err(Failure::Bitbucket(error)) => {
                         if let Step::Paused(failure) =
@@ -249,25 +261,27 @@ impl Slice<'_> {
         &self,
         group: &Group,
         repository: &Repository,
-    ) -> Result<Option<(Vec<Processed>, Produced)>, Failure> {
+    ) -> Result<Option<Partition>, Failure> {
         let record = partition::load(&self.app.store, &group.source.id(), &repository.uuid).await?;
         if record.is_some_and(|record| record.run == self.run.id) {
             return Ok(None);
         }
-        let mut listing = Listing::open(&self.session.bitbucket, group, Some(repository));
-        let (mut batches, mut produced) = (Vec::new(), Produced::default());
+        let mut listing = Listing::open(self.bitbucket, group, Some(repository));
+        let mut done = Partition::default();
         while let Some(batch) = listing.next(&self.deadline).await? {
-            let mut processed = self.load(group, &batch).await?;
-            std::mem::take(&mut processed.items)
-                .into_iter()
-                .for_each(|item| produced.absorb(item));
-            batches.push(processed);
+            let processed = self.load(group, &batch).await?;
+            done.counts += processed.counts;
+            for item in processed.items {
+                done.produced.absorb(item);
+            }
+            let missing = EXAMPLES_PER_KIND.saturating_sub(done.examples.len());
+            done.examples.extend(batch.items.into_iter().take(missing));
         }
-        Ok(Some((batches, produced)))
+        Ok(Some(done))
     }
 
     async fn process(&mut self, group: &Group, batch: &Batch) -> Result<Processed, Failure> {
-        self.send_examples(group, batch).await;
+        self.send_examples(group, &batch.items).await;
         let processed = self.load(group, batch).await?;
         self.count(&processed);
         Ok(processed)
@@ -338,15 +352,15 @@ impl Slice<'_> {
     }
 
     /// Gives Port's mapping editor something to show. Its failure costs nothing else.
-    async fn send_examples(&mut self, group: &Group, batch: &Batch) {
+    async fn send_examples(&mut self, group: &Group, items: &[Value]) {
         let kind = group.source.kind().to_string();
         let wanted = self.app.config.send_raw_data_examples
             && !group.resources.is_empty()
-            && !batch.items.is_empty();
+            && !items.is_empty();
         if !wanted || !self.run.examples.insert(kind.clone()) {
             return;
         }
-        let examples = batch.items.get(..EXAMPLES_PER_KIND).unwrap_or(&batch.items);
+        let examples = items.get(..EXAMPLES_PER_KIND).unwrap_or(items);
         let key = format!("examples/{kind}");
         let digest = hex::encode(Sha256::digest(Value::from(examples.to_vec()).to_string()));
         // Unchanged examples are not worth a request; a store that cannot tell is asked again next time.

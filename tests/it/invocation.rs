@@ -68,7 +68,17 @@ async fn an_answer_is_wrapped_as_the_request_was() {
     "#);
     let mut rest = event("apigw-v1-webhook");
     rest["path"] = json!("/nowhere");
-    insta::assert_json_snapshot!(world.invoke(rest).await.unwrap(), @"");
+    insta::assert_json_snapshot!(world.invoke(rest).await.unwrap(), @r#"
+    {
+      "statusCode": 404,
+      "headers": {
+        "content-type": "application/json"
+      },
+      "multiValueHeaders": {},
+      "body": "{\"message\":\"not found\"}",
+      "isBase64Encoded": false
+    }
+    "#);
     world.finish();
 }
 

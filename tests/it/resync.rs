@@ -88,7 +88,27 @@ async fn an_entity_holds_what_the_default_mapping_says() {
         .values()
         .next()
         .cloned();
-    insta::assert_json_snapshot!(pull_request, @"");
+    insta::assert_json_snapshot!(pull_request, @r#"
+    {
+      "title": "Speed up the cart",
+      "properties": {
+        "assignees": [
+          "Dana Okafor"
+        ],
+        "createdAt": "2026-11-23T09:00:38.124522+00:00",
+        "creator": "Former user",
+        "link": "https://bitbucket.org/acme-platform/checkout-service/pull-requests/1",
+        "reviewers": [
+          "Dana Okafor"
+        ],
+        "status": "OPEN",
+        "updatedAt": "2026-11-23T09:00:38.124522+00:00"
+      },
+      "relations": {
+        "repository": "checkout-service"
+      }
+    }
+    "#);
     world.finish();
 }
 
@@ -102,7 +122,15 @@ async fn a_second_resync_reads_and_writes_nothing() {
     assert_eq!(world.port.take_writes(), []);
     assert_eq!(outcome["counts"]["written"], 0);
     let (_, port) = world.take_requests();
-    insta::assert_snapshot!(tally(&port).join("\n"), @"");
+    insta::assert_snapshot!(tally(&port).join("\n"), @"
+    GET /v1/integration/ferry-tests/resync-request
+    GET /v1/integration/ferry-tests?oceanCoreVersion=0.48.12&isPolling=false
+    PATCH /v1/integration/ferry-tests/resync-state ×2
+    POST /v1/blueprints/bitbucketProject/entities/search
+    POST /v1/blueprints/bitbucketPullRequest/entities/search
+    POST /v1/blueprints/bitbucketRepository/entities/search
+    POST /v1/blueprints/entities/datasource-entities
+    ");
     world.finish();
 }
 
@@ -222,7 +250,7 @@ async fn pull_requests_that_cannot_be_read_stay() {
         world.resync().await;
         let before = world.port.catalogue();
         let uuid = world.bitbucket.repository_uuid("payments-api").unwrap();
-        let part = format!("{}/pullrequests", uuid.trim_matches(['{', '}']));
+        let part = format!("%7B{}%7D/pullrequests", uuid.trim_matches(['{', '}']));
         world
             .bitbucket
             .server()

@@ -20,6 +20,9 @@ use serde_json::{Value, json};
 pub(crate) const IDENTIFIER: &str = "ferry-tests";
 pub(crate) const WEBHOOK_SECRET: &str = "It's a Secret to Everybody";
 
+/// The secret with which `events/port-resync.json` is signed.
+const PORT_CLIENT_SECRET: &str = "port-client-secret-for-tests";
+
 /// What passes between two events.
 const PAUSE: Duration = Duration::from_secs(60);
 
@@ -51,7 +54,10 @@ impl World {
 
     pub(crate) async fn new(workspace: Workspace, settings: Settings) -> World {
         let bitbucket = Bitbucket::start(workspace).await.unwrap();
-        let port = Port::start().await.unwrap();
+        let port = Port::start()
+            .await
+            .unwrap()
+            .with_credentials("test-client", PORT_CLIENT_SECRET);
         // The moment at which the signed fixtures were sent.
         let clock = Clock::simulated("2026-11-23T07:00:00Z".parse().unwrap());
         let app = app(&bitbucket, &port, &clock, settings);
@@ -189,7 +195,7 @@ fn app(bitbucket: &Bitbucket, port: &Port, clock: &Clock, settings: Settings) ->
     let mut variables: BTreeMap<&str, String> = BTreeMap::from([
         ("OCEAN__PORT__BASE_URL", port.url()),
         ("OCEAN__PORT__CLIENT_ID", "test-client".to_owned()),
-        ("OCEAN__PORT__CLIENT_SECRET", "test-secret".to_owned()),
+        ("OCEAN__PORT__CLIENT_SECRET", PORT_CLIENT_SECRET.to_owned()),
         ("OCEAN__INTEGRATION__IDENTIFIER", IDENTIFIER.to_owned()),
         (
             "OCEAN__INTEGRATION__CONFIG__BITBUCKET_HOST_URL",
