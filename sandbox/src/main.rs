@@ -38,6 +38,10 @@ async fn main() -> anyhow::Result<()> {
 /// Builds the function and returns where it is.
 async fn build() -> anyhow::Result<PathBuf> {
     // `cargo run` says which cargo it is.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "cargo says this way which cargo runs the demo"
+    )]
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
     let output = Command::new(cargo)

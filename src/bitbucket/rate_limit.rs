@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn several_credentials_share_the_work() {
-        let mut allowances = vec![Allowance::new(), Allowance::new(), Allowance::new()];
+        let mut allowances = [Allowance::new(), Allowance::new(), Allowance::new()];
         allowances[2].revoked = true;
         let mut sent = [0; 3];
         while let Turn::Take(index) = turn(allowances.iter_mut(), Group::Api, 0.0, start()) {

@@ -36,12 +36,14 @@ pub(super) struct Search {
 }
 
 enum Rule {
-    Comparison {
-        property: Expression,
-        operator: Expression,
-        value: Expression,
-    },
+    Comparison(Box<Comparison>),
     Group(Search),
+}
+
+struct Comparison {
+    property: Expression,
+    operator: Expression,
+    value: Expression,
 }
 
 /// Why an expression gave no value.
@@ -198,17 +200,9 @@ impl Search {
             .iter()
             .map(|rule| match rule {
                 Rule::Group(group) => group.evaluate(&path, input, note),
-                Rule::Comparison {
-                    property,
-                    operator,
-                    value,
-                } => {
+                Rule::Comparison(comparison) => {
                     let mut rule = Map::new();
-                    for (key, expression) in [
-                        ("property", property),
-                        ("operator", operator),
-                        ("value", value),
-                    ] {
+                    for (key, expression) in comparison.parts() {
                         let path = format!("{path}.{key}");
                         rule.insert(
                             key.to_owned(),
@@ -228,16 +222,8 @@ impl Search {
         for rule in &self.rules {
             match rule {
                 Rule::Group(group) => group.each(&path, visit),
-                Rule::Comparison {
-                    property,
-                    operator,
-                    value,
-                } => {
-                    for (key, expression) in [
-                        ("property", property),
-                        ("operator", operator),
-                        ("value", value),
-                    ] {
+                Rule::Comparison(comparison) => {
+                    for (key, expression) in comparison.parts() {
                         visit(format!("{path}.{key}"), expression);
                     }
                 }
@@ -257,10 +243,25 @@ impl Rule {
             reader.expression(&node)
         };
         let (property, operator, value) = (part("property"), part("operator"), part("value"));
-        Some(Rule::Comparison {
+        Some(Rule::Comparison(Box::new(Comparison {
             property: property?,
             operator: operator?,
             value: value?,
-        })
+        })))
+    }
+}
+
+impl Comparison {
+    fn parts(&self) -> [(&'static str, &Expression); 3] {
+        let Comparison {
+            property,
+            operator,
+            value,
+        } = self;
+        [
+            ("property", property),
+            ("operator", operator),
+            ("value", value),
+        ]
     }
 }

@@ -10,9 +10,10 @@ use sha2::Sha256;
 /// How far a call's own time may be from ours; an older one may be a replay.
 const TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 
-/// Whether `signature` (`x-port-signature`: `v1,<base64>`) signs `timestamp` (`x-port-timestamp`: seconds) and `body`
-/// with our client secret, and the call is recent (Port docs, validate webhook signatures). Compares in constant
-/// time.
+/// Whether a call is Port's, and recent.
+///
+/// True when `signature` (`x-port-signature`: `v1,<base64>`) signs `timestamp` (`x-port-timestamp`: seconds) and `body`
+/// with our client secret (Port docs, validate webhook signatures). Compares in constant time.
 pub fn is_signed_by_port(
     secret: &SecretString,
     timestamp: Option<&str>,

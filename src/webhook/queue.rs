@@ -36,8 +36,9 @@ pub struct Received {
     pub body: String,
 }
 
-/// Applies `messages` one after the other. Returns the ids of those to be delivered again: the ones that failed for
-/// the moment, and every later one of their groups, so that no event overtakes an earlier one.
+/// Applies `messages` one after the other.
+///
+/// Returns the ids of those to be delivered again: the ones that failed for the moment, and every later one of their groups, so that no event overtakes an earlier one.
 pub async fn work_off(app: &App, messages: &[Received], deadline: &Deadline) -> Vec<String> {
     let mut blocked: HashSet<&str> = HashSet::new();
     let mut again = Vec::new();

@@ -45,7 +45,7 @@ pub(super) fn may_read(term: &Tree<'_>, field: &str) -> bool {
         // `{a}` is short for `{a: .a}`.
         Term::Obj(entries) => entries
             .iter()
-            .any(|(key, value)| may(key) || value.as_ref().map_or(true, may)),
+            .any(|(key, value)| may(key) || value.as_ref().is_none_or(may)),
         Term::BinOp(left, BinaryOp::Pipe(None), right) if is_tick(left) => may(right),
         // What is behind the pipe sees what is before it, and no more.
         Term::BinOp(left, BinaryOp::Pipe(None), _) => may(left),
@@ -53,7 +53,7 @@ pub(super) fn may_read(term: &Tree<'_>, field: &str) -> bool {
         Term::IfThenElse(branches, otherwise) => {
             // Without `else` the input is passed on.
             branches.iter().any(|(test, then)| may(test) || may(then))
-                || otherwise.as_deref().map_or(true, may)
+                || otherwise.as_deref().is_none_or(may)
         }
         Term::TryCatch(body, catch) => may(body) || catch.as_deref().is_some_and(may),
         Term::Path(base, path) => {

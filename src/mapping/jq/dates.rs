@@ -1,7 +1,5 @@
 //! Broken-down times, `strftime` and `strptime` as in the C locale and UTC. No clock.
 
-use std::fmt::Write;
-
 /// A moment as jq breaks it down: the array `[year, month from 0, day, hours, minutes, seconds, weekday, day of
 /// the year from 0]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -215,12 +213,11 @@ fn convert(moment: &Moment, conversion: char, padding: Option<char>, out: &mut S
             return;
         }
     };
-    // Writing to a String cannot fail.
-    let _ = match (padding, fill) {
-        (Some('-'), _) => write!(out, "{value}"),
-        (Some('_'), _) | (None, ' ') => write!(out, "{value:width$}"),
-        _ => write!(out, "{value:0width$}"),
-    };
+    out.push_str(&match (padding, fill) {
+        (Some('-'), _) => value.to_string(),
+        (Some('_'), _) | (None, ' ') => format!("{value:width$}"),
+        _ => format!("{value:0width$}"),
+    });
 }
 
 /// Reads `text` by `format`; `None` when it does not fit. Also returns what is left of the text. The time zone

@@ -23,7 +23,7 @@ pub const MAX_VALUE_BYTES: usize = 16 << 20;
 pub const MAX_CLOSURE_CALLS: i64 = 10_000;
 /// Steps of a path under construction: no value is that deep, and releasing a path recurses.
 pub const MAX_PATH_STEPS: usize = 1_000;
-/// Stack of one evaluation, in bytes; deep recursion ends when only [`STACK_RESERVE`] is left.
+/// Stack of one evaluation, in bytes; deep recursion ends when 12 MiB are left.
 /// Address space, not memory: pages that are not touched cost nothing.
 pub const STACK_BYTES: usize = 32 << 20;
 /// Stack that one step may use between two checks: a program of the greatest accepted nesting, or

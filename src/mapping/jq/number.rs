@@ -1,8 +1,6 @@
 //! Numbers as jq 1.8 prints them: a literal keeps its digits until arithmetic touches it, a computed
 //! number is the shortest text that reads back as the same double.
 
-use std::fmt::Write;
-
 /// Largest integer below which every integer is a double.
 pub(super) const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_992.0;
 
@@ -87,8 +85,7 @@ fn place_point(sign: &str, digits: &str, point: i32) -> String {
         let (whole, fraction) = digits
             .split_at_checked(point as usize)
             .unwrap_or((digits, ""));
-        // Writing to a String cannot fail.
-        let _ = write!(out, "{whole}.{fraction}");
+        out.push_str(&format!("{whole}.{fraction}"));
     }
     out
 }

@@ -234,7 +234,7 @@ impl<'s> Parser<'s> {
             for line in comment.split_inclusive('\n') {
                 length += line.len();
                 let text = line.trim_end_matches('\n').trim_end_matches('\r');
-                if text.len() - text.trim_end_matches('\\').len() & 1 == 0 {
+                if (text.len() - text.trim_end_matches('\\').len()) & 1 == 0 {
                     break;
                 }
             }

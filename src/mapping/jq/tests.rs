@@ -180,6 +180,7 @@ fn runaway_expressions_are_stopped() {
         "foreach repeat(1) as $x (0; . + $x; empty)",
         "reduce repeat(1) as $x (0; empty)",
         "[paths(def f: f; f)]",
+        "(\"a\" * 1000000) as $x | $x | indices(\"a\" * 500000)",
         "null | path(reduce range(1e9) as $i (.; .a))",
         "null | path(last(foreach range(1e9) as $i (.; .a)))",
         "null | path(def f: .a | f; f)",

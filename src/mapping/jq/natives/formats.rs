@@ -1,7 +1,5 @@
 //! Conversions between values and text: JSON, numbers, `@base64` and the other formats.
 
-use std::fmt::Write;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jaq_core::ValT;
@@ -84,8 +82,7 @@ fn format(value: Val, name: &str) -> ValR {
                 if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
                     out.push(char::from(byte));
                 } else {
-                    // Writing to a String cannot fail.
-                    let _ = write!(out, "%{byte:02X}");
+                    out.push_str(&format!("%{byte:02X}"));
                 }
             }
             Val::text(out)

@@ -233,19 +233,14 @@ fn indices(value: Val, part: Val) -> ValR {
             if part.is_empty() {
                 return Val::array(Vec::new());
             }
-            guard::work(1 + text.len() / 16)?;
-            let mut found = Vec::new();
-            let mut characters = 0;
-            for (offset, _) in text.char_indices() {
-                if text
-                    .get(offset..)
+            // Occurrences may overlap, so each position is compared afresh.
+            guard::work(1 + text.len().saturating_mul(part.len()) / 64)?;
+            let begins = |(_, (offset, _)): &(usize, (usize, char))| {
+                text.get(*offset..)
                     .is_some_and(|rest| rest.starts_with(part))
-                {
-                    found.push(Val::Num(f64::from(characters)));
-                }
-                characters += 1;
-            }
-            Val::array(found)
+            };
+            let found = text.char_indices().enumerate().filter(begins);
+            Val::array(found.map(|(index, _)| Val::Num(index as f64)).collect())
         }
         (Val::Arr(_), Val::Arr(_)) => value.index(&part),
         (Val::Arr(array), _) => {
