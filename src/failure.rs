@@ -22,7 +22,10 @@ pub enum Failure {
     #[error("Port has no mapping for this installation yet")]
     NoMapping,
     /// Every partition failed; the first reason stands for all.
-    #[error("nothing could be read from Bitbucket: {0}")]
+    #[error(
+        "nothing could be read from Bitbucket: {0}: check OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE, and what \
+         the credentials may read"
+    )]
     NothingRead(String),
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use aws_config::BehaviorVersion;
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::error::DisplayErrorContext;
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use jiff::Timestamp;
@@ -201,7 +201,7 @@ impl Secrets {
         let answer = tokio::time::timeout(deadline.remaining(), request)
             .await
             .map_err(|_| unavailable("no answer before the deadline".to_owned()))?
-            .map_err(|error| unavailable(DisplayErrorContext(error).to_string()))?;
+            .map_err(|error| unavailable(reason(error)))?;
         let text = answer
             .secret_string
             .context("it holds binary data instead of text")
@@ -221,6 +221,26 @@ impl Secrets {
             read_at: self.clock.now(),
         };
         *cache.lock().unwrap_or_else(PoisonError::into_inner) = Some(cached);
+    }
+}
+
+/// Why there was no answer, without the answer: that may be a secret.
+fn reason<E>(error: SdkError<E>) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let message = error.message().unwrap_or_default();
+    match error.code() {
+        Some(code) if message.is_empty() => code.to_owned(),
+        Some(code) => format!("{code}: {message}"),
+        None => {
+            // The raw answer is no part of the chain of causes.
+            let cause = error.into_source();
+            match cause {
+                Ok(cause) => format!("{:#}", anyhow::Error::from_boxed(cause)),
+                Err(error) => error.to_string(),
+            }
+        }
     }
 }
 

@@ -154,6 +154,10 @@ async fn work(app: &App, deadline: &Deadline) -> Result<Outcome, Failure> {
     let mut outcome = work_under_lease(app, &lease, deadline).await;
     if matches!(&outcome, Err(failure) if failure.is_unauthorized()) && app.secrets.forget() {
         tracing::info!("reading the credentials again after a refusal");
+        if app.store.load::<Run>(RUN).await?.is_none() {
+            // The refusal ended what was asked for.
+            request(app, "the credentials were refused").await?;
+        }
         outcome = work_under_lease(app, &lease, deadline).await;
     }
     lease.release(&app.store).await?;

@@ -2,4 +2,6 @@
 
 mod world;
 
-pub(crate) use world::{IDENTIFIER, Settings, WEBHOOK_SECRET, World, event};
+pub(crate) use world::{
+    IDENTIFIER, PORT_CLIENT_ID, PORT_CLIENT_SECRET, Settings, WEBHOOK_SECRET, World, event,
+};

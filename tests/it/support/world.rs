@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
 use ferry::app::App;
 use ferry::config::Config;
 use ferry::deadline::{Clock, Deadline};
@@ -10,7 +12,7 @@ use ferry::http::Http;
 use ferry::invocation::{self, Error};
 use ferry::secrets::Secrets;
 use ferry::state::Store;
-use sandbox::aws::function_url_event;
+use sandbox::aws::{SecretsManager, function_url_event};
 use sandbox::bitbucket::{Bitbucket, Workspace};
 use sandbox::port::{Port, Write};
 use sandbox::server::{Request, Server};
@@ -20,8 +22,10 @@ use serde_json::{Value, json};
 pub(crate) const IDENTIFIER: &str = "ferry-tests";
 pub(crate) const WEBHOOK_SECRET: &str = "It's a Secret to Everybody";
 
+pub(crate) const PORT_CLIENT_ID: &str = "test-client";
+
 /// The secret with which `events/port-resync.json` is signed.
-const PORT_CLIENT_SECRET: &str = "port-client-secret-for-tests";
+pub(crate) const PORT_CLIENT_SECRET: &str = "port-client-secret-for-tests";
 
 /// What passes between two events.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -53,14 +57,24 @@ impl World {
     }
 
     pub(crate) async fn new(workspace: Workspace, settings: Settings) -> World {
+        World::start(workspace, settings, None).await
+    }
+
+    /// The demo workspace, with the credentials in Secrets Manager as far as `settings` name secrets.
+    pub(crate) async fn with_secrets(settings: Settings, secrets: &SecretsManager) -> World {
+        let client = Some(secrets_client(secrets));
+        World::start(Workspace::demo().unwrap(), settings, client).await
+    }
+
+    async fn start(workspace: Workspace, settings: Settings, secrets: Option<Client>) -> World {
         let bitbucket = Bitbucket::start(workspace).await.unwrap();
         let port = Port::start()
             .await
             .unwrap()
-            .with_credentials("test-client", PORT_CLIENT_SECRET);
+            .with_credentials(PORT_CLIENT_ID, PORT_CLIENT_SECRET);
         // The moment at which the signed fixtures were sent.
         let clock = Clock::simulated("2026-11-23T07:00:00Z".parse().unwrap());
-        let app = app(&bitbucket, &port, &clock, settings);
+        let app = app(&bitbucket, &port, &clock, settings, secrets);
         World {
             bitbucket,
             port,
@@ -72,7 +86,7 @@ impl World {
 
     /// A function that starts anew: nothing of what the process knew is left, stored or not.
     pub(crate) fn replace_function(&mut self, settings: Settings) {
-        self.app = app(&self.bitbucket, &self.port, &self.clock, settings);
+        self.app = app(&self.bitbucket, &self.port, &self.clock, settings, None);
     }
 
     pub(crate) async fn invoke(&self, event: Value) -> Result<Value, Error> {
@@ -191,10 +205,28 @@ impl Drop for World {
     }
 }
 
-fn app(bitbucket: &Bitbucket, port: &Port, clock: &Clock, settings: Settings) -> App {
+fn secrets_client(secrets: &SecretsManager) -> Client {
+    let credentials = Credentials::new("AKIAIOSFODNN7EXAMPLE", "not-a-secret", None, None, "test");
+    let config = aws_sdk_secretsmanager::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("eu-central-1"))
+        .endpoint_url(secrets.url())
+        .credentials_provider(credentials)
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .build();
+    Client::from_conf(config)
+}
+
+fn app(
+    bitbucket: &Bitbucket,
+    port: &Port,
+    clock: &Clock,
+    settings: Settings,
+    secrets: Option<Client>,
+) -> App {
     let mut variables: BTreeMap<&str, String> = BTreeMap::from([
         ("OCEAN__PORT__BASE_URL", port.url()),
-        ("OCEAN__PORT__CLIENT_ID", "test-client".to_owned()),
+        ("OCEAN__PORT__CLIENT_ID", PORT_CLIENT_ID.to_owned()),
         ("OCEAN__PORT__CLIENT_SECRET", PORT_CLIENT_SECRET.to_owned()),
         ("OCEAN__INTEGRATION__IDENTIFIER", IDENTIFIER.to_owned()),
         (
@@ -216,7 +248,7 @@ fn app(bitbucket: &Bitbucket, port: &Port, clock: &Clock, settings: Settings) ->
     ]);
     variables.extend(settings);
     let config = Config::read(|name| variables.get(name).cloned()).unwrap();
-    let secrets = Secrets::new(&config, None, clock.clone());
+    let secrets = Secrets::new(&config, secrets, clock.clone());
     App::new(
         config,
         Http::new(clock.clone()).unwrap(),
