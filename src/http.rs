@@ -179,8 +179,7 @@ impl Http {
 impl Answer {
     /// Decodes the body. The error names the wanted type, the place, and the beginning of what came instead.
     pub fn json<T: DeserializeOwned>(&self) -> anyhow::Result<T> {
-        let mut reader = serde_json::Deserializer::from_slice(&self.body);
-        serde_path_to_error::deserialize(&mut reader).with_context(|| {
+        serde_json::from_slice(&self.body).with_context(|| {
             format!(
                 "the body is not the expected JSON (HTTP {}): {}",
                 self.status.as_u16(),

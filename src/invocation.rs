@@ -146,7 +146,7 @@ impl Invocation {
 }
 
 fn read<T: DeserializeOwned>(event: Value, shape: &'static str) -> Result<T, Error> {
-    serde_path_to_error::deserialize(event).map_err(|error| Error::Malformed {
+    serde_json::from_value(event).map_err(|error| Error::Malformed {
         shape,
         source: error.into(),
     })

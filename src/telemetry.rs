@@ -2,41 +2,90 @@
 //!
 //! docs/logging.md says what is logged at which level, and what never is.
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Lines for CloudWatch: `timestamp` and `level` on top, where Lambda's level filter looks for them.
 ///
-/// `level` is a level name or a filter directive such as `ferry=debug`; anything unreadable means `INFO`.
+/// `level` is a level name or a list of them by target, such as `info,ferry=debug`; anything unreadable means `INFO`.
 pub fn init_json(level: Option<&str>) {
-    let subscriber = tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(true)
         .with_span_list(false)
-        .with_env_filter(filter(level))
         .with_writer(std::io::stdout);
+    let subscriber = tracing_subscriber::registry()
+        .with(lines)
+        .with(filter(level));
     // A second subscriber in one process can only be a test's; the first one stays.
     let _already_set = subscriber.try_init();
 }
 
 /// Lines for people, on standard error, so that output can be piped.
 pub fn init_text(level: Option<&str>) {
-    let subscriber = tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt::layer()
         .with_target(false)
-        .with_env_filter(filter(level))
         .with_writer(std::io::stderr);
+    let subscriber = tracing_subscriber::registry()
+        .with(lines)
+        .with(filter(level));
     let _already_set = subscriber.try_init();
 }
 
-fn filter(level: Option<&str>) -> EnvFilter {
+fn filter(level: Option<&str>) -> Targets {
+    let level = level.unwrap_or_default().to_ascii_lowercase();
+    let parts = || {
+        level
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+    };
+    let default = parts().find_map(|part| part.parse().ok());
+    let by_target = parts().filter_map(|part| {
+        let (target, level) = part.split_once('=')?;
+        Some((target.to_owned(), level.parse::<LevelFilter>().ok()?))
+    });
     // The SDK and the HTTP stack speak only when something is wrong, unless they are asked for by name.
-    let quiet = "aws=warn,aws_config=warn,hyper=warn,hyper_util=warn,reqwest=warn,rustls=warn";
-    let level = level
-        .filter(|level| !level.is_empty())
-        .unwrap_or("info")
-        .to_ascii_lowercase();
-    EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
-        .parse_lossy(format!("{quiet},{level}"))
+    let quiet = [
+        "aws",
+        "aws_config",
+        "hyper",
+        "hyper_util",
+        "reqwest",
+        "rustls",
+    ];
+    Targets::new()
+        .with_default(default.unwrap_or(LevelFilter::INFO))
+        .with_targets(quiet.map(|target| (target, LevelFilter::WARN)))
+        .with_targets(by_target)
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn libraries_are_quiet_unless_asked_for() {
+        for (level, ferry, hyper) in [
+            (None, Level::INFO, Level::WARN),
+            (Some(""), Level::INFO, Level::WARN),
+            (Some("DEBUG"), Level::DEBUG, Level::WARN),
+            (Some("nonsense=="), Level::INFO, Level::WARN),
+            (Some("warn,ferry=trace"), Level::TRACE, Level::WARN),
+            (Some("info,hyper=debug"), Level::INFO, Level::DEBUG),
+        ] {
+            let filter = filter(level);
+            for (target, most) in [("ferry::resync", ferry), ("hyper::client", hyper)] {
+                let enabled: Vec<Level> = [Level::TRACE, Level::DEBUG, Level::INFO, Level::WARN]
+                    .into_iter()
+                    .filter(|level| filter.would_enable(target, level))
+                    .collect();
+                assert_eq!(enabled.first(), Some(&most), "{level:?} {target}");
+            }
+        }
+    }
 }

@@ -37,7 +37,7 @@ pub(super) struct Search {
 
 enum Rule {
     Comparison(Box<Comparison>),
-    Group(Search),
+    Group(Box<Search>),
 }
 
 struct Comparison {
@@ -236,7 +236,8 @@ impl Rule {
     fn read(reader: &mut Reader, node: &Node<'_>) -> Option<Rule> {
         let object = reader.object(node)?;
         if object.get("rules").is_some() {
-            return Operand::read_search(reader, node).map(Rule::Group);
+            let group = Operand::read_search(reader, node)?;
+            return Some(Rule::Group(Box::new(group)));
         }
         let mut part = |key| {
             let node = reader.required(&object, key, "a rule has property, operator and value")?;

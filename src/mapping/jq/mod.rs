@@ -5,6 +5,7 @@
 
 mod analysis;
 mod dates;
+mod direct;
 mod engine;
 pub mod guard;
 mod natives;
@@ -28,6 +29,7 @@ pub const MAX_OUTPUTS: usize = 100_000;
 /// A compiled expression; cheap to share between threads.
 pub struct Filter {
     program: engine::Program,
+    direct: Option<direct::Direct>,
     constant: Option<Value>,
     source: String,
 }
@@ -101,6 +103,7 @@ impl Filter {
                 position(&source, error.offset)
             ))
         })?;
+        let direct = direct::compile(&term);
         let is_constant = analysis::is_constant(&term);
         let program = engine::Program::compile(term)?;
         // An expression such as `"a" - 1` fails for every item, and is left to do so.
@@ -112,6 +115,7 @@ impl Filter {
         let constant = constant.ok().and_then(|mut outputs| outputs.pop());
         Ok(Filter {
             program,
+            direct,
             constant,
             source,
         })
@@ -122,6 +126,14 @@ impl Filter {
         if let Some(constant) = &self.constant {
             return Ok(Some(constant.clone()));
         }
+        if let Some(Ok(output)) = self.direct.as_ref().map(|direct| direct.first(input.value)) {
+            return Ok(Some(output));
+        }
+        self.first_by_engine(input)
+    }
+
+    /// The first output, as the engine alone finds it.
+    fn first_by_engine(&self, input: &Input<'_>) -> Result<Option<Value>, EvalError> {
         Ok(self.program.run(input.converted()?, 1)?.pop())
     }
 

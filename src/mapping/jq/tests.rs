@@ -207,3 +207,134 @@ fn runaway_expressions_are_stopped() {
         Ok(Some(json!(1)))
     );
 }
+
+/// Where an expression has a direct form, it gives what the engine gives, on whatever input.
+#[test]
+fn short_cuts_agree_with_the_engine() {
+    use proptest::prelude::*;
+
+    let leaf = prop::sample::select(vec![
+        ".",
+        ".a",
+        ".b",
+        ".a.b",
+        ".a[0]",
+        ".a[-1]",
+        ".[\"b\"]",
+        ".a?",
+        ".b[1:3]",
+        ".a[:2]",
+        "1",
+        "7",
+        "null",
+        "true",
+        "false",
+        "\"x\"",
+        "\"a-b\"",
+        "[]",
+        "length",
+        "first",
+        "last",
+        "not",
+        "tostring",
+        "ascii_downcase",
+        "fromdate",
+        "split(\"-\")",
+        "startswith(\"a\")",
+        "endswith(\"b\")",
+        "ltrimstr(\"a\")",
+        "rtrimstr(\"b\")",
+        "\"2026-11-23T07:00:00Z\"",
+        "[.a[]]",
+        "[.a[]?]",
+        "[.a[]? | select(.b == 1)]",
+        "[.[] | .a]",
+        "[.a[].b]",
+    ]);
+    let expression = leaf
+        .prop_map(str::to_owned)
+        .prop_recursive(4, 24, 3, |inner| {
+            let binary = prop::sample::select(vec![
+                "|", "+", "-", "*", "/", "//", "and", "or", "==", "!=", "<", "<=", ">", ">=", ",",
+            ]);
+            prop_oneof![
+                (inner.clone(), binary, inner.clone())
+                    .prop_map(|(a, op, b)| format!("({a} {op} {b})")),
+                inner.clone().prop_map(|a| format!("[{a}]")),
+                inner
+                    .clone()
+                    .prop_map(|a| format!("{{k: ({a}), \"l\": .b}}")),
+                inner.clone().prop_map(|a| format!("\"<\\({a})>\"")),
+                inner.clone().prop_map(|a| format!("[.a[]? | ({a})]")),
+                (inner.clone(), inner.clone(), inner)
+                    .prop_map(|(a, b, c)| format!("(if {a} then {b} else {c} end)")),
+            ]
+        });
+    let scalar = prop_oneof![
+        Just(json!(null)),
+        Just(json!(true)),
+        Just(json!(1)),
+        Just(json!(2.5)),
+        Just(json!(-3)),
+        Just(json!(1.0)),
+        Just(json!(9_007_199_254_740_993_u64)),
+        Just(json!(1e300)),
+        Just(json!("a-b")),
+        Just(json!("Ünïcode")),
+        Just(json!("")),
+        Just(json!("2026-11-23T07:00:00Z")),
+    ];
+    let input = scalar.prop_recursive(3, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((prop::sample::select(vec!["a", "b", "c"]), inner), 0..3)
+                .prop_map(|entries| entries
+                    .into_iter()
+                    .map(|(key, value)| (key.to_owned(), value))
+                    .collect()),
+        ]
+    });
+    let direct = std::cell::Cell::new(0);
+    let config = ProptestConfig {
+        cases: 2_000,
+        ..ProptestConfig::default()
+    };
+    proptest!(config, |(expression in expression, input in input)| {
+        let filter = Filter::compile(&expression).unwrap();
+        let item = Input::new(&input);
+        if let Some(Ok(output)) = filter.direct.as_ref().map(|direct| direct.first(&input)) {
+            direct.set(direct.get() + 1);
+            prop_assert_eq!(Ok(Some(output)), filter.first_by_engine(&item), "{} on {}", expression, input);
+        }
+    });
+    assert!(
+        200 < direct.get(),
+        "hardly any expression took the short cut: {direct:?}"
+    );
+}
+
+#[test]
+fn the_expressions_of_the_default_mapping_need_no_engine() {
+    let mapping = crate::mapping::defaults::mapping();
+    let mut expressions = Vec::new();
+    for resource in mapping["resources"].as_array().unwrap() {
+        let mut pending = vec![
+            &resource["port"]["entity"]["mappings"],
+            &resource["selector"]["query"],
+        ];
+        while let Some(value) = pending.pop() {
+            match value {
+                Value::Object(entries) => pending.extend(entries.values()),
+                Value::String(text) => expressions.push(text.clone()),
+                _ => {}
+            }
+        }
+    }
+    assert!(20 < expressions.len());
+    for expression in expressions {
+        assert!(
+            Filter::compile(&expression).unwrap().direct.is_some(),
+            "{expression}"
+        );
+    }
+}
