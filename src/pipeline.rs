@@ -66,6 +66,9 @@ pub struct Target {
 pub struct Counts {
     /// Raw items taken in.
     pub extracted: usize,
+    /// Files that a selector matches and that cannot be read as such.
+    #[serde(default)]
+    pub skipped: usize,
     /// Entities mapped and selected.
     pub transformed: usize,
     /// Items and entities that the selector turned away.
@@ -418,6 +421,7 @@ impl std::ops::AddAssign for Counts {
     fn add_assign(&mut self, other: Counts) {
         let Counts {
             extracted,
+            skipped,
             transformed,
             filtered_out,
             not_mapped,
@@ -427,6 +431,7 @@ impl std::ops::AddAssign for Counts {
             deleted,
         } = other;
         self.extracted += extracted;
+        self.skipped += skipped;
         self.transformed += transformed;
         self.filtered_out += filtered_out;
         self.not_mapped += not_mapped;

@@ -251,6 +251,31 @@ impl BitbucketClient {
             .map(str::to_owned))
     }
 
+    /// The entries of a folder and of those below it, `levels` deep, at a commit; the root is the empty path.
+    /// Addresses of further pages are opaque (Bitbucket REST API, source: `max_depth`).
+    pub(super) fn directory(
+        &self,
+        repository_uuid: &str,
+        commit: &str,
+        path: &str,
+        levels: usize,
+    ) -> Pages {
+        let route = [
+            "repositories",
+            &self.shared.workspace,
+            repository_uuid,
+            "src",
+            commit,
+        ];
+        let segments = path.split('/').filter(|segment| !segment.is_empty());
+        // With the slash at the end that a folder needs.
+        let route = route.into_iter().chain(segments).chain([""]);
+        self.list(
+            route,
+            &[("pagelen", PAGELEN), ("max_depth", &levels.to_string())],
+        )
+    }
+
     /// The bytes of a file at `revision`: a commit hash, or a branch whose name has no slash. `None` when there is no
     /// such file; [`Error::TooLarge`] beyond 1 MiB.
     pub async fn file(

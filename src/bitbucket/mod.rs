@@ -11,12 +11,14 @@ mod client;
 mod error;
 mod pages;
 mod rate_limit;
+mod tree;
 
 pub use auth::Credential;
 pub use client::{BitbucketClient, Settings};
 pub use error::Error;
 pub use pages::Pages;
 pub use rate_limit::Purpose;
+pub use tree::list_tree;
 
 #[cfg(test)]
 mod tests;

@@ -120,10 +120,10 @@ impl Expression {
         }
     }
 
-    pub(super) fn reads(&self, field: &str) -> bool {
+    pub(super) fn reads(&self, path: &[&str]) -> bool {
         match self {
-            Expression::Filter(filter) => filter.reads(field),
-            Expression::File(_) => field == INCLUDED_FILES,
+            Expression::Filter(filter) => filter.reads(path),
+            Expression::File(_) => path.first() == Some(&INCLUDED_FILES),
             Expression::Broken { .. } => false,
         }
     }

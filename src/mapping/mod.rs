@@ -8,6 +8,7 @@ mod evaluate;
 mod expression;
 mod items;
 pub mod jq;
+mod path_glob;
 mod problem;
 mod read;
 mod report;
@@ -21,6 +22,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 pub use evaluate::{Dropped, Failure, Mapped, MappedEntity, Null};
+pub use path_glob::PathGlob;
 pub use problem::{InvalidMapping, Problem};
 pub use report::MappingReport;
 pub use resource::Resource;

@@ -120,16 +120,16 @@ impl Resource {
         &self.included_files
     }
 
-    /// Whether an expression of this resource may read `field` of a raw item; false only when none does.
-    pub fn reads(&self, field: &str) -> bool {
-        let mut reads = self.query.reads(field)
+    /// Whether an expression of this resource may read what is at `path` in a raw item; false only when none does.
+    pub fn reads(&self, path: &[&str]) -> bool {
+        let mut reads = self.query.reads(path)
             || self
                 .items
                 .as_ref()
-                .is_some_and(|items| items.expression().reads(field))
-            || field == INCLUDED_FILES && !self.included_files.is_empty();
+                .is_some_and(|items| items.expression().reads(path))
+            || path.first() == Some(&INCLUDED_FILES) && !self.included_files.is_empty();
         for entity in &self.entities {
-            entity.each(&mut |_, expression| reads |= expression.reads(field));
+            entity.each(&mut |_, expression| reads |= expression.reads(path));
         }
         reads
     }

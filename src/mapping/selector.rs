@@ -3,7 +3,8 @@
 
 use std::fmt;
 
-use super::read::{Object, Reader};
+use super::path_glob::PathGlob;
+use super::read::{Node, Object, Reader};
 
 /// A kind of raw item, by the name that it has in Port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,7 +80,9 @@ pub struct RepositoryFilter {
 /// Folders by path, such as `apps/*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folder {
-    pub path: String,
+    /// As the selector writes it; raw items carry it as `pattern`.
+    pub pattern: String,
+    pub path: PathGlob,
     /// Empty means every repository.
     pub repositories: Vec<FolderRepository>,
 }
@@ -92,12 +95,11 @@ pub struct FolderRepository {
     pub branch: Option<String>,
 }
 
-/// Files by folder and name.
+/// Files by folder and name, on the default branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileSelector {
-    pub path: String,
-    /// Globs; empty where `path` itself names the files.
-    pub file_names: Vec<String>,
+    /// A file is selected that one of them matches.
+    pub paths: Vec<PathGlob>,
     /// Slugs; empty means every repository.
     pub repositories: Vec<String>,
     /// The content stays text.
@@ -180,14 +182,10 @@ fn read_folders(reader: &mut Reader, selector: &Object<'_>) -> Vec<Folder> {
         .iter()
         .filter_map(|node| {
             if node.value.is_string() {
-                return Some(Folder {
-                    path: reader.text(node)?,
-                    repositories: Vec::new(),
-                });
+                return Folder::read(reader, node, Vec::new());
             }
             let folder = reader.object(node)?;
             let path = reader.required(&folder, "path", "give a glob such as apps/*")?;
-            let path = reader.text(&path)?;
             let repositories = match folder.get("repos") {
                 Some(repositories) if repositories.value.is_string() => reader
                     .text(&repositories)
@@ -203,13 +201,13 @@ fn read_folders(reader: &mut Reader, selector: &Object<'_>) -> Vec<Folder> {
                 }
                 None => Vec::new(),
             };
-            Some(Folder { path, repositories })
+            Folder::read(reader, &path, repositories)
         })
         .collect()
 }
 
 impl FolderRepository {
-    fn read(reader: &mut Reader, node: &super::read::Node<'_>) -> Option<FolderRepository> {
+    fn read(reader: &mut Reader, node: &Node<'_>) -> Option<FolderRepository> {
         if !node.value.is_object() {
             return reader.text(node).map(FolderRepository::at_default_branch);
         }
@@ -227,12 +225,42 @@ impl FolderRepository {
     }
 }
 
+impl Folder {
+    fn read(
+        reader: &mut Reader,
+        path: &Node<'_>,
+        repositories: Vec<FolderRepository>,
+    ) -> Option<Folder> {
+        let pattern = reader.text(path)?;
+        let path = read_glob(reader, path, &pattern)?;
+        Some(Folder {
+            pattern,
+            path,
+            repositories,
+        })
+    }
+}
+
+fn read_glob(reader: &mut Reader, node: &Node<'_>, pattern: &str) -> Option<PathGlob> {
+    match PathGlob::new(pattern) {
+        Ok(glob) => Some(glob),
+        Err(error) => {
+            reader.mistake(
+                &node.path,
+                format_args!("{pattern:?} is not a glob: {error}"),
+            );
+            None
+        }
+    }
+}
+
 /// `files` is a map, or a list of them as in Port's other Git integrations.
 fn read_files(reader: &mut Reader, selector: &Object<'_>) -> Vec<FileSelector> {
     let Some(node) = selector.get("files") else {
         let remedy = "say which, such as {path: '/', filenames: [package.json]}";
+        let path = selector.path_of("files");
         reader.problem(
-            selector.path_of("files"),
+            path,
             format_args!("is missing, so no file is selected: {remedy}"),
         );
         return Vec::new();
@@ -244,16 +272,49 @@ fn read_files(reader: &mut Reader, selector: &Object<'_>) -> Vec<FileSelector> {
     };
     nodes
         .iter()
-        .filter_map(|node| {
-            let files = reader.object(node)?;
-            Some(FileSelector {
-                path: reader
-                    .optional_text(&files, "path")
-                    .unwrap_or_else(|| "*/".to_owned()),
-                file_names: reader.texts(&files, "filenames"),
-                repositories: reader.texts(&files, "repos"),
-                skip_parsing: reader.flag(&files, "skipParsing").unwrap_or(false),
-            })
-        })
+        .filter_map(|node| FileSelector::read(reader, node))
         .collect()
+}
+
+impl FileSelector {
+    fn read(reader: &mut Reader, node: &Node<'_>) -> Option<FileSelector> {
+        let files = reader.object(node)?;
+        let folder = reader
+            .optional_text(&files, "path")
+            .unwrap_or_else(|| ANYWHERE.to_owned());
+        let names = reader.texts(&files, "filenames");
+        let patterns: Vec<String> = match names.as_slice() {
+            [] if folder.ends_with('/') => {
+                let path = files.path_of("filenames");
+                let remedy = "name them, such as [package.json, \"*.yml\"]";
+                reader.problem(
+                    path,
+                    format_args!("is missing, so no file is selected: {remedy}"),
+                );
+                Vec::new()
+            }
+            // The path itself names the files: `**/port.yml`.
+            [] => vec![folder],
+            names => names.iter().map(|name| in_folder(&folder, name)).collect(),
+        };
+        let paths = patterns
+            .iter()
+            .filter_map(|pattern| read_glob(reader, node, pattern))
+            .collect();
+        Some(FileSelector {
+            paths,
+            repositories: reader.texts(&files, "repos"),
+            skip_parsing: reader.flag(&files, "skipParsing").unwrap_or(false),
+        })
+    }
+}
+
+/// Stands for every folder, the root included.
+const ANYWHERE: &str = "*/";
+
+fn in_folder(folder: &str, name: &str) -> String {
+    match folder.trim_matches('/') {
+        "*" | "**" => format!("**/{name}"),
+        folder => format!("{folder}/{name}"),
+    }
 }

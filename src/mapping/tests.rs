@@ -383,8 +383,8 @@ fn the_default_mapping_is_sound() {
     let mapping = Mapping::from_config(&defaults::mapping()).unwrap();
     assert_eq!(mapping.problems(), []);
     assert_eq!(*mapping.settings(), Settings::default());
-    assert!(!mapping.resources()[2].reads("project"));
-    assert!(mapping.resources()[1].reads("project"));
+    assert!(!mapping.resources()[2].reads(&["project"]));
+    assert!(mapping.resources()[1].reads(&["project"]));
     let blueprints: Vec<_> = mapping
         .resources()
         .iter()

@@ -280,7 +280,7 @@ async fn continue_run(
     lease: &Lease,
     deadline: &Deadline,
 ) -> Result<Outcome, Failure> {
-    let (groups, without_source) = extract::groups(mapping);
+    let groups = extract::groups(mapping);
     let pipeline = Pipeline::for_resync(&session.port, mapping, &run.id);
     let deadline = deadline.earlier_by(app.config.slice_margin);
     let bitbucket = session.bitbucket.with_purpose(Purpose::Resync);
@@ -295,7 +295,7 @@ async fn continue_run(
         run,
         version,
     };
-    let outcome = match slice.finish(&without_source, lease).await {
+    let outcome = match slice.finish(lease).await {
         Ok(outcome) => Ok(outcome),
         Err(failure) if failure.is_retryable() => slice.pause(failure).await,
         Err(failure) => {
@@ -318,11 +318,7 @@ async fn continue_run(
 
 impl Slice<'_> {
     /// Takes the run as far as it goes.
-    async fn finish(
-        &mut self,
-        without_source: &[usize],
-        lease: &Lease,
-    ) -> Result<Outcome, Failure> {
+    async fn finish(&mut self, lease: &Lease) -> Result<Outcome, Failure> {
         if !self.run.extracted {
             if let Step::Paused(failure) = self.extract().await? {
                 self.settle().await?;
@@ -337,7 +333,7 @@ impl Slice<'_> {
         {
             return Err(Failure::NothingRead(failed.reason.clone()));
         }
-        let kept = self.reconcile(without_source, lease).await?;
+        let kept = self.reconcile(lease).await?;
         let mapping_problems = self.pipeline.take_report().lines();
         log_mapping_problems(&mapping_problems);
         let summary = Summary {
@@ -358,6 +354,7 @@ impl Slice<'_> {
         .await;
         let Counts {
             extracted,
+            skipped,
             transformed,
             filtered_out,
             not_mapped,
@@ -369,6 +366,8 @@ impl Slice<'_> {
         tracing::info!(
             run = summary.run,
             extracted,
+            skipped,
+            skipped,
             transformed,
             filtered_out,
             not_mapped,
@@ -408,12 +407,8 @@ impl Slice<'_> {
     }
 
     /// Deletes what this run shows to be stale. Returns why stale entities were kept, if they were.
-    async fn reconcile(
-        &mut self,
-        without_source: &[usize],
-        lease: &Lease,
-    ) -> Result<Option<String>, Failure> {
-        let (seen, targets, unread) = self.evidence(without_source).await?;
+    async fn reconcile(&mut self, lease: &Lease) -> Result<Option<String>, Failure> {
+        let (seen, targets, unread) = self.evidence().await?;
         let evidence = Evidence {
             owned: self
                 .session
@@ -470,7 +465,6 @@ impl Slice<'_> {
     /// What the records of this run say: what was seen, what it points at, and what nobody can vouch for.
     async fn evidence(
         &self,
-        without_source: &[usize],
     ) -> Result<(BTreeSet<EntityKey>, BTreeSet<Target>, Unread), StateError> {
         let (mut seen, mut targets, mut unread) =
             (BTreeSet::new(), BTreeSet::new(), Unread::default());
@@ -503,7 +497,6 @@ impl Slice<'_> {
                 self.not_vouched_for(&group.resources, &mut unread);
             }
         }
-        self.not_vouched_for(without_source, &mut unread);
         Ok((seen, targets, unread))
     }
 

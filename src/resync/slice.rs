@@ -3,7 +3,7 @@
 //! A partition counts as done only after Port has answered for its entities and its record is stored. Whatever an
 //! interruption loses is done again; doing it again changes nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
@@ -13,9 +13,9 @@ use super::run::Run;
 use crate::app::{App, Session};
 use crate::bitbucket::{self, BitbucketClient};
 use crate::deadline::Deadline;
-use crate::extract::{Batch, Group, Listing, Repository, Source, filter_id};
+use crate::extract::{Batch, Group, Listing, Repository, Skipped, Source, filter_id};
 use crate::failure::{Failure, chain};
-use crate::mapping::{Mapping, RepositoryFilter};
+use crate::mapping::{Kind, Mapping, RepositoryFilter};
 use crate::partition::{self, WORKSPACE};
 use crate::pipeline::{Counts, Pipeline, Processed, Produced};
 use crate::state::{Expected, StateError};
@@ -56,8 +56,8 @@ pub(super) enum Step {
 struct Partition {
     counts: Counts,
     produced: Produced,
-    /// The first few raw items.
-    examples: Vec<Value>,
+    /// The first few raw items of each kind.
+    examples: BTreeMap<Kind, Vec<Value>>,
 }
 
 impl Slice<'_> {
@@ -119,11 +119,7 @@ impl Slice<'_> {
             return Ok(Step::Done);
         }
         let source = Source::Repositories(filter.clone());
-        let nobody = Group {
-            source: source.clone(),
-            resources: Vec::new(),
-            included_files: Vec::new(),
-        };
+        let nobody = Group::of_nobody(source.clone());
         let group = self
             .groups
             .iter()
@@ -233,7 +229,9 @@ impl Slice<'_> {
                 match outcome {
                     Ok(None) => {}
                     Ok(Some(done)) => {
-                        self.send_examples(group, &done.examples).await;
+                        for (kind, examples) in &done.examples {
+                            self.send_examples(*kind, examples).await;
+                        }
                         self.run.counts += done.counts;
                         self.record(group, Some(repository), done.produced).await?;
                     }
@@ -274,26 +272,39 @@ impl Slice<'_> {
             for item in processed.items {
                 done.produced.absorb(item);
             }
-            let missing = EXAMPLES_PER_KIND.saturating_sub(done.examples.len());
-            done.examples.extend(batch.items.into_iter().take(missing));
+            if let Some(kind) = self.kind(&batch) {
+                let examples = done.examples.entry(kind).or_default();
+                let missing = EXAMPLES_PER_KIND.saturating_sub(examples.len());
+                examples.extend(batch.items.into_iter().take(missing));
+            }
         }
         Ok(Some(done))
     }
 
     async fn process(&mut self, group: &Group, batch: &Batch) -> Result<Processed, Failure> {
-        self.send_examples(group, &batch.items).await;
+        if let Some(kind) = self.kind(batch) {
+            self.send_examples(kind, &batch.items).await;
+        }
         let processed = self.load(group, batch).await?;
         self.count(&processed);
         Ok(processed)
     }
 
     async fn load(&self, group: &Group, batch: &Batch) -> Result<Processed, Failure> {
-        let processed = self
+        let mut processed = self
             .pipeline
-            .process(&group.resources, &batch.items, &self.deadline)
+            .process(&batch.resources, &batch.items, &self.deadline)
             .await?;
+        processed.counts.skipped += batch.skipped.len();
+        for Skipped { path, reason } in &batch.skipped {
+            tracing::warn!(path, reason, "file left out");
+        }
         for refusal in &processed.refusals {
-            tracing::warn!(kind = %group.source.kind(), refusal, "entity refused by Port");
+            tracing::warn!(
+                kind = group.source.name(),
+                refusal,
+                "entity refused by Port"
+            );
         }
         Ok(processed)
     }
@@ -306,6 +317,12 @@ impl Slice<'_> {
         }
         self.count(&settled);
         Ok(())
+    }
+
+    /// The kind of a batch's items; `None` where no resource wants them.
+    fn kind(&self, batch: &Batch) -> Option<Kind> {
+        let resource = self.mapping.resources().get(*batch.resources.first()?)?;
+        Some(resource.kind)
     }
 
     fn count(&mut self, processed: &Processed) {
@@ -344,7 +361,12 @@ impl Slice<'_> {
             error => {
                 let reason = chain(&error);
                 let name = repository.map(|repository| repository.full_name.as_str());
-                tracing::warn!(kind = %group.source.kind(), repository = name, error = reason, "partition not read");
+                tracing::warn!(
+                    kind = group.source.name(),
+                    repository = name,
+                    error = reason,
+                    "partition not read"
+                );
                 self.run.fail(&group.source.id(), repository, reason);
                 Ok(Step::Done)
             }
@@ -352,11 +374,9 @@ impl Slice<'_> {
     }
 
     /// Gives Port's mapping editor something to show. Its failure costs nothing else.
-    async fn send_examples(&mut self, group: &Group, items: &[Value]) {
-        let kind = group.source.kind().to_string();
-        let wanted = self.app.config.send_raw_data_examples
-            && !group.resources.is_empty()
-            && !items.is_empty();
+    async fn send_examples(&mut self, kind: Kind, items: &[Value]) {
+        let kind = kind.to_string();
+        let wanted = self.app.config.send_raw_data_examples && !items.is_empty();
         if !wanted || !self.run.examples.insert(kind.clone()) {
             return;
         }

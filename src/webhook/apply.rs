@@ -13,7 +13,7 @@ use crate::app::{App, Session};
 use crate::bitbucket::BitbucketClient;
 use crate::deadline::Deadline;
 use crate::entity::EntityKey;
-use crate::extract::{self, Group, Item, Listing, Repository, Source};
+use crate::extract::{self, Group, Item, Listing, Repository, Skipped, Source};
 use crate::failure::Failure;
 use crate::mapping::{Mapping, RepositoryFilter};
 use crate::partition::{self, WORKSPACE};
@@ -37,7 +37,7 @@ async fn apply_once(app: &App, change: &Change, deadline: &Deadline) -> Result<(
         );
         return Ok(());
     };
-    let (groups, _) = extract::groups(&mapping);
+    let groups = extract::groups(&mapping);
     let mut live = Live {
         app,
         session: &session,
@@ -59,9 +59,10 @@ async fn apply_once(app: &App, change: &Change, deadline: &Deadline) -> Result<(
         Change::Repository {
             repository,
             former,
+            pushed,
             last_seen,
         } => {
-            live.repository(repository, former.as_ref(), last_seen)
+            live.repository(repository, former.as_ref(), pushed, last_seen)
                 .await?;
         }
         Change::RepositoryGone {
@@ -134,7 +135,10 @@ impl Live<'_> {
         {
             let raw = extract::fetch(self.bitbucket(), group, item, self.deadline).await?;
             let present = match &raw {
-                Some(raw) => self.load(group, std::slice::from_ref(raw)).await?,
+                Some(raw) => {
+                    self.load(&group.resources, std::slice::from_ref(raw))
+                        .await?
+                }
                 None => Produced::default(),
             };
             let before = self.pipeline.produced(&group.resources, last_seen);
@@ -164,6 +168,7 @@ impl Live<'_> {
         &mut self,
         repository: &RepositoryRef,
         former: Option<&FormerName>,
+        pushed: &[String],
         last_seen: &Value,
     ) -> Result<(), Failure> {
         let mut filters: Vec<&RepositoryFilter> = Vec::new();
@@ -177,7 +182,7 @@ impl Live<'_> {
             }
         }
         for filter in filters {
-            self.repository_under(filter, repository, former, last_seen)
+            self.repository_under(filter, repository, former, pushed, last_seen)
                 .await?;
         }
         Ok(())
@@ -189,14 +194,11 @@ impl Live<'_> {
         filter: &RepositoryFilter,
         repository: &RepositoryRef,
         former: Option<&FormerName>,
+        pushed: &[String],
         last_seen: &Value,
     ) -> Result<(), Failure> {
         let own = Source::Repositories(filter.clone());
-        let nobody = Group {
-            source: own.clone(),
-            resources: Vec::new(),
-            included_files: Vec::new(),
-        };
+        let nobody = Group::of_nobody(own.clone());
         let group = self
             .groups
             .iter()
@@ -220,10 +222,16 @@ impl Live<'_> {
                 .unwrap_or_default();
             let present = match (&raw, &group.source) {
                 (Some(raw), Source::Repositories(_)) => {
-                    self.load(group, std::slice::from_ref(raw)).await?
+                    self.load(&group.resources, std::slice::from_ref(raw))
+                        .await?
                 }
-                // Its pull requests tell of themselves, unless they are known under another name, or not at all.
-                (Some(_), _) if record.is_some() && former.is_none() => continue,
+                // Its pull requests tell of themselves, and its trees change with a push, unless they are known under
+                // another name, or not at all.
+                (Some(raw), _)
+                    if record.is_some() && former.is_none() && !pushed_to(group, raw, pushed) =>
+                {
+                    continue;
+                }
                 (Some(raw), _) => self.list(group, Repository::of(raw).as_ref()).await?,
                 (None, _) => Produced::default(),
             };
@@ -283,22 +291,55 @@ impl Live<'_> {
                         .extend(record.into_iter().flat_map(|record| record.produced.keys));
                     self.record(group, WORKSPACE, RecordChangeKind::Replace(present));
                 }
-                Source::Repositories(filter) if self.reads_project(group) => {
+                Source::Repositories(filter) if self.reads(group, &["project"]) => {
                     let Some(key) = key else { continue };
                     self.repositories_of_project(group, filter, key).await?;
                 }
-                Source::Repositories(_) | Source::PullRequests { .. } => {}
+                Source::Trees(filter) if self.reads(group, &["repo", "project"]) => {
+                    let Some(key) = key else { continue };
+                    self.trees_of_project(group, filter, key).await?;
+                }
+                Source::Repositories(_) | Source::PullRequests { .. } | Source::Trees(_) => {}
             }
         }
         Ok(())
     }
 
-    fn reads_project(&self, group: &Group) -> bool {
+    fn reads(&self, group: &Group, path: &[&str]) -> bool {
         let mut resources = group
             .resources
             .iter()
             .filter_map(|&index| self.mapping.resources().get(index));
-        resources.any(|resource| resource.reads("project"))
+        resources.any(|resource| resource.reads(path))
+    }
+
+    /// Whatever the partition stood for goes, unless it turns out to be present.
+    async fn forget(&mut self, group: &Group, repository: &str) -> Result<(), Failure> {
+        let source = group.source.id();
+        let record = partition::load(&self.app.store, &source, repository).await?;
+        let keys = record.into_iter().flat_map(|record| record.produced.keys);
+        self.gone.extend(keys);
+        Ok(())
+    }
+
+    /// The folders and files that show the project's name.
+    async fn trees_of_project(
+        &mut self,
+        group: &Group,
+        filter: &RepositoryFilter,
+        key: &str,
+    ) -> Result<(), Failure> {
+        let session = self.session;
+        let narrowed = Group::of_nobody(in_project(filter, key));
+        let mut listing = Listing::open(&session.bitbucket, &narrowed, None);
+        while let Some(batch) = listing.next(self.deadline).await? {
+            for repository in batch.items.iter().filter_map(Repository::of) {
+                self.forget(group, &repository.uuid).await?;
+                let present = self.list(group, Some(&repository)).await?;
+                self.record(group, &repository.uuid, RecordChangeKind::Replace(present));
+            }
+        }
+        Ok(())
     }
 
     /// The repositories that show the project's name: those in it, as far as `filter` selects them.
@@ -308,19 +349,7 @@ impl Live<'_> {
         filter: &RepositoryFilter,
         key: &str,
     ) -> Result<(), Failure> {
-        let in_project = format!("project.key=\"{}\"", key.replace(['"', '\\'], ""));
-        let query = match &filter.query {
-            Some(query) => format!("({query}) AND {in_project}"),
-            None => in_project,
-        };
-        let narrowed = Source::Repositories(RepositoryFilter {
-            role: filter.role.clone(),
-            query: Some(query),
-        });
-        let narrowed = Group {
-            source: narrowed,
-            ..group.clone()
-        };
+        let narrowed = group.narrowed(in_project(filter, key));
         let session = self.session;
         let mut listing = Listing::open(&session.bitbucket, &narrowed, None);
         while let Some(batch) = listing.next(self.deadline).await? {
@@ -336,14 +365,10 @@ impl Live<'_> {
                 let Some(repository) = Repository::of(raw) else {
                     continue;
                 };
-                let gone = present.unselected.clone();
+                self.forget(group, &repository.uuid).await?;
                 self.present.extend(present.keys.iter().cloned());
-                self.gone.extend(gone.iter().cloned());
-                self.record(
-                    group,
-                    &repository.uuid,
-                    RecordChangeKind::Amend { present, gone },
-                );
+                self.gone.extend(present.unselected.iter().cloned());
+                self.record(group, &repository.uuid, RecordChangeKind::Replace(present));
             }
         }
         Ok(())
@@ -359,16 +384,16 @@ impl Live<'_> {
         let mut listing = Listing::open(&session.bitbucket, group, repository);
         let mut produced = Produced::default();
         while let Some(batch) = listing.next(self.deadline).await? {
-            produced.absorb(self.load(group, &batch.items).await?);
+            for Skipped { path, reason } in &batch.skipped {
+                tracing::warn!(path, reason, "file left out");
+            }
+            produced.absorb(self.load(&batch.resources, &batch.items).await?);
         }
         Ok(produced)
     }
 
-    async fn load(&mut self, group: &Group, raw: &[Value]) -> Result<Produced, Failure> {
-        let processed = self
-            .pipeline
-            .process(&group.resources, raw, self.deadline)
-            .await?;
+    async fn load(&mut self, resources: &[usize], raw: &[Value]) -> Result<Produced, Failure> {
+        let processed = self.pipeline.process(resources, raw, self.deadline).await?;
         self.note(processed.counts, &processed.refusals);
         let mut produced = Produced::default();
         processed
@@ -469,6 +494,31 @@ impl Live<'_> {
 }
 
 /// The repository as it was before it was renamed, wherever its identity appears.
+/// The repositories of a project that `filter` selects.
+fn in_project(filter: &RepositoryFilter, key: &str) -> Source {
+    let in_project = format!("project.key=\"{}\"", key.replace(['"', '\\'], ""));
+    let query = match &filter.query {
+        Some(query) => format!("({query}) AND {in_project}"),
+        None => in_project,
+    };
+    Source::Repositories(RepositoryFilter {
+        role: filter.role.clone(),
+        query: Some(query),
+    })
+}
+
+/// Whether an event changed what a group of trees shows: a push to a branch that it reads, or anything but a push.
+fn pushed_to(group: &Group, raw: &Value, pushed: &[String]) -> bool {
+    let trees = matches!(group.source, Source::Trees(_));
+    let repository = Repository::of(raw);
+    let read = |branch: &String| {
+        repository
+            .as_ref()
+            .is_some_and(|repository| group.reads_branch(repository, branch))
+    };
+    trees && (pushed.is_empty() || pushed.iter().any(read))
+}
+
 fn renamed_back(last_seen: &Value, uuid: &str, former: &FormerName) -> Value {
     let mut repository = with_slug(last_seen.clone());
     let is_it = repository.get("uuid").and_then(Value::as_str) == Some(uuid);

@@ -20,6 +20,9 @@ pub enum Change {
         repository: RepositoryRef,
         /// What it was called before, when it was renamed.
         former: Option<FormerName>,
+        /// Branches that were pushed to.
+        #[serde(default)]
+        pushed: Vec<String>,
         last_seen: Value,
     },
     RepositoryGone {
@@ -95,6 +98,7 @@ pub fn parse(key: &str, body: &[u8]) -> Result<Parsed, Malformed> {
             Change::Repository {
                 repository,
                 former: None,
+                pushed: Vec::new(),
                 last_seen: take(&mut body, "fork"),
             }
         }
@@ -141,8 +145,29 @@ fn repository(mut body: Value) -> Result<Change, Malformed> {
     Ok(Change::Repository {
         repository,
         former,
+        pushed: pushed_branches(&body),
         last_seen: take(&mut body, "repository"),
     })
+}
+
+/// A branch that is gone has `new: null`, one that is new `old: null`.
+fn pushed_branches(body: &Value) -> Vec<String> {
+    let changes = body.pointer("/push/changes").and_then(Value::as_array);
+    let mut branches = Vec::new();
+    for change in changes.into_iter().flatten() {
+        for side in ["new", "old"].iter().filter_map(|side| change.get(side)) {
+            let is_branch = side.get("type").and_then(Value::as_str) == Some("branch");
+            if let Some(name) = side
+                .get("name")
+                .and_then(Value::as_str)
+                .filter(|_| is_branch)
+                && !branches.iter().any(|branch| branch == name)
+            {
+                branches.push(name.to_owned());
+            }
+        }
+    }
+    branches
 }
 
 fn reference(value: Option<&Value>, field: &'static str) -> Result<RepositoryRef, Malformed> {

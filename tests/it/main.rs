@@ -7,4 +7,5 @@ mod invocation;
 mod resync;
 mod support;
 mod tidy;
+mod trees;
 mod webhook;

@@ -32,9 +32,10 @@ pub(super) fn is_constant(term: &Tree<'_>) -> bool {
     }
 }
 
-/// Whether the expression may read `field` of an input object.
-pub(super) fn may_read(term: &Tree<'_>, field: &str) -> bool {
-    let may = |term: &Tree<'_>| may_read(term, field);
+/// Whether the expression may read what is at `path` in an input object.
+pub(super) fn may_read(term: &Tree<'_>, path: &[&str]) -> bool {
+    let wanted = path;
+    let may = |term: &Tree<'_>| may_read(term, wanted);
     match term {
         Term::Num(_) | Term::Var(_) | Term::Arr(None) | Term::Break(_) => false,
         Term::Str(_, parts) => parts.iter().any(|part| match part {
@@ -61,15 +62,13 @@ pub(super) fn may_read(term: &Tree<'_>, field: &str) -> bool {
                 Part::Index(index) => may(index),
                 Part::Range(from, to) => from.iter().chain(to).any(may),
             });
-            let in_base = match (&**base, path.0.first()) {
-                (Term::Id, Some((Part::Index(Term::Str(None, name)), _))) => {
-                    match name.as_slice() {
-                        [StrPart::Str(name)] => *name == field,
-                        [] => field.is_empty(),
-                        _ => true,
-                    }
+            let in_base = match &**base {
+                Term::Id => {
+                    // Up to the first step that is not known, a different key leads elsewhere.
+                    let steps = path.0.iter().map_while(|(part, _)| static_key(part));
+                    steps.zip(wanted).all(|(step, wanted)| step == *wanted)
                 }
-                (base, _) => may(base),
+                base => may(base),
             };
             in_base || in_parts
         }
@@ -79,6 +78,18 @@ pub(super) fn may_read(term: &Tree<'_>, field: &str) -> bool {
         // A fold's update sees the state, which begins as the first argument.
         Term::Fold(_, source, _, arguments) => may(source) || arguments.first().is_some_and(may),
         Term::Id | Term::Recurse | Term::Def(..) => true,
+    }
+}
+
+/// The key of `.key` or `.["key"]`.
+fn static_key<'s>(part: &Part<Tree<'s>>) -> Option<&'s str> {
+    match part {
+        Part::Index(Term::Str(None, name)) => match name.as_slice() {
+            [StrPart::Str(name)] => Some(name),
+            [] => Some(""),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -125,7 +136,7 @@ mod tests {
 
     #[test]
     fn fields_that_cannot_matter_are_known() {
-        let reads = |source| may_read(&parser::parse(source).unwrap(), "project");
+        let reads = |source| may_read(&parser::parse(source).unwrap(), &["project"]);
         for source in [
             ".project",
             ".project.key",
@@ -166,6 +177,29 @@ mod tests {
             ".is_private == true",
             "null",
             "[.a, .b]",
+        ] {
+            assert!(!reads(source), "{source}");
+        }
+    }
+
+    #[test]
+    fn deeper_paths_are_told_apart() {
+        let reads = |source| may_read(&parser::parse(source).unwrap(), &["repo", "project"]);
+        for source in [
+            ".repo.project.key",
+            ".repo",
+            ".repo | .slug",
+            ".repo[.x]",
+            ".",
+            ".repo.project",
+        ] {
+            assert!(reads(source), "{source}");
+        }
+        for source in [
+            ".repo.slug",
+            ".folder.path",
+            ".repo.links.html.href + \"/\"",
+            ".repo[\"slug\"]",
         ] {
             assert!(!reads(source), "{source}");
         }

@@ -147,10 +147,10 @@ impl Filter {
         self.constant.as_ref()
     }
 
-    /// Whether the expression may read `field` of an input object; false only when it surely does not.
-    pub fn reads(&self, field: &str) -> bool {
+    /// Whether the expression may read what is at `path` in an input object; false only when it surely does not.
+    pub fn reads(&self, path: &[&str]) -> bool {
         // The tree borrows the text, so it is made again for this rare question.
-        parser::parse(&self.source).map_or(true, |term| analysis::may_read(&term, field))
+        parser::parse(&self.source).map_or(true, |term| analysis::may_read(&term, path))
     }
 }
 

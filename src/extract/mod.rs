@@ -3,6 +3,9 @@
 //! Resources that want the same data share a [`Group`] and thereby its requests. Knows what a selector asks for;
 //! knows nothing of entities or Port.
 
+mod content;
+mod tree;
+
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -10,7 +13,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::bitbucket::{self, BitbucketClient, Pages};
 use crate::deadline::Deadline;
-use crate::mapping::{Kind, Mapping, RepositoryFilter, Resource, Selector};
+use crate::mapping::{Mapping, RepositoryFilter, Resource, Selector};
+
+use tree::{TreeListing, TreeResource};
 
 /// Where raw items come from: one query per distinct source, however many resources read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +26,8 @@ pub enum Source {
         repositories: RepositoryFilter,
         query: String,
     },
+    /// Folders and files.
+    Trees(RepositoryFilter),
 }
 
 /// Resources with the same source.
@@ -31,6 +38,8 @@ pub struct Group {
     pub resources: Vec<usize>,
     /// Paths of files that go along with each item, as `__includedFiles`.
     pub included_files: Vec<String>,
+    /// What its resources want of trees.
+    trees: Vec<TreeResource>,
 }
 
 /// What later requests need to know of a repository.
@@ -44,29 +53,21 @@ pub struct Repository {
     pub main_branch: Option<String>,
 }
 
-/// The sources of `mapping` in the order in which its resources first need them, and the resources whose kind has
-/// no source.
-pub fn groups(mapping: &Mapping) -> (Vec<Group>, Vec<usize>) {
+/// The sources of `mapping` in the order in which its resources first need them.
+pub fn groups(mapping: &Mapping) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
-    let mut without_source = Vec::new();
     for (index, resource) in mapping.resources().iter().enumerate() {
-        let Some(source) = Source::of(resource) else {
-            without_source.push(index);
-            continue;
-        };
+        let source = Source::of(resource);
         let position = groups
             .iter()
             .position(|group| group.source == source)
             .unwrap_or_else(|| {
-                groups.push(Group {
-                    source,
-                    resources: Vec::new(),
-                    included_files: Vec::new(),
-                });
+                groups.push(Group::of_nobody(source));
                 groups.len() - 1
             });
         if let Some(group) = groups.get_mut(position) {
             group.resources.push(index);
+            group.trees.extend(TreeResource::of(resource));
             for path in resource.included_files() {
                 if !group.included_files.contains(path) {
                     group.included_files.push(path.clone());
@@ -74,25 +75,53 @@ pub fn groups(mapping: &Mapping) -> (Vec<Group>, Vec<usize>) {
             }
         }
     }
-    (groups, without_source)
+    groups
+}
+
+impl Group {
+    /// A source that no resource asks for: it is listed for what others need to know of it.
+    pub fn of_nobody(source: Source) -> Group {
+        Group {
+            source,
+            resources: Vec::new(),
+            included_files: Vec::new(),
+            trees: Vec::new(),
+        }
+    }
+
+    /// The same, of another source: a part of its own.
+    pub fn narrowed(&self, source: Source) -> Group {
+        Group {
+            source,
+            ..self.clone()
+        }
+    }
+
+    /// Whether a push to `branch` of `repository` may change its items.
+    pub fn reads_branch(&self, repository: &Repository, branch: &str) -> bool {
+        let slug = repository.full_name.rsplit('/').next().unwrap_or_default();
+        let default = repository.main_branch.as_deref();
+        let mut trees = self.trees.iter();
+        trees.any(|tree| tree.reads_branch(slug, default, branch))
+    }
 }
 
 impl Source {
-    fn of(resource: &Resource) -> Option<Source> {
+    fn of(resource: &Resource) -> Source {
         match &resource.selector {
-            Selector::Project => Some(Source::Projects),
-            Selector::Repository { repositories, .. } => {
-                Some(Source::Repositories(repositories.clone()))
-            }
+            Selector::Project => Source::Projects,
+            Selector::Repository { repositories, .. } => Source::Repositories(repositories.clone()),
             Selector::PullRequest {
                 repositories,
                 query,
                 ..
-            } => Some(Source::PullRequests {
+            } => Source::PullRequests {
                 repositories: repositories.clone(),
                 query: query.clone(),
-            }),
-            _ => None,
+            },
+            Selector::Folder { repositories, .. } | Selector::File { repositories, .. } => {
+                Source::Trees(repositories.clone())
+            }
         }
     }
 
@@ -101,15 +130,19 @@ impl Source {
         match self {
             Source::Projects => None,
             Source::Repositories(filter) => Some(filter),
-            Source::PullRequests { repositories, .. } => Some(repositories),
+            Source::PullRequests { repositories, .. } | Source::Trees(repositories) => {
+                Some(repositories)
+            }
         }
     }
 
-    pub fn kind(&self) -> Kind {
+    /// What logs call its items.
+    pub fn name(&self) -> &'static str {
         match self {
-            Source::Projects => Kind::Project,
-            Source::Repositories(_) => Kind::Repository,
-            Source::PullRequests { .. } => Kind::PullRequest,
+            Source::Projects => "project",
+            Source::Repositories(_) => "repository",
+            Source::PullRequests { .. } => "pull-request",
+            Source::Trees(_) => "folder and file",
         }
     }
 
@@ -118,6 +151,7 @@ impl Source {
         match self {
             Source::Projects => "project".to_owned(),
             Source::Repositories(filter) => format!("repository-{}", filter_id(filter)),
+            Source::Trees(filter) => format!("tree-{}", filter_id(filter)),
             Source::PullRequests {
                 repositories,
                 query,
@@ -163,18 +197,38 @@ impl Repository {
     }
 }
 
-/// One page of raw items, and the repositories whose item could not be completed.
+/// One page of raw items.
 #[derive(Debug, Default)]
 pub struct Batch {
+    /// Indices of the resources whose items these are.
+    pub resources: Vec<usize>,
     pub items: Vec<Value>,
+    /// Repositories whose item could not be completed.
     pub failed: Vec<(Repository, bitbucket::Error)>,
+    /// What a selector matches and is no item all the same.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A file that was left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// `workspace/slug/path`
+    pub path: String,
+    pub reason: &'static str,
 }
 
 /// A listing in progress.
 pub struct Listing<'a> {
     bitbucket: &'a BitbucketClient,
-    included_files: &'a [String],
-    pages: Pages,
+    group: &'a Group,
+    feed: Feed<'a>,
+}
+
+enum Feed<'a> {
+    Pages(Pages),
+    Tree(Box<TreeListing<'a>>),
+    /// There is nothing to list.
+    Nothing,
 }
 
 /// Included files are read this many at a time; the client bounds what is in flight altogether.
@@ -190,17 +244,23 @@ impl<'a> Listing<'a> {
         let uuid = repository
             .map(|repository| repository.uuid.as_str())
             .unwrap_or_default();
-        let pages = match &group.source {
-            Source::Projects => bitbucket.projects(),
+        let feed = match &group.source {
+            Source::Projects => Feed::Pages(bitbucket.projects()),
             Source::Repositories(filter) => {
-                bitbucket.repositories(filter.role.as_deref(), filter.query.as_deref())
+                Feed::Pages(bitbucket.repositories(filter.role.as_deref(), filter.query.as_deref()))
             }
-            Source::PullRequests { query, .. } => bitbucket.pull_requests(uuid, Some(query)),
+            Source::PullRequests { query, .. } => {
+                Feed::Pages(bitbucket.pull_requests(uuid, Some(query)))
+            }
+            Source::Trees(_) => repository.map_or(Feed::Nothing, |repository| {
+                let tree = TreeListing::new(bitbucket, &group.trees, repository.clone());
+                Feed::Tree(Box::new(tree))
+            }),
         };
         Listing {
             bitbucket,
-            included_files: included_files(group),
-            pages,
+            group,
+            feed,
         }
     }
 
@@ -208,26 +268,33 @@ impl<'a> Listing<'a> {
     pub fn resume(bitbucket: &'a BitbucketClient, group: &'a Group, cursor: &str) -> Listing<'a> {
         Listing {
             bitbucket,
-            included_files: included_files(group),
-            pages: Pages::resume(bitbucket.clone(), cursor),
+            group,
+            feed: Feed::Pages(Pages::resume(bitbucket.clone(), cursor)),
         }
     }
 
     /// The next page; `None` after the last one.
     pub async fn next(&mut self, deadline: &Deadline) -> Result<Option<Batch>, bitbucket::Error> {
-        let Some(items) = self.pages.next(deadline).await? else {
+        let pages = match &mut self.feed {
+            Feed::Pages(pages) => pages,
+            Feed::Tree(tree) => return tree.next(deadline).await,
+            Feed::Nothing => return Ok(None),
+        };
+        let Some(items) = pages.next(deadline).await? else {
             return Ok(None);
         };
-        if self.included_files.is_empty() {
-            return Ok(Some(Batch {
-                items,
-                failed: Vec::new(),
-            }));
+        let mut batch = Batch {
+            resources: self.group.resources.clone(),
+            ..Batch::default()
+        };
+        let included_files = included_files(self.group);
+        if included_files.is_empty() {
+            batch.items = items;
+            return Ok(Some(batch));
         }
         let completed = stream::iter(items)
-            .map(|item| with_files(self.bitbucket, self.included_files, item, deadline))
+            .map(|item| with_files(self.bitbucket, included_files, item, deadline))
             .buffered(FILES_AT_ONCE);
-        let mut batch = Batch::default();
         let mut completed = std::pin::pin!(completed);
         while let Some(item) = completed.next().await {
             match item {
@@ -242,7 +309,10 @@ impl<'a> Listing<'a> {
 
     /// Where the next page is, for a checkpoint.
     pub fn cursor(&self) -> Option<&str> {
-        self.pages.cursor()
+        match &self.feed {
+            Feed::Pages(pages) => pages.cursor(),
+            Feed::Tree(_) | Feed::Nothing => None,
+        }
     }
 }
 
@@ -258,7 +328,7 @@ fn stops_everything(error: &bitbucket::Error) -> bool {
 fn included_files(group: &Group) -> &[String] {
     match group.source {
         Source::Repositories(_) => &group.included_files,
-        Source::Projects | Source::PullRequests { .. } => &[],
+        Source::Projects | Source::PullRequests { .. } | Source::Trees(_) => &[],
     }
 }
 
@@ -316,10 +386,20 @@ async fn read_files(
         .map(|path| {
             let revision = &revision;
             async move {
-                let content = bitbucket
-                    .file(&repository.uuid, revision, path, deadline)
-                    .await?;
-                let content = content.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+                let read = bitbucket.file(&repository.uuid, revision, path, deadline);
+                let content = match read.await {
+                    Ok(bytes) => bytes.and_then(content::text),
+                    Err(bitbucket::Error::TooLarge { .. }) => {
+                        let repository = &repository.full_name;
+                        tracing::warn!(
+                            repository,
+                            path,
+                            "an included file is too large: it is null"
+                        );
+                        None
+                    }
+                    Err(error) => return Err(error),
+                };
                 Ok((path.clone(), content.map_or(Value::Null, Value::String)))
             }
         })
