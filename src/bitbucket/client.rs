@@ -166,6 +166,49 @@ impl BitbucketClient {
         .await
     }
 
+    pub async fn workspace(&self, deadline: &Deadline) -> Result<Value, Error> {
+        let url = self.url(["workspaces", &self.shared.workspace], &[]);
+        self.get(url, deadline).await
+    }
+
+    /// The members of the workspace, as memberships.
+    pub fn members(&self) -> Pages {
+        let route = ["workspaces", &self.shared.workspace, "members"];
+        self.list(route, &[("pagelen", PAGELEN)])
+    }
+
+    /// The branches or tags (`what`) of a repository that `query` selects, the newest first.
+    pub fn refs(&self, repository_uuid: &str, what: &str, query: Option<&str>) -> Pages {
+        let mut parameters = vec![("pagelen", PAGELEN), ("sort", "-target.date")];
+        parameters.extend(query.map(|query| ("q", query)));
+        let workspace = &self.shared.workspace;
+        self.list(
+            ["repositories", workspace, repository_uuid, "refs", what],
+            &parameters,
+        )
+    }
+
+    /// The pipelines of a repository, the newest first.
+    pub fn pipelines(&self, repository_uuid: &str, target_branch: Option<&str>) -> Pages {
+        let mut parameters = vec![("pagelen", PAGELEN), ("sort", "-created_on")];
+        parameters.extend(target_branch.map(|branch| ("target.branch", branch)));
+        let workspace = &self.shared.workspace;
+        // With a slash at the end, or some answer 404.
+        self.list(
+            ["repositories", workspace, repository_uuid, "pipelines", ""],
+            &parameters,
+        )
+    }
+
+    /// The deployments or environments (`what`) of a repository, in Bitbucket's order: sorting is refused.
+    pub fn releases(&self, repository_uuid: &str, what: &str) -> Pages {
+        let workspace = &self.shared.workspace;
+        self.list(
+            ["repositories", workspace, repository_uuid, what, ""],
+            &[("pagelen", PAGELEN)],
+        )
+    }
+
     /// The repositories that `role` (of the caller) and `query` select; all without them.
     pub fn repositories(&self, role: Option<&str>, query: Option<&str>) -> Pages {
         let mut parameters = vec![("pagelen", PAGELEN)];

@@ -4,17 +4,21 @@
 //! knows nothing of entities or Port.
 
 mod content;
+mod included;
+mod part;
 mod tree;
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::bitbucket::{self, BitbucketClient, Pages};
 use crate::deadline::Deadline;
-use crate::mapping::{Mapping, RepositoryFilter, Resource, Selector};
+use crate::mapping::{Mapping, Part, RepositoryFilter, Resource, Selector};
 
+use included::IncludedFiles;
+use part::PartListing;
 use tree::{TreeListing, TreeResource};
 
 /// Where raw items come from: one query per distinct source, however many resources read it.
@@ -28,6 +32,13 @@ pub enum Source {
     },
     /// Folders and files.
     Trees(RepositoryFilter),
+    /// Branches, tags, pipelines, deployments or environments.
+    Parts {
+        repositories: RepositoryFilter,
+        part: Part,
+    },
+    Workspace,
+    Members,
 }
 
 /// Resources with the same source.
@@ -122,17 +133,23 @@ impl Source {
             Selector::Folder { repositories, .. } | Selector::File { repositories, .. } => {
                 Source::Trees(repositories.clone())
             }
+            Selector::Part { repositories, part } => Source::Parts {
+                repositories: repositories.clone(),
+                part: part.clone(),
+            },
+            Selector::Workspace => Source::Workspace,
+            Selector::User => Source::Members,
         }
     }
 
     /// The repositories that this source covers; `None` for data of the workspace as a whole.
     pub fn repositories(&self) -> Option<&RepositoryFilter> {
         match self {
-            Source::Projects => None,
-            Source::Repositories(filter) => Some(filter),
-            Source::PullRequests { repositories, .. } | Source::Trees(repositories) => {
-                Some(repositories)
-            }
+            Source::Projects | Source::Workspace | Source::Members => None,
+            Source::Repositories(repositories)
+            | Source::PullRequests { repositories, .. }
+            | Source::Trees(repositories)
+            | Source::Parts { repositories, .. } => Some(repositories),
         }
     }
 
@@ -143,6 +160,9 @@ impl Source {
             Source::Repositories(_) => "repository",
             Source::PullRequests { .. } => "pull-request",
             Source::Trees(_) => "folder and file",
+            Source::Parts { part, .. } => part.kind.name(),
+            Source::Workspace => "workspace",
+            Source::Members => "user",
         }
     }
 
@@ -151,7 +171,14 @@ impl Source {
         match self {
             Source::Projects => "project".to_owned(),
             Source::Repositories(filter) => format!("repository-{}", filter_id(filter)),
+            Source::Workspace => "workspace".to_owned(),
+            Source::Members => "user".to_owned(),
             Source::Trees(filter) => format!("tree-{}", filter_id(filter)),
+            Source::Parts { repositories, part } => {
+                // A stored document is found by what was asked for.
+                let asked = short_hash(&format!("{part:?}"));
+                format!("{}-{}-{asked}", part.kind, filter_id(repositories))
+            }
             Source::PullRequests {
                 repositories,
                 query,
@@ -221,12 +248,15 @@ pub struct Skipped {
 pub struct Listing<'a> {
     bitbucket: &'a BitbucketClient,
     group: &'a Group,
+    included: Option<IncludedFiles<'a>>,
     feed: Feed<'a>,
 }
 
 enum Feed<'a> {
     Pages(Pages),
     Tree(Box<TreeListing<'a>>),
+    Part(Box<PartListing<'a>>),
+    Workspace,
     /// There is nothing to list.
     Nothing,
 }
@@ -252,6 +282,13 @@ impl<'a> Listing<'a> {
             Source::PullRequests { query, .. } => {
                 Feed::Pages(bitbucket.pull_requests(uuid, Some(query)))
             }
+            Source::Workspace => Feed::Workspace,
+            Source::Members => Feed::Pages(bitbucket.members()),
+            Source::Parts { part, .. } => repository.map_or(Feed::Nothing, |repository| {
+                let resources = &group.resources;
+                let listing = PartListing::new(bitbucket, resources, part, repository);
+                Feed::Part(Box::new(listing))
+            }),
             Source::Trees(_) => repository.map_or(Feed::Nothing, |repository| {
                 let tree = TreeListing::new(bitbucket, &group.trees, repository.clone());
                 Feed::Tree(Box::new(tree))
@@ -260,6 +297,7 @@ impl<'a> Listing<'a> {
         Listing {
             bitbucket,
             group,
+            included: IncludedFiles::of(bitbucket, group),
             feed,
         }
     }
@@ -269,6 +307,7 @@ impl<'a> Listing<'a> {
         Listing {
             bitbucket,
             group,
+            included: IncludedFiles::of(bitbucket, group),
             feed: Feed::Pages(Pages::resume(bitbucket.clone(), cursor)),
         }
     }
@@ -278,6 +317,16 @@ impl<'a> Listing<'a> {
         let pages = match &mut self.feed {
             Feed::Pages(pages) => pages,
             Feed::Tree(tree) => return tree.next(deadline).await,
+            Feed::Part(part) => return part.next(deadline).await,
+            Feed::Workspace => {
+                let workspace = self.bitbucket.workspace(deadline).await?;
+                self.feed = Feed::Nothing;
+                return Ok(Some(Batch {
+                    resources: self.group.resources.clone(),
+                    items: vec![workspace],
+                    ..Batch::default()
+                }));
+            }
             Feed::Nothing => return Ok(None),
         };
         let Some(items) = pages.next(deadline).await? else {
@@ -287,31 +336,37 @@ impl<'a> Listing<'a> {
             resources: self.group.resources.clone(),
             ..Batch::default()
         };
-        let included_files = included_files(self.group);
-        if included_files.is_empty() {
+        let Some(included) = &self.included else {
             batch.items = items;
             return Ok(Some(batch));
-        }
+        };
         let completed = stream::iter(items)
-            .map(|item| with_files(self.bitbucket, included_files, item, deadline))
+            .map(|item| included.add_to(item, deadline))
             .buffered(FILES_AT_ONCE);
         let mut completed = std::pin::pin!(completed);
         while let Some(item) = completed.next().await {
             match item {
                 Ok(item) => batch.items.push(item),
                 Err((_, error)) if stops_everything(&error) => return Err(error),
-                Err((Some(repository), error)) => batch.failed.push((repository, error)),
-                Err((None, error)) => return Err(error),
+                Err((Some(repository), error)) if self.is_of_repositories() => {
+                    batch.failed.push((repository, error));
+                }
+                Err((_, error)) => return Err(error),
             }
         }
         Ok(Some(batch))
+    }
+
+    /// Whether each item is a partition of its own, which may fail alone.
+    fn is_of_repositories(&self) -> bool {
+        matches!(self.group.source, Source::Repositories(_))
     }
 
     /// Where the next page is, for a checkpoint.
     pub fn cursor(&self) -> Option<&str> {
         match &self.feed {
             Feed::Pages(pages) => pages.cursor(),
-            Feed::Tree(_) | Feed::Nothing => None,
+            _ => None,
         }
     }
 }
@@ -323,89 +378,6 @@ fn stops_everything(error: &bitbucket::Error) -> bool {
         error,
         Error::RateLimited { .. } | Error::OutOfTime | Error::Unauthorized { .. }
     )
-}
-
-fn included_files(group: &Group) -> &[String] {
-    match group.source {
-        Source::Repositories(_) => &group.included_files,
-        Source::Projects | Source::PullRequests { .. } | Source::Trees(_) => &[],
-    }
-}
-
-/// `raw` with its included files under `__includedFiles`, a missing one as null.
-async fn with_files(
-    bitbucket: &BitbucketClient,
-    paths: &[String],
-    mut raw: Value,
-    deadline: &Deadline,
-) -> Result<Value, (Option<Repository>, bitbucket::Error)> {
-    let repository = Repository::of(&raw);
-    let files = match &repository {
-        Some(repository) => read_files(bitbucket, repository, paths, deadline)
-            .await
-            .map_err(|error| (Some(repository.clone()), error))?,
-        None => paths
-            .iter()
-            .map(|path| (path.clone(), Value::Null))
-            .collect(),
-    };
-    if let Value::Object(item) = &mut raw {
-        item.insert("__includedFiles".to_owned(), Value::Object(files));
-    }
-    Ok(raw)
-}
-
-async fn read_files(
-    bitbucket: &BitbucketClient,
-    repository: &Repository,
-    paths: &[String],
-    deadline: &Deadline,
-) -> Result<Map<String, Value>, bitbucket::Error> {
-    let nothing = || {
-        paths
-            .iter()
-            .map(|path| (path.clone(), Value::Null))
-            .collect()
-    };
-    let Some(branch) = &repository.main_branch else {
-        return Ok(nothing());
-    };
-    // A branch name with a slash cannot be told from a path (BCLOUD-9969): its commit can.
-    let revision = if branch.contains('/') {
-        match bitbucket
-            .branch_head(&repository.uuid, branch, deadline)
-            .await?
-        {
-            Some(commit) => commit,
-            None => return Ok(nothing()),
-        }
-    } else {
-        branch.clone()
-    };
-    stream::iter(paths)
-        .map(|path| {
-            let revision = &revision;
-            async move {
-                let read = bitbucket.file(&repository.uuid, revision, path, deadline);
-                let content = match read.await {
-                    Ok(bytes) => bytes.and_then(content::text),
-                    Err(bitbucket::Error::TooLarge { .. }) => {
-                        let repository = &repository.full_name;
-                        tracing::warn!(
-                            repository,
-                            path,
-                            "an included file is too large: it is null"
-                        );
-                        None
-                    }
-                    Err(error) => return Err(error),
-                };
-                Ok((path.clone(), content.map_or(Value::Null, Value::String)))
-            }
-        })
-        .buffered(FILES_AT_ONCE)
-        .try_collect()
-        .await
 }
 
 /// One object as an event names it.
@@ -432,13 +404,9 @@ pub async fn fetch(
             let Some(raw) = fetch_repository(bitbucket, filter, uuid, deadline).await? else {
                 return Ok(None);
             };
-            match included_files(group) {
-                [] => Ok(Some(raw)),
-                paths => with_files(bitbucket, paths, raw, deadline)
-                    .await
-                    .map(Some)
-                    .map_err(|(_, error)| error),
-            }
+            with_included(bitbucket, group, raw, deadline)
+                .await
+                .map(Some)
         }
         (
             Source::PullRequests {
@@ -458,14 +426,30 @@ pub async fn fetch(
             {
                 return Ok(None);
             }
-            gone_is_none(
-                bitbucket
-                    .pull_request_matching(repository_uuid, id, query, deadline)
-                    .await,
-            )
-            .map(Option::flatten)
+            let found = bitbucket.pull_request_matching(repository_uuid, id, query, deadline);
+            match gone_is_none(found.await)?.flatten() {
+                Some(raw) => with_included(bitbucket, group, raw, deadline)
+                    .await
+                    .map(Some),
+                None => Ok(None),
+            }
         }
         _ => Ok(None),
+    }
+}
+
+async fn with_included(
+    bitbucket: &BitbucketClient,
+    group: &Group,
+    raw: Value,
+    deadline: &Deadline,
+) -> Result<Value, bitbucket::Error> {
+    match IncludedFiles::of(bitbucket, group) {
+        Some(included) => {
+            let added = included.add_to(raw, deadline).await;
+            added.map_err(|(_, error)| error)
+        }
+        None => Ok(raw),
     }
 }
 

@@ -8,6 +8,7 @@ mod evaluate;
 mod expression;
 mod items;
 pub mod jq;
+mod lines;
 mod path_glob;
 mod problem;
 mod read;
@@ -18,6 +19,8 @@ mod selector;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -26,7 +29,9 @@ pub use path_glob::PathGlob;
 pub use problem::{InvalidMapping, Problem};
 pub use report::MappingReport;
 pub use resource::Resource;
-pub use selector::{FileSelector, Folder, FolderRepository, Kind, RepositoryFilter, Selector};
+pub use selector::{
+    FileSelector, Folder, FolderRepository, Kind, Part, RepositoryFilter, Selector,
+};
 
 use read::Reader;
 
@@ -84,7 +89,25 @@ impl Mapping {
                 message: format!("the file is not YAML: {error}"),
             }])
         })?;
-        Mapping::from_config(&config)
+        let placed = |mut problem: Problem, lines: &HashMap<String, usize>| {
+            problem.line = lines::line_of(lines, &problem.path);
+            problem
+        };
+        match Mapping::from_config(&config) {
+            Ok(mut mapping) if !mapping.problems.is_empty() => {
+                let lines = lines::by_path(text);
+                let problems = std::mem::take(&mut mapping.problems).into_iter();
+                mapping.problems = problems.map(|problem| placed(problem, &lines)).collect();
+                Ok(mapping)
+            }
+            Ok(mapping) => Ok(mapping),
+            Err(invalid) => {
+                let lines = lines::by_path(text);
+                let problems = invalid.into_problems().into_iter();
+                let problems = problems.map(|problem| placed(problem, &lines));
+                Err(InvalidMapping::new(problems.collect()))
+            }
+        }
     }
 
     fn read(reader: &mut Reader, config: &Value) -> Option<Mapping> {

@@ -1,12 +1,20 @@
 //! Globs over paths in a repository, as selectors write them.
 
+use std::fmt;
+
 use globset::{GlobBuilder, GlobMatcher};
 
 /// A pattern such as `apps/*` or `**/package.json`: `*` stays within a segment, `**` spans any number of them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PathGlob {
     pattern: String,
     matcher: GlobMatcher,
+}
+
+impl fmt::Debug for PathGlob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.pattern, f)
+    }
 }
 
 impl PartialEq for PathGlob {

@@ -34,6 +34,10 @@ impl InvalidMapping {
         InvalidMapping { problems }
     }
 
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.problems
+    }
+
     /// At least one.
     pub fn problems(&self) -> &[Problem] {
         &self.problems

@@ -189,6 +189,22 @@ impl Reader {
         }
     }
 
+    /// The optional whole number of `key`, at least 1.
+    pub(super) fn count(&mut self, object: &Object<'_>, key: &str) -> Option<u32> {
+        let node = object.get(key)?;
+        let text = self.text(&node)?;
+        match text.parse() {
+            Ok(number) if 0 < number => Some(number),
+            _ => {
+                self.mistake(
+                    node.path,
+                    format_args!("must be a whole number above 0, not {text:?}"),
+                );
+                None
+            }
+        }
+    }
+
     pub(super) fn required<'a>(
         &mut self,
         object: &Object<'a>,

@@ -14,15 +14,29 @@ pub enum Kind {
     PullRequest,
     Folder,
     File,
+    Workspace,
+    User,
+    Branch,
+    Tag,
+    Pipeline,
+    Deployment,
+    Environment,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 5] = [
+    pub const ALL: [Kind; 12] = [
         Kind::Project,
         Kind::Repository,
         Kind::PullRequest,
         Kind::Folder,
         Kind::File,
+        Kind::Workspace,
+        Kind::User,
+        Kind::Branch,
+        Kind::Tag,
+        Kind::Pipeline,
+        Kind::Deployment,
+        Kind::Environment,
     ];
 
     pub fn name(self) -> &'static str {
@@ -32,6 +46,13 @@ impl Kind {
             Kind::PullRequest => "pull-request",
             Kind::Folder => "folder",
             Kind::File => "file",
+            Kind::Workspace => "workspace",
+            Kind::User => "user",
+            Kind::Branch => "branch",
+            Kind::Tag => "tag",
+            Kind::Pipeline => "pipeline",
+            Kind::Deployment => "deployment",
+            Kind::Environment => "environment",
         }
     }
 }
@@ -66,7 +87,36 @@ pub enum Selector {
         files: Vec<FileSelector>,
         included_files: Vec<String>,
     },
+    Workspace,
+    /// Members of the workspace.
+    User,
+    /// What each repository has of something.
+    Part {
+        repositories: RepositoryFilter,
+        part: Part,
+    },
 }
+
+/// Branches, tags, pipelines, deployments or environments of a repository, the newest first where there is an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub kind: Kind,
+    /// In Bitbucket's query language; branches and tags only.
+    pub query: Option<String>,
+    /// Globs for the name; empty means every name. Not for pipelines and deployments, which have none.
+    pub names: Vec<PathGlob>,
+    /// Of pipelines: how old they may be, in days.
+    pub since_days: Option<u32>,
+    /// Of pipelines: the branch that they ran on.
+    pub target_branch: Option<String>,
+    /// Items of one repository at most.
+    pub limit: usize,
+}
+
+/// Items of one repository, unless the selector's `limit` says otherwise: a resync must not explode by default.
+const DEFAULT_LIMIT: usize = 200;
+/// Days that pipelines are looked back, unless the selector's `sinceDays` says otherwise.
+const DEFAULT_SINCE_DAYS: u32 = 30;
 
 /// Which repositories; the default is all that the credentials see.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -139,17 +189,62 @@ impl Selector {
                 files: read_files(reader, selector),
                 included_files: reader.texts(selector, "includedFiles"),
             },
+            Kind::Workspace => Selector::Workspace,
+            Kind::User => Selector::User,
+            Kind::Branch | Kind::Tag | Kind::Pipeline | Kind::Deployment | Kind::Environment => {
+                Selector::Part {
+                    repositories: repositories(),
+                    part: Part::read(reader, kind, selector),
+                }
+            }
         }
     }
 
     /// Paths of files that go along with each item.
     pub(super) fn included_files(&self) -> &[String] {
         match self {
-            Selector::Project => &[],
+            Selector::Project | Selector::Workspace | Selector::User | Selector::Part { .. } => &[],
             Selector::Repository { included_files, .. }
             | Selector::PullRequest { included_files, .. }
             | Selector::Folder { included_files, .. }
             | Selector::File { included_files, .. } => included_files,
+        }
+    }
+}
+
+impl Part {
+    fn read(reader: &mut Reader, kind: Kind, selector: &Object<'_>) -> Part {
+        let query = match kind {
+            Kind::Branch => reader.optional_text(selector, "branchQuery"),
+            Kind::Tag => reader.optional_text(selector, "tagQuery"),
+            _ => None,
+        };
+        let names = if matches!(kind, Kind::Branch | Kind::Tag | Kind::Environment) {
+            reader.texts(selector, "names")
+        } else {
+            Vec::new()
+        };
+        let node = selector.get("names");
+        let globs = names
+            .iter()
+            .filter_map(|name| read_glob(reader, node.as_ref()?, name));
+        let names = globs.collect();
+        let is_pipeline = kind == Kind::Pipeline;
+        let since_days = is_pipeline
+            .then(|| reader.count(selector, "sinceDays"))
+            .flatten();
+        Part {
+            kind,
+            query,
+            names,
+            since_days: is_pipeline.then(|| since_days.unwrap_or(DEFAULT_SINCE_DAYS)),
+            target_branch: is_pipeline
+                .then(|| reader.optional_text(selector, "targetBranch"))
+                .flatten(),
+            limit: reader
+                .count(selector, "limit")
+                .and_then(|limit| usize::try_from(limit).ok())
+                .unwrap_or(DEFAULT_LIMIT),
         }
     }
 }

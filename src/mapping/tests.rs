@@ -239,8 +239,8 @@ fn refusals_name_the_place_and_the_remedy() {
         "reject-no-selector.yml",
         "reject-null-property.yml",
         "reject-threshold-2.yml",
+        // Documented, and refused by Ocean; or a kind that Ocean lacks.
         "reject-unknown-kind.yml",
-        // Documented, and refused by Ocean.
         "reject-files-list.yml",
         "reject-string-repos.yml",
     ];
@@ -249,16 +249,16 @@ fn refusals_name_the_place_and_the_remedy() {
         .map(|file| format!("{file}: {}", refusal(file)))
         .collect();
     insta::assert_snapshot!(refusals.join("\n"), @r#"
-    reject-bad-role.yml: the mapping is not valid: resources[0].selector.userRole: must be one of member, contributor, admin, owner, not "reader"
+    reject-bad-role.yml: the mapping is not valid: resources[0].selector.userRole (line 7): must be one of member, contributor, admin, owner, not "reader"
     reject-list-property.yml: the mapping is not valid, in 2 places:
-      resources[0].port.entity.mappings.properties.l: must be a jq expression in quotes, not a list
-      resources[0].port.entity.mappings.properties.o: must be a jq expression in quotes, not a map
-    reject-no-blueprint.yml: the mapping is not valid: resources[0].port.entity.mappings.blueprint: is missing: give the blueprint in two kinds of quotes, '"service"'
-    reject-no-query.yml: the mapping is not valid: resources[0].selector.query: is missing: give 'true' to take every item
-    reject-no-selector.yml: the mapping is not valid: resources[0].selector: is missing: give {query: 'true'} to take every item
-    reject-null-property.yml: the mapping is not valid: resources[0].port.entity.mappings.properties.z: must be a jq expression in quotes, not null
-    reject-threshold-2.yml: the mapping is not valid: entityDeletionThreshold: must be a number from 0 to 1, not "2"
-    reject-unknown-kind.yml: the mapping is not valid: resources[0].kind: "pipeline" is not known: give one of project, repository, pull-request, folder, file
+      resources[0].port.entity.mappings.properties.l (line 8): must be a jq expression in quotes, not a list
+      resources[0].port.entity.mappings.properties.o (line 8): must be a jq expression in quotes, not a map
+    reject-no-blueprint.yml: the mapping is not valid: resources[0].port.entity.mappings.blueprint (line 8): is missing: give the blueprint in two kinds of quotes, '"service"'
+    reject-no-query.yml: the mapping is not valid: resources[0].selector.query (line 7): is missing: give 'true' to take every item
+    reject-no-selector.yml: the mapping is not valid: resources[0].selector (line 6): is missing: give {query: 'true'} to take every item
+    reject-null-property.yml: the mapping is not valid: resources[0].port.entity.mappings.properties.z (line 8): must be a jq expression in quotes, not null
+    reject-threshold-2.yml: the mapping is not valid: entityDeletionThreshold (line 5): must be a number from 0 to 1, not "2"
+    reject-unknown-kind.yml: accepted
     reject-files-list.yml: accepted
     reject-string-repos.yml: accepted
     "#);
@@ -278,7 +278,7 @@ fn all_mistakes_are_told_at_once() {
     insta::assert_snapshot!(error, @r#"
     the mapping is not valid, in 7 places:
       entityDeletionThreshold: must be a number from 0 to 1, not "most"
-      resources[0].kind: "repo" is not known: give one of project, repository, pull-request, folder, file
+      resources[0].kind: "repo" is not known: give one of project, repository, pull-request, folder, file, workspace, user, branch, tag, pipeline, deployment, environment
       resources[0].port.entity.mappings.blueprint: is missing: give the blueprint in two kinds of quotes, '"service"'
       resources[1].selector.query: is missing: give 'true' to take every item
       resources[1].selector.userRole: must be one of member, contributor, admin, owner, not "boss"

@@ -15,7 +15,7 @@ use crate::deadline::Deadline;
 use crate::entity::EntityKey;
 use crate::extract::{self, Group, Item, Listing, Repository, Skipped, Source};
 use crate::failure::Failure;
-use crate::mapping::{Mapping, RepositoryFilter};
+use crate::mapping::{Kind, Mapping, RepositoryFilter};
 use crate::partition::{self, WORKSPACE};
 use crate::pipeline::{Counts, Pipeline, Produced};
 
@@ -62,7 +62,7 @@ async fn apply_once(app: &App, change: &Change, deadline: &Deadline) -> Result<(
             pushed,
             last_seen,
         } => {
-            live.repository(repository, former.as_ref(), pushed, last_seen)
+            live.repository(repository, former.as_ref(), pushed.as_deref(), last_seen)
                 .await?;
         }
         Change::RepositoryGone {
@@ -168,7 +168,7 @@ impl Live<'_> {
         &mut self,
         repository: &RepositoryRef,
         former: Option<&FormerName>,
-        pushed: &[String],
+        pushed: Option<&[String]>,
         last_seen: &Value,
     ) -> Result<(), Failure> {
         let mut filters: Vec<&RepositoryFilter> = Vec::new();
@@ -194,7 +194,7 @@ impl Live<'_> {
         filter: &RepositoryFilter,
         repository: &RepositoryRef,
         former: Option<&FormerName>,
-        pushed: &[String],
+        pushed: Option<&[String]>,
         last_seen: &Value,
     ) -> Result<(), Failure> {
         let own = Source::Repositories(filter.clone());
@@ -225,10 +225,9 @@ impl Live<'_> {
                     self.load(&group.resources, std::slice::from_ref(raw))
                         .await?
                 }
-                // Its pull requests tell of themselves, and its trees change with a push, unless they are known under
-                // another name, or not at all.
+                // What the event is not about is listed where it is known under another name, or not at all.
                 (Some(raw), _)
-                    if record.is_some() && former.is_none() && !pushed_to(group, raw, pushed) =>
+                    if record.is_some() && former.is_none() && !concerns(group, raw, pushed) =>
                 {
                     continue;
                 }
@@ -295,11 +294,15 @@ impl Live<'_> {
                     let Some(key) = key else { continue };
                     self.repositories_of_project(group, filter, key).await?;
                 }
-                Source::Trees(filter) if self.reads(group, &["repo", "project"]) => {
+                Source::Trees(filter)
+                | Source::Parts {
+                    repositories: filter,
+                    ..
+                } if self.reads(group, &["repo", "project"]) => {
                     let Some(key) = key else { continue };
-                    self.trees_of_project(group, filter, key).await?;
+                    self.contents_of_project(group, filter, key).await?;
                 }
-                Source::Repositories(_) | Source::PullRequests { .. } | Source::Trees(_) => {}
+                _ => {}
             }
         }
         Ok(())
@@ -322,8 +325,8 @@ impl Live<'_> {
         Ok(())
     }
 
-    /// The folders and files that show the project's name.
-    async fn trees_of_project(
+    /// What repositories hold that shows the project's name.
+    async fn contents_of_project(
         &mut self,
         group: &Group,
         filter: &RepositoryFilter,
@@ -507,16 +510,23 @@ fn in_project(filter: &RepositoryFilter, key: &str) -> Source {
     })
 }
 
-/// Whether an event changed what a group of trees shows: a push to a branch that it reads, or anything but a push.
-fn pushed_to(group: &Group, raw: &Value, pushed: &[String]) -> bool {
-    let trees = matches!(group.source, Source::Trees(_));
-    let repository = Repository::of(raw);
-    let read = |branch: &String| {
-        repository
-            .as_ref()
-            .is_some_and(|repository| group.reads_branch(repository, branch))
-    };
-    trees && (pushed.is_empty() || pushed.iter().any(read))
+/// Whether an event about a repository may change what `group` shows of it.
+fn concerns(group: &Group, raw: &Value, pushed: Option<&[String]>) -> bool {
+    match (&group.source, pushed) {
+        // Its pull requests tell of themselves.
+        (Source::PullRequests { .. }, _) => false,
+        (Source::Trees(_), Some(branches)) => {
+            let repository = Repository::of(raw);
+            let read = |branch: &String| {
+                let repository = repository.as_ref();
+                repository.is_some_and(|repository| group.reads_branch(repository, branch))
+            };
+            branches.iter().any(read)
+        }
+        (Source::Parts { part, .. }, Some(_)) => matches!(part.kind, Kind::Branch | Kind::Tag),
+        (_, None) => true,
+        (_, Some(_)) => false,
+    }
 }
 
 fn renamed_back(last_seen: &Value, uuid: &str, former: &FormerName) -> Value {

@@ -20,9 +20,9 @@ pub enum Change {
         repository: RepositoryRef,
         /// What it was called before, when it was renamed.
         former: Option<FormerName>,
-        /// Branches that were pushed to.
+        /// The branches that were pushed to; `None` when the event was no push.
         #[serde(default)]
-        pushed: Vec<String>,
+        pushed: Option<Vec<String>>,
         last_seen: Value,
     },
     RepositoryGone {
@@ -98,7 +98,7 @@ pub fn parse(key: &str, body: &[u8]) -> Result<Parsed, Malformed> {
             Change::Repository {
                 repository,
                 former: None,
-                pushed: Vec::new(),
+                pushed: None,
                 last_seen: take(&mut body, "fork"),
             }
         }
@@ -151,8 +151,9 @@ fn repository(mut body: Value) -> Result<Change, Malformed> {
 }
 
 /// A branch that is gone has `new: null`, one that is new `old: null`.
-fn pushed_branches(body: &Value) -> Vec<String> {
-    let changes = body.pointer("/push/changes").and_then(Value::as_array);
+fn pushed_branches(body: &Value) -> Option<Vec<String>> {
+    let push = body.get("push")?;
+    let changes = push.get("changes").and_then(Value::as_array);
     let mut branches = Vec::new();
     for change in changes.into_iter().flatten() {
         for side in ["new", "old"].iter().filter_map(|side| change.get(side)) {
@@ -167,7 +168,7 @@ fn pushed_branches(body: &Value) -> Vec<String> {
             }
         }
     }
-    branches
+    Some(branches)
 }
 
 fn reference(value: Option<&Value>, field: &'static str) -> Result<RepositoryRef, Malformed> {

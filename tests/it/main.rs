@@ -4,6 +4,7 @@
 
 mod credentials;
 mod invocation;
+mod kinds;
 mod resync;
 mod support;
 mod tidy;

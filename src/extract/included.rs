@@ -1,0 +1,149 @@
+//! Files that go along with repositories and pull requests, as `__includedFiles`.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::{Map, Value};
+use tokio::sync::OnceCell;
+
+use super::{FILES_AT_ONCE, Group, Repository, Source, content};
+use crate::bitbucket::{self, BitbucketClient};
+use crate::deadline::Deadline;
+
+/// Reads the files that a group includes, those of one branch once.
+pub(super) struct IncludedFiles<'a> {
+    bitbucket: &'a BitbucketClient,
+    paths: &'a [String],
+    of_pull_requests: bool,
+    /// By repository and branch. Only pull requests share a branch.
+    read: Mutex<HashMap<(String, String), Arc<Files>>>,
+}
+
+type Files = OnceCell<Map<String, Value>>;
+
+impl<'a> IncludedFiles<'a> {
+    /// `None` where items carry no files, or get them elsewhere.
+    pub(super) fn of(
+        bitbucket: &'a BitbucketClient,
+        group: &'a Group,
+    ) -> Option<IncludedFiles<'a>> {
+        let of_pull_requests = match group.source {
+            Source::Repositories(_) => false,
+            Source::PullRequests { .. } => true,
+            _ => return None,
+        };
+        (!group.included_files.is_empty()).then(|| IncludedFiles {
+            bitbucket,
+            paths: &group.included_files,
+            of_pull_requests,
+            read: Mutex::default(),
+        })
+    }
+
+    /// `raw` with its files, a missing one as null: from a repository's default branch, or from the branch that a pull
+    /// request goes to.
+    pub(super) async fn add_to(
+        &self,
+        mut raw: Value,
+        deadline: &Deadline,
+    ) -> Result<Value, (Option<Repository>, bitbucket::Error)> {
+        let repository = if self.of_pull_requests {
+            destination(&raw)
+        } else {
+            Repository::of(&raw)
+        };
+        let files = match &repository {
+            Some(repository) => self
+                .files(repository, deadline)
+                .await
+                .map_err(|error| (Some(repository.clone()), error))?,
+            None => self.nothing(),
+        };
+        if let Value::Object(item) = &mut raw {
+            item.insert("__includedFiles".to_owned(), Value::Object(files));
+        }
+        Ok(raw)
+    }
+
+    async fn files(
+        &self,
+        repository: &Repository,
+        deadline: &Deadline,
+    ) -> Result<Map<String, Value>, bitbucket::Error> {
+        let Some(branch) = &repository.main_branch else {
+            return Ok(self.nothing());
+        };
+        if !self.of_pull_requests {
+            return self.read(repository, branch, deadline).await;
+        }
+        let cell = {
+            let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+            let key = (repository.uuid.clone(), branch.clone());
+            Arc::clone(read.entry(key).or_default())
+        };
+        let files = cell.get_or_try_init(|| self.read(repository, branch, deadline));
+        files.await.cloned()
+    }
+
+    fn nothing(&self) -> Map<String, Value> {
+        let paths = self.paths.iter();
+        paths.map(|path| (path.clone(), Value::Null)).collect()
+    }
+
+    async fn read(
+        &self,
+        repository: &Repository,
+        branch: &str,
+        deadline: &Deadline,
+    ) -> Result<Map<String, Value>, bitbucket::Error> {
+        // A branch name with a slash cannot be told from a path (BCLOUD-9969): its commit can.
+        let revision = if branch.contains('/') {
+            let head = self
+                .bitbucket
+                .branch_head(&repository.uuid, branch, deadline);
+            match head.await? {
+                Some(commit) => commit,
+                None => return Ok(self.nothing()),
+            }
+        } else {
+            branch.to_owned()
+        };
+        stream::iter(self.paths)
+            .map(|path| {
+                let revision = &revision;
+                async move {
+                    let read = self
+                        .bitbucket
+                        .file(&repository.uuid, revision, path, deadline);
+                    let text = match read.await {
+                        Ok(bytes) => bytes.and_then(content::text),
+                        Err(bitbucket::Error::TooLarge { .. }) => {
+                            let repository = &repository.full_name;
+                            tracing::warn!(
+                                repository,
+                                path,
+                                "an included file is too large: it is null"
+                            );
+                            None
+                        }
+                        Err(error) => return Err(error),
+                    };
+                    Ok((path.clone(), text.map_or(Value::Null, Value::String)))
+                }
+            })
+            .buffered(FILES_AT_ONCE)
+            .try_collect()
+            .await
+    }
+}
+
+/// Where a pull request goes to: the repository, with that branch for its main one.
+fn destination(pull_request: &Value) -> Option<Repository> {
+    let destination = pull_request.get("destination")?;
+    let branch = destination.pointer("/branch/name").and_then(Value::as_str);
+    Some(Repository {
+        main_branch: branch.map(str::to_owned),
+        ..Repository::of(destination.get("repository")?)?
+    })
+}
