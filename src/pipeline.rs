@@ -318,6 +318,7 @@ impl<'a> Pipeline<'a> {
                 .constant_blueprint()
                 .is_none_or(|constant| constant == blueprint)
             {
+                fields.anything |= resource.writes_anything();
                 fields
                     .properties
                     .extend(resource.property_names().map(str::to_owned));

@@ -105,6 +105,18 @@ impl Resource {
         if !selected {
             mapped.filtered_out += 1;
         }
+        for whole in &self.whole {
+            // As below: nothing is reported of items that nobody asked for.
+            let mut unnoticed = Mapped::default();
+            let noticed = if selected {
+                &mut *mapped
+            } else {
+                &mut unnoticed
+            };
+            if let Some(entity) = whole.entity(item, noticed) {
+                mapped.entities.push(MappedEntity { entity, selected });
+            }
+        }
         for entity in &self.entities {
             if selected {
                 entity.map(item, mapped);
@@ -214,19 +226,10 @@ impl EntityMapping {
             }
         };
         match expression.evaluate(item) {
-            Ok(Value::String(text)) if is_valid_identifier(&text) => Some(Identifier::Text(text)),
-            Ok(value) => {
-                let reason = match &value {
-                    Value::Null | Value::Bool(false) => "gives no identifier",
-                    Value::String(text) if text.is_empty() => "gives an empty identifier",
-                    Value::String(_) => {
-                        "gives an identifier that Port refuses: letters, digits and @_.+:\\/=-' are allowed, \
-                         at most 1000; replace the others with gsub"
-                    }
-                    _ => "gives no text, which Port refuses: append | tostring",
-                };
-                self.leave_out(mapped, FIELD, reason, &value)
-            }
+            Ok(value) => match usable_identifier(&value) {
+                Ok(identifier) => Some(identifier),
+                Err(reason) => self.leave_out(mapped, FIELD, reason, &value),
+            },
             Err(reason) => self.fail(mapped, FIELD, reason),
         }
     }
@@ -262,7 +265,7 @@ impl EntityMapping {
 }
 
 impl Failure {
-    fn new(path: impl Into<String>, reason: NoValue) -> Failure {
+    pub(super) fn new(path: impl Into<String>, reason: NoValue) -> Failure {
         Failure {
             path: path.into(),
             reason: reason.to_string(),
@@ -279,7 +282,21 @@ impl std::fmt::Display for NoValue {
     }
 }
 
+/// The identifier, unless Port would refuse it; then why.
+pub(super) fn usable_identifier(value: &Value) -> Result<Identifier, &'static str> {
+    match value {
+        Value::String(text) if is_valid_identifier(text) => Ok(Identifier::Text(text.clone())),
+        Value::Null | Value::Bool(false) => Err("gives no identifier"),
+        Value::String(text) if text.is_empty() => Err("gives an empty identifier"),
+        Value::String(_) => Err(
+            "gives an identifier that Port refuses: letters, digits and @_.+:\\/=-' are allowed, at most 1000; \
+             replace the others with gsub",
+        ),
+        _ => Err("gives no text, which Port refuses: append | tostring"),
+    }
+}
+
 /// JSON text of at most 60 characters.
-fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     super::read::excerpt(&value.to_string())
 }

@@ -15,6 +15,7 @@ mod read;
 mod report;
 mod resource;
 mod selector;
+mod whole;
 
 #[cfg(test)]
 mod tests;

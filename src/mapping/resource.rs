@@ -6,6 +6,7 @@ use super::expression::{Expression, INCLUDED_FILES, Operand};
 use super::items::Items;
 use super::read::{Node, Object, Reader};
 use super::selector::{Kind, Selector};
+use super::whole::WholeMapping;
 
 /// One entry of the mapping's `resources`.
 pub struct Resource {
@@ -18,6 +19,7 @@ pub struct Resource {
     pub(super) items: Option<Items>,
     /// One entity each; almost always one.
     pub(super) entities: Vec<EntityMapping>,
+    pub(super) whole: Vec<WholeMapping>,
     included_files: Vec<String>,
 }
 
@@ -65,18 +67,24 @@ impl Resource {
         let entities = port.and_then(|port| {
             let entity = reader.required_object(&port, "entity", remedy)?;
             let mappings = reader.required(&entity, "mappings", remedy)?;
-            if !mappings.value.is_array() {
-                return EntityMapping::read(reader, &mappings).map(|mapping| vec![mapping]);
-            }
-            let mappings = reader.list(&mappings)?;
-            Some(
-                mappings
-                    .iter()
-                    .filter_map(|mapping| EntityMapping::read(reader, mapping))
-                    .collect::<Vec<_>>(),
-            )
+            let mappings = if mappings.value.is_array() {
+                reader.list(&mappings)?
+            } else {
+                vec![mappings]
+            };
+            let (whole, single): (Vec<_>, Vec<_>) = mappings
+                .iter()
+                .partition(|mapping| mapping.value.is_string());
+            let entities = single
+                .into_iter()
+                .filter_map(|one| EntityMapping::read(reader, one));
+            let entities: Vec<EntityMapping> = entities.collect();
+            let whole = whole
+                .into_iter()
+                .filter_map(|one| WholeMapping::read(reader, one));
+            Some((entities, whole.collect::<Vec<_>>()))
         });
-        let (selector, entities) = (selector?, entities?);
+        let (selector, (entities, whole)) = (selector?, entities?);
         let mut included_files = selector.included_files().to_vec();
         let files = entities
             .iter()
@@ -93,6 +101,7 @@ impl Resource {
             query: query?,
             items,
             entities,
+            whole,
             included_files,
         })
     }
@@ -104,6 +113,9 @@ impl Resource {
 
     /// The blueprint, when all items get the same one.
     pub fn constant_blueprint(&self) -> Option<&str> {
+        if !self.whole.is_empty() {
+            return None;
+        }
         let mut blueprints = self
             .entities
             .iter()
@@ -131,7 +143,13 @@ impl Resource {
         for entity in &self.entities {
             entity.each(&mut |_, expression| reads |= expression.reads(path));
         }
+        reads |= self.whole.iter().any(|whole| whole.expression.reads(path));
         reads
+    }
+
+    /// Whether the items say themselves which properties and relations are written.
+    pub fn writes_anything(&self) -> bool {
+        !self.whole.is_empty()
     }
 
     /// Names of the properties that this resource may write.

@@ -365,6 +365,51 @@ fn a_list_of_mappings_gives_several_entities() {
 }
 
 #[test]
+fn one_expression_may_give_the_whole_entity() {
+    let config = json!({"resources": [{
+        "kind": "file",
+        "selector": {"query": "true", "files": {"filenames": ["port.yml"]}},
+        "port": {"entity": {"mappings": ".content"}},
+    }]});
+    let mapping = Mapping::from_config(&config).unwrap();
+    let resource = &mapping.resources()[0];
+    assert!(resource.writes_anything());
+    let entity = json!({
+        "identifier": "auth", "blueprint": "service", "title": null, "team": ["a"],
+        "properties": {"tier": 1, "lang": null}, "unknown": 1,
+    });
+    let mapped = resource.map(&json!({"content": entity}));
+    // What is not there is not written; null is.
+    assert_eq!(
+        wire(&mapped.entities[0].entity),
+        json!({
+            "identifier": "auth", "blueprint": "service", "title": null, "team": ["a"],
+            "properties": {"tier": 1, "lang": null},
+        })
+    );
+    let mut report = MappingReport::default();
+    for content in [
+        json!("text"),
+        json!({"blueprint": "service"}),
+        json!({"identifier": "a b", "blueprint": "service"}),
+        json!({"identifier": "x"}),
+        json!({"identifier": "x", "blueprint": "b", "relations": ["y"]}),
+    ] {
+        let raw = json!({"content": content});
+        let mapped = resource.map(&raw);
+        assert!(mapped.entities.is_empty(), "{content}");
+        report.add(resource, &raw, &mapped);
+    }
+    insta::assert_snapshot!(report.lines().join("\n"), @r#"
+    resources[0].port.entity.mappings: gives no map, as an entity is: 1 item left out (for example an item without a name: "text")
+    resources[0].port.entity.mappings.blueprint: gives no name of a blueprint: 1 item left out (for example an item without a name: null)
+    resources[0].port.entity.mappings.identifier: gives an identifier that Port refuses: letters, digits and @_.+:\/=-' are allowed, at most 1000; replace the others with gsub: 1 item left out (for example an item without a name: "a b")
+    resources[0].port.entity.mappings.identifier: gives no identifier: 1 item left out (for example an item without a name: null)
+    resources[0].port.entity.mappings.relations: is no map: 1 item left out (for example an item without a name: ["y"])
+    "#);
+}
+
+#[test]
 fn a_file_stands_for_its_content() {
     let mapping = Mapping::from_yaml(&fixture("mappings/11-file-prefix-deprecated.yml")).unwrap();
     let resource = &mapping.resources()[0];
@@ -480,5 +525,130 @@ fn any_configuration_is_read_or_refused() {
                 Err(error) => prop_assert!(!error.problems().is_empty()),
             }
         }
+    });
+}
+
+/// What the rules of a mapping say, spelled out without regard to speed: each expression compiled and run on its own.
+fn reference(config: &Value, raw: &Value) -> Vec<(bool, Value)> {
+    let run = |source: &Value| -> Option<Value> {
+        let filter = jq::Filter::compile(source.as_str()?).ok()?;
+        filter.first(&jq::Input::new(raw)).ok()?
+    };
+    let selected = match run(&config["selector"]["query"]) {
+        Some(Value::Bool(selected)) => selected,
+        _ => return Vec::new(),
+    };
+    let mappings = &config["port"]["entity"]["mappings"];
+    let key = (run(&mappings["identifier"]), run(&mappings["blueprint"]));
+    let (Some(Value::String(identifier)), Some(Value::String(blueprint))) = key else {
+        return Vec::new();
+    };
+    if !crate::entity::is_valid_identifier(&identifier) || blueprint.is_empty() {
+        return Vec::new();
+    }
+    let mut body = json!({"identifier": identifier, "blueprint": blueprint});
+    if selected {
+        body["title"] = run(&mappings["title"]).unwrap_or_default();
+        for section in ["properties", "relations"] {
+            let fields = mappings[section].as_object().unwrap().iter();
+            body[section] = fields
+                .map(|(name, source)| (name.clone(), run(source).unwrap_or_default()))
+                .collect::<Map<String, Value>>()
+                .into();
+        }
+    }
+    vec![(selected, body)]
+}
+
+#[test]
+fn random_items_map_as_the_rules_say() {
+    use proptest::prelude::*;
+
+    let expression = || {
+        prop::sample::select(vec![
+            ".a",
+            ".b",
+            ".a.b",
+            ".c[0]",
+            ".a + .b",
+            "'x'",
+            ".c | length",
+            "[.c[]? | tostring]",
+            "true",
+            ".b == 'x'",
+            "'id-' + (.n | tostring)",
+            ".a // 'none'",
+            "if .n then .a else .b end",
+            "null",
+            "1 / 0",
+            "oops(",
+            ".c[]",
+            ".b | ascii_downcase",
+            ".b | gsub('[^a-z]'; '-')",
+            ".b | gsub(\"[^a-z]\"; \"-\")",
+            "empty",
+        ])
+    };
+    let scalar = prop_oneof![
+        Just(json!(null)),
+        Just(json!(true)),
+        (-5_i64..5).prop_map(Value::from),
+        Just(json!(2.5)),
+        "[a-zA-Z ]{0,4}".prop_map(Value::from),
+    ];
+    let value = scalar.prop_recursive(2, 12, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::vec(
+                (prop::sample::select(vec!["a", "b", "c", "n"]), inner),
+                0..4
+            )
+            .prop_map(|entries| entries
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value))
+                .collect()),
+        ]
+    });
+    let item = prop::collection::vec(
+        (prop::sample::select(vec!["a", "b", "c", "n"]), value),
+        0..5,
+    )
+    .prop_map(|entries| {
+        entries
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect::<Value>()
+    });
+    let fields = || {
+        prop::collection::vec(
+            (prop::sample::select(vec!["p", "q", "r"]), expression()),
+            0..3,
+        )
+    };
+    let parts = (
+        expression(),
+        expression(),
+        expression(),
+        expression(),
+        fields(),
+        fields(),
+    );
+    proptest!(|((query, identifier, blueprint, title, properties, relations) in parts, item in item)| {
+        let section = |fields: &[(&str, &str)]| -> Value {
+            fields.iter().map(|(name, source)| ((*name).to_owned(), Value::from(*source))).collect()
+        };
+        let resource = json!({
+            "kind": "repository",
+            "selector": {"query": query},
+            "port": {"entity": {"mappings": {
+                "identifier": identifier, "blueprint": blueprint, "title": title,
+                "properties": section(&properties), "relations": section(&relations),
+            }}},
+        });
+        let mapping = Mapping::from_config(&json!({"resources": [&resource]})).unwrap();
+        let mapped = mapping.resources()[0].map(&item);
+        let found: Vec<(bool, Value)> =
+            mapped.entities.iter().map(|mapped| (mapped.selected, wire(&mapped.entity))).collect();
+        prop_assert_eq!(found, reference(&resource, &item), "{} on {}", resource, item);
     });
 }

@@ -42,6 +42,9 @@ impl PortClient {
             .collect();
         let mut body = json!({ "query": self.ownership(), "include": include });
         let mut whole = json!({ "query": self.ownership() });
+        if fields.anything {
+            body = whole.clone();
+        }
         let route = ["blueprints", blueprint, "entities", "search"];
         let paged = |body: &Value| Call::post(route, body).exporter().repeatable();
         let mut outcome = self
@@ -88,15 +91,18 @@ impl PortClient {
             json!({ "property": "$blueprint", "operator": "=", "value": blueprint }),
         );
         let mut builder = SnapshotBuilder::new(fields);
-        let mut call = search_everywhere(&query)
-            .query("include", "team")
-            .query("include", "title");
-        for (prefix, names) in [
-            ("properties", &fields.properties),
-            ("relations", &fields.relations),
-        ] {
-            for name in names {
-                call = call.query("include", format!("{prefix}.{name}"));
+        let mut call = whole_entities(&query);
+        if !fields.anything {
+            call = search_everywhere(&query)
+                .query("include", "team")
+                .query("include", "title");
+            for (prefix, names) in [
+                ("properties", &fields.properties),
+                ("relations", &fields.relations),
+            ] {
+                for name in names {
+                    call = call.query("include", format!("{prefix}.{name}"));
+                }
             }
         }
         self.page(call, deadline, &mut |entity| add_to(&mut builder, entity))
@@ -252,10 +258,14 @@ impl PortClient {
 }
 
 fn search_everywhere(query: &Value) -> Call {
-    Call::post(["entities", "search"], query)
-        .query("exclude_calculated_properties", true)
+    whole_entities(query)
         .query("include", "identifier")
         .query("include", "blueprint")
+}
+
+fn whole_entities(query: &Value) -> Call {
+    Call::post(["entities", "search"], query)
+        .query("exclude_calculated_properties", true)
         .exporter()
         .repeatable()
 }

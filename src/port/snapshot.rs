@@ -14,6 +14,8 @@ use crate::entity::{Entity, Identifier};
 pub struct MappedFields {
     pub properties: BTreeSet<String>,
     pub relations: BTreeSet<String>,
+    /// The items decide: any property and relation may be written, whatever is listed.
+    pub anything: bool,
 }
 
 /// Those entities of one blueprint that belong to us, sixteen bytes per field.
@@ -170,7 +172,7 @@ impl<'a> SnapshotBuilder<'a> {
             entity.get("team"),
             entity.get("properties").and_then(Value::as_object),
             entity.get("relations").and_then(Value::as_object),
-            Some(self.fields),
+            Some(self.fields).filter(|fields| !fields.anything),
         );
         let snapshot = &mut self.snapshot;
         // Beyond 2³² digests an entity is not recorded, and so is written.

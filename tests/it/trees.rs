@@ -45,11 +45,7 @@ fn mapping() -> Value {
             json!({
                 "itemsToParse": ".content | if type == \"object\" then [.] elif type == \"array\" then . else [] end",
                 "itemsToParseTopLevelTransform": false,
-                "entity": {"mappings": {
-                    "identifier": ".item.identifier",
-                    "blueprint": "'service'",
-                    "properties": {"package": ".item.properties.package"},
-                }},
+                "entity": {"mappings": ".item + {blueprint: \"service\"}"},
             }),
         ),
     ]})
@@ -125,8 +121,7 @@ async fn folders_and_files_become_entities() {
             "package": "beta",
             "pattern": "services/*"
           }
-        },
-        "payments-api": {}
+        }
       }
     }
     "#);
