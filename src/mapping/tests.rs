@@ -652,3 +652,22 @@ fn random_items_map_as_the_rules_say() {
         prop_assert_eq!(found, reference(&resource, &item), "{} on {}", resource, item);
     });
 }
+
+#[test]
+fn the_mappings_in_the_documentation_are_sound() {
+    let documents = [
+        include_str!("../../docs/kinds.md"),
+        include_str!("../../docs/mapping.md"),
+    ];
+    let blocks = documents
+        .iter()
+        .flat_map(|text| text.split("```yaml\n").skip(1));
+    let blocks = blocks.filter_map(|rest| rest.split("```").next());
+    let mut mappings = 0;
+    for block in blocks.filter(|block| block.contains("resources:")) {
+        let mapping = Mapping::from_yaml(block).unwrap_or_else(|error| panic!("{error}\n{block}"));
+        assert_eq!(mapping.problems(), [], "{block}");
+        mappings += 1;
+    }
+    assert_eq!(mappings, 3);
+}

@@ -132,9 +132,9 @@ async fn folders_and_files_become_entities() {
       "transformed": 12,
       "filtered_out": 0,
       "not_mapped": 0,
-      "written": 12,
+      "written": 10,
       "unchanged": 0,
-      "refused": 0,
+      "refused": 2,
       "deleted": 0
     }
     "#);
@@ -308,5 +308,49 @@ async fn what_is_no_text_is_counted() {
     drop(deliveries);
     let outcome = world.resync().await;
     insta::assert_json_snapshot!(outcome["counts"]["skipped"], @"4");
+    world.finish();
+}
+
+/// Hundreds of files in nested folders on a branch with a slash, and among them what cannot be read.
+#[tokio::test]
+async fn awkward_trees_cost_nothing_but_what_cannot_be_read() {
+    let world = world().await;
+    let bitbucket = &world.bitbucket;
+    let paths: Vec<String> = (0..300)
+        .map(|n| format!("level{}/deeper/{}/package.json", n % 7, n))
+        .collect();
+    let files: Vec<(&str, Option<&str>)> = paths
+        .iter()
+        .map(|path| (path.as_str(), Some("{\"name\": \"one of many\"}")))
+        .collect();
+    bitbucket.push("a.b_c", "release/2026", &files).unwrap();
+    let broken = [
+        ("bad/package.json", Some("{oops")),
+        ("bad/port.yml", Some("a: [1")),
+    ];
+    bitbucket.push("a.b_c", "release/2026", &broken).unwrap();
+    for (path, content, kind) in [
+        ("huge/package.json", vec![b'x'; 5 << 20], FileKind::Plain),
+        ("binary/package.json", vec![0, 1, 2], FileKind::Binary),
+        (
+            "unmarked/package.json",
+            vec![b'{', 0, b'}'],
+            FileKind::Plain,
+        ),
+        ("link/package.json", b"elsewhere".to_vec(), FileKind::Link),
+    ] {
+        bitbucket
+            .push_special("a.b_c", "release/2026", path, content, kind)
+            .unwrap();
+    }
+    let outcome = world.resync().await;
+    assert_eq!(outcome["failed_partitions"], json!([]));
+    let manifests = world.identifiers().remove("manifest").unwrap();
+    let of_this = manifests.iter().filter(|id| id.starts_with("a.b_c/"));
+    // What does not parse is text, and an entity all the same.
+    assert_eq!(of_this.count(), 300 + 1);
+    let before = 3;
+    assert_eq!(outcome["counts"]["skipped"], before + 4);
+    world.assert_converged().await;
     world.finish();
 }
