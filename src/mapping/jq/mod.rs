@@ -11,6 +11,7 @@ pub mod guard;
 mod natives;
 mod number;
 mod operators;
+mod order;
 mod parser;
 mod regex;
 mod source;
