@@ -211,11 +211,13 @@ async fn each_kind_becomes_entities() {
     world.finish();
 }
 
+type Change = fn(&Bitbucket) -> anyhow::Result<Vec<Delivery>>;
+
 #[tokio::test]
 async fn branches_and_tags_follow_pushes() {
     let world = world(all()).await;
     world.resync().await;
-    let changes: [fn(&Bitbucket) -> anyhow::Result<Vec<Delivery>>; 5] = [
+    let changes: [Change; 5] = [
         |bitbucket| bitbucket.create_branch("payments-api", "release/1", None),
         |bitbucket| bitbucket.create_tag("payments-api", "v9", None),
         |bitbucket| bitbucket.delete_branch("payments-api", "release/1"),
