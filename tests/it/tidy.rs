@@ -62,7 +62,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "src/extract.rs",
+        "src/extract",
         &[
             "crate::port",
             "crate::webhook",
