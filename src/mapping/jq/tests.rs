@@ -163,6 +163,7 @@ fn runaway_expressions_are_stopped() {
         "\"abc\" * 1e300",
         "[\"x\" * 60000000, \"x\" * 60000000]",
         ".a[1e9] = 1",
+        ".a[1e300] = 1",
         "[limit(40; repeat([0, 1]))] | combinations | empty",
         "[range(3000)] | [combinations(3)]",
         "(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|(0,1) as $a|empty",

@@ -365,7 +365,8 @@ impl Val {
 
     /// Stores an item into an array, padding with null; in place when this is the only reference.
     pub(super) fn put_item(array: &mut Rc<Array>, index: usize, item: Val) -> Result<(), Error> {
-        let grown = (index + 1).saturating_sub(array.items.len());
+        // An index may be as large as a double can be.
+        let grown = index.saturating_add(1).saturating_sub(array.items.len());
         guard::allocate(grown.saturating_mul(ITEM_BYTES))?;
         let old = array
             .items
