@@ -481,3 +481,31 @@ async fn a_file_of_more_than_a_mebibyte_is_too_large() {
         .unwrap_err();
     assert!(matches!(error, Error::TooLarge { .. }), "{error:?}");
 }
+
+/// Another server, or another version of it, may list one level whatever depth it is asked for.
+#[tokio::test]
+async fn a_tree_is_whole_where_the_depth_is_ignored() {
+    let page = |entries: &[(&str, &str)]| {
+        let values: Vec<Value> = entries
+            .iter()
+            .map(|(kind, path)| json!({"type": kind, "path": path}))
+            .collect();
+        Response::json(200, &json!({ "values": values }))
+    };
+    let (server, setup) = scripted(vec![
+        page(&[("commit_directory", "a"), ("commit_file", "x")]),
+        page(&[("commit_directory", "a/b"), ("commit_file", "a/x")]),
+        page(&[("commit_file", "a/b/x")]),
+    ])
+    .await;
+    let keep = |entry: &Value| entry["type"] == "commit_file";
+    let entries = list_tree(&setup.client, "{r}", "c0ffee", None, &keep, &setup.deadline)
+        .await
+        .unwrap();
+    let paths: Vec<&str> = entries
+        .iter()
+        .filter_map(|entry| entry["path"].as_str())
+        .collect();
+    assert_eq!(paths, ["x", "a/x", "a/b/x"]);
+    assert_eq!(server.requests().len(), 3);
+}

@@ -1,6 +1,6 @@
 //! The tree of a repository at a commit: every entry once, however the listing has to be cut up.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use serde_json::Value;
 
@@ -33,30 +33,22 @@ pub async fn list_tree(
             .left
             .map_or(LEVELS_AT_ONCE, |left| left.min(LEVELS_AT_ONCE));
         // What was kept of a listing that fails half-way is listed again.
-        let before = (kept.len(), pending.len());
-        while let Err(error) = folder
-            .list(
-                client,
-                repository_uuid,
-                commit,
-                levels,
-                &mut |entry, below| {
-                    pending.extend(below);
-                    if keep(&entry) {
-                        kept.push(entry);
-                    }
-                },
-                deadline,
-            )
-            .await
-        {
-            kept.truncate(before.0);
-            pending.truncate(before.1);
-            match error {
-                Error::TooLarge { .. } if 1 < levels => levels = 1,
-                error => return Err(error),
+        let before = kept.len();
+        let below = loop {
+            let mut take = |entry: Value| {
+                if keep(&entry) {
+                    kept.push(entry);
+                }
+            };
+            let listed = folder.list(client, repository_uuid, commit, levels, &mut take, deadline);
+            match listed.await {
+                Ok(below) => break below,
+                Err(Error::TooLarge { .. }) if 1 < levels => levels = 1,
+                Err(error) => return Err(error),
             }
-        }
+            kept.truncate(before);
+        };
+        pending.extend(below);
     }
     Ok(kept)
 }
@@ -69,31 +61,48 @@ struct Folder {
 }
 
 impl Folder {
-    /// Hands over each entry, and with it the folder to be listed because it lies at the edge of this listing.
+    /// Hands over each entry; returns the folders below whose content is still to be listed.
+    ///
+    /// Git has no empty folders, so those are the ones without an entry in the listing: the ones at its edge, and every
+    /// one where a server does not go as deep as it was asked to.
     async fn list(
         &self,
         client: &BitbucketClient,
         repository_uuid: &str,
         commit: &str,
         levels: usize,
-        take: &mut (dyn FnMut(Value, Option<Folder>) + Send),
+        take: &mut (dyn FnMut(Value) + Send),
         deadline: &Deadline,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<Folder>, Error> {
         let mut pages = client.directory(repository_uuid, commit, &self.path, levels);
+        let mut folders = Vec::new();
+        let mut with_entries = HashSet::new();
         while let Some(entries) = pages.next(deadline).await? {
             for entry in entries {
-                let below = self.below(&entry, levels);
-                take(entry, below);
+                let path = entry
+                    .get("path")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default();
+                if let Some((parent, _)) = path.rsplit_once('/')
+                    && !with_entries.contains(parent)
+                {
+                    with_entries.insert(parent.to_owned());
+                }
+                if entry.get("type").and_then(Value::as_str) == Some("commit_directory") {
+                    folders.push(path.to_owned());
+                }
+                take(entry);
             }
         }
-        Ok(())
+        folders.retain(|path| !with_entries.contains(path) && *path != self.path);
+        Ok(folders
+            .into_iter()
+            .filter_map(|path| self.below(path))
+            .collect())
     }
 
-    fn below(&self, entry: &Value, levels: usize) -> Option<Folder> {
-        let path = entry.get("path")?.as_str()?;
-        if entry.get("type")?.as_str()? != "commit_directory" {
-            return None;
-        }
+    /// The folder at `path`, unless what is in it lies too deep to be wanted.
+    fn below(&self, path: String) -> Option<Folder> {
         let relative = path
             .strip_prefix(self.path.as_str())?
             .trim_start_matches('/');
@@ -102,9 +111,6 @@ impl Folder {
             Some(left) => Some(left.checked_sub(at).filter(|left| 0 < *left)?),
             None => None,
         };
-        (at == levels).then(|| Folder {
-            path: path.to_owned(),
-            left,
-        })
+        Some(Folder { path, left })
     }
 }
