@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -43,16 +44,18 @@ pub struct Session {
 }
 
 impl App {
-    /// Everything as it is in production: the machine's clock, AWS where the configuration names it.
-    pub async fn connect(config: Config) -> anyhow::Result<App> {
-        let clock = Clock::System;
-        let http = Http::new(clock.clone())?;
-        let secrets = Secrets::connect(&config, clock).await;
+    /// Everything as the configuration names it. `aws` may be absent only where it names nothing of AWS.
+    pub fn connect(config: Config, http: Http, aws: Option<&SdkConfig>) -> App {
+        let secrets = Secrets::new(
+            &config,
+            aws.map(aws_sdk_secretsmanager::Client::new),
+            http.clock().clone(),
+        );
         let store = match &config.state_dir {
             Some(path) => Store::directory(path),
             None => Store::memory(),
         };
-        Ok(App::new(config, http, secrets, store))
+        App::new(config, http, secrets, store)
     }
 
     pub fn new(config: Config, http: Http, secrets: Secrets, store: Store) -> App {

@@ -148,6 +148,11 @@ impl Config {
             _ => Err(InvalidConfig(reader.problems)),
         }
     }
+
+    /// Whether anything of it lies in AWS.
+    pub fn uses_aws(&self) -> bool {
+        self.secret_id.is_some() || self.webhook_secret_id.is_some()
+    }
 }
 
 struct Reader<'a> {

@@ -29,6 +29,7 @@ pub mod mapping;
 pub mod port;
 
 pub mod app;
+pub mod aws;
 pub mod config;
 pub mod failure;
 pub mod secrets;

@@ -6,9 +6,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use ferry::app::App;
+use ferry::aws;
 use ferry::config::Config;
-use ferry::deadline::Deadline;
+use ferry::deadline::{Clock, Deadline};
 use ferry::failure::chain;
+use ferry::http::Http;
 use ferry::resync::{self, Outcome, Summary};
 use ferry::telemetry;
 use jiff::Timestamp;
@@ -55,7 +57,13 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             .ok()
             .and_then(|config| config.log_level.as_deref()),
     );
-    let app = App::connect(config?).await?;
+    let config = config?;
+    let http = Http::new(Clock::System)?;
+    let aws = match config.uses_aws() {
+        true => Some(aws::of_machine(&http).await),
+        false => None,
+    };
+    let app = App::connect(config, http, aws.as_ref());
     match arguments.command {
         Command::Resync => resync_to_the_end(&app).await,
     }

@@ -6,11 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use aws_config::BehaviorVersion;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
-use aws_smithy_http_client::tls::Provider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -76,22 +73,6 @@ struct Document {
 }
 
 impl Secrets {
-    /// Sets up a client where the configuration names a secret, by the SDK's standard environment.
-    pub async fn connect(config: &Config, clock: Clock) -> Secrets {
-        if config.secret_id.is_none() && config.webhook_secret_id.is_none() {
-            return Secrets::new(config, None, clock);
-        }
-        let tls = Provider::Rustls(CryptoMode::AwsLc);
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(tls)
-            .build_https();
-        let aws = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http)
-            .load()
-            .await;
-        Secrets::new(config, Some(Client::new(&aws)), clock)
-    }
-
     /// `client` may be absent only where the configuration names no secret.
     pub fn new(config: &Config, client: Option<Client>, clock: Clock) -> Secrets {
         Secrets {

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use ferry::app::App;
-use ferry::config::Config;
-use ferry::deadline::Deadline;
-use ferry::{invocation, telemetry};
+use ferry::config::{Config, InvalidConfig};
+use ferry::deadline::{Clock, Deadline};
+use ferry::http::Http;
+use ferry::{aws, invocation, telemetry};
 use jiff::Timestamp;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
@@ -25,13 +26,9 @@ async fn main() -> anyhow::Result<()> {
             .ok()
             .and_then(|config| config.log_level.as_deref()),
     );
-    let app = match config {
-        Ok(config) => Box::pin(App::connect(config)).await,
-        Err(invalid) => Err(invalid.into()),
-    };
-    let app =
-        app.inspect_err(|error| tracing::error!(error = format!("{error:#}"), "cannot start"))?;
-    let app = &app;
+    let app = &connect(config)
+        .await
+        .inspect_err(|error| tracing::error!(error = format!("{error:#}"), "cannot start"))?;
     let serve = service_fn(move |event: LambdaEvent<Value>| async move {
         let ends_at = i64::try_from(event.context.deadline)
             .map_or(Ok(Timestamp::MAX), Timestamp::from_millisecond);
@@ -45,4 +42,10 @@ async fn main() -> anyhow::Result<()> {
     lambda_runtime::run(serve)
         .await
         .map_err(|error| anyhow!(error))
+}
+
+async fn connect(config: Result<Config, InvalidConfig>) -> anyhow::Result<App> {
+    let http = Http::new(Clock::System)?;
+    let aws = aws::of_function(&http).await;
+    Ok(App::connect(config?, http, Some(&aws)))
 }

@@ -101,8 +101,17 @@ const CONFINED: &[(&str, &[&str])] = &[
     ),
     ("lambda_http", &["src/invocation.rs"]),
     ("aws_lambda_events", &["src/invocation.rs"]),
-    ("aws_sdk_", &["src/secrets.rs", "src/state"]),
-    ("std::env", &["src/config.rs"]),
+    (
+        "aws_sdk_",
+        &[
+            "src/app.rs",
+            "src/secrets.rs",
+            "src/state",
+            "src/webhook/queue.rs",
+        ],
+    ),
+    ("aws_smithy_", &["src/aws.rs"]),
+    ("std::env", &["src/config.rs", "src/aws.rs"]),
     ("clap", &["src/main.rs"]),
 ];
 

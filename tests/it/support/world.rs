@@ -206,13 +206,14 @@ impl Drop for World {
 }
 
 fn secrets_client(secrets: &SecretsManager) -> Client {
+    let http = Http::new(Clock::System).unwrap();
     let credentials = Credentials::new("AKIAIOSFODNN7EXAMPLE", "not-a-secret", None, None, "test");
     let config = aws_sdk_secretsmanager::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("eu-central-1"))
         .endpoint_url(secrets.url())
         .credentials_provider(credentials)
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .http_client(ferry::aws::http_client(&http))
         .build();
     Client::from_conf(config)
 }
