@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::http::Http;
 use crate::mapping::Mapping;
 use crate::port::{self, Masker, PortClient};
+use crate::queue::Queue;
 use crate::secrets::{Credentials, Secrets, SecretsError};
 use crate::state::Store;
 
@@ -25,6 +26,8 @@ pub struct App {
     pub http: Http,
     pub secrets: Secrets,
     pub store: Store,
+    /// Where webhooks wait; without one they are worked on before they are answered.
+    pub queue: Option<Queue>,
     /// Takes the place of the mapping stored in Port (`--mapping` on the command line).
     pub mapping_override: Option<Value>,
     session: Mutex<Option<Arc<Session>>>,
@@ -55,7 +58,12 @@ impl App {
             Some(path) => Store::directory(path),
             None => Store::memory(),
         };
-        App::new(config, http, secrets, store)
+        let queue = config.queue_url.clone().zip(aws);
+        let queue = queue.map(|(url, aws)| Queue::sqs(aws_sdk_sqs::Client::new(aws), url));
+        App {
+            queue,
+            ..App::new(config, http, secrets, store)
+        }
     }
 
     pub fn new(config: Config, http: Http, secrets: Secrets, store: Store) -> App {
@@ -66,6 +74,7 @@ impl App {
             http,
             secrets,
             store,
+            queue: None,
             mapping_override: None,
             session: Mutex::default(),
             live_mapping: tokio::sync::Mutex::default(),

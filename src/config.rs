@@ -40,6 +40,8 @@ pub struct Config {
     pub secret_id: Option<String>,
     /// `FERRY__WEBHOOK_SECRET_ID`: name or ARN of the secret whose whole value signs webhooks.
     pub webhook_secret_id: Option<String>,
+    /// `FERRY__QUEUE_URL`: the SQS FIFO queue in which webhooks wait.
+    pub queue_url: Option<String>,
     /// `AWS_LAMBDA_LOG_LEVEL` (set by Lambda) or `FERRY__LOG`: a level, or a filter such as `ferry=debug`.
     pub log_level: Option<String>,
     /// What the environment says about values that a secret may replace.
@@ -151,7 +153,7 @@ impl Config {
 
     /// Whether anything of it lies in AWS.
     pub fn uses_aws(&self) -> bool {
-        self.secret_id.is_some() || self.webhook_secret_id.is_some()
+        self.secret_id.is_some() || self.webhook_secret_id.is_some() || self.queue_url.is_some()
     }
 }
 
@@ -197,6 +199,7 @@ impl Reader<'_> {
             state_dir: self.text("FERRY__STATE_DIR").map(PathBuf::from),
             secret_id,
             webhook_secret_id,
+            queue_url: self.text("FERRY__QUEUE_URL"),
             log_level: self
                 .text("FERRY__LOG")
                 .or_else(|| self.text("AWS_LAMBDA_LOG_LEVEL")),

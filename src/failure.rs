@@ -1,5 +1,7 @@
 //! Why a flow ended early, and what that means to whoever started it.
 
+use std::time::Duration;
+
 use crate::bitbucket;
 use crate::mapping::InvalidMapping;
 use crate::port;
@@ -41,6 +43,15 @@ impl Failure {
             Failure::Port(error) => error.is_retryable(),
             Failure::NoMapping => true,
             Failure::State(error) => !matches!(error, StateError::Unreadable { .. }),
+        }
+    }
+
+    /// How long the side that failed asks to be left alone, if it says so.
+    pub fn wait(&self) -> Option<Duration> {
+        match self {
+            Failure::Bitbucket(bitbucket::Error::RateLimited { retry_after }) => Some(*retry_after),
+            Failure::Port(port::Error::RateLimited { retry_after, .. }) => *retry_after,
+            _ => None,
         }
     }
 

@@ -155,14 +155,18 @@ fn read<T: DeserializeOwned>(event: Value, shape: &'static str) -> Result<T, Err
 fn received(message: SqsMessage) -> Received {
     let SqsMessage {
         message_id,
+        receipt_handle,
         body,
         mut attributes,
         ..
     } = message;
+    let receives = attributes.remove("ApproximateReceiveCount");
     Received {
         id: message_id.unwrap_or_default(),
-        group: attributes.remove("MessageGroupId").unwrap_or_default(),
+        line: attributes.remove("MessageGroupId").unwrap_or_default(),
         body: body.unwrap_or_default(),
+        receives: receives.and_then(|count| count.parse().ok()).unwrap_or(1),
+        receipt: receipt_handle.unwrap_or_default(),
     }
 }
 

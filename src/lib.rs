@@ -23,6 +23,7 @@ pub mod webhook;
 pub mod extract;
 pub mod partition;
 pub mod pipeline;
+pub mod refresh;
 
 pub mod bitbucket;
 pub mod mapping;
@@ -32,6 +33,7 @@ pub mod app;
 pub mod aws;
 pub mod config;
 pub mod failure;
+pub mod queue;
 pub mod secrets;
 pub mod state;
 pub mod telemetry;

@@ -50,6 +50,9 @@ pub struct Produced {
     /// Items of which it cannot be said what they stand for.
     #[serde(skip)]
     pub failures: usize,
+    /// Those of the keys that Port had before; only a live event is told.
+    #[serde(skip)]
+    pub known: BTreeSet<EntityKey>,
 }
 
 /// The end of a relation: an entity that Port may have created for it.
@@ -91,6 +94,14 @@ pub struct Processed {
     pub counts: Counts,
     /// The first few refusals of Port, for logs and for the report.
     pub refusals: Vec<String>,
+}
+
+/// What Port said about a batch.
+#[derive(Default)]
+struct Written {
+    /// The first few, worded.
+    refusals: Vec<String>,
+    known: BTreeSet<EntityKey>,
 }
 
 /// Refusals kept per batch; the rest is counted.
@@ -140,7 +151,7 @@ impl<'a> Pipeline<'a> {
         raw: &[Value],
         deadline: &Deadline,
     ) -> Result<Processed, port::Error> {
-        let (items, entities, mut counts) = self.transform(resources, raw);
+        let (mut items, entities, mut counts) = self.transform(resources, raw);
         counts.transformed = entities.len();
         let mut changed = Vec::new();
         for entity in merged(entities, self.options.merge) {
@@ -150,7 +161,10 @@ impl<'a> Pipeline<'a> {
                 counts.unchanged += 1
             }
         }
-        let refusals = self.write(changed, &mut counts, true, deadline).await?;
+        let Written { refusals, known } = self.write(changed, &mut counts, true, deadline).await?;
+        for item in &mut items {
+            item.known = known.intersection(&item.keys).cloned().collect();
+        }
         Ok(Processed {
             items,
             counts,
@@ -165,7 +179,7 @@ impl<'a> Pipeline<'a> {
             None => Vec::new(),
         };
         let (count, mut counts) = (waiting.len(), Counts::default());
-        let refusals = self
+        let Written { refusals, .. } = self
             .write(waiting, &mut counts, false, deadline)
             .await
             .inspect_err(|_| {
@@ -181,7 +195,7 @@ impl<'a> Pipeline<'a> {
         })
     }
 
-    /// Returns the first refusals, worded. An error that would meet every entity is returned as such, whether or
+    /// An error that would meet every entity is returned as such, whether or
     /// not some were written before it: doing the batch again changes nothing about those.
     async fn write(
         &self,
@@ -189,26 +203,30 @@ impl<'a> Pipeline<'a> {
         counts: &mut Counts,
         may_wait: bool,
         deadline: &Deadline,
-    ) -> Result<Vec<String>, port::Error> {
+    ) -> Result<Written, port::Error> {
+        let mut written = Written::default();
         if entities.is_empty() {
-            return Ok(Vec::new());
+            return Ok(written);
         }
         let report = self.port.upsert(&entities, &self.options, deadline).await?;
         if let Some(error) = report.stopped {
             return Err(error);
         }
         counts.written += report.written;
-        let mut refusals = Vec::new();
+        if self.resync.is_none() {
+            let known = report.known.iter().filter_map(|&index| entities.get(index));
+            written.known = known.filter_map(Entity::key).collect();
+        }
         for failed in report.failed {
             if may_wait && self.wait(&failed, &entities) {
                 continue;
             }
             counts.refused += 1;
-            if refusals.len() < SHOWN_REFUSALS {
-                refusals.push(failed.to_string());
+            if written.refusals.len() < SHOWN_REFUSALS {
+                written.refusals.push(failed.to_string());
             }
         }
-        Ok(refusals)
+        Ok(written)
     }
 
     /// Puts an entity aside whose relation targets a later batch may bring.
@@ -410,7 +428,9 @@ impl Produced {
             targets,
             unselected,
             failures,
+            known,
         } = other;
+        self.known.extend(known);
         self.keys.extend(keys);
         self.targets.extend(targets);
         self.unselected.extend(unselected);

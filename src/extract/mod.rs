@@ -153,6 +153,15 @@ impl Source {
         }
     }
 
+    /// Which item of its partition `raw` is: the id of a pull request; empty where a partition is always looked at as
+    /// a whole.
+    pub fn item(&self, raw: &Value) -> String {
+        match (self, raw.get("id").and_then(Value::as_u64)) {
+            (Source::PullRequests { .. }, Some(id)) => id.to_string(),
+            _ => String::new(),
+        }
+    }
+
     /// What logs call its items.
     pub fn name(&self) -> &'static str {
         match self {

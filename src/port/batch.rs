@@ -74,7 +74,10 @@ pub(super) fn lacks_target(status: Option<u16>, code: &str) -> bool {
 /// What became of one entity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    Done,
+    Done {
+        /// Port says that it had the entity before.
+        known: bool,
+    },
     Failed(Failure),
 }
 
@@ -244,16 +247,18 @@ pub(super) fn read(answer: &Answer, count: usize) -> anyhow::Result<BulkAnswer> 
             _ => unplaced = Some(failure),
         }
     }
-    let written: Vec<usize> = wire
+    let written: HashMap<usize, bool> = wire
         .entities
         .iter()
-        .filter_map(|entity| entity.index)
+        .filter_map(|entity| Some((entity.index?, entity.created == Some(false))))
         .collect();
     let fate = |index: usize| match (failures.remove(&index), &unplaced) {
         (Some(failure), _) => Fate::Failed(failure),
         // An error that names no entity costs every one that is not known to be written.
-        (None, Some(failure)) if !written.contains(&index) => Fate::Failed(failure.clone()),
-        _ => Fate::Done,
+        (None, Some(failure)) if !written.contains_key(&index) => Fate::Failed(failure.clone()),
+        _ => Fate::Done {
+            known: written.get(&index).copied().unwrap_or(false),
+        },
     };
     let fates = (0..count).map(fate).collect();
     Ok(BulkAnswer {
@@ -280,6 +285,7 @@ struct Wire {
 #[derive(Deserialize)]
 struct WireWritten {
     index: Option<usize>,
+    created: Option<bool>,
 }
 
 #[derive(Deserialize)]

@@ -119,10 +119,12 @@ impl<'a> Run<'a> {
             .repeatable();
         match self.client.call(call, self.deadline).await {
             // What the answer does not list was not there.
-            Ok(_) => self.record_all(chunk, &Fate::Done),
+            Ok(_) => self.record_all(chunk, &Fate::Done { known: true }),
             Err(Error::NotFound { .. }) => {
                 match self.client.fresh_blueprint(blueprint, self.deadline).await {
-                    Err(Error::NotFound { .. }) => self.record_all(chunk, &Fate::Done),
+                    Err(Error::NotFound { .. }) => {
+                        self.record_all(chunk, &Fate::Done { known: true })
+                    }
                     Ok(_) => self.delete_singly(chunk).await,
                     Err(error) => self.fail(chunk, error),
                 }
@@ -148,7 +150,9 @@ impl<'a> Run<'a> {
                 .query("delete_dependents", self.delete_dependents)
                 .exporter();
             match self.client.call(call, self.deadline).await {
-                Ok(_) | Err(Error::NotFound { .. }) => self.record_all(&[*index], &Fate::Done),
+                Ok(_) | Err(Error::NotFound { .. }) => {
+                    self.record_all(&[*index], &Fate::Done { known: true })
+                }
                 Err(error) => {
                     if matches!(&error, Error::Refused { code, .. } if is_required(code)) {
                         self.required.push(*index);
@@ -202,7 +206,7 @@ impl<'a> Run<'a> {
                 Fate::Failed(failure) => {
                     report.failed.push(failure.named(index, Some(key.clone())));
                 }
-                Fate::Done => report.deleted += 1,
+                Fate::Done { .. } => report.deleted += 1,
             }
         }
         match self.stopped {

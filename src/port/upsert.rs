@@ -46,6 +46,8 @@ pub enum WriteEvent {
 #[derive(Debug, Default)]
 pub struct UpsertReport {
     pub written: usize,
+    /// Positions of those written that Port says it had before.
+    pub known: Vec<usize>,
     /// In the order of the call.
     pub failed: Vec<FailedEntity>,
     /// Why entities were left unsent, if any were. They are among the failed, and retryable.
@@ -336,7 +338,8 @@ impl Run<'_> {
         let overtaken = |index: &usize| {
             let entity = self.entities.get(*index);
             let first = entity.and_then(|entity| first.get(&address(entity)));
-            fates.get(*index) == Some(&Fate::Done) && first.is_some_and(|first| first < index)
+            matches!(fates.get(*index), Some(Fate::Done { .. }))
+                && first.is_some_and(|first| first < index)
         };
         if !candidates.is_empty() {
             tries.push((0..self.entities.len()).filter(overtaken).collect());
@@ -400,7 +403,10 @@ fn report(
     for (index, (entity, fate)) in entities.iter().zip(fates).enumerate() {
         match fate {
             Fate::Failed(failure) => report.failed.push(failure.named(index, entity.key())),
-            Fate::Done => report.written += 1,
+            Fate::Done { known } => {
+                report.written += 1;
+                report.known.extend(known.then_some(index));
+            }
         }
     }
     match stopped {

@@ -7,7 +7,9 @@ mod reconcile;
 mod run;
 mod slice;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -21,9 +23,10 @@ use crate::entity::EntityKey;
 use crate::extract::{self, Group};
 use crate::failure::{Failure, chain};
 use crate::mapping::{Mapping, defaults};
-use crate::partition;
+use crate::partition::{self, Record};
 use crate::pipeline::{Counts, Pipeline, Target};
 use crate::port::{self, ResyncReport, ResyncStatus};
+use crate::refresh::{self, note_shared};
 use crate::state::{Expected, Lease, StateError};
 
 use reconcile::{Evidence, Plan, Unread, plan};
@@ -383,16 +386,9 @@ impl Slice<'_> {
 
     async fn pause(&mut self, failure: Failure) -> Result<Outcome, Failure> {
         let wait = match &failure {
-            Failure::Bitbucket(crate::bitbucket::Error::RateLimited { retry_after }) => {
-                *retry_after
-            }
-            Failure::Port(port::Error::RateLimited {
-                retry_after: Some(wait),
-                ..
-            }) => *wait,
             Failure::Bitbucket(crate::bitbucket::Error::OutOfTime)
             | Failure::Port(port::Error::OutOfTime { .. }) => Duration::ZERO,
-            _ => PAUSE,
+            failure => failure.wait().unwrap_or(PAUSE),
         };
         let not_before = later(self.app.clock.now(), wait);
         self.run.not_before = Some(not_before);
@@ -462,47 +458,66 @@ impl Slice<'_> {
         Ok(None)
     }
 
-    /// What the records of this run say: what was seen, what it points at, and what nobody can vouch for.
+    /// What the records of this run say: what was seen, what it points at, and what nobody can vouch for. Records of
+    /// repositories that are no longer listed are removed on the way.
     async fn evidence(
         &self,
     ) -> Result<(BTreeSet<EntityKey>, BTreeSet<Target>, Unread), StateError> {
+        let store = &self.app.store;
         let (mut seen, mut targets, mut unread) =
             (BTreeSet::new(), BTreeSet::new(), Unread::default());
+        let mut origins = Origins::default();
         for group in self.groups {
             let source = group.source.id();
-            for repository in self.partitions(group).await? {
-                let record = partition::load(&self.app.store, &source, &repository).await?;
-                let failed = self
-                    .run
-                    .failed
-                    .iter()
-                    .any(|failed| failed.covers(&source, &repository));
-                match record {
-                    Some(record) if record.run == self.run.id || failed => {
-                        seen.extend(record.produced.keys);
-                        targets.extend(record.produced.targets);
-                        if !record.complete {
-                            self.not_vouched_for(&group.resources, &mut unread);
-                        }
+            let failed = |repository: &str| {
+                let mut failed = self.run.failed.iter();
+                failed.any(|failed| failed.covers(&source, repository))
+            };
+            let mut missing = self.partitions(group).await?;
+            let mut obsolete = Vec::new();
+            partition::list(store, &source, |repository, record| {
+                if !missing.remove(repository) {
+                    let touched = !record.touched_since(self.run.started_at).is_empty();
+                    if !touched {
+                        obsolete.push(repository.to_owned());
                     }
-                    _ => self.not_vouched_for(&group.resources, &mut unread),
+                    return ControlFlow::Continue(());
                 }
-            }
-            if self
-                .run
-                .failed
-                .iter()
-                .any(|failed| failed.source == source && failed.repository.is_none())
-            {
+                if record.run == self.run.id || failed(repository) {
+                    if !record.complete {
+                        self.not_vouched_for(&group.resources, &mut unread);
+                    }
+                    origins.note(repository, &record);
+                    for produced in record.items.into_values() {
+                        seen.extend(produced.keys);
+                        targets.extend(produced.targets);
+                    }
+                } else {
+                    self.not_vouched_for(&group.resources, &mut unread);
+                }
+                ControlFlow::Continue(())
+            })
+            .await?;
+            let unlisted = self.run.failed.iter();
+            let unlisted = unlisted
+                .filter(|failed| failed.source == source)
+                .any(|failed| failed.repository.is_none());
+            if unlisted || !missing.is_empty() {
                 self.not_vouched_for(&group.resources, &mut unread);
             }
+            if !unlisted {
+                for repository in obsolete {
+                    partition::remove(store, &source, &repository).await?;
+                }
+            }
         }
+        note_shared(store, origins.shared).await?;
         Ok((seen, targets, unread))
     }
 
-    async fn partitions(&self, group: &Group) -> Result<Vec<String>, StateError> {
+    async fn partitions(&self, group: &Group) -> Result<HashSet<String>, StateError> {
         let Some(filter) = group.source.repositories() else {
-            return Ok(vec![partition::WORKSPACE.to_owned()]);
+            return Ok(HashSet::from([partition::WORKSPACE.to_owned()]));
         };
         let repositories = self.repositories(filter).await?;
         Ok(repositories
@@ -530,33 +545,33 @@ impl Slice<'_> {
         if !self.mapping.settings().create_missing_related_entities {
             return Ok(BTreeSet::new());
         }
-        let mut relations = BTreeMap::new();
-        let mut resolved = BTreeSet::new();
-        for Target {
-            source_blueprint,
-            relation,
-            identifier,
-        } in targets
-        {
-            if !relations.contains_key(source_blueprint) {
-                let found = match self
-                    .session
-                    .port
-                    .relation_targets(source_blueprint, &self.deadline)
-                    .await
-                {
-                    Err(port::Error::NotFound { .. }) => BTreeMap::new(),
-                    found => found?,
-                };
-                relations.insert(source_blueprint.clone(), found);
-            }
-            let target = relations
-                .get(source_blueprint)
-                .and_then(|relations| relations.get(relation));
-            resolved.extend(target.map(|blueprint| EntityKey::new(blueprint, identifier)));
-        }
-        Ok(resolved)
+        Ok(refresh::resolve(&self.session.port, targets, &self.deadline).await?)
     }
+}
+
+/// Which blueprints have entities that several repositories stand for.
+#[derive(Default)]
+struct Origins {
+    /// The first repository met, by entity; both as hashes, for there may be hundreds of thousands.
+    first: HashMap<u64, u64>,
+    shared: BTreeSet<String>,
+}
+
+impl Origins {
+    fn note(&mut self, repository: &str, record: &Record) {
+        let repository = hash(repository);
+        for key in record.keys() {
+            if *self.first.entry(hash(key)).or_insert(repository) != repository {
+                self.shared.insert(key.blueprint.clone());
+            }
+        }
+    }
+}
+
+fn hash(value: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Tells Port how the run stands. Its failure costs nothing else.

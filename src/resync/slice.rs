@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt as _, stream};
+use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -16,12 +17,16 @@ use crate::deadline::Deadline;
 use crate::extract::{Batch, Group, Listing, Repository, Skipped, Source, filter_id};
 use crate::failure::{Failure, chain};
 use crate::mapping::{Kind, Mapping, RepositoryFilter};
-use crate::partition::{self, WORKSPACE};
+use crate::partition::{self, Record, WHOLE, WORKSPACE};
 use crate::pipeline::{Counts, Pipeline, Processed, Produced};
+use crate::refresh::Refresh;
 use crate::state::{Expected, StateError};
 
 /// Repositories read at the same time. The client bounds requests; this bounds memory.
 const REPOSITORIES_AT_ONCE: usize = 8;
+
+/// How often a partition is looked at again because live events keep coming in between.
+const ATTEMPTS: usize = 5;
 
 /// Raw items of a kind that Port's mapping editor gets to show.
 const EXAMPLES_PER_KIND: usize = 5;
@@ -52,10 +57,11 @@ pub(super) enum Step {
 }
 
 /// What one repository gave.
-#[derive(Default)]
 struct Partition {
+    /// When it began to be read.
+    since: Timestamp,
     counts: Counts,
-    produced: Produced,
+    items: Vec<(String, Produced)>,
     /// The first few raw items of each kind.
     examples: BTreeMap<Kind, Vec<Value>>,
 }
@@ -92,8 +98,9 @@ impl Slice<'_> {
 
     /// A source of the workspace as a whole is one partition, read from its beginning each time.
     async fn workspace_partition(&mut self, group: &Group) -> Result<Step, Failure> {
+        let since = self.app.clock.now();
         let mut listing = Listing::open(self.bitbucket, group, None);
-        let mut produced = Produced::default();
+        let mut items = Vec::new();
         loop {
             let batch = match listing.next(&self.deadline).await {
                 Ok(Some(batch)) => batch,
@@ -101,12 +108,9 @@ impl Slice<'_> {
                 Err(error) => return self.partition_failed(group, None, error),
             };
             let processed = self.process(group, &batch).await?;
-            processed
-                .items
-                .into_iter()
-                .for_each(|item| produced.absorb(item));
+            items.extend(named(group, &batch, processed.items));
         }
-        self.record(group, None, produced).await?;
+        self.record(group, None, items, since).await?;
         Ok(Step::Done)
     }
 
@@ -130,6 +134,7 @@ impl Slice<'_> {
             None => Listing::open(self.bitbucket, group, None),
         };
         loop {
+            let since = self.app.clock.now();
             let batch = match listing.next(&self.deadline).await {
                 Ok(Some(batch)) => batch,
                 Ok(None) => break,
@@ -142,7 +147,7 @@ impl Slice<'_> {
                     return Ok(step);
                 }
             };
-            self.repository_page(group, &id, batch).await?;
+            self.repository_page(group, &id, batch, since).await?;
             let state = self.run.listings.entry(id.clone()).or_default();
             state.pages += 1;
             state.cursor = listing.cursor().map(str::to_owned);
@@ -160,6 +165,7 @@ impl Slice<'_> {
         group: &Group,
         list: &str,
         batch: Batch,
+        since: Timestamp,
     ) -> Result<(), Failure> {
         let mut repositories: Vec<Repository> =
             batch.items.iter().filter_map(Repository::of).collect();
@@ -167,7 +173,8 @@ impl Slice<'_> {
             let processed = self.process(group, &batch).await?;
             for (raw, produced) in batch.items.iter().zip(processed.items) {
                 if let Some(repository) = Repository::of(raw) {
-                    self.record(group, Some(&repository), produced).await?;
+                    let items = vec![(WHOLE.to_owned(), produced)];
+                    self.record(group, Some(&repository), items, since).await?;
                 }
             }
         }
@@ -233,7 +240,8 @@ impl Slice<'_> {
                             self.send_examples(*kind, examples).await;
                         }
                         self.run.counts += done.counts;
-                        self.record(group, Some(repository), done.produced).await?;
+                        self.record(group, Some(repository), done.items, done.since)
+                            .await?;
                     }
                     Err(Failure::Bitbucket(error)) => {
                         if let Step::Paused(failure) =
@@ -261,17 +269,20 @@ impl Slice<'_> {
         repository: &Repository,
     ) -> Result<Option<Partition>, Failure> {
         let record = partition::load(&self.app.store, &group.source.id(), &repository.uuid).await?;
-        if record.is_some_and(|record| record.run == self.run.id) {
+        if record.is_some_and(|record| record.value.run == self.run.id) {
             return Ok(None);
         }
         let mut listing = Listing::open(self.bitbucket, group, Some(repository));
-        let mut done = Partition::default();
+        let mut done = Partition {
+            since: self.app.clock.now(),
+            counts: Counts::default(),
+            items: Vec::new(),
+            examples: BTreeMap::new(),
+        };
         while let Some(batch) = listing.next(&self.deadline).await? {
             let processed = self.load(group, &batch).await?;
             done.counts += processed.counts;
-            for item in processed.items {
-                done.produced.absorb(item);
-            }
+            done.items.extend(named(group, &batch, processed.items));
             if let Some(kind) = self.kind(&batch) {
                 let examples = done.examples.entry(kind).or_default();
                 let missing = EXAMPLES_PER_KIND.saturating_sub(examples.len());
@@ -329,22 +340,60 @@ impl Slice<'_> {
         self.run.counts += processed.counts;
     }
 
+    /// Stores what a partition that was read from `since` on stands for. Items that live events have looked at
+    /// meanwhile are looked at again: what was read of them is older than what those have written.
     async fn record(
-        &self,
+        &mut self,
         group: &Group,
         repository: Option<&Repository>,
-        produced: Produced,
+        items: Vec<(String, Produced)>,
+        since: Timestamp,
     ) -> Result<(), Failure> {
-        let repository = repository.map_or(WORKSPACE, |repository| &repository.uuid);
-        partition::save(
-            &self.app.store,
-            &group.source.id(),
-            repository,
-            &self.run.id,
-            produced,
-        )
-        .await?;
-        Ok(())
+        let (store, source) = (&self.app.store, group.source.id());
+        let uuid = repository.map_or(WORKSPACE, |repository| &repository.uuid);
+        for _ in 0..ATTEMPTS {
+            let before = partition::load(store, &source, uuid).await?;
+            let expected = before
+                .as_ref()
+                .map_or(Expected::Absent, |before| Expected::Version(before.version));
+            let before = before.map(|before| before.value);
+            let touched = before.as_ref().map(|before| before.touched_since(since));
+            let record = Record::of_run(&self.run.id, items.clone(), before.as_ref());
+            let saved = match touched.filter(|touched| !touched.is_empty()) {
+                None => {
+                    let saved = partition::save(store, &source, uuid, &record, expected).await;
+                    saved.map(|_| ()).map_err(Failure::from)
+                }
+                Some(touched) => {
+                    let (app, session) = (self.app, self.session);
+                    let mut refresh =
+                        Refresh::new(app, session, self.mapping, self.groups, &self.deadline);
+                    let overtaken =
+                        Box::pin(refresh.overtaken(group, repository, record, expected, &touched));
+                    match overtaken.await {
+                        Err(Failure::Bitbucket(error)) => {
+                            return match self.partition_failed(group, repository, error)? {
+                                Step::Paused(failure) => Err(failure),
+                                Step::Done => Ok(()),
+                            };
+                        }
+                        looked => looked?,
+                    }
+                    let committed = refresh.commit().await;
+                    refresh.log_problems();
+                    self.run.counts += refresh.counts;
+                    committed
+                }
+            };
+            match saved {
+                Err(Failure::State(StateError::Conflict { .. })) => {}
+                saved => return saved,
+            }
+        }
+        Err(StateError::Conflict {
+            key: format!("{source} of {uuid}"),
+        }
+        .into())
     }
 
     /// A failure of the moment pauses the run, one of the credentials ends it, any other costs only its partition.
@@ -450,6 +499,11 @@ impl Slice<'_> {
         }
         self.app.store.remove(RUN).await
     }
+}
+
+fn named(group: &Group, batch: &Batch, items: Vec<Produced>) -> Vec<(String, Produced)> {
+    let names = batch.items.iter().map(|raw| group.source.item(raw));
+    names.zip(items).collect()
 }
 
 fn page_key(run: &str, list: &str, page: usize) -> String {

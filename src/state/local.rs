@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::Expected;
 
@@ -36,6 +36,15 @@ impl Memory {
 
     pub(super) fn remove(&self, key: &str) {
         self.documents().remove(key);
+    }
+
+    /// Name, text and version of what lies directly in `folder`.
+    pub(super) fn list(&self, folder: &str) -> Vec<(String, String, u64)> {
+        let documents = self.documents();
+        let found = documents.iter().filter_map(|(key, (text, version))| {
+            Some((name_in(folder, key)?.to_owned(), text.clone(), *version))
+        });
+        found.collect()
     }
 
     fn documents(&self) -> MutexGuard<'_, HashMap<String, (String, u64)>> {
@@ -93,12 +102,39 @@ impl Directory {
         }
     }
 
+    pub(super) fn list(&self, folder: &str) -> io::Result<Vec<(String, String, u64)>> {
+        let mut found = Vec::new();
+        let entries = match fs::read_dir(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+            entries => entries?,
+        };
+        for entry in entries {
+            let file = entry?.file_name();
+            let Some(encoded) = file.to_str().and_then(|file| file.strip_suffix(".json")) else {
+                continue;
+            };
+            let key = percent_decode_str(encoded).decode_utf8_lossy();
+            if let Some(name) = name_in(folder, &key)
+                && let Some((text, version)) = self.load(&key)?
+            {
+                found.push((name.to_owned(), text, version));
+            }
+        }
+        Ok(found)
+    }
+
     fn file(&self, key: &str) -> PathBuf {
         self.path.join(format!(
             "{}.json",
             utf8_percent_encode(key, NON_ALPHANUMERIC)
         ))
     }
+}
+
+/// The last part of `key` when the rest of it is `folder`.
+fn name_in<'a>(folder: &str, key: &'a str) -> Option<&'a str> {
+    let name = key.strip_prefix(folder)?.strip_prefix('/')?;
+    (!name.contains('/')).then_some(name)
 }
 
 fn next_version(found: Option<u64>, expected: Expected) -> Option<u64> {

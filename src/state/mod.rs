@@ -6,6 +6,8 @@
 mod lease;
 mod local;
 
+use std::ops::ControlFlow;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -78,10 +80,7 @@ impl Store {
         let Some((text, version)) = found else {
             return Ok(None);
         };
-        let value = serde_json::from_str(&text).map_err(|source| StateError::Unreadable {
-            key: key.to_owned(),
-            source,
-        })?;
+        let value = decode(&text, || key.to_owned())?;
         Ok(Some(Document { value, version }))
     }
 
@@ -107,6 +106,26 @@ impl Store {
         })
     }
 
+    /// Hands each document directly below `folder` to `each`, with the last part of its key, until that breaks off.
+    /// Documents written meanwhile may be among them or not.
+    pub async fn list<T: DeserializeOwned>(
+        &self,
+        folder: &str,
+        mut each: impl FnMut(&str, Document<T>) -> ControlFlow<()>,
+    ) -> Result<(), StateError> {
+        let found = match &self.backend {
+            Backend::Memory(memory) => memory.list(folder),
+            Backend::Directory(directory) => directory.list(folder).map_err(unavailable(folder))?,
+        };
+        for (name, text, version) in found {
+            let value = decode(&text, || format!("{folder}/{name}"))?;
+            if each(&name, Document { value, version }).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes the document; an absent one is as good as removed.
     pub async fn remove(&self, key: &str) -> Result<(), StateError> {
         match &self.backend {
@@ -115,6 +134,10 @@ impl Store {
         }
         Ok(())
     }
+}
+
+fn decode<T: DeserializeOwned>(text: &str, key: impl FnOnce() -> String) -> Result<T, StateError> {
+    serde_json::from_str(text).map_err(|source| StateError::Unreadable { key: key(), source })
 }
 
 fn unavailable(key: &str) -> impl FnOnce(std::io::Error) -> StateError {
@@ -151,6 +174,16 @@ mod tests {
             .save("a/b", &"four", Expected::Anything)
             .await
             .unwrap();
+        store.save("a/c", &"five", Expected::Absent).await.unwrap();
+        store.save("a/b/c", &"no", Expected::Absent).await.unwrap();
+        let mut listed = Vec::new();
+        let collect = |name: &str, found: Document<String>| {
+            listed.push(format!("{name}={}", found.value));
+            ControlFlow::Continue(())
+        };
+        store.list("a", collect).await.unwrap();
+        listed.sort();
+        assert_eq!(listed, ["b=four", "c=five"]);
         store.remove("a/b").await.unwrap();
         store.remove("a/b").await.unwrap();
         assert_eq!(store.load::<String>("a/b").await.unwrap(), None);

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::deadline::Deadline;
-use crate::failure::chain;
+use crate::failure::{Failure, chain};
+use crate::secrets::SecretsError;
 
 pub use event::{Change, Malformed, Parsed, RepositoryRef, parse};
 pub use queue::{Envelope, Received, work_off};
@@ -42,7 +43,7 @@ pub struct Delivery<'a> {
 /// What Bitbucket gets to hear.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Done, or nothing can ever be done about it.
+    /// Stored, or done, or nothing can ever be done about it.
     Accepted,
     /// Valid, and nothing to us.
     Ignored,
@@ -97,28 +98,47 @@ pub async fn receive(app: &App, delivery: Delivery<'_>, deadline: &Deadline) -> 
             return Answer::Malformed(malformed.to_string());
         }
     };
-    match apply::apply(app, &change, &deadline).await {
-        Ok(()) => Answer::Accepted,
-        Err(failure) if failure.is_retryable() => {
-            tracing::warn!(
-                event = key,
-                request_id,
-                error = chain(&failure),
-                "webhook postponed"
-            );
-            Answer::Unavailable
-        }
-        Err(failure) => {
-            tracing::error!(
-                event = key,
-                request_id,
-                error = chain(&failure),
-                error_type = failure.error_type(),
-                "webhook not applied"
-            );
-            Answer::Accepted
-        }
+    if let Some(queue) = &app.queue {
+        let queued = queue::enqueue(queue, key, delivery.request_id, change, &deadline).await;
+        return match queued {
+            Ok(()) => Answer::Accepted,
+            Err(error) => {
+                let error = chain(&error);
+                tracing::error!(event = key, request_id, error, "webhook not queued");
+                Answer::Unavailable
+            }
+        };
     }
+    let outcome = apply::apply(app, &[("", &change)], &deadline).await.pop();
+    let Some(Err(failure)) = outcome else {
+        return Answer::Accepted;
+    };
+    let (error, error_type) = (chain(failure.as_ref()), failure.error_type());
+    if deserves_another_try(&failure) {
+        tracing::warn!(
+            event = key,
+            request_id,
+            error,
+            error_type,
+            "webhook postponed"
+        );
+        return Answer::Unavailable;
+    }
+    tracing::error!(
+        event = key,
+        request_id,
+        error,
+        error_type,
+        "webhook not applied"
+    );
+    Answer::Accepted
+}
+
+/// Whether an event is to be kept: what failed may pass by itself, or somebody will mend the credentials.
+fn deserves_another_try(failure: &Failure) -> bool {
+    failure.is_retryable()
+        || failure.is_unauthorized()
+        || matches!(failure, Failure::Secrets(SecretsError::Invalid(_)))
 }
 
 /// Text from outside, cut to a length that cannot flood a log.

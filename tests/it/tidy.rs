@@ -103,12 +103,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("aws_lambda_events", &["src/invocation.rs"]),
     (
         "aws_sdk_",
-        &[
-            "src/app.rs",
-            "src/secrets.rs",
-            "src/state",
-            "src/webhook/queue.rs",
-        ],
+        &["src/app.rs", "src/secrets.rs", "src/state", "src/queue.rs"],
     ),
     ("aws_smithy_", &["src/aws.rs"]),
     ("std::env", &["src/config.rs", "src/aws.rs"]),

@@ -1,0 +1,267 @@
+//! What the partitions that are being refreshed stand for, before and after, and what nobody stands for any more.
+//!
+//! Knows records and keys; reads nothing from Bitbucket and writes nothing to Port.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use crate::deadline::Clock;
+use crate::entity::EntityKey;
+use crate::partition::{self, Record};
+use crate::pipeline::{Produced, Target};
+use crate::state::{Expected, StateError, Store};
+
+/// Key of the set of blueprints of which several repositories have produced the same entity.
+const SHARED: &str = "shared-blueprints";
+
+/// A partition: source id and repository (uuid, or [`partition::WORKSPACE`]).
+pub(super) type Place = (String, String);
+
+/// The records at hand, and what has changed about them.
+#[derive(Clone, Default)]
+pub(super) struct Ledger {
+    records: BTreeMap<Place, Tracked>,
+    /// What items stood for before, or would stand for if they were selected.
+    candidates: BTreeSet<EntityKey>,
+    /// Ends of relations that items had before.
+    dropped: BTreeSet<Target>,
+    /// What items stand for now, did not before, and Port had all the same.
+    newly_met: BTreeSet<EntityKey>,
+}
+
+#[derive(Clone)]
+struct Tracked {
+    record: Record,
+    /// What the stored record has to be for this one to take its place.
+    expected: Expected,
+    /// Items looked at; `None` for a record that was only read.
+    looked_at: BTreeSet<String>,
+    /// A resync's own record: its marks have been followed.
+    of_run: bool,
+}
+
+impl Ledger {
+    /// Reads the record of `place`, once.
+    pub(super) async fn open(&mut self, store: &Store, place: &Place) -> Result<(), StateError> {
+        if self.records.contains_key(place) {
+            return Ok(());
+        }
+        let found = partition::load(store, &place.0, &place.1).await?;
+        let expected = found
+            .as_ref()
+            .map_or(Expected::Absent, |found| Expected::Version(found.version));
+        let tracked = Tracked {
+            record: found.map(|found| found.value).unwrap_or_default(),
+            expected,
+            looked_at: BTreeSet::new(),
+            of_run: false,
+        };
+        self.records.insert(place.clone(), tracked);
+        Ok(())
+    }
+
+    /// Takes a resync's record, not stored yet, as the one of `place`.
+    pub(super) fn adopt(&mut self, place: Place, record: Record, expected: Expected) {
+        let tracked = Tracked {
+            record,
+            expected,
+            looked_at: BTreeSet::new(),
+            of_run: true,
+        };
+        self.records.insert(place, tracked);
+    }
+
+    /// Whether it is known all that `place` stands for.
+    pub(super) fn is_complete(&self, place: &Place) -> bool {
+        self.records
+            .get(place)
+            .is_some_and(|tracked| tracked.record.complete)
+    }
+
+    /// Notes what `item` stands for now. `last_seen` is what the event's own view of it stands for: all there is to
+    /// go by where no record is.
+    pub(super) fn put(
+        &mut self,
+        place: &Place,
+        item: &str,
+        mut now: Produced,
+        last_seen: Produced,
+    ) {
+        let Some(tracked) = self.records.get_mut(place) else {
+            return;
+        };
+        tracked.looked_at.insert(item.to_owned());
+        let before = tracked.record.items.remove(item);
+        if !tracked.record.complete {
+            self.candidates.extend(last_seen.keys);
+            self.candidates.extend(last_seen.unselected);
+            self.candidates.append(&mut now.unselected);
+        } else {
+            let held = |key: &EntityKey| {
+                before
+                    .as_ref()
+                    .is_some_and(|before| before.keys.contains(key))
+            };
+            let newly_met = now.known.iter().filter(|key| !held(key)).cloned();
+            self.newly_met.extend(newly_met);
+        }
+        if let Some(before) = before {
+            self.candidates.extend(before.keys.iter().cloned());
+            self.dropped.extend(before.targets.iter().cloned());
+            if 0 < now.failures {
+                now.absorb(before);
+            }
+        }
+        if !now.keys.is_empty() || !now.targets.is_empty() {
+            tracked.record.items.insert(item.to_owned(), now);
+        }
+    }
+
+    /// Notes all that `place` stands for now.
+    pub(super) fn replace(&mut self, place: &Place, items: Vec<(String, Produced)>) {
+        let Some(tracked) = self.records.get_mut(place) else {
+            return;
+        };
+        let before = std::mem::take(&mut tracked.record);
+        self.candidates.extend(before.keys().cloned());
+        self.dropped.extend(before.targets().cloned());
+        if before.complete {
+            let known = items.iter().flat_map(|(_, now)| &now.known);
+            let held: BTreeSet<&EntityKey> = before.keys().collect();
+            self.newly_met
+                .extend(known.filter(|key| !held.contains(key)).cloned());
+        } else {
+            let unselected = items.iter().flat_map(|(_, now)| &now.unselected);
+            self.candidates.extend(unselected.cloned());
+        }
+        let known_before = tracked.expected != Expected::Absent;
+        let mut record = Record::of_run(&before.run, items, known_before.then_some(&before));
+        record.touched = before.touched;
+        tracked.record = record;
+        tracked.looked_at.insert(partition::WHOLE.to_owned());
+    }
+
+    /// Adds what something that is gone may have stood for.
+    pub(super) fn add_candidates(&mut self, keys: impl IntoIterator<Item = EntityKey>) {
+        self.candidates.extend(keys);
+    }
+
+    pub(super) fn dropped(&self) -> &BTreeSet<Target> {
+        &self.dropped
+    }
+
+    /// What may have to go: stood for before, and by none of the records at hand now.
+    pub(super) fn gone(&self) -> BTreeSet<EntityKey> {
+        let mut gone = self.candidates.clone();
+        for tracked in self.records.values() {
+            for key in tracked.record.keys() {
+                gone.remove(key);
+            }
+        }
+        gone
+    }
+
+    /// Ends of relations of what the records at hand stand for.
+    pub(super) fn targets(&self) -> BTreeSet<Target> {
+        let records = self.records.values();
+        records
+            .flat_map(|tracked| tracked.record.targets().cloned())
+            .collect()
+    }
+
+    /// Repositories of which something was looked at.
+    pub(super) fn repositories(&self) -> BTreeSet<String> {
+        let changed = self
+            .records
+            .iter()
+            .filter(|(_, tracked)| !tracked.looked_at.is_empty());
+        changed
+            .map(|((_, repository), _)| repository.clone())
+            .collect()
+    }
+
+    pub(super) fn has(&self, source: &str, repository: &str) -> bool {
+        self.records
+            .contains_key(&(source.to_owned(), repository.to_owned()))
+    }
+
+    /// Stores what has changed. Whoever else has written one of the records since it was read wins, and the caller
+    /// has to look again.
+    pub(super) async fn save(&mut self, store: &Store, clock: &Clock) -> Result<(), StateError> {
+        for ((source, repository), tracked) in &mut self.records {
+            if tracked.looked_at.is_empty() && !tracked.of_run {
+                continue;
+            }
+            if tracked.of_run {
+                tracked.record.touched.clear();
+            } else {
+                tracked.record.touch(&tracked.looked_at, clock.now());
+            }
+            let record = &tracked.record;
+            let version =
+                partition::save(store, source, repository, record, tracked.expected).await?;
+            tracked.expected = Expected::Version(version);
+        }
+        Ok(())
+    }
+
+    /// Remembers that entities of a blueprint have more than one origin, as far as it shows here.
+    pub(super) async fn note_shared(&self, store: &Store) -> Result<(), StateError> {
+        let blueprints = self.newly_met.iter().map(|key| key.blueprint.clone());
+        note_shared(store, blueprints.collect()).await
+    }
+}
+
+/// Blueprints of which an entity may have several origins in different repositories.
+pub(super) async fn shared(store: &Store) -> Result<BTreeSet<String>, StateError> {
+    let found = store.load(SHARED).await?;
+    Ok(found.map(|found| found.value).unwrap_or_default())
+}
+
+/// Adds to the blueprints of which several repositories have produced the same entity. It is never taken back: all
+/// it costs is a look at the records.
+pub async fn note_shared(store: &Store, blueprints: BTreeSet<String>) -> Result<(), StateError> {
+    if blueprints.is_empty() {
+        return Ok(());
+    }
+    loop {
+        let found = store.load::<BTreeSet<String>>(SHARED).await?;
+        let expected = found
+            .as_ref()
+            .map_or(Expected::Absent, |found| Expected::Version(found.version));
+        let mut all = found.map(|found| found.value).unwrap_or_default();
+        let before = all.len();
+        all.extend(blueprints.iter().cloned());
+        if all.len() == before {
+            return Ok(());
+        }
+        match store.save(SHARED, &all, expected).await {
+            Err(StateError::Conflict { .. }) => {}
+            saved => return saved.map(|_| ()),
+        }
+    }
+}
+
+/// Calls `each` with the stored records of `sources`, except those of partitions that `skip` names, until it has
+/// nothing more to learn.
+pub(super) async fn scan(
+    store: &Store,
+    sources: &[String],
+    skip: impl Fn(&str, &str) -> bool,
+    mut each: impl FnMut(&Record) -> ControlFlow<()>,
+) -> Result<(), StateError> {
+    let mut flow = ControlFlow::Continue(());
+    for source in sources {
+        if flow.is_break() {
+            break;
+        }
+        partition::list(store, source, |repository, record| {
+            if !skip(source, repository) {
+                flow = each(&record);
+            }
+            flow
+        })
+        .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,606 @@
+//! Objects looked at again: read back from Bitbucket, mapped as a resync would map them, and upserted or deleted.
+//!
+//! What live events do, and a resync where a live event has overtaken it. An entity goes when nothing stands for it
+//! any more: no item of any partition, no relation that Port keeps its target for. What is ours to delete, Port says.
+
+mod ledger;
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use serde_json::Value;
+
+use crate::app::{App, Session};
+use crate::bitbucket::BitbucketClient;
+use crate::deadline::Deadline;
+use crate::entity::EntityKey;
+use crate::extract::{self, Group, Item, Listing, Repository, Skipped, Source};
+use crate::failure::Failure;
+use crate::mapping::{Kind, Mapping, RepositoryFilter};
+use crate::partition::{Record, WHOLE, WORKSPACE};
+use crate::pipeline::{Counts, Pipeline, Produced, Target};
+use crate::port::{self, PortClient};
+use crate::state::Expected;
+
+pub use ledger::note_shared;
+use ledger::{Ledger, Place};
+
+/// A number of objects looked at again, with one search and one deletion for all.
+pub struct Refresh<'a> {
+    app: &'a App,
+    session: &'a Session,
+    mapping: &'a Mapping,
+    groups: &'a [Group],
+    pipeline: Pipeline<'a>,
+    deadline: &'a Deadline,
+    ledger: Ledger,
+    pub counts: Counts,
+}
+
+/// What events say about one repository.
+#[derive(Debug, Default)]
+pub struct RepositoryNews<'a> {
+    /// With braces, as Bitbucket writes it.
+    pub uuid: &'a str,
+    /// It had another name.
+    pub renamed: bool,
+    /// Branches that were pushed to; `None` when something else happened, too.
+    pub pushed: Option<Vec<&'a str>>,
+    /// As events saw it, under all its names.
+    pub seen: Vec<Value>,
+}
+
+/// Where a [`Refresh`] can be taken back to.
+pub struct Mark(Ledger);
+
+impl<'a> Refresh<'a> {
+    pub fn new(
+        app: &'a App,
+        session: &'a Session,
+        mapping: &'a Mapping,
+        groups: &'a [Group],
+        deadline: &'a Deadline,
+    ) -> Refresh<'a> {
+        Refresh {
+            app,
+            session,
+            mapping,
+            groups,
+            pipeline: Pipeline::for_live(&session.port, mapping),
+            deadline,
+            ledger: Ledger::default(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// One object that fails must not take along what others have come to.
+    pub fn mark(&self) -> Mark {
+        Mark(self.ledger.clone())
+    }
+
+    pub fn rewind(&mut self, Mark(ledger): Mark) {
+        self.ledger = ledger;
+    }
+
+    pub async fn pull_request(
+        &mut self,
+        repository_uuid: &str,
+        id: u64,
+        seen: &[&Value],
+    ) -> Result<(), Failure> {
+        let groups = self.groups.iter();
+        for group in groups.filter(|group| matches!(group.source, Source::PullRequests { .. })) {
+            let place = self.open(group, repository_uuid).await?;
+            self.pull_request_in(group, &place, id, seen).await?;
+        }
+        Ok(())
+    }
+
+    async fn pull_request_in(
+        &mut self,
+        group: &Group,
+        place: &Place,
+        id: u64,
+        seen: &[&Value],
+    ) -> Result<(), Failure> {
+        let item = Item::PullRequest {
+            repository_uuid: &place.1,
+            id,
+        };
+        let raw = extract::fetch(self.bitbucket(), group, item, self.deadline).await?;
+        let now = match &raw {
+            Some(raw) => {
+                self.load(&group.resources, std::slice::from_ref(raw))
+                    .await?
+            }
+            None => Vec::new(),
+        };
+        let last_seen = self.last_seen(group, seen);
+        self.ledger
+            .put(place, &id.to_string(), joined(now), last_seen);
+        Ok(())
+    }
+
+    pub async fn repository(&mut self, news: &RepositoryNews<'_>) -> Result<(), Failure> {
+        let mut filters: Vec<&RepositoryFilter> = Vec::new();
+        for filter in self
+            .groups
+            .iter()
+            .filter_map(|group| group.source.repositories())
+        {
+            if !filters.contains(&filter) {
+                filters.push(filter);
+            }
+        }
+        for filter in filters {
+            self.repository_under(filter, news).await?;
+        }
+        Ok(())
+    }
+
+    /// One request tells whether `filter` selects the repository; all groups that use the filter share it.
+    async fn repository_under(
+        &mut self,
+        filter: &RepositoryFilter,
+        news: &RepositoryNews<'_>,
+    ) -> Result<(), Failure> {
+        let own = Source::Repositories(filter.clone());
+        let nobody = Group::of_nobody(own.clone());
+        let groups = self.groups;
+        let group = groups.iter().find(|group| group.source == own);
+        let group = group.unwrap_or(&nobody);
+        let item = Item::Repository { uuid: news.uuid };
+        let raw = extract::fetch(self.bitbucket(), group, item, self.deadline).await?;
+        for group in groups
+            .iter()
+            .filter(|group| group.source.repositories() == Some(filter))
+        {
+            let place = self.open(group, news.uuid).await?;
+            match (&raw, &group.source) {
+                (Some(raw), Source::Repositories(_)) => {
+                    let now = self
+                        .load(&group.resources, std::slice::from_ref(raw))
+                        .await?;
+                    self.replace_seen(group, &place, whole(joined(now)), &news.seen);
+                }
+                // What the event is not about is listed where it is known under another name, or not at all.
+                (Some(raw), _)
+                    if self.ledger.is_complete(&place)
+                        && !news.renamed
+                        && !self.concerns(group, raw, news.pushed.as_deref()) => {}
+                (Some(raw), _) => {
+                    let now = self.list(group, Repository::of(raw).as_ref()).await?;
+                    self.ledger.replace(&place, now);
+                }
+                (None, _) => self.replace_seen(group, &place, Vec::new(), &news.seen),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a push or another event about a repository may change what `group` shows of it.
+    fn concerns(&self, group: &Group, raw: &Value, pushed: Option<&[&str]>) -> bool {
+        let Some(branches) = pushed else {
+            // Its pull requests tell of themselves.
+            return !matches!(group.source, Source::PullRequests { .. });
+        };
+        match &group.source {
+            Source::Trees(_) => {
+                let repository = Repository::of(raw);
+                let read = |branch: &&str| {
+                    let repository = repository.as_ref();
+                    repository.is_some_and(|repository| group.reads_branch(repository, branch))
+                };
+                branches.iter().any(read) || self.reads_what_a_push_moves(group)
+            }
+            Source::Parts { part, .. } => {
+                matches!(part.kind, Kind::Branch | Kind::Tag) || self.reads_what_a_push_moves(group)
+            }
+            _ => false,
+        }
+    }
+
+    /// The repository goes along with what lies in it, and a push changes these fields of it.
+    fn reads_what_a_push_moves(&self, group: &Group) -> bool {
+        ["updated_on", "size"]
+            .iter()
+            .any(|field| self.reads(group, &["repo", field]))
+    }
+
+    pub async fn repository_gone(&mut self, uuid: &str, seen: &[Value]) -> Result<(), Failure> {
+        let groups = self.groups.iter();
+        for group in groups.filter(|group| group.source.repositories().is_some()) {
+            let place = self.open(group, uuid).await?;
+            self.replace_seen(group, &place, Vec::new(), seen);
+        }
+        Ok(())
+    }
+
+    /// Projects are few: all of them are looked at; and what shows the names of those with these `keys`.
+    pub async fn projects(&mut self, keys: &[&str]) -> Result<(), Failure> {
+        for group in self.groups {
+            match &group.source {
+                Source::Projects => {
+                    let place = self.open(group, WORKSPACE).await?;
+                    let now = self.list(group, None).await?;
+                    self.ledger.replace(&place, now);
+                }
+                Source::Repositories(filter) if self.reads(group, &["project"]) => {
+                    for key in keys {
+                        self.repositories_of_project(group, filter, key).await?;
+                    }
+                }
+                Source::Trees(filter)
+                | Source::Parts {
+                    repositories: filter,
+                    ..
+                } if self.reads(group, &["repo", "project"]) => {
+                    for key in keys {
+                        self.contents_of_project(group, filter, key).await?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn reads(&self, group: &Group, path: &[&str]) -> bool {
+        let mut resources = group
+            .resources
+            .iter()
+            .filter_map(|&index| self.mapping.resources().get(index));
+        resources.any(|resource| resource.reads(path))
+    }
+
+    /// The repositories that show the project's name: those in it, as far as `filter` selects them.
+    async fn repositories_of_project(
+        &mut self,
+        group: &Group,
+        filter: &RepositoryFilter,
+        key: &str,
+    ) -> Result<(), Failure> {
+        let narrowed = group.narrowed(in_project(filter, key));
+        let session = self.session;
+        let mut listing = Listing::open(&session.bitbucket, &narrowed, None);
+        while let Some(batch) = listing.next(self.deadline).await? {
+            if let Some((_, error)) = batch.failed.into_iter().next() {
+                return Err(error.into());
+            }
+            let repositories: Vec<Option<Repository>> =
+                batch.items.iter().map(Repository::of).collect();
+            for repository in repositories.iter().flatten() {
+                self.open(group, &repository.uuid).await?;
+            }
+            let now = self.load(&group.resources, &batch.items).await?;
+            for (repository, now) in repositories.into_iter().zip(now) {
+                if let Some(repository) = repository {
+                    let place = (group.source.id(), repository.uuid);
+                    self.ledger.replace(&place, whole(now));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What repositories hold that shows the project's name.
+    async fn contents_of_project(
+        &mut self,
+        group: &Group,
+        filter: &RepositoryFilter,
+        key: &str,
+    ) -> Result<(), Failure> {
+        let session = self.session;
+        let narrowed = Group::of_nobody(in_project(filter, key));
+        let mut listing = Listing::open(&session.bitbucket, &narrowed, None);
+        while let Some(batch) = listing.next(self.deadline).await? {
+            for repository in batch.items.iter().filter_map(Repository::of) {
+                let place = self.open(group, &repository.uuid).await?;
+                let now = self.list(group, Some(&repository)).await?;
+                self.ledger.replace(&place, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes over a resync's `record`, which is not stored yet, and looks again at those of its items that live
+    /// events have looked at since the resync read them. `repository` is `None` for a source of the workspace.
+    pub async fn overtaken(
+        &mut self,
+        group: &Group,
+        repository: Option<&Repository>,
+        record: Record,
+        expected: Expected,
+        items: &BTreeSet<String>,
+    ) -> Result<(), Failure> {
+        let uuid = repository.map_or(WORKSPACE, |repository| &repository.uuid);
+        let place = (group.source.id(), uuid.to_owned());
+        self.ledger.adopt(place.clone(), record, expected);
+        if items.contains(WHOLE) {
+            let now = match &group.source {
+                Source::Repositories(_) => {
+                    let item = Item::Repository { uuid };
+                    let raw = extract::fetch(self.bitbucket(), group, item, self.deadline).await?;
+                    let raw: Vec<Value> = raw.into_iter().collect();
+                    whole(joined(self.load(&group.resources, &raw).await?))
+                }
+                _ => self.list(group, repository).await?,
+            };
+            self.ledger.replace(&place, now);
+            return Ok(());
+        }
+        for id in items.iter().filter_map(|item| item.parse().ok()) {
+            self.pull_request_in(group, &place, id, &[]).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes what nothing stands for any more, then stores what the partitions stand for now: until everything is
+    /// done, the old records say what there is to do. A [conflict](crate::state::StateError::Conflict) means that
+    /// somebody else has looked at the same objects meanwhile, and that all of this has to be done once more.
+    pub async fn commit(&mut self) -> Result<(), Failure> {
+        let store = &self.app.store;
+        self.ledger.note_shared(store).await?;
+        let gone = self.without_origin().await?;
+        if !gone.is_empty() {
+            self.delete(gone.into_iter().collect()).await?;
+        }
+        self.ledger.save(store, &self.app.clock).await?;
+        Ok(())
+    }
+
+    async fn without_origin(&mut self) -> Result<BTreeSet<EntityKey>, Failure> {
+        let keeps_targets = self.mapping.settings().create_missing_related_entities;
+        if keeps_targets {
+            let dropped = self.ledger.dropped();
+            let dropped = dropped - &self.ledger.targets();
+            let dropped = self.resolve(&dropped).await?;
+            self.ledger.add_candidates(dropped);
+        }
+        let mut gone = self.ledger.gone();
+        if gone.is_empty() {
+            return Ok(gone);
+        }
+        // The same repository first: what one of its partitions lost, another one often has.
+        for repository in self.ledger.repositories() {
+            for group in self.groups {
+                let place = match group.source.repositories() {
+                    Some(_) => &repository,
+                    None => WORKSPACE,
+                };
+                self.open(group, place).await?;
+            }
+        }
+        gone = self.ledger.gone().intersection(&gone).cloned().collect();
+        if keeps_targets {
+            let targets = self.resolve(&self.ledger.targets()).await?;
+            gone.retain(|key| !targets.contains(key));
+        }
+        let mut uncertain = self.possibly_elsewhere(&gone, keeps_targets).await?;
+        if uncertain.is_empty() {
+            return Ok(gone);
+        }
+        gone.retain(|key| !uncertain.contains(key));
+        self.drop_those_held_elsewhere(&mut uncertain, keeps_targets)
+            .await?;
+        gone.append(&mut uncertain);
+        Ok(gone)
+    }
+
+    /// Those of `keys` that another repository may stand for, or point at.
+    async fn possibly_elsewhere(
+        &self,
+        keys: &BTreeSet<EntityKey>,
+        keeps_targets: bool,
+    ) -> Result<BTreeSet<EntityKey>, Failure> {
+        if keys.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let mut blueprints = ledger::shared(&self.app.store).await?;
+        if keeps_targets {
+            for resource in self.mapping.resources() {
+                let Some(blueprint) = resource.constant_blueprint() else {
+                    return Ok(keys.clone());
+                };
+                let relations = relations(&self.session.port, blueprint, self.deadline).await?;
+                blueprints.extend(relations.into_values());
+            }
+        }
+        let keys = keys.iter();
+        Ok(keys
+            .filter(|key| blueprints.contains(&key.blueprint))
+            .cloned()
+            .collect())
+    }
+
+    async fn drop_those_held_elsewhere(
+        &self,
+        keys: &mut BTreeSet<EntityKey>,
+        keeps_targets: bool,
+    ) -> Result<(), Failure> {
+        let sources: Vec<String> = self.groups.iter().map(|group| group.source.id()).collect();
+        let mut pointed_at = BTreeSet::new();
+        let ledger = &self.ledger;
+        ledger::scan(
+            &self.app.store,
+            &sources,
+            |source, repository| ledger.has(source, repository),
+            |record| {
+                for key in record.keys() {
+                    keys.remove(key);
+                }
+                let may_be_one =
+                    |target: &&Target| keys.iter().any(|key| key.identifier == target.identifier);
+                if keeps_targets {
+                    pointed_at.extend(record.targets().filter(may_be_one).cloned());
+                }
+                match keys.is_empty() {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                }
+            },
+        )
+        .await?;
+        let pointed_at = self.resolve(&pointed_at).await?;
+        keys.retain(|key| !pointed_at.contains(key));
+        Ok(())
+    }
+
+    async fn resolve(
+        &self,
+        targets: &BTreeSet<Target>,
+    ) -> Result<BTreeSet<EntityKey>, port::Error> {
+        resolve(&self.session.port, targets, self.deadline).await
+    }
+
+    /// Deletes what is ours of `gone`.
+    async fn delete(&mut self, gone: Vec<EntityKey>) -> Result<(), Failure> {
+        let port = &self.session.port;
+        let owned = port.owned_among(&gone, self.deadline).await?;
+        if owned.is_empty() {
+            return Ok(());
+        }
+        let dependents = self.mapping.settings().delete_dependent_entities;
+        let report = port.delete(&owned, dependents, self.deadline).await?;
+        if let Some(error) = report.stopped {
+            return Err(error.into());
+        }
+        for failed in &report.failed {
+            tracing::warn!(%failed, "entity not deleted");
+        }
+        self.counts.deleted += report.deleted;
+        Ok(())
+    }
+
+    async fn open(&mut self, group: &Group, repository: &str) -> Result<Place, Failure> {
+        let place = (group.source.id(), repository.to_owned());
+        self.ledger.open(&self.app.store, &place).await?;
+        Ok(place)
+    }
+
+    fn replace_seen(
+        &mut self,
+        group: &Group,
+        place: &Place,
+        now: Vec<(String, Produced)>,
+        seen: &[Value],
+    ) {
+        if let (Source::Repositories(_), false) = (&group.source, self.ledger.is_complete(place)) {
+            let seen: Vec<&Value> = seen.iter().collect();
+            let Produced {
+                keys, unselected, ..
+            } = self.last_seen(group, &seen);
+            self.ledger.add_candidates(keys);
+            self.ledger.add_candidates(unselected);
+        }
+        self.ledger.replace(place, now);
+    }
+
+    /// What the events' own views of an object stand for.
+    fn last_seen(&self, group: &Group, seen: &[&Value]) -> Produced {
+        let produced = seen
+            .iter()
+            .map(|seen| self.pipeline.produced(&group.resources, seen));
+        joined(produced)
+    }
+
+    /// Lists, maps and loads all items of a partition.
+    async fn list(
+        &mut self,
+        group: &Group,
+        repository: Option<&Repository>,
+    ) -> Result<Vec<(String, Produced)>, Failure> {
+        let session = self.session;
+        let mut listing = Listing::open(&session.bitbucket, group, repository);
+        let mut items = Vec::new();
+        while let Some(batch) = listing.next(self.deadline).await? {
+            for Skipped { path, reason } in &batch.skipped {
+                tracing::warn!(path, reason, "file left out");
+            }
+            let now = self.load(&batch.resources, &batch.items).await?;
+            let names = batch.items.iter().map(|raw| group.source.item(raw));
+            items.extend(names.zip(now));
+        }
+        Ok(items)
+    }
+
+    async fn load(&mut self, resources: &[usize], raw: &[Value]) -> Result<Vec<Produced>, Failure> {
+        if raw.is_empty() {
+            return Ok(Vec::new());
+        }
+        let processed = self.pipeline.process(resources, raw, self.deadline).await?;
+        self.counts += processed.counts;
+        for refusal in processed.refusals {
+            tracing::warn!(refusal, "entity refused by Port");
+        }
+        Ok(processed.items)
+    }
+
+    /// Logs what the mapping could not do.
+    pub fn log_problems(&self) {
+        for problem in self.pipeline.take_report().lines() {
+            tracing::warn!(problem, "the mapping could not be applied everywhere");
+        }
+    }
+
+    fn bitbucket(&self) -> &'a BitbucketClient {
+        &self.session.bitbucket
+    }
+}
+
+/// The entities that relations lead to.
+pub async fn resolve(
+    port: &PortClient,
+    targets: &BTreeSet<Target>,
+    deadline: &Deadline,
+) -> Result<BTreeSet<EntityKey>, port::Error> {
+    let mut resolved = BTreeSet::new();
+    for Target {
+        source_blueprint,
+        relation,
+        identifier,
+    } in targets
+    {
+        let relations = relations(port, source_blueprint, deadline).await?;
+        let target = relations.get(relation);
+        resolved.extend(target.map(|blueprint| EntityKey::new(blueprint, identifier)));
+    }
+    Ok(resolved)
+}
+
+/// Where the relations of `blueprint` lead; nowhere when it does not exist.
+async fn relations(
+    port: &PortClient,
+    blueprint: &str,
+    deadline: &Deadline,
+) -> Result<std::collections::BTreeMap<String, String>, port::Error> {
+    match port.relation_targets(blueprint, deadline).await {
+        Err(port::Error::NotFound { .. }) => Ok(std::collections::BTreeMap::new()),
+        found => found,
+    }
+}
+
+/// The repositories of a project that `filter` selects.
+fn in_project(filter: &RepositoryFilter, key: &str) -> Source {
+    let in_project = format!("project.key=\"{}\"", key.replace(['"', '\\'], ""));
+    let query = match &filter.query {
+        Some(query) => format!("({query}) AND {in_project}"),
+        None => in_project,
+    };
+    Source::Repositories(RepositoryFilter {
+        role: filter.role.clone(),
+        query: Some(query),
+    })
+}
+
+fn whole(produced: Produced) -> Vec<(String, Produced)> {
+    vec![(WHOLE.to_owned(), produced)]
+}
+
+fn joined(items: impl IntoIterator<Item = Produced>) -> Produced {
+    let mut all = Produced::default();
+    for produced in items {
+        all.absorb(produced);
+    }
+    all
+}
