@@ -10,6 +10,7 @@ use ferry::config::Config;
 use ferry::deadline::{Clock, Deadline};
 use ferry::http::Http;
 use ferry::invocation::{self, Error};
+use ferry::queue::{Local, Queue};
 use ferry::secrets::Secrets;
 use ferry::state::Store;
 use sandbox::aws::{SecretsManager, function_url_event};
@@ -82,6 +83,92 @@ impl World {
             app,
             finished: false,
         }
+    }
+
+    /// Webhooks wait in a queue from now on; [`drain`](World::drain) works them off.
+    pub(crate) async fn with_queue(mut self) -> World {
+        let queue = Local::open(Store::memory(), self.clock.clone())
+            .await
+            .unwrap();
+        self.app.queue = Some(Queue::Local(queue));
+        self
+    }
+
+    pub(crate) fn queue(&self) -> &Local {
+        match &self.app.queue {
+            Some(Queue::Local(local)) => local,
+            _ => panic!("a world without a queue"),
+        }
+    }
+
+    /// One invocation with what the queue hands out now, as Lambda would make it. Returns how many messages there
+    /// were, and how many of them came back.
+    pub(crate) async fn work_off(&self) -> (usize, usize) {
+        let received = self.queue().receive().await.unwrap();
+        if received.is_empty() {
+            return (0, 0);
+        }
+        let records = received.iter().map(|(receipt, message)| {
+            json!({
+                "messageId": receipt, "receiptHandle": receipt, "body": message.body,
+                "attributes": {
+                    "ApproximateReceiveCount": message.receives.to_string(),
+                    "MessageGroupId": message.line, "MessageDeduplicationId": message.id,
+                },
+                "messageAttributes": {}, "md5OfBody": "", "eventSource": "aws:sqs",
+                "eventSourceARN": "arn:aws:sqs:eu-central-1:123456789012:ferry.fifo", "awsRegion": "eu-central-1",
+            })
+        });
+        let event = json!({"Records": records.collect::<Vec<Value>>()});
+        let answer = self.invoke(event).await.unwrap();
+        let again: Vec<&str> = answer["batchItemFailures"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|failure| failure["itemIdentifier"].as_str().unwrap())
+            .collect();
+        let done = received.iter().map(|(receipt, _)| receipt.clone());
+        let done: Vec<String> = done
+            .filter(|receipt| !again.contains(&receipt.as_str()))
+            .collect();
+        self.queue().complete(&done).await.unwrap();
+        (received.len(), again.len())
+    }
+
+    /// Works the queue off to its end, however long its messages have to wait.
+    pub(crate) async fn drain(&self) {
+        while let Some(next_at) = self.queue().next_at() {
+            let wait = next_at.duration_since(self.clock.now());
+            self.clock
+                .advance(Duration::try_from(wait).unwrap_or_default());
+            self.work_off().await;
+        }
+        assert_eq!(self.queue().dead_letters(), 0);
+    }
+
+    /// What a first resync of Bitbucket as it is now makes of an empty catalogue.
+    pub(crate) async fn fresh_catalogue(&self) -> Value {
+        let port = Port::start()
+            .await
+            .unwrap()
+            .with_credentials(PORT_CLIENT_ID, PORT_CLIENT_SECRET);
+        let blueprints = self.port.blueprints();
+        // Relations need their targets.
+        let bare = blueprints.iter().map(|blueprint| {
+            json!({"identifier": blueprint["identifier"], "title": blueprint["title"], "schema": blueprint["schema"]})
+        });
+        for blueprint in bare.chain(blueprints.iter().cloned()) {
+            port.put_blueprint(&blueprint).unwrap();
+        }
+        if let Some(integration) = self.port.integration() {
+            port.install(IDENTIFIER, integration["config"].clone());
+        }
+        let app = app(&self.bitbucket, &port, &self.clock, Settings::new(), None);
+        let deadline = Deadline::after(&self.clock, INVOCATION);
+        port.set_now(self.clock.now());
+        let outcome = invocation::handle(&app, event("eventbridge-rule"), &deadline).await;
+        assert_eq!(outcome.unwrap()["status"], "completed");
+        port.catalogue()
     }
 
     /// A function that starts anew: nothing of what the process knew is left, stored or not.
