@@ -7,6 +7,7 @@ mod lease;
 mod local;
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,14 +16,16 @@ pub use lease::Lease;
 
 use local::{Directory, Memory};
 
-/// The document store of a process.
+/// The document store of a process; clones share it.
+#[derive(Clone)]
 pub struct Store {
     backend: Backend,
 }
 
+#[derive(Clone)]
 enum Backend {
-    Memory(Memory),
-    Directory(Directory),
+    Memory(Arc<Memory>),
+    Directory(Arc<Directory>),
 }
 
 /// A document with the version under which it was read.
@@ -58,14 +61,14 @@ impl Store {
     /// Forgets everything with the process.
     pub fn memory() -> Store {
         Store {
-            backend: Backend::Memory(Memory::default()),
+            backend: Backend::Memory(Arc::default()),
         }
     }
 
     /// One file per document below `path`, which is created when missing.
     pub fn directory(path: impl Into<std::path::PathBuf>) -> Store {
         Store {
-            backend: Backend::Directory(Directory::new(path.into())),
+            backend: Backend::Directory(Arc::new(Directory::new(path.into()))),
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod convergence;
 mod credentials;
+mod durability;
 mod invocation;
 mod kinds;
 mod resync;
