@@ -54,9 +54,14 @@ impl App {
             aws.map(aws_sdk_secretsmanager::Client::new),
             http.clock().clone(),
         );
-        let store = match &config.state_dir {
-            Some(path) => Store::directory(path),
-            None => Store::memory(),
+        let table = config.state_table.clone().zip(aws);
+        let store = match (table, &config.state_dir) {
+            (Some((table, aws)), _) => {
+                let client = aws_sdk_dynamodb::Client::new(aws);
+                Store::dynamodb(client, table, http.clock().clone())
+            }
+            (None, Some(path)) => Store::directory(path),
+            (None, None) => Store::memory(),
         };
         let queue = config.queue_url.clone().zip(aws);
         let queue = queue.map(|(url, aws)| Queue::sqs(aws_sdk_sqs::Client::new(aws), url));

@@ -40,6 +40,8 @@ pub struct Config {
     pub secret_id: Option<String>,
     /// `FERRY__WEBHOOK_SECRET_ID`: name or ARN of the secret whose whole value signs webhooks.
     pub webhook_secret_id: Option<String>,
+    /// `FERRY__STATE_TABLE`: the DynamoDB table in which the function keeps its state; goes before `FERRY__STATE_DIR`.
+    pub state_table: Option<String>,
     /// `FERRY__QUEUE_URL`: the SQS FIFO queue in which webhooks wait.
     pub queue_url: Option<String>,
     /// `AWS_LAMBDA_LOG_LEVEL` (set by Lambda) or `FERRY__LOG`: a level, or a filter such as `ferry=debug`.
@@ -153,7 +155,13 @@ impl Config {
 
     /// Whether anything of it lies in AWS.
     pub fn uses_aws(&self) -> bool {
-        self.secret_id.is_some() || self.webhook_secret_id.is_some() || self.queue_url.is_some()
+        let names = [
+            &self.secret_id,
+            &self.webhook_secret_id,
+            &self.state_table,
+            &self.queue_url,
+        ];
+        names.iter().any(|name| name.is_some())
     }
 }
 
@@ -199,6 +207,7 @@ impl Reader<'_> {
             state_dir: self.text("FERRY__STATE_DIR").map(PathBuf::from),
             secret_id,
             webhook_secret_id,
+            state_table: self.text("FERRY__STATE_TABLE"),
             queue_url: self.text("FERRY__QUEUE_URL"),
             log_level: self
                 .text("FERRY__LOG")

@@ -3,6 +3,7 @@
 //! Knows nothing of what the documents say. A write may be tied to the version that was read; whoever lost a race
 //! gets [`StateError::Conflict`] and has written nothing.
 
+mod dynamodb;
 mod lease;
 mod local;
 
@@ -14,7 +15,12 @@ use serde::de::DeserializeOwned;
 
 pub use lease::Lease;
 
+use crate::deadline::Clock;
+use dynamodb::Table;
 use local::{Directory, Memory};
+
+/// Name, text and version of a document.
+type Found = (String, String, u64);
 
 /// The document store of a process; clones share it.
 #[derive(Clone)]
@@ -26,6 +32,7 @@ pub struct Store {
 enum Backend {
     Memory(Arc<Memory>),
     Directory(Arc<Directory>),
+    Table(Arc<Table>),
 }
 
 /// A document with the version under which it was read.
@@ -72,6 +79,13 @@ impl Store {
         }
     }
 
+    /// In the DynamoDB table `name`, which `template.yaml` describes.
+    pub fn dynamodb(client: aws_sdk_dynamodb::Client, name: String, clock: Clock) -> Store {
+        Store {
+            backend: Backend::Table(Arc::new(Table::new(client, name, clock))),
+        }
+    }
+
     pub async fn load<T: DeserializeOwned>(
         &self,
         key: &str,
@@ -79,6 +93,7 @@ impl Store {
         let found = match &self.backend {
             Backend::Memory(memory) => memory.load(key),
             Backend::Directory(directory) => directory.load(key).map_err(unavailable(key))?,
+            Backend::Table(table) => table.load(key).await.map_err(unavailable(key))?,
         };
         let Some((text, version)) = found else {
             return Ok(None);
@@ -103,6 +118,10 @@ impl Store {
             Backend::Directory(directory) => directory
                 .save(key, &text, expected)
                 .map_err(unavailable(key))?,
+            Backend::Table(table) => {
+                let saved = table.save(key, &text, expected).await;
+                saved.map_err(unavailable(key))?
+            }
         };
         written.ok_or_else(|| StateError::Conflict {
             key: key.to_owned(),
@@ -116,17 +135,30 @@ impl Store {
         folder: &str,
         mut each: impl FnMut(&str, Document<T>) -> ControlFlow<()>,
     ) -> Result<(), StateError> {
-        let found = match &self.backend {
-            Backend::Memory(memory) => memory.list(folder),
-            Backend::Directory(directory) => directory.list(folder).map_err(unavailable(folder))?,
-        };
-        for (name, text, version) in found {
-            let value = decode(&text, || format!("{folder}/{name}"))?;
-            if each(&name, Document { value, version }).is_break() {
-                break;
+        let mut from = None;
+        loop {
+            let found = match &self.backend {
+                Backend::Memory(memory) => memory.list(folder),
+                Backend::Directory(directory) => {
+                    directory.list(folder).map_err(unavailable(folder))?
+                }
+                Backend::Table(table) => {
+                    let page = table.list(folder, from.take()).await;
+                    let (found, next) = page.map_err(unavailable(folder))?;
+                    from = next;
+                    found
+                }
+            };
+            for (name, text, version) in found {
+                let value = decode(&text, || format!("{folder}/{name}"))?;
+                if each(&name, Document { value, version }).is_break() {
+                    return Ok(());
+                }
+            }
+            if from.is_none() {
+                return Ok(());
             }
         }
-        Ok(())
     }
 
     /// Removes the document; an absent one is as good as removed.
@@ -134,6 +166,7 @@ impl Store {
         match &self.backend {
             Backend::Memory(memory) => memory.remove(key),
             Backend::Directory(directory) => directory.remove(key).map_err(unavailable(key))?,
+            Backend::Table(table) => table.remove(key).await.map_err(unavailable(key))?,
         }
         Ok(())
     }
@@ -143,7 +176,7 @@ fn decode<T: DeserializeOwned>(text: &str, key: impl FnOnce() -> String) -> Resu
     serde_json::from_str(text).map_err(|source| StateError::Unreadable { key: key(), source })
 }
 
-fn unavailable(key: &str) -> impl FnOnce(std::io::Error) -> StateError {
+fn unavailable<E: Into<anyhow::Error>>(key: &str) -> impl FnOnce(E) -> StateError {
     move |source| StateError::Unavailable {
         key: key.to_owned(),
         source: source.into(),

@@ -5,6 +5,7 @@
 mod convergence;
 mod credentials;
 mod durability;
+mod emulated;
 mod invocation;
 mod kinds;
 mod resync;

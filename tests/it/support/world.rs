@@ -94,6 +94,12 @@ impl World {
         self
     }
 
+    pub(crate) fn on(mut self, store: Store, queue: Queue) -> World {
+        self.app.store = store;
+        self.app.queue = Some(queue);
+        self
+    }
+
     pub(crate) fn queue(&self) -> &Local {
         match &self.app.queue {
             Some(Queue::Local(local)) => local,
