@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::body::{Body, Bytes};
@@ -31,6 +32,8 @@ struct Log {
     faults: Vec<Fault>,
     /// Requests that are still answered before the server falls silent for good.
     cut_after: Option<usize>,
+    /// What every answer takes.
+    latency: Option<Duration>,
 }
 
 /// A request as it arrived.
@@ -192,6 +195,11 @@ impl Server {
         self.log().cut_after = Some(requests);
     }
 
+    /// Answers everything after `latency` from now on, for benches.
+    pub fn answer_after(&self, latency: Duration) {
+        self.log().latency = Some(latency);
+    }
+
     /// Faults that no request has met, for a harness that wants none left over.
     pub fn unused_faults(&self) -> Vec<String> {
         self.log()
@@ -325,6 +333,10 @@ async fn answer(
         body,
         base,
     };
+    let latency = log.lock().unwrap_or_else(PoisonError::into_inner).latency;
+    if let Some(latency) = latency {
+        tokio::time::sleep(latency).await;
+    }
     let fault = {
         let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
         log.requests.push(request.clone());

@@ -370,3 +370,41 @@ async fn a_message_that_fails_for_the_moment_holds_up_its_repository_only() {
     );
     world.finish();
 }
+
+#[tokio::test]
+async fn a_repository_filter_costs_one_more_request_and_a_push_one_at_all() {
+    let world = World::demo().await;
+    let resource = |kind: &str, identifier: &str, blueprint: &str| {
+        json!({"kind": kind, "selector": {"query": "true", "repoQuery": "name ~ \"mono\""}, "port": {"entity":
+            {"mappings": {"identifier": identifier, "blueprint": blueprint}}}})
+    };
+    world.resync().await;
+    let config = json!({"resources": [
+        resource("repository", ".slug", "'bitbucketRepository'"),
+        resource(
+            "pull-request",
+            ".destination.repository.name + '/' + (.id | tostring)",
+            "'bitbucketPullRequest'",
+        ),
+    ]});
+    world.port.set_config(config);
+    world.resync().await;
+    world.take_requests();
+    let (_, opened) = world
+        .bitbucket
+        .open_pull_request("monorepo", new_pull_request())
+        .unwrap();
+    let created: Vec<_> = opened
+        .into_iter()
+        .filter(|delivery| delivery.event_key == "pullrequest:created")
+        .collect();
+    world.accept(&created).await;
+    let (bitbucket, _) = world.take_requests();
+    assert_eq!(bitbucket.len(), 2, "{}", tally(&bitbucket).join("\n"));
+    let files = [("README.md", Some("# Mono\n"))];
+    let (_, pushed) = world.bitbucket.push("monorepo", "main", &files).unwrap();
+    world.accept(&pushed).await;
+    let (bitbucket, _) = world.take_requests();
+    assert_eq!(bitbucket.len(), 1, "{}", tally(&bitbucket).join("\n"));
+    world.finish();
+}
