@@ -23,15 +23,15 @@ use crate::app::App;
 use crate::deadline::Deadline;
 use crate::failure::{Failure, chain};
 use crate::port::is_signed_by_port;
-use crate::resync;
 use crate::webhook::{self, Answer, Delivery, Received};
+use crate::{resync, subscription};
 
 /// What made Lambda call us.
 enum Invocation {
     Http(Request),
     Queue(Vec<Received>),
-    Resync,
-    Tick,
+    Resync { address: Option<String> },
+    Tick { address: Option<String> },
 }
 
 /// An HTTP request, however it was wrapped.
@@ -97,10 +97,18 @@ async fn serve(app: &App, event: Value, deadline: &Deadline) -> Result<Value, Er
             to_value(&answer)
         }
         // Boxed: one flow at a time should not cost the memory of all.
-        Invocation::Resync => {
+        Invocation::Resync { address } => {
+            if let Some(address) = address {
+                Box::pin(subscription::keep(app, &address, true, deadline)).await;
+            }
             to_value(&Box::pin(resync::resync(app, "scheduled", deadline)).await?)
         }
-        Invocation::Tick => to_value(&Box::pin(resync::tick(app, deadline)).await?),
+        Invocation::Tick { address } => {
+            if let Some(address) = address {
+                Box::pin(subscription::keep(app, &address, false, deadline)).await;
+            }
+            to_value(&Box::pin(resync::tick(app, deadline)).await?)
+        }
     }
 }
 
@@ -126,11 +134,13 @@ impl Invocation {
             ));
         }
         if text("/detail-type") == Some("Scheduled Event") {
-            return Ok(Invocation::Resync);
+            return Ok(Invocation::Resync { address: None });
         }
+        // Only a schedule's input can say under which address Bitbucket reaches us.
+        let address = text("/url").map(str::to_owned);
         match text("/action") {
-            Some("resync") => Ok(Invocation::Resync),
-            Some("tick") => Ok(Invocation::Tick),
+            Some("resync") => Ok(Invocation::Resync { address }),
+            Some("tick") => Ok(Invocation::Tick { address }),
             _ => {
                 let names = event.as_object().into_iter().flat_map(|event| event.keys());
                 let fields: Vec<String> = names
@@ -277,9 +287,12 @@ async fn route(app: &App, request: &Request, deadline: &Deadline) -> Response {
                 respond(StatusCode::SERVICE_UNAVAILABLE, "please send it again")
             }
         },
-        ("/health", &(Method::GET | Method::HEAD)) => respond(StatusCode::OK, "ok"),
+        // The longer ones are what probes of Ocean's charts ask.
+        ("/health" | "/health/live" | "/health/ready", &(Method::GET | Method::HEAD)) => {
+            respond(StatusCode::OK, "ok")
+        }
         ("/webhook" | "/integration/webhook" | "/resync", _) => not_allowed("POST"),
-        ("/health", _) => not_allowed("GET, HEAD"),
+        ("/health" | "/health/live" | "/health/ready", _) => not_allowed("GET, HEAD"),
         _ => respond(StatusCode::NOT_FOUND, "not found"),
     }
 }

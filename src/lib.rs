@@ -18,6 +18,7 @@
 pub mod invocation;
 
 pub mod resync;
+pub mod subscription;
 pub mod webhook;
 
 pub mod extract;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::Method;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -50,6 +51,11 @@ const JSON: RetryPolicy = RetryPolicy {
 
 const RAW_FILE: RetryPolicy = RetryPolicy {
     max_body: MAX_FILE_BYTES,
+    ..JSON
+};
+
+const WRITE: RetryPolicy = RetryPolicy {
+    max_retries: 0,
     ..JSON
 };
 
@@ -344,7 +350,24 @@ impl BitbucketClient {
         }
     }
 
-    fn list<'a>(
+    /// Not repeated: whoever keeps something right looks before the next try.
+    pub(super) async fn write(
+        &self,
+        method: Method,
+        url: &Url,
+        body: Option<&Value>,
+        deadline: &Deadline,
+    ) -> Result<(), Error> {
+        self.request(Group::Api, &WRITE, (&method, body), url, deadline)
+            .await
+            .map(|_| ())
+    }
+
+    pub(super) fn workspace_name(&self) -> &str {
+        &self.shared.workspace
+    }
+
+    pub(super) fn list<'a>(
         &self,
         route: impl IntoIterator<Item = &'a str>,
         parameters: &[(&str, &str)],
@@ -353,7 +376,7 @@ impl BitbucketClient {
     }
 
     /// Braces of a uuid, slashes and all other special characters of a segment are encoded.
-    fn url<'a>(
+    pub(super) fn url<'a>(
         &self,
         route: impl IntoIterator<Item = &'a str>,
         parameters: &[(&str, &str)],
@@ -398,11 +421,23 @@ impl BitbucketClient {
             .map_err(|source| Error::unexpected(url.path(), source))
     }
 
-    /// Sends with one credential after the other until one is neither refused nor out of allowance.
     async fn send(
         &self,
         group: Group,
         policy: &RetryPolicy,
+        url: &Url,
+        deadline: &Deadline,
+    ) -> Result<Answer, Error> {
+        self.request(group, policy, (&Method::GET, None), url, deadline)
+            .await
+    }
+
+    /// Sends with one credential after the other until one is neither refused nor out of allowance.
+    async fn request(
+        &self,
+        group: Group,
+        policy: &RetryPolicy,
+        (method, body): (&Method, Option<&Value>),
         url: &Url,
         deadline: &Deadline,
     ) -> Result<Answer, Error> {
@@ -432,7 +467,12 @@ impl BitbucketClient {
                 self.with_allowance(index, |allowance| {
                     allowance.count(group, self.shared.http.clock().now())
                 });
-                let builder = self.shared.http.client().get(url.clone());
+                let client = self.shared.http.client();
+                let builder = client.request(method.clone(), url.clone());
+                let builder = match body {
+                    Some(body) => builder.json(body),
+                    None => builder,
+                };
                 builder
                     .header(AUTHORIZATION, header.clone())
                     .header(ACCEPT, "application/json, */*;q=0.5")

@@ -1,7 +1,7 @@
 //! The source: all that Ferry knows about the Bitbucket Cloud API.
 //!
 //! [`BitbucketClient`] asks for raw JSON: `pages` follows lists, `auth` holds credentials, `rate_limit` decides whose
-//! turn it is and when nobody's is, `error` says what an answer means. Objects stay raw values, because a mapping may
+//! turn it is and when nobody's is, `error` says what an answer means, `hooks` keeps webhook subscriptions. Objects stay raw values, because a mapping may
 //! read any of their fields.
 //!
 //! Must not know what anything is for: no mapping, no entity, no Port.
@@ -9,6 +9,7 @@
 mod auth;
 mod client;
 mod error;
+mod hooks;
 mod pages;
 mod rate_limit;
 mod tree;
@@ -16,6 +17,7 @@ mod tree;
 pub use auth::Credential;
 pub use client::{BitbucketClient, Settings};
 pub use error::Error;
+pub use hooks::{Hook, HookSettings};
 pub use pages::Pages;
 pub use rate_limit::Purpose;
 pub use tree::list_tree;

@@ -9,6 +9,7 @@ mod emulated;
 mod invocation;
 mod kinds;
 mod resync;
+mod subscription;
 mod support;
 mod tidy;
 mod trees;

@@ -100,6 +100,10 @@ impl World {
         self
     }
 
+    pub(crate) fn app(&self) -> &App {
+        &self.app
+    }
+
     pub(crate) fn queue(&self) -> &Local {
         match &self.app.queue {
             Some(Queue::Local(local)) => local,

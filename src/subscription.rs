@@ -1,0 +1,286 @@
+//! The workspace's webhook: that it exists, leads to us, is active, tells of our events and signs them.
+//!
+//! Looks from time to time, repairs what is wrong, and says once what it may not repair.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::app::App;
+use crate::bitbucket::{self, Hook, HookSettings};
+use crate::deadline::{Deadline, later};
+use crate::failure::{Failure, chain};
+use crate::state::Expected;
+
+/// What Bitbucket is to tell us (Bitbucket Cloud, event payloads). The same as `webhook` takes in.
+pub const EVENTS: [&str; 18] = [
+    "repo:push",
+    "repo:created",
+    "repo:imported",
+    "repo:updated",
+    "repo:deleted",
+    "repo:transfer",
+    "repo:fork",
+    "project:updated",
+    "pullrequest:created",
+    "pullrequest:updated",
+    "pullrequest:approved",
+    "pullrequest:unapproved",
+    "pullrequest:changes_request_created",
+    "pullrequest:changes_request_removed",
+    "pullrequest:fulfilled",
+    "pullrequest:rejected",
+    "pullrequest:comment_created",
+    "pullrequest:comment_deleted",
+];
+
+const DESCRIPTION: &str = "Ferry: keeps Port in step with this workspace";
+
+/// Where Bitbucket's requests go, below the address of the function.
+const PATH: &str = "webhook";
+
+/// Where Ocean's subscriptions lead; the same address, and taken in as well.
+const OCEAN_PATH: &str = "integration/webhook";
+
+/// A subscription that was right this recently is left alone by ticks.
+const TRUSTED_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// Key of what was found last.
+const KEY: &str = "subscription";
+
+/// What was found when the subscription was looked at last.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Found {
+    url: String,
+    /// Digest of the secret that Bitbucket was given: it never shows it.
+    secret: String,
+    checked_at: Timestamp,
+    /// We may not look, or not repair.
+    refused: bool,
+}
+
+/// How the subscription stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Right,
+    Missing,
+    /// What is wrong with it.
+    Wrong(Vec<&'static str>),
+    /// These credentials may not look, or not change it.
+    Refused(String),
+    /// Without a secret every webhook is refused, so none is subscribed to.
+    NoSecret,
+}
+
+/// Makes sure that the workspace's webhook leads to `base`, the function's address; looks only if that was not done
+/// lately, unless `now`. Its failure costs nothing else.
+pub async fn keep(app: &App, base: &str, now: bool, deadline: &Deadline) {
+    match try_to_keep(app, base, now, deadline).await {
+        Ok(()) => {}
+        Err(failure) => {
+            let error = chain(&failure);
+            tracing::warn!(error, "webhook subscription not looked at");
+        }
+    }
+}
+
+async fn try_to_keep(app: &App, base: &str, now: bool, deadline: &Deadline) -> Result<(), Failure> {
+    let url = address(base);
+    let found = app.store.load::<Found>(KEY).await?;
+    let found = found.map(|found| found.value);
+    let secret = app
+        .secrets
+        .webhook_secrets(deadline)
+        .await?
+        .first()
+        .cloned();
+    let digest = secret.as_ref().map(digest).unwrap_or_default();
+    let settled = found.as_ref().is_some_and(|found| {
+        found.url == url
+            && found.secret == digest
+            && app.clock.now() < later(found.checked_at, TRUSTED_FOR)
+    });
+    if settled && !now {
+        return Ok(());
+    }
+    let known_secret = found.as_ref().is_some_and(|found| found.secret == digest);
+    let mut standing = look(app, &url, known_secret, deadline).await?;
+    if let Standing::Missing | Standing::Wrong(_) = standing {
+        let before = standing;
+        standing = repair(app, &url, deadline).await?;
+        if standing == Standing::Right {
+            tracing::info!(url, found = ?before, "webhook subscription made right");
+        }
+    }
+    let refused = matches!(standing, Standing::Refused(_));
+    match standing {
+        Standing::Refused(reason) if !found.is_some_and(|found| found.refused) => tracing::warn!(
+            url,
+            reason,
+            remedy = "give the token the webhook scope of a workspace administrator, or add the webhook by hand",
+            "webhook subscription not kept: these credentials may not"
+        ),
+        Standing::NoSecret => tracing::warn!(
+            remedy = "set webhookSecret in the secret, or FERRY__WEBHOOK_SECRET_ID",
+            "webhook subscription not kept: no webhook secret is configured"
+        ),
+        _ => {}
+    }
+    let found = Found {
+        url,
+        secret: digest,
+        checked_at: app.clock.now(),
+        refused,
+    };
+    app.store.save(KEY, &found, Expected::Anything).await?;
+    Ok(())
+}
+
+/// How the subscription for `url` stands. `known_secret`: Bitbucket was given the present one.
+async fn look(
+    app: &App,
+    url: &str,
+    known_secret: bool,
+    deadline: &Deadline,
+) -> Result<Standing, Failure> {
+    let session = app.session(deadline).await?;
+    if app.secrets.webhook_secrets(deadline).await?.is_empty() {
+        return Ok(Standing::NoSecret);
+    }
+    let hooks = match allowed(session.bitbucket.hooks(deadline).await)? {
+        Ok(hooks) => hooks,
+        Err(reason) => return Ok(Standing::Refused(reason)),
+    };
+    let Some(hook) = ours(&hooks, url) else {
+        return Ok(Standing::Missing);
+    };
+    let mut wrong = Vec::new();
+    if !hook.active {
+        wrong.push("it is not active");
+    }
+    if EVENTS
+        .iter()
+        .any(|event| !hook.events.iter().any(|subscribed| subscribed == event))
+    {
+        wrong.push("it does not tell of all events");
+    }
+    if hook.secret_set == Some(false) || !known_secret {
+        wrong.push("it may not sign with the present secret");
+    }
+    Ok(match wrong.is_empty() {
+        true => Standing::Right,
+        false => Standing::Wrong(wrong),
+    })
+}
+
+/// How the subscription that leads to `base` stands; changes nothing.
+pub async fn status(app: &App, base: &str, deadline: &Deadline) -> Result<Standing, Failure> {
+    let found = app.store.load::<Found>(KEY).await?;
+    let secret = app
+        .secrets
+        .webhook_secrets(deadline)
+        .await?
+        .first()
+        .map(digest);
+    // Where nothing is remembered of it, the secret has the benefit of the doubt.
+    let known = found.is_none_or(|found| Some(found.value.secret) == secret);
+    look(app, &address(base), known, deadline).await
+}
+
+/// Makes the subscription that leads to `base` right, whatever it is now.
+pub async fn install(app: &App, base: &str, deadline: &Deadline) -> Result<Standing, Failure> {
+    let url = address(base);
+    let standing = repair(app, &url, deadline).await?;
+    if standing == Standing::Right {
+        let secret = app
+            .secrets
+            .webhook_secrets(deadline)
+            .await?
+            .first()
+            .map(digest);
+        let found = Found {
+            url,
+            secret: secret.unwrap_or_default(),
+            checked_at: app.clock.now(),
+            refused: false,
+        };
+        app.store.save(KEY, &found, Expected::Anything).await?;
+    }
+    Ok(standing)
+}
+
+async fn repair(app: &App, url: &str, deadline: &Deadline) -> Result<Standing, Failure> {
+    let session = app.session(deadline).await?;
+    let secrets = app.secrets.webhook_secrets(deadline).await?;
+    let Some(secret) = secrets.first() else {
+        return Ok(Standing::NoSecret);
+    };
+    let hooks = match allowed(session.bitbucket.hooks(deadline).await)? {
+        Ok(hooks) => hooks,
+        Err(reason) => return Ok(Standing::Refused(reason)),
+    };
+    let hook = ours(&hooks, url);
+    let settings = HookSettings {
+        description: DESCRIPTION,
+        url: hook.map_or(url, |hook| &hook.url),
+        events: &EVENTS,
+        secret,
+    };
+    let written = match hook {
+        Some(hook) => {
+            let bitbucket = &session.bitbucket;
+            bitbucket.update_hook(&hook.uuid, &settings, deadline).await
+        }
+        None => session.bitbucket.create_hook(&settings, deadline).await,
+    };
+    Ok(match allowed(written)? {
+        Ok(()) => Standing::Right,
+        Err(reason) => Standing::Refused(reason),
+    })
+}
+
+/// Removes the subscriptions that lead to `base`; returns how many there were.
+pub async fn remove(app: &App, base: &str, deadline: &Deadline) -> Result<usize, Failure> {
+    let session = app.session(deadline).await?;
+    let url = address(base);
+    let hooks = session.bitbucket.hooks(deadline).await?;
+    let mut removed = 0;
+    for hook in hooks.iter().filter(|hook| leads_to(hook, &url)) {
+        session.bitbucket.delete_hook(&hook.uuid, deadline).await?;
+        removed += 1;
+    }
+    app.store.remove(KEY).await?;
+    Ok(removed)
+}
+
+fn ours<'a>(hooks: &'a [Hook], url: &str) -> Option<&'a Hook> {
+    hooks.iter().find(|hook| leads_to(hook, url))
+}
+
+fn leads_to(hook: &Hook, url: &str) -> bool {
+    let base = url.trim_end_matches(PATH);
+    hook.url == url || hook.url.strip_prefix(base) == Some(OCEAN_PATH)
+}
+
+fn address(base: &str) -> String {
+    format!("{}/{PATH}", base.trim_end_matches('/'))
+}
+
+fn digest(secret: &SecretString) -> String {
+    hex::encode(Sha256::digest(secret.expose_secret()))
+}
+
+/// An answer, or why these credentials do not get one; failures of the moment are failures.
+fn allowed<T>(result: Result<T, bitbucket::Error>) -> Result<Result<T, String>, bitbucket::Error> {
+    use bitbucket::Error;
+    match result {
+        Ok(found) => Ok(Ok(found)),
+        Err(
+            error @ (Error::Forbidden { .. } | Error::NotFound { .. } | Error::Unexpected { .. }),
+        ) => Ok(Err(chain(&error))),
+        Err(error) => Err(error),
+    }
+}

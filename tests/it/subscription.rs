@@ -1,0 +1,140 @@
+//! The workspace's webhook: made, kept right, and left alone where we may not touch it.
+
+use ferry::deadline::{Clock, Deadline};
+use ferry::http::Http;
+use ferry::subscription::{self, EVENTS, Standing};
+use sandbox::bitbucket::Bitbucket;
+use sandbox::server::Request;
+use serde_json::{Value, json};
+
+use crate::support::{World, event};
+
+const ADDRESS: &str = "https://abcdefghijklmnopqrstuvwxyz012345.lambda-url.eu-west-1.on.aws/";
+
+/// Requests about subscriptions since the last look, as `METHOD body`.
+fn about_hooks(world: &World) -> Vec<(String, Value)> {
+    let (bitbucket, _) = world.take_requests();
+    let about = |request: &&Request| request.path.contains("/hooks");
+    bitbucket
+        .iter()
+        .filter(about)
+        .map(|request| (request.method.to_string(), request.json()))
+        .collect()
+}
+
+async fn standing(world: &World) -> Standing {
+    let deadline = Deadline::at(&world.clock, jiff::Timestamp::MAX);
+    subscription::status(world.app(), ADDRESS, &deadline)
+        .await
+        .unwrap()
+}
+
+/// What an administrator might do to the subscription by hand.
+async fn meddle(world: &World, change: Value) {
+    let http = Http::new(Clock::System).unwrap();
+    let hooks = format!(
+        "{}/workspaces/{}/hooks",
+        world.bitbucket.url(),
+        world.bitbucket.workspace()
+    );
+    let get = http.client().get(&hooks).bearer_auth(Bitbucket::TOKEN);
+    let found: Value = get.send().await.unwrap().json().await.unwrap();
+    let uuid = found["values"][0]["uuid"].as_str().unwrap();
+    let uuid = percent_encoding::utf8_percent_encode(uuid, percent_encoding::NON_ALPHANUMERIC);
+    let put = http
+        .client()
+        .put(format!("{hooks}/{uuid}"))
+        .bearer_auth(Bitbucket::TOKEN);
+    assert!(
+        put.json(&change)
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .is_success()
+    );
+    world.take_requests();
+}
+
+#[tokio::test]
+async fn the_webhook_is_made_and_kept_right() {
+    let world = World::demo().await;
+    assert_eq!(standing(&world).await, Standing::Missing);
+    world.take_requests();
+    world.invoke(event("scheduler-resync")).await.unwrap();
+    let requests = about_hooks(&world);
+    let methods: Vec<&str> = requests.iter().map(|(method, _)| method.as_str()).collect();
+    assert_eq!(methods, ["GET", "GET", "POST"]);
+    let made = &requests[2].1;
+    assert_eq!(made["url"], json!(format!("{ADDRESS}webhook")));
+    assert_eq!(
+        (&made["events"], &made["active"]),
+        (&json!(EVENTS), &json!(true))
+    );
+    assert_eq!(standing(&world).await, Standing::Right);
+    world.take_requests();
+
+    // A tick trusts what was right a moment ago, a run looks.
+    world.invoke(event("tick")).await.unwrap();
+    assert_eq!(about_hooks(&world), []);
+    world.invoke(event("scheduler-resync")).await.unwrap();
+    assert_eq!(about_hooks(&world).len(), 1);
+
+    for change in [
+        json!({"active": false}),
+        json!({"events": ["repo:push"]}),
+        json!({"secret": null}),
+    ] {
+        meddle(&world, change).await;
+        assert!(matches!(standing(&world).await, Standing::Wrong(_)));
+        world.invoke(event("scheduler-resync")).await.unwrap();
+        assert_eq!(standing(&world).await, Standing::Right);
+    }
+    world.finish();
+}
+
+#[tokio::test]
+async fn without_the_right_to_it_the_resync_goes_on() {
+    let world = World::demo().await;
+    let scopes = ["project", "repository", "pullrequest", "account"];
+    world
+        .bitbucket
+        .set_scopes(Bitbucket::TOKEN, Some(&scopes))
+        .unwrap();
+    let outcome = world.invoke(event("scheduler-resync")).await.unwrap();
+    assert_eq!(outcome["status"], "completed");
+    let requests = about_hooks(&world);
+    assert!(
+        requests.iter().all(|(method, _)| method == "GET"),
+        "{requests:?}"
+    );
+    assert!(matches!(standing(&world).await, Standing::Refused(_)));
+    world.take_requests();
+    // What may not be looked at is not asked for every minute.
+    world.invoke(event("tick")).await.unwrap();
+    assert_eq!(about_hooks(&world), []);
+    world.finish();
+}
+
+#[tokio::test]
+async fn it_can_be_removed() {
+    let world = World::demo().await;
+    let deadline = Deadline::at(&world.clock, jiff::Timestamp::MAX);
+    let app = world.app();
+    assert_eq!(
+        subscription::install(app, ADDRESS, &deadline)
+            .await
+            .unwrap(),
+        Standing::Right
+    );
+    assert_eq!(
+        subscription::remove(app, ADDRESS, &deadline).await.unwrap(),
+        1
+    );
+    assert_eq!(
+        subscription::remove(app, ADDRESS, &deadline).await.unwrap(),
+        0
+    );
+    assert_eq!(standing(&world).await, Standing::Missing);
+    world.finish();
+}
