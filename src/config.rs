@@ -28,6 +28,8 @@ pub struct Config {
     pub send_raw_data_examples: bool,
     /// `OCEAN__SCHEDULED_RESYNC_INTERVAL`, minutes: when the next resync is due, as told to Port.
     pub resync_interval: Option<Duration>,
+    /// `OCEAN__BASE_URL`: where Bitbucket reaches `ferry serve`; the webhook is kept leading there.
+    pub base_url: Option<String>,
     /// `OCEAN__EVENT_LISTENER` (JSON) or `OCEAN__EVENT_LISTENER__TYPE`.
     pub event_listener: EventListener,
     /// `FERRY__LIVE_RESERVE`: the share of each Bitbucket rate limit a resync leaves to live events; default 0.1.
@@ -201,6 +203,7 @@ impl Reader<'_> {
             send_raw_data_examples,
             resync_interval: resync_minutes
                 .map(|minutes| Duration::from_secs(u64::from(minutes) * 60)),
+            base_url: self.text("OCEAN__BASE_URL"),
             event_listener,
             live_reserve,
             slice_margin: Duration::from_secs(slice_seconds.unwrap_or(60).into()),

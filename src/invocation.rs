@@ -28,19 +28,19 @@ use crate::{resync, subscription};
 
 /// What made Lambda call us.
 enum Invocation {
-    Http(Request),
+    Http(Payload, Request),
     Queue(Vec<Received>),
     Resync { address: Option<String> },
     Tick { address: Option<String> },
 }
 
-/// An HTTP request, however it was wrapped.
-struct Request {
-    payload: Payload,
-    method: Method,
-    path: String,
-    headers: HeaderMap,
-    body: Vec<u8>,
+/// An HTTP request, however it came.
+pub struct Request {
+    pub method: Method,
+    /// Without the query.
+    pub path: String,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
 }
 
 /// Who wrapped the request decides how the answer is wrapped.
@@ -86,10 +86,7 @@ pub async fn handle(app: &App, event: Value, deadline: &Deadline) -> Result<Valu
 
 async fn serve(app: &App, event: Value, deadline: &Deadline) -> Result<Value, Error> {
     match Invocation::of(event)? {
-        Invocation::Http(request) => {
-            let answer = route(app, &request, deadline).await;
-            wrap(request.payload, answer)
-        }
+        Invocation::Http(payload, request) => wrap(payload, &route(app, &request, deadline).await),
         Invocation::Queue(messages) => {
             let again = Box::pin(webhook::work_off(app, &messages, deadline)).await;
             let mut answer = SqsBatchResponse::default();
@@ -116,16 +113,12 @@ impl Invocation {
     fn of(event: Value) -> Result<Invocation, Error> {
         let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
         if event.pointer("/requestContext/http").is_some() {
-            return Ok(Invocation::Http(Request::v2(read(
-                event,
-                "request of payload version 2.0",
-            )?)?));
+            let request = read(event, "request of payload version 2.0")?;
+            return Ok(Invocation::Http(Payload::V2, Request::v2(request)?));
         }
         if event.get("httpMethod").is_some() && event.get("requestContext").is_some() {
-            return Ok(Invocation::Http(Request::v1(read(
-                event,
-                "request of payload version 1.0",
-            )?)?));
+            let request = read(event, "request of payload version 1.0")?;
+            return Ok(Invocation::Http(Payload::V1, Request::v1(request)?));
         }
         if text("/Records/0/eventSource") == Some("aws:sqs") {
             let event: SqsEvent = read(event, "batch of SQS records")?;
@@ -199,7 +192,6 @@ impl Request {
             _ => path,
         };
         Ok(Request {
-            payload: Payload::V2,
             method: request.request_context.http.method,
             path,
             headers: request.headers,
@@ -215,7 +207,6 @@ impl Request {
             }
         }
         Ok(Request {
-            payload: Payload::V1,
             method: request.http_method,
             path: request.path.unwrap_or_default(),
             headers,
@@ -240,13 +231,32 @@ fn decode(body: Option<String>, base64: bool) -> Result<Vec<u8>, Error> {
 }
 
 /// An HTTP answer; the body is for people, no caller reads it.
-struct Response {
-    status: StatusCode,
+pub struct Response {
+    pub status: StatusCode,
     message: String,
     allow: Option<&'static str>,
 }
 
-async fn route(app: &App, request: &Request, deadline: &Deadline) -> Response {
+impl Response {
+    pub fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(allow) = self.allow {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        headers
+    }
+
+    pub fn body(&self) -> String {
+        match self.message.is_empty() {
+            true => String::new(),
+            false => json!({ "message": self.message }).to_string(),
+        }
+    }
+}
+
+/// Answers an HTTP request to any of our paths.
+pub async fn route(app: &App, request: &Request, deadline: &Deadline) -> Response {
     let respond = |status, message: &str| Response {
         status,
         message: message.to_owned(),
@@ -320,22 +330,13 @@ async fn request_resync(
     Ok(true)
 }
 
-fn wrap(payload: Payload, response: Response) -> Result<Value, Error> {
-    let Response {
-        status,
-        message,
-        allow,
-    } = response;
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(allow) = allow {
-        headers.insert(ALLOW, HeaderValue::from_static(allow));
-    }
-    let body = match message.is_empty() {
+fn wrap(payload: Payload, response: &Response) -> Result<Value, Error> {
+    let (headers, body) = (response.headers(), response.body());
+    let body = match body.is_empty() {
         true => Body::Empty,
-        false => Body::Text(json!({ "message": message }).to_string()),
+        false => Body::Text(body),
     };
-    let status_code = i64::from(status.as_u16());
+    let status_code = i64::from(response.status.as_u16());
     match payload {
         Payload::V1 => {
             let mut answer = ApiGatewayProxyResponse::default();

@@ -1,29 +1,32 @@
 //! The command line: the same flows as the function, run to their end, and waited for.
 
+mod command;
+
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use command::webhook::Action;
 use ferry::app::App;
-use ferry::aws;
-use ferry::config::Config;
-use ferry::deadline::{Clock, Deadline};
-use ferry::failure::chain;
+use ferry::config::{Config, EventListener};
+use ferry::deadline::Clock;
 use ferry::http::Http;
-use ferry::resync::{self, Outcome, Summary};
-use ferry::telemetry;
-use jiff::Timestamp;
+use ferry::{aws, telemetry};
+use serde_json::Value;
 
 /// Keep a Port catalogue in step with a Bitbucket Cloud workspace.
 ///
 /// Settings come from the environment, under the names that Port's Ocean integration uses; docs/configuration.md
-/// lists them.
+/// lists them. Without a subcommand, ferry serves; with
+/// `OCEAN__EVENT_LISTENER` as `{"type":"ONCE"}` it does one resync.
+///
+/// Exits with 0 if it did what it was asked for, with 1 if it could not, with 2 if it was asked wrongly.
 #[derive(Parser)]
 #[command(version, about)]
 struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Subcommand)]
@@ -31,12 +34,28 @@ enum Command {
     /// Run one full resync to its end, waiting out rate limits.
     ///
     /// Exits with 0 only if it completed.
-    Resync,
+    Resync {
+        /// Map with this file, YAML or JSON, instead of the mapping stored in Port.
+        #[arg(long, value_name = "FILE")]
+        mapping: Option<PathBuf>,
+    },
+    /// Take webhooks, and resync at intervals, until stopped.
+    Serve {
+        /// Listen here.
+        #[arg(long, default_value_t = 8000, env = "FERRY__PORT")]
+        port: u16,
+    },
+    /// Look at the workspace's webhook, make it, or remove it.
+    Webhook {
+        #[command(subcommand)]
+        action: Action,
+        /// Where Bitbucket reaches Ferry, without the path; `OCEAN__BASE_URL` if not given.
+        #[arg(long, global = true)]
+        url: Option<String>,
+    },
 }
 
-/// How long to stay away when another process holds the lease.
-const BUSY: Duration = Duration::from_secs(15);
-
+// One thing at a time is computed; what is waited for is waited for together.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -58,40 +77,35 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             .and_then(|config| config.log_level.as_deref()),
     );
     let config = config?;
+    let default = match config.event_listener {
+        EventListener::Once => Command::Resync { mapping: None },
+        EventListener::Serve => Command::Serve { port: 8000 },
+    };
+    let mut app = connect(config).await?;
+    match arguments.command.unwrap_or(default) {
+        Command::Resync { mapping } => {
+            app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
+            command::resync::run(&app).await
+        }
+        Command::Serve { port } => command::serve::run(app, port).await,
+        Command::Webhook { action, url } => {
+            command::webhook::run(&app, action, url.as_deref()).await
+        }
+    }
+}
+
+async fn connect(config: Config) -> anyhow::Result<App> {
     let http = Http::new(Clock::System)?;
     let aws = match config.uses_aws() {
         true => Some(aws::of_machine(&http).await),
         false => None,
     };
-    let app = App::connect(config, http, aws.as_ref());
-    match arguments.command {
-        Command::Resync => resync_to_the_end(&app).await,
-    }
+    Ok(App::connect(config, http, aws.as_ref()))
 }
 
-async fn resync_to_the_end(app: &App) -> anyhow::Result<()> {
-    let deadline = Deadline::at(&app.clock, Timestamp::MAX);
-    let mut outcome = resync::resync(app, "asked for on the command line", &deadline).await;
-    loop {
-        let wait = match outcome
-            .map_err(|failure| anyhow::anyhow!(chain(&failure)))
-            .context("the resync failed")?
-        {
-            Outcome::Completed(summary) => return report(&summary),
-            Outcome::Idle => return Ok(()),
-            Outcome::Busy => BUSY,
-            Outcome::Paused { not_before, .. } => {
-                let not_before = not_before.unwrap_or_else(|| app.clock.now());
-                Duration::try_from(not_before.duration_since(app.clock.now())).unwrap_or_default()
-            }
-        };
-        app.clock.sleep(wait).await;
-        outcome = resync::tick(app, &deadline).await;
-    }
-}
-
-#[expect(clippy::print_stdout, reason = "the result of the command")]
-fn report(summary: &Summary) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(summary)?);
-    Ok(())
+fn read_mapping(path: &Path) -> anyhow::Result<Value> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the mapping {}", path.display()))?;
+    yaml_serde::from_str(&text)
+        .with_context(|| format!("the mapping {} is not YAML", path.display()))
 }

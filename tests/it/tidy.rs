@@ -107,7 +107,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     ),
     ("aws_smithy_", &["src/aws.rs"]),
     ("std::env", &["src/config.rs", "src/aws.rs"]),
-    ("clap", &["src/main.rs"]),
+    ("clap", &["src/main.rs", "src/command"]),
+    ("axum", &["src/command"]),
 ];
 
 #[test]

@@ -1,0 +1,5 @@
+//! What the subcommands of `ferry` do: the function's flows, waited for instead of returned from.
+
+pub(crate) mod resync;
+pub(crate) mod serve;
+pub(crate) mod webhook;

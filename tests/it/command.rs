@@ -1,0 +1,153 @@
+//! The command line as its users start it: a process, its variables, its output and its exit code.
+
+use std::process::{Output, Stdio};
+
+use sandbox::bitbucket::{Bitbucket, NewPullRequest};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
+
+use crate::support::{PORT_CLIENT_ID, PORT_CLIENT_SECRET, WEBHOOK_SECRET, World};
+
+/// `ferry` with the variables of an existing Ocean installation, and nothing of this process's own.
+fn ferry(world: &World) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ferry"));
+    command
+        .env_clear()
+        .env("OCEAN__PORT__BASE_URL", world.port.url())
+        .env("OCEAN__PORT__CLIENT_ID", PORT_CLIENT_ID)
+        .env("OCEAN__PORT__CLIENT_SECRET", PORT_CLIENT_SECRET)
+        .env("OCEAN__INTEGRATION__IDENTIFIER", "ferry-tests")
+        .env(
+            "OCEAN__INTEGRATION__CONFIG__BITBUCKET_HOST_URL",
+            world.bitbucket.url(),
+        )
+        .env(
+            "OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE",
+            world.bitbucket.workspace(),
+        )
+        .env(
+            "OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE_TOKEN",
+            Bitbucket::TOKEN,
+        )
+        .kill_on_drop(true);
+    command
+}
+
+async fn ended(command: &mut Command) -> (bool, String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().await.unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (status.success(), text(stdout), text(stderr))
+}
+
+#[tokio::test]
+async fn once_is_one_resync_and_a_truthful_exit() {
+    let world = World::demo().await;
+    let mut once = ferry(&world);
+    once.env("OCEAN__EVENT_LISTENER", r#"{"type":"ONCE"}"#)
+        .env("OCEAN__INITIALIZE_PORT_RESOURCES", "true")
+        .env("OCEAN__SEND_RAW_DATA_EXAMPLES", "true");
+    let (done, out, log) = ended(&mut once).await;
+    assert!(done, "{log}");
+    let summary: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(summary["failed_partitions"], json!([]));
+    assert_eq!(world.port.catalogue(), world.fresh_catalogue().await);
+
+    let (done, _, log) = ended(ferry(&world).args(["resync", "--mapping", "/nowhere.yml"])).await;
+    assert!(!done && log.contains("/nowhere.yml"), "{log}");
+
+    world.bitbucket.revoke(Bitbucket::TOKEN);
+    let (done, out, log) = ended(&mut once).await;
+    assert!(!done && out.is_empty());
+    assert!(log.contains("Bitbucket refuses the credentials"), "{log}");
+    assert!(!log.contains(Bitbucket::TOKEN) && !log.contains(PORT_CLIENT_SECRET));
+    world.finish();
+}
+
+#[tokio::test]
+async fn what_is_missing_is_said_at_once_and_completely() {
+    let world = World::demo().await;
+    let mut command = ferry(&world);
+    command
+        .env_remove("OCEAN__PORT__CLIENT_SECRET")
+        .env_remove("OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE_TOKEN")
+        .env("OCEAN__PORT__BASE_URL", "http://port.example.com");
+    let (done, _, log) = ended(command.arg("resync")).await;
+    assert!(!done);
+    for name in [
+        "OCEAN__PORT__CLIENT_SECRET",
+        "BITBUCKET_WORKSPACE_TOKEN",
+        "OCEAN__PORT__BASE_URL",
+    ] {
+        assert!(log.contains(name), "{name} in {log}");
+    }
+    world.finish();
+}
+
+#[tokio::test]
+async fn serve_resyncs_subscribes_and_takes_webhooks_until_it_is_stopped() {
+    let world = World::demo().await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let address = format!("http://127.0.0.1:{port}");
+    let mut server = ferry(&world)
+        .env("OCEAN__INTEGRATION__CONFIG__WEBHOOK_SECRET", WEBHOOK_SECRET)
+        .env("OCEAN__BASE_URL", &address)
+        .args(["serve", "--port", &port.to_string()])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(server.stderr.take().unwrap()).lines();
+    let mut wait_for = async |part: &str| {
+        let mut seen = String::new();
+        while let Some(line) = log.next_line().await.unwrap() {
+            seen.push_str(&line);
+            seen.push('\n');
+            if line.contains(part) {
+                return;
+            }
+        }
+        panic!("`{part}` is not in the log:\n{seen}");
+    };
+    wait_for("resync completed").await;
+    let new = NewPullRequest::new("Round totals", "Luis Ferro");
+    let (_, opened) = world.bitbucket.open_pull_request("monorepo", new).unwrap();
+    for delivery in &opened {
+        assert_eq!(world.bitbucket.deliver(delivery).await.unwrap(), [202]);
+    }
+    // What was accepted is worked off before the end.
+    let pid = server.id().unwrap().to_string();
+    let kill = Command::new("kill").args(["-TERM", &pid]).status();
+    assert!(kill.await.unwrap().success());
+    wait_for("stopping").await;
+    while log.next_line().await.unwrap().is_some() {}
+    assert!(server.wait().await.unwrap().success());
+    assert_eq!(world.port.catalogue(), world.fresh_catalogue().await);
+    world.finish();
+}
+
+#[tokio::test]
+async fn the_webhook_is_installed_looked_at_and_removed_by_hand() {
+    let world = World::demo().await;
+    let webhook = |action: &'static str| {
+        let mut command = ferry(&world);
+        command
+            .env("OCEAN__INTEGRATION__CONFIG__WEBHOOK_SECRET", WEBHOOK_SECRET)
+            .args(["webhook", action, "--url", "https://ferry.example.com"]);
+        command
+    };
+    let (done, _, log) = ended(&mut webhook("status")).await;
+    assert!(!done && log.contains("ferry webhook install"), "{log}");
+    for action in ["install", "status", "remove"] {
+        let (done, out, log) = ended(&mut webhook(action)).await;
+        assert!(done, "{action}: {out}{log}");
+    }
+    let (done, _, log) = ended(ferry(&world).args(["webhook", "status"])).await;
+    assert!(!done && log.contains("OCEAN__BASE_URL"), "{log}");
+    world.finish();
+}
