@@ -1,5 +1,6 @@
 //! Requests to Bitbucket: addresses, credentials, repetitions, and the first reading of the answer.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -93,6 +94,7 @@ struct Shared {
     live_reserve: f64,
     accounts: Mutex<Vec<Account>>,
     slots: Semaphore,
+    set_aside: Mutex<Vec<String>>,
 }
 
 struct Account {
@@ -119,6 +121,7 @@ impl BitbucketClient {
             live_reserve,
             accounts: Mutex::new(credentials.into_iter().map(account).collect()),
             slots: Semaphore::new(CONCURRENT_REQUESTS),
+            set_aside: Mutex::default(),
         };
         BitbucketClient {
             shared: Arc::new(shared),
@@ -154,6 +157,30 @@ impl BitbucketClient {
                 }
             })
             .collect();
+    }
+
+    /// What each credential has used, by a name that does not give it away: for the next process.
+    pub fn usage(&self) -> BTreeMap<String, Allowance> {
+        let accounts = self.accounts();
+        let named = accounts
+            .iter()
+            .map(|account| (account.credential.name(), account.allowance.clone()));
+        named.collect()
+    }
+
+    /// Takes in the [`usage`](Self::usage) that another process has left.
+    pub fn learn(&self, usage: &BTreeMap<String, Allowance>) {
+        for account in self.accounts().iter_mut() {
+            if let Some(known) = usage.get(&account.credential.name()) {
+                account.allowance.learn(known);
+            }
+        }
+    }
+
+    /// Which credentials were set aside since this was asked last, and why.
+    pub fn take_set_aside(&self) -> Vec<String> {
+        let set_aside = self.shared.set_aside.lock();
+        std::mem::take(&mut *set_aside.unwrap_or_else(PoisonError::into_inner))
     }
 
     /// All projects of the workspace.
@@ -548,6 +575,15 @@ impl BitbucketClient {
                 reason,
                 "Bitbucket credential set aside"
             );
+            let line = format!(
+                "Bitbucket credential {} of {all} set aside: {reason}",
+                index + 1
+            );
+            self.shared
+                .set_aside
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(line);
         }
     }
 

@@ -19,7 +19,7 @@ pub use client::{BitbucketClient, Settings};
 pub use error::Error;
 pub use hooks::{Hook, HookSettings};
 pub use pages::Pages;
-pub use rate_limit::Purpose;
+pub use rate_limit::{Allowance, Purpose};
 pub use tree::list_tree;
 
 #[cfg(test)]

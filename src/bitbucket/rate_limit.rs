@@ -3,10 +3,11 @@
 //! Pure apart from a lock: times come from the caller. Bitbucket counts requests in a rolling hour, per credential
 //! and per group of resources (Bitbucket Cloud, API request limits).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// What a request is for; both share one allowance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,21 +49,23 @@ impl Group {
 }
 
 /// The allowance of one credential.
-#[derive(Clone, Debug)]
-pub(super) struct Allowance {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Allowance {
     api: Window,
     raw_files: Window,
     /// Refused with a 401.
+    #[serde(skip)]
     pub(super) revoked: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Window {
     limit: u32,
     /// Minute and requests in it, oldest first.
     buckets: VecDeque<(i64, u32)>,
     blocked_until: Option<Timestamp>,
     /// 429s in a row.
+    #[serde(skip)]
     strikes: u32,
 }
 
@@ -73,6 +76,12 @@ impl Allowance {
             raw_files: Window::new(Group::RawFiles),
             revoked: false,
         }
+    }
+
+    /// Takes in what another process has seen of the same allowance.
+    pub(super) fn learn(&mut self, other: &Allowance) {
+        self.api.learn(&other.api);
+        self.raw_files.learn(&other.raw_files);
     }
 
     fn window(&mut self, group: Group) -> &mut Window {
@@ -126,6 +135,18 @@ impl Window {
             blocked_until: None,
             strikes: 0,
         }
+    }
+
+    /// The larger count of each minute: part of what both have counted is the same.
+    fn learn(&mut self, other: &Window) {
+        let mut minutes: BTreeMap<i64, u32> = self.buckets.iter().copied().collect();
+        for (minute, count) in &other.buckets {
+            let known = minutes.entry(*minute).or_default();
+            *known = (*known).max(*count);
+        }
+        self.buckets = minutes.into_iter().collect();
+        self.limit = self.limit.max(other.limit);
+        self.blocked_until = self.blocked_until.max(other.blocked_until);
     }
 
     fn count(&mut self, now: Timestamp, requests: u32) {
@@ -257,6 +278,25 @@ mod tests {
             one(&mut allowance, 0.1, now + 3630.seconds()),
             Turn::Take(0)
         );
+    }
+
+    #[test]
+    fn what_another_process_has_used_is_used() {
+        let (mut mine, mut theirs, now) = (Allowance::new(), Allowance::new(), start());
+        for _ in 0..300 {
+            mine.count(Group::Api, now);
+        }
+        for _ in 0..700 {
+            theirs.count(Group::Api, now + 60.seconds());
+        }
+        theirs.refuse(Group::RawFiles, Some(Duration::from_secs(90)), now);
+        let stored = serde_json::to_string(&theirs).unwrap();
+        for _ in 0..2 {
+            mine.learn(&serde_json::from_str(&stored).unwrap());
+            assert_eq!(mine.api.used(now + 60.seconds()), 1_000);
+        }
+        let raw = turn(std::iter::once(&mut mine), Group::RawFiles, 0.0, now);
+        assert_eq!(raw, Turn::Wait(Duration::from_secs(90)));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! A resync is a run that any number of invocations work on, one at a time, each for a slice. [`resync`] asks for
 //! one and works on it, [`tick`] goes on with it. Knows nothing of webhooks or of Lambda.
 
+mod journal;
 mod reconcile;
 mod run;
 mod slice;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use url::Url;
 use uuid::Uuid;
 
 use crate::app::{App, Session};
@@ -29,6 +31,7 @@ use crate::port::{self, ResyncReport, ResyncStatus};
 use crate::refresh::{self, note_shared};
 use crate::state::{Expected, Lease, StateError};
 
+use journal::Journal;
 use reconcile::{Evidence, Plan, Unread, plan};
 use run::{RUN_VERSION, Run};
 use slice::{RUN, Slice, Step};
@@ -69,6 +72,13 @@ const REQUEST: &str = "resync-request";
 /// Key of the last resync request of Port that was followed.
 const WATERMARK: &str = "port-request";
 const LEASE: &str = "lease";
+/// Key of the repositories that the last run could not read.
+const FAILED: &str = "failed-repositories";
+/// Key of what each credential has used of Bitbucket's allowance.
+const USAGE: &str = "usage";
+
+/// A lease is renewed when half of it is over: whoever is killed off Lambda blocks nobody for longer.
+const LONGEST_LEASE: Duration = Duration::from_secs(960);
 
 /// A lease outlives its invocation by this much, so that a slow last write cannot meet a successor.
 const LEASE_SLACK: Duration = Duration::from_secs(60);
@@ -149,19 +159,20 @@ async fn port_asks(app: &App, deadline: &Deadline) -> Result<bool, Failure> {
 
 /// Works on what is to be done until it is done or the deadline is near. One invocation at a time does.
 async fn work(app: &App, deadline: &Deadline) -> Result<Outcome, Failure> {
-    let duration = deadline.remaining() + LEASE_SLACK;
-    let Some(lease) = Lease::acquire(&app.store, LEASE, &app.clock, duration).await? else {
+    let duration = deadline.remaining().saturating_add(LEASE_SLACK);
+    let duration = duration.min(LONGEST_LEASE);
+    let Some(mut lease) = Lease::acquire(&app.store, LEASE, &app.clock, duration).await? else {
         tracing::info!("another invocation is at work");
         return Ok(Outcome::Busy);
     };
-    let mut outcome = work_under_lease(app, &lease, deadline).await;
+    let mut outcome = work_under_lease(app, &mut lease, deadline).await;
     if matches!(&outcome, Err(failure) if failure.is_unauthorized()) && app.secrets.forget() {
         tracing::info!("reading the credentials again after a refusal");
         if app.store.load::<Run>(RUN).await?.is_none() {
             // The refusal ended what was asked for.
             request(app, "the credentials were refused").await?;
         }
-        outcome = work_under_lease(app, &lease, deadline).await;
+        outcome = work_under_lease(app, &mut lease, deadline).await;
     }
     lease.release(&app.store).await?;
     outcome
@@ -169,7 +180,7 @@ async fn work(app: &App, deadline: &Deadline) -> Result<Outcome, Failure> {
 
 async fn work_under_lease(
     app: &App,
-    lease: &Lease,
+    lease: &mut Lease,
     deadline: &Deadline,
 ) -> Result<Outcome, Failure> {
     let mut outcome = Outcome::Idle;
@@ -184,10 +195,13 @@ async fn work_under_lease(
             return Ok(outcome);
         }
         let session = app.session(deadline).await?;
-        let (mapping, run, version) = match unfinished {
+        if let Some(usage) = app.store.load(USAGE).await? {
+            session.bitbucket.learn(&usage.value);
+        }
+        let (given, run, version) = match unfinished {
             Some(found) => {
-                let mapping = read_mapping(app, &session, deadline).await?;
-                if mapping.fingerprint() != found.value.mapping {
+                let given = read_mapping(app, &session, deadline).await?;
+                if given.mapping.fingerprint() != found.value.mapping {
                     tracing::info!(
                         run = found.value.id,
                         "the mapping has changed: the run is abandoned"
@@ -196,7 +210,7 @@ async fn work_under_lease(
                     request(app, "the mapping has changed").await?;
                     continue;
                 }
-                (mapping, found.value, found.version)
+                (given, found.value, found.version)
             }
             None => match begin(app, &session, deadline).await {
                 Ok(begun) => begun,
@@ -217,7 +231,10 @@ async fn work_under_lease(
                 }
             },
         };
-        outcome = continue_run(app, &session, &mapping, run, version, lease, deadline).await?;
+        let continued = continue_run(app, &session, &given, (run, version), lease, deadline).await;
+        let usage = session.bitbucket.usage();
+        app.store.save(USAGE, &usage, Expected::Anything).await?;
+        outcome = continued?;
         if !matches!(outcome, Outcome::Completed(_)) {
             return Ok(outcome);
         }
@@ -229,9 +246,10 @@ async fn begin(
     app: &App,
     session: &Session,
     deadline: &Deadline,
-) -> Result<(Mapping, Run, u64), Failure> {
+) -> Result<(Given, Run, u64), Failure> {
     let started_at = app.clock.now();
-    let mapping = read_mapping(app, session, deadline).await?;
+    let given = read_mapping(app, session, deadline).await?;
+    let mapping = &given.mapping;
     // Whatever Port has asked for until now, this run answers.
     let asked_at = session
         .port
@@ -244,49 +262,59 @@ async fn begin(
     for problem in mapping.problems() {
         tracing::warn!(%problem, "a filter of the mapping does not compile: it evaluates to null");
     }
-    let run = Run::begin(
+    let mut run = Run::begin(
         Uuid::new_v4().to_string(),
         started_at,
         mapping.fingerprint(),
     );
+    let first = app.store.load(FAILED).await?;
+    run.first = first.map(|first| first.value).unwrap_or_default();
     let version = app.store.save(RUN, &run, Expected::Anything).await?;
     app.store.remove(REQUEST).await?;
     tracing::info!(run = run.id, "resync begun");
     report(app, session, ResyncStatus::Running, started_at, deadline).await;
-    Ok((mapping, run, version))
+    Ok((given, run, version))
+}
+
+/// What Port says about this installation.
+struct Given {
+    mapping: Mapping,
+    /// Where its log lines go.
+    logs: Option<Url>,
 }
 
 /// The mapping as Port has it now, after making sure that Port knows this installation.
-async fn read_mapping(
-    app: &App,
-    session: &Session,
-    deadline: &Deadline,
-) -> Result<Mapping, Failure> {
+async fn read_mapping(app: &App, session: &Session, deadline: &Deadline) -> Result<Given, Failure> {
     let initialize = app.config.initialize_port_resources;
     let integration = session
         .port
         .ensure_integration(&defaults::mapping(), initialize, deadline)
         .await?;
-    if let Some(mapping) = &app.mapping_override {
-        return Ok(Mapping::from_config(mapping)?);
-    }
-    let config = integration.config.ok_or(Failure::NoMapping)?;
-    Ok(Mapping::from_config(&config)?)
+    let config = match &app.mapping_override {
+        Some(mapping) => mapping.clone(),
+        None => integration.config.ok_or(Failure::NoMapping)?,
+    };
+    Ok(Given {
+        mapping: Mapping::from_config(&config)?,
+        logs: integration.logs_url,
+    })
 }
 
 async fn continue_run(
     app: &App,
     session: &Session,
-    mapping: &Mapping,
-    run: Run,
-    version: u64,
-    lease: &Lease,
+    given: &Given,
+    (run, version): (Run, u64),
+    lease: &mut Lease,
     deadline: &Deadline,
 ) -> Result<Outcome, Failure> {
+    let mapping = &given.mapping;
     let groups = extract::groups(mapping);
     let pipeline = Pipeline::for_resync(&session.port, mapping, &run.id);
+    let deadline_of_invocation = deadline.clone();
     let deadline = deadline.earlier_by(app.config.slice_margin);
     let bitbucket = session.bitbucket.with_purpose(Purpose::Resync);
+    let journal = Journal::new(app.clock.clone(), &run.id);
     let mut slice = Slice {
         app,
         session,
@@ -297,12 +325,15 @@ async fn continue_run(
         deadline: deadline.clone(),
         run,
         version,
+        lease,
+        journal,
     };
-    let outcome = match slice.finish(lease).await {
+    let outcome = match slice.finish().await {
         Ok(outcome) => Ok(outcome),
         Err(failure) if failure.is_retryable() => slice.pause(failure).await,
         Err(failure) => {
             // The run is over. Nothing was deleted; the next one begins afresh.
+            slice.journal.error(chain(&failure));
             slice.clean_up().await?;
             report(
                 app,
@@ -315,13 +346,21 @@ async fn continue_run(
             Err(failure)
         }
     };
-    log_mapping_problems(&slice.pipeline.take_report().lines());
+    slice.tell_mapping_problems();
+    for line in session.bitbucket.take_set_aside() {
+        slice.journal.warn(line);
+    }
+    let time_left = &deadline_of_invocation;
+    slice
+        .journal
+        .send(session, given.logs.as_ref(), time_left)
+        .await;
     outcome
 }
 
 impl Slice<'_> {
     /// Takes the run as far as it goes.
-    async fn finish(&mut self, lease: &Lease) -> Result<Outcome, Failure> {
+    async fn finish(&mut self) -> Result<Outcome, Failure> {
         if !self.run.extracted {
             if let Step::Paused(failure) = self.extract().await? {
                 self.settle().await?;
@@ -336,9 +375,8 @@ impl Slice<'_> {
         {
             return Err(Failure::NothingRead(failed.reason.clone()));
         }
-        let kept = self.reconcile(lease).await?;
-        let mapping_problems = self.pipeline.take_report().lines();
-        log_mapping_problems(&mapping_problems);
+        let kept = self.reconcile().await?;
+        let mapping_problems = self.tell_mapping_problems();
         let summary = Summary {
             run: self.run.id.clone(),
             counts: self.run.counts,
@@ -346,6 +384,14 @@ impl Slice<'_> {
             kept,
             mapping_problems,
         };
+        let failed: BTreeSet<&String> = self
+            .run
+            .failed
+            .iter()
+            .filter_map(|failed| failed.repository.as_ref().map(|(uuid, _)| uuid))
+            .collect();
+        let store = &self.app.store;
+        store.save(FAILED, &failed, Expected::Anything).await?;
         self.clean_up().await?;
         report(
             self.app,
@@ -370,7 +416,6 @@ impl Slice<'_> {
             run = summary.run,
             extracted,
             skipped,
-            skipped,
             transformed,
             filtered_out,
             not_mapped,
@@ -382,6 +427,15 @@ impl Slice<'_> {
             "resync completed"
         );
         Ok(Outcome::Completed(summary))
+    }
+
+    fn tell_mapping_problems(&self) -> Vec<String> {
+        let problems = self.pipeline.take_report().lines();
+        for problem in &problems {
+            tracing::warn!(problem, "the mapping could not be applied everywhere");
+            self.journal.warn(problem.as_str());
+        }
+        problems
     }
 
     async fn pause(&mut self, failure: Failure) -> Result<Outcome, Failure> {
@@ -403,7 +457,7 @@ impl Slice<'_> {
     }
 
     /// Deletes what this run shows to be stale. Returns why stale entities were kept, if they were.
-    async fn reconcile(&mut self, lease: &Lease) -> Result<Option<String>, Failure> {
+    async fn reconcile(&mut self) -> Result<Option<String>, Failure> {
         let (seen, targets, unread) = self.evidence().await?;
         let evidence = Evidence {
             owned: self
@@ -420,7 +474,9 @@ impl Slice<'_> {
         let stale = match plan(evidence) {
             Plan::Keep { stale, reason } => {
                 tracing::warn!(stale, %reason, "stale entities kept");
-                return Ok(Some(format!("{stale} stale entities kept: {reason}")));
+                let kept = format!("{stale} stale entities kept: {reason}");
+                self.journal.warn(kept.as_str());
+                return Ok(Some(kept));
             }
             Plan::Delete { stale, spared } => {
                 if 0 < spared {
@@ -436,7 +492,7 @@ impl Slice<'_> {
             return Ok(None);
         }
         // Whoever overslept the lease must not delete on old evidence.
-        if !lease.is_held(&self.app.store, &self.app.clock).await? {
+        if !self.lease.is_held(&self.app.store, &self.app.clock).await? {
             return Err(StateError::Conflict {
                 key: LEASE.to_owned(),
             }
@@ -594,11 +650,5 @@ async fn report(
     };
     if let Err(error) = session.port.report_resync(report, deadline).await {
         tracing::warn!(error = chain(&error), "resync state not reported to Port");
-    }
-}
-
-fn log_mapping_problems(problems: &[String]) {
-    for problem in problems {
-        tracing::warn!(problem, "the mapping could not be applied everywhere");
     }
 }

@@ -29,6 +29,9 @@ pub(super) struct Run {
     /// Repository lists by filter id, each taken once.
     pub(super) listings: BTreeMap<String, ListingState>,
     pub(super) failed: Vec<FailedPartition>,
+    /// Repositories that the last run could not read: their turn comes first.
+    #[serde(default)]
+    pub(super) first: BTreeSet<String>,
     pub(super) counts: Counts,
     /// Kinds of which Port has seen examples.
     pub(super) examples: BTreeSet<String>,
@@ -95,6 +98,7 @@ impl Run {
             repository: 0,
             listings: BTreeMap::new(),
             failed: Vec::new(),
+            first: BTreeSet::new(),
             counts: Counts::default(),
             examples: BTreeSet::new(),
             extracted: false,

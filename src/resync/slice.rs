@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::journal::Journal;
 use super::run::Run;
 use crate::app::{App, Session};
 use crate::bitbucket::{self, BitbucketClient};
@@ -20,7 +21,7 @@ use crate::mapping::{Kind, Mapping, RepositoryFilter};
 use crate::partition::{self, Record, WHOLE, WORKSPACE};
 use crate::pipeline::{Counts, Pipeline, Processed, Produced};
 use crate::refresh::Refresh;
-use crate::state::{Expected, StateError};
+use crate::state::{Expected, Lease, StateError};
 
 /// Repositories read at the same time. The client bounds requests; this bounds memory.
 const REPOSITORIES_AT_ONCE: usize = 8;
@@ -44,6 +45,8 @@ pub(super) struct Slice<'a> {
     pub(super) run: Run,
     /// Version of the stored run: whoever else has written it meanwhile has taken the run over.
     pub(super) version: u64,
+    pub(super) lease: &'a mut Lease,
+    pub(super) journal: Journal,
 }
 
 /// Key of the stored run; there is one at a time.
@@ -88,6 +91,7 @@ impl Slice<'_> {
     }
 
     pub(super) async fn save(&mut self) -> Result<(), StateError> {
+        self.lease.keep(&self.app.store, &self.app.clock).await?;
         self.version = self
             .app
             .store
@@ -219,7 +223,8 @@ impl Slice<'_> {
         if let Source::Repositories(_) = group.source {
             return Ok(Step::Done);
         }
-        let repositories = self.repositories(filter).await?;
+        let mut repositories = self.repositories(filter).await?;
+        repositories.sort_by_key(|repository| !self.run.first.contains(&repository.uuid));
         while let Some(chunk) = repositories
             .get(self.run.repository..)
             .filter(|rest| !rest.is_empty())
@@ -316,6 +321,7 @@ impl Slice<'_> {
                 refusal,
                 "entity refused by Port"
             );
+            self.journal.warn(format!("entity refused: {refusal}"));
         }
         Ok(processed)
     }
@@ -325,6 +331,7 @@ impl Slice<'_> {
         let settled = self.pipeline.settle(&self.deadline).await?;
         for refusal in &settled.refusals {
             tracing::warn!(refusal, "entity refused by Port");
+            self.journal.warn(format!("entity refused: {refusal}"));
         }
         self.count(&settled);
         Ok(())
@@ -350,6 +357,7 @@ impl Slice<'_> {
         since: Timestamp,
     ) -> Result<(), Failure> {
         let (store, source) = (&self.app.store, group.source.id());
+        self.lease.keep(store, &self.app.clock).await?;
         let uuid = repository.map_or(WORKSPACE, |repository| &repository.uuid);
         for _ in 0..ATTEMPTS {
             let before = partition::load(store, &source, uuid).await?;
@@ -416,6 +424,11 @@ impl Slice<'_> {
                     error = reason,
                     "partition not read"
                 );
+                self.journal.warn(format!(
+                    "{} of {} not read: {reason}",
+                    group.source.name(),
+                    name.unwrap_or("the workspace")
+                ));
                 self.run.fail(&group.source.id(), repository, reason);
                 Ok(Step::Done)
             }

@@ -16,6 +16,8 @@ use crate::deadline::{Clock, later};
 pub struct Lease {
     key: String,
     fence: u64,
+    expires: Timestamp,
+    duration: Duration,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -46,10 +48,39 @@ impl Lease {
             Ok(_) => Ok(Some(Lease {
                 key: key.to_owned(),
                 fence,
+                expires: holder.expires,
+                duration,
             })),
             Err(StateError::Conflict { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Call before each write that only the holder may make. Renews the lease when half of it is over; once it has
+    /// run out, somebody else may hold it, and this is a conflict.
+    pub async fn keep(&mut self, store: &Store, clock: &Clock) -> Result<(), StateError> {
+        let now = clock.now();
+        let lost = || StateError::Conflict {
+            key: self.key.clone(),
+        };
+        if self.expires <= now {
+            return Err(lost());
+        }
+        if later(now, self.duration / 2) <= self.expires {
+            return Ok(());
+        }
+        let found: Option<Document<Holder>> = store.load(&self.key).await?;
+        let found = found.filter(|found| found.value.fence == self.fence);
+        let version = found.ok_or_else(lost)?.version;
+        let holder = Holder {
+            fence: self.fence,
+            expires: later(now, self.duration),
+        };
+        store
+            .save(&self.key, &holder, Expected::Version(version))
+            .await?;
+        self.expires = holder.expires;
+        Ok(())
     }
 
     /// Whether nobody has taken the lease over, and it has not run out.
@@ -83,6 +114,23 @@ impl Lease {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_lease_is_renewed_in_time_and_not_after_it() {
+        let (store, clock) = (Store::memory(), Clock::simulated(Timestamp::UNIX_EPOCH));
+        let minute = Duration::from_secs(60);
+        let acquire = || Lease::acquire(&store, "lease", &clock, minute);
+        let mut lease = acquire().await.unwrap().unwrap();
+        for _ in 0..5 {
+            clock.advance(minute * 2 / 3);
+            lease.keep(&store, &clock).await.unwrap();
+            assert!(acquire().await.unwrap().is_none());
+        }
+        clock.advance(minute);
+        let lost = lease.keep(&store, &clock).await;
+        assert!(matches!(lost, Err(StateError::Conflict { .. })), "{lost:?}");
+        assert!(acquire().await.unwrap().is_some());
+    }
 
     #[tokio::test]
     async fn one_holder_at_a_time_and_a_dead_one_blocks_nobody_for_long() {
