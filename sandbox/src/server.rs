@@ -34,6 +34,7 @@ struct Log {
     cut_after: Option<usize>,
     /// What every answer takes.
     latency: Option<Duration>,
+    before_each: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 /// A request as it arrived.
@@ -200,6 +201,16 @@ impl Server {
         self.log().latency = Some(latency);
     }
 
+    /// Calls `act` before each answer, to let simulated time pass.
+    pub fn before_each(&self, act: impl Fn() + Send + Sync + 'static) {
+        self.log().before_each = Some(Arc::new(act));
+    }
+
+    /// Requests since they were taken last.
+    pub fn count(&self) -> usize {
+        self.log().requests.len()
+    }
+
     /// Faults that no request has met, for a harness that wants none left over.
     pub fn unused_faults(&self) -> Vec<String> {
         self.log()
@@ -333,7 +344,13 @@ async fn answer(
         body,
         base,
     };
-    let latency = log.lock().unwrap_or_else(PoisonError::into_inner).latency;
+    let (latency, before_each) = {
+        let log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        (log.latency, log.before_each.clone())
+    };
+    if let Some(act) = before_each {
+        act();
+    }
     if let Some(latency) = latency {
         tokio::time::sleep(latency).await;
     }

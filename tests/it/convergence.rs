@@ -226,7 +226,7 @@ fn mapping() -> Value {
     ]})
 }
 
-async fn every_kind() -> World {
+pub(crate) async fn every_kind() -> World {
     let world = World::demo().await;
     let relations = |of: &str| match of {
         "repository" => json!({"project": {"target": "project", "many": false, "required": false}}),

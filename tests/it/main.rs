@@ -10,6 +10,7 @@ mod emulated;
 mod invocation;
 mod kinds;
 mod resync;
+mod runs;
 mod subscription;
 mod support;
 mod tidy;

@@ -238,8 +238,8 @@ impl World {
             .unwrap()
     }
 
-    /// Delivers to another function environment, which shares nothing with this one but the store; insists on 202.
-    pub(crate) async fn accept_elsewhere(&self, deliveries: &[Delivery]) {
+    /// Another function environment, which shares nothing with this one but the store.
+    pub(crate) fn elsewhere(&self) -> App {
         let mut other = app(
             &self.bitbucket,
             &self.port,
@@ -248,12 +248,22 @@ impl World {
             None,
         );
         other.store = self.app.store.clone();
+        other
+    }
+
+    pub(crate) async fn invoke_at(&self, app: &App, event: Value) -> Result<Value, Error> {
         let deadline = Deadline::after(&self.clock, INVOCATION);
         self.port.set_now(self.clock.now());
+        invocation::handle(app, event, &deadline).await
+    }
+
+    /// Delivers to another environment; insists on 202.
+    pub(crate) async fn accept_elsewhere(&self, deliveries: &[Delivery]) {
+        let other = self.elsewhere();
         for delivery in deliveries {
             let headers = delivery.headers(WEBHOOK_SECRET);
             let event = function_url_event("POST", "/webhook", &headers, &delivery.body);
-            let answer = invocation::handle(&other, event, &deadline).await.unwrap();
+            let answer = self.invoke_at(&other, event).await.unwrap();
             assert_eq!(answer["statusCode"], 202, "{}", delivery.event_key);
         }
     }

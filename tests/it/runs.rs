@@ -1,0 +1,314 @@
+//! Runs: cut anywhere, continued by ticks, never two at once, and truthful about themselves.
+
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use ferry::state::Store;
+use sandbox::bitbucket::Bitbucket;
+use sandbox::port::WriteKind;
+use sandbox::server::Fault;
+use serde_json::{Value, json};
+
+use crate::convergence::every_kind;
+use crate::support::{Settings, World, event};
+
+/// Lambda ends the invocation as soon as `enough` says so; `None` then.
+async fn killed_when<T>(work: impl Future<Output = T>, enough: impl Fn() -> bool) -> Option<T> {
+    let mut work: Pin<Box<dyn Future<Output = T>>> = Box::pin(work);
+    std::future::poll_fn(|context| match enough() {
+        true => Poll::Ready(None),
+        false => work.as_mut().poll(context).map(Some),
+    })
+    .await
+}
+
+fn sent(world: &World) -> usize {
+    world.bitbucket.server().count() + world.port.server().count()
+}
+
+fn deletions(world: &World) -> Vec<String> {
+    let writes = world.port.writes().into_iter();
+    let deleted = writes
+        .filter(|write| matches!(write.kind, WriteKind::Deleted | WriteKind::DeletedDependent));
+    deleted
+        .map(|write| format!("{}/{}", write.blueprint, write.identifier))
+        .collect()
+}
+
+/// What makes a second resync worth its while: something new, something gone, something under another name.
+fn change(bitbucket: &Bitbucket) {
+    bitbucket.delete_repository("perl-scripts").unwrap();
+    bitbucket
+        .rename_repository("monorepo", "Mono Repo")
+        .unwrap();
+    bitbucket
+        .describe_repository("payments-api", "Takes and returns money, in cents")
+        .unwrap();
+    bitbucket.create_repository("PLAT", "Brand New").unwrap();
+}
+
+/// A world of every kind after its first resync, with changes that no webhook has told of.
+async fn changed() -> World {
+    let world = every_kind().await;
+    world.resync().await;
+    change(&world.bitbucket);
+    world.take_requests();
+    world.port.take_writes();
+    world
+}
+
+/// Ticks until the run is through; returns how many it took.
+async fn tick_to_the_end(world: &World) -> usize {
+    for ticks in 1..200 {
+        let outcome = world.tick().await.unwrap();
+        if outcome["status"] == "completed" {
+            assert_eq!(outcome["failed_partitions"], json!([]));
+            return ticks;
+        }
+    }
+    panic!("it does not end");
+}
+
+/// One slice begins with the integration, the mapping, and what Port holds; and reads what the last one had not
+/// recorded: at most a page of repositories or a handful of partitions.
+const PER_CUT: usize = 90;
+
+#[tokio::test]
+async fn a_run_of_every_kind_that_is_killed_anywhere_ends_as_if_it_had_not_been() {
+    let uncut = changed().await;
+    uncut.resync().await;
+    let (wanted, may_go, requests) = (uncut.port.catalogue(), deletions(&uncut), sent(&uncut));
+    uncut.finish();
+    for cut in (1..requests).step_by(1 + requests / 40) {
+        let world = changed().await;
+        let enough = || cut <= sent(&world);
+        let killed = killed_when(world.invoke(event("eventbridge-rule")), enough).await;
+        assert!(killed.is_none(), "cut after {cut} of {requests}");
+        // Nobody gave the lease back.
+        assert_eq!(
+            world.invoke(json!({"action": "resync"})).await.unwrap()["status"],
+            "busy"
+        );
+        world.clock.advance(Duration::from_secs(960));
+        tick_to_the_end(&world).await;
+        let story = format!("cut after {cut} of {requests}");
+        assert_eq!(world.port.catalogue(), wanted, "{story}");
+        for gone in deletions(&world) {
+            assert!(may_go.contains(&gone), "{story}: {gone} was deleted");
+        }
+        let sent = sent(&world);
+        assert!(sent <= 2 * requests + PER_CUT, "{story}: {sent} requests");
+        world.finish();
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_outlasts_its_invocations_is_continued_by_ticks() {
+    let uncut = changed().await;
+    uncut.resync().await;
+    let (wanted, requests) = (uncut.port.catalogue(), sent(&uncut));
+    uncut.finish();
+    let world = changed().await;
+    // An invocation has 900 s, and stops 60 s before its end.
+    for server in [world.bitbucket.server(), world.port.server()] {
+        let clock = world.clock.clone();
+        server.before_each(move || clock.advance(Duration::from_secs(24)));
+    }
+    let first = world.invoke(event("eventbridge-rule")).await.unwrap();
+    assert_eq!(first["status"], "paused", "{first}");
+    let ticks = tick_to_the_end(&world).await;
+    assert!(3 < ticks, "{ticks}");
+    assert_eq!(world.port.catalogue(), wanted);
+    let sent = sent(&world);
+    assert!(
+        sent <= requests + ticks * PER_CUT,
+        "{sent} requests in {ticks} slices, {requests} in one"
+    );
+    world.finish();
+}
+
+#[tokio::test]
+async fn two_invocations_never_work_on_the_same_run() {
+    let world = changed().await;
+    let alone = {
+        let uncut = changed().await;
+        uncut.resync().await;
+        let requests = uncut.bitbucket.server().count();
+        uncut.finish();
+        requests
+    };
+    let invoke = || world.invoke(json!({"action": "resync"}));
+    let (first, second) = tokio::join!(invoke(), invoke());
+    let mut ended = [first.unwrap(), second.unwrap()].map(|outcome| outcome["status"].clone());
+    ended.sort_by_key(Value::to_string);
+    assert_eq!(ended, [json!("busy"), json!("completed")]);
+    // What was asked for meanwhile is one more run, of nothing but reading.
+    let noted = world.tick().await.unwrap();
+    let runs = 1 + usize::from(noted["status"] == "completed");
+    assert!(world.bitbucket.server().count() <= runs * alone);
+    world.finish();
+}
+
+#[tokio::test]
+async fn a_zombie_writes_nothing() {
+    let world = changed().await;
+    // Lambda freezes an invocation in the middle of its work, at different places.
+    for polls in [10, 40, 80] {
+        change_a_little(&world.bitbucket, polls);
+        let mut zombie: Pin<Box<dyn Future<Output = _>>> =
+            Box::pin(world.invoke(event("eventbridge-rule")));
+        let mut left = polls;
+        let ended = std::future::poll_fn(|context| {
+            if left == 0 {
+                return Poll::Ready(None);
+            }
+            left -= 1;
+            zombie.as_mut().poll(context).map(Some)
+        });
+        assert!(ended.await.is_none());
+        world.clock.advance(Duration::from_secs(1_000));
+        // Another environment takes the run over and ends it.
+        let other = world.elsewhere();
+        let outcome = world
+            .invoke_at(&other, json!({"action": "tick"}))
+            .await
+            .unwrap();
+        assert_eq!(outcome["status"], "completed", "{outcome}");
+        let (after, writes) = (world.port.catalogue(), world.port.writes().len());
+        // It thaws.
+        let ended = zombie.await;
+        assert!(ended.is_err() || ended.unwrap()["status"] != "completed");
+        assert_eq!(world.port.catalogue(), after);
+        assert_eq!(world.port.writes().len(), writes);
+    }
+    world.clock.advance(Duration::from_secs(60));
+    world.assert_converged().await;
+    world.finish();
+}
+
+fn change_a_little(bitbucket: &Bitbucket, number: usize) {
+    let text = format!("Described {number} times");
+    bitbucket
+        .describe_repository("payments-api", &text)
+        .unwrap();
+}
+
+#[tokio::test]
+async fn what_could_not_be_read_is_told_to_port_and_comes_first_the_next_time() {
+    let world = World::demo().await;
+    world.resync().await;
+    let uuid = world.bitbucket.repository_uuid("zurich-unicode").unwrap();
+    let part = format!("{}/pullrequests", uuid.trim_matches(['{', '}']));
+    world
+        .bitbucket
+        .server()
+        .misbehave(Fault::status("pullrequests", 500).times(0));
+    world.bitbucket.server().behave();
+    let encoded = part.replace('/', "%7D/");
+    world
+        .bitbucket
+        .server()
+        .misbehave(Fault::status(encoded, 500).always());
+    let outcome = world.resync().await;
+    assert_eq!(outcome["failed_partitions"].as_array().unwrap().len(), 1);
+    let logs = world.port.logs();
+    let told = logs.iter().any(|line| {
+        let message = line["message"].as_str().unwrap_or_default();
+        line["level"] == "WARNING" && message.contains("zurich-unicode")
+    });
+    assert!(told, "{logs:#?}");
+    world.bitbucket.server().behave();
+    world.take_requests();
+    let outcome = world.resync().await;
+    assert_eq!(outcome["failed_partitions"], json!([]));
+    let (bitbucket, _) = world.take_requests();
+    let mut lists = bitbucket
+        .iter()
+        .filter(|request| request.path.contains("/pullrequests"));
+    let first = lists.next().unwrap();
+    assert!(first.target().contains(&uuid), "{}", first.target());
+    world.finish();
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_set_aside_and_the_others_go_on() {
+    let other = "another-workspace-token";
+    let settings = Settings::from([(
+        "OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE_TOKEN",
+        format!("{},{other}", Bitbucket::TOKEN),
+    )]);
+    let world = World::new(sandbox::bitbucket::Workspace::demo().unwrap(), settings).await;
+    world.bitbucket.accept_token(other);
+    world.bitbucket.revoke(Bitbucket::TOKEN);
+    let outcome = world.resync().await;
+    assert_eq!(outcome["failed_partitions"], json!([]));
+    let logs = world.port.logs();
+    let about = |line: &&Value| line["message"].as_str().unwrap().contains("set aside");
+    assert_eq!(logs.iter().filter(about).count(), 1, "{logs:#?}");
+    assert!(!Value::from(logs).to_string().contains(other));
+    world.finish();
+}
+
+/// What one environment has used of an allowance is not there for the next one.
+#[tokio::test]
+async fn the_allowance_is_kept_across_environments() {
+    let world = World::demo().await;
+    world.resync().await;
+    // Contents of files are counted apart.
+    let counted = || {
+        let requests = world.bitbucket.server().requests();
+        requests
+            .iter()
+            .filter(|request| !request.path.contains("/src/"))
+            .count()
+    };
+    let used = counted();
+    let mut resyncs = 1;
+    let outcome = loop {
+        let outcome = world
+            .invoke_at(&world.elsewhere(), event("eventbridge-rule"))
+            .await
+            .unwrap();
+        if outcome["status"] != "completed" {
+            break outcome;
+        }
+        resyncs += 1;
+        assert!(
+            resyncs < 200,
+            "the limit of 1,000 requests an hour is not met"
+        );
+        world.clock.advance(Duration::from_secs(1));
+    };
+    assert_eq!(outcome["status"], "paused");
+    assert!(
+        outcome["reason"].as_str().unwrap().contains("rate limit"),
+        "{outcome}"
+    );
+    let sent = counted();
+    assert!(900 <= sent && sent <= 900 + used, "{sent}");
+    world.clock.advance(Duration::from_secs(3_700));
+    assert_eq!(world.tick().await.unwrap()["status"], "completed");
+    world.finish();
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_reached_is_said_and_nothing_is_deleted() {
+    let world = World::demo().await;
+    world.resync().await;
+    let before = world.port.catalogue();
+    world.bitbucket.delete_repository("perl-scripts").unwrap();
+    // A file where the directory should be.
+    let path = std::env::temp_dir().join(format!("ferry-no-store-{}", std::process::id()));
+    std::fs::write(&path, "in the way").unwrap();
+    let mut other = world.elsewhere();
+    other.store = Store::directory(&path);
+    let error = world
+        .invoke_at(&other, event("eventbridge-rule"))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("state store"), "{error}");
+    assert_eq!(world.port.catalogue(), before);
+    std::fs::remove_file(&path).unwrap();
+    world.finish();
+}
