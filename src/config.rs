@@ -12,7 +12,7 @@ use serde_json::Value;
 use url::{Host, Url};
 
 /// Everything about a deployment that is not a credential.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// `OCEAN__PORT__BASE_URL`: the Port API without `/v1`; default `https://api.getport.io`.
     pub port_base_url: Url,

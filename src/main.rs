@@ -39,6 +39,14 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         mapping: Option<PathBuf>,
     },
+    /// Say what a resync would create, change and delete, and write nothing.
+    Preview {
+        /// Map with this file, YAML or JSON, instead of the mapping stored in Port.
+        #[arg(long, value_name = "FILE")]
+        mapping: Option<PathBuf>,
+        #[command(flatten)]
+        options: command::preview::Options,
+    },
     /// Take webhooks, and resync at intervals, until stopped.
     Serve {
         /// Listen here.
@@ -86,6 +94,10 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Resync { mapping } => {
             app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
             command::resync::run(&app).await
+        }
+        Command::Preview { mapping, options } => {
+            app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
+            command::preview::run(&app, &options).await
         }
         Command::Serve { port } => command::serve::run(app, port).await,
         Command::Webhook { action, url } => {

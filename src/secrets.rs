@@ -86,6 +86,11 @@ impl Secrets {
         }
     }
 
+    /// The same source, read anew.
+    pub fn clone_for(&self, config: &Config) -> Secrets {
+        Secrets::new(config, self.client.clone(), self.clock.clone())
+    }
+
     /// The credentials, at most five minutes old.
     pub async fn credentials(&self, deadline: &Deadline) -> Result<Arc<Credentials>, SecretsError> {
         if let Some(cached) = self.fresh(&self.credentials) {

@@ -21,6 +21,7 @@ use url::Url;
 use super::batch::MAX_BULK;
 use super::blueprint::Cached;
 use super::error::{Error, TraceId};
+use super::rehearsal::Rehearsal;
 use crate::deadline::{Deadline, later};
 use crate::http::{Answer, Http, RetryPolicy};
 
@@ -68,6 +69,8 @@ pub struct Settings {
 #[derive(Clone)]
 pub struct PortClient {
     pub(super) inner: Arc<Inner>,
+    /// Where writes are noted instead of made.
+    pub(super) rehearsal: Option<Rehearsal>,
 }
 
 pub(super) struct Inner {
@@ -141,6 +144,7 @@ impl PortClient {
                 max_bulk: AtomicUsize::new(MAX_BULK),
                 blueprints: Mutex::default(),
             }),
+            rehearsal: None,
         }
     }
 

@@ -155,22 +155,8 @@ impl PortClient {
     ) -> Result<Vec<EntityKey>, Error> {
         let mut owned = std::collections::HashSet::new();
         for keys in keys.chunks(KEYS_PER_SEARCH) {
-            let mut by_blueprint: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-            for key in keys {
-                let identifiers = by_blueprint.entry(&key.blueprint).or_default();
-                identifiers.push(&key.identifier);
-            }
-            let any: Vec<Value> = by_blueprint
-                .into_iter()
-                .map(|(blueprint, identifiers)| {
-                    json!({ "combinator": "and", "rules": [
-                        { "property": "$blueprint", "operator": "=", "value": blueprint },
-                        { "property": "$identifier", "operator": "in", "value": identifiers },
-                    ]})
-                })
-                .collect();
             let mut query = self.ownership();
-            add_rule(&mut query, json!({ "combinator": "or", "rules": any }));
+            add_rule(&mut query, any_of(keys));
             self.page(search_everywhere(&query), deadline, &mut |entity| {
                 owned.extend(key(entity));
             })
@@ -181,6 +167,25 @@ impl PortClient {
             .filter(|key| owned.contains(key))
             .cloned()
             .collect())
+    }
+
+    /// Those of `keys` that exist, whoever owns them, as Port holds them.
+    pub async fn present(
+        &self,
+        keys: &[EntityKey],
+        deadline: &Deadline,
+    ) -> Result<BTreeMap<EntityKey, Value>, Error> {
+        let mut present = BTreeMap::new();
+        for keys in keys.chunks(KEYS_PER_SEARCH) {
+            let query = any_of(keys);
+            self.page(whole_entities(&query), deadline, &mut |entity| {
+                if let Some(key) = key(entity.clone()) {
+                    present.insert(key, Value::Object(entity));
+                }
+            })
+            .await?;
+        }
+        Ok(present)
     }
 
     /// Reads page after page. A page that is too large to read is asked for again with half the limit.
@@ -255,6 +260,25 @@ impl PortClient {
             { "property": "$datasource", "operator": "contains", "value": suffix },
         ]})
     }
+}
+
+/// Finds `keys`.
+fn any_of(keys: &[EntityKey]) -> Value {
+    let mut by_blueprint: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for key in keys {
+        let identifiers = by_blueprint.entry(&key.blueprint).or_default();
+        identifiers.push(&key.identifier);
+    }
+    let any: Vec<Value> = by_blueprint
+        .into_iter()
+        .map(|(blueprint, identifiers)| {
+            json!({ "combinator": "and", "rules": [
+                { "property": "$blueprint", "operator": "=", "value": blueprint },
+                { "property": "$identifier", "operator": "in", "value": identifiers },
+            ]})
+        })
+        .collect();
+    json!({ "combinator": "or", "rules": any })
 }
 
 fn search_everywhere(query: &Value) -> Call {

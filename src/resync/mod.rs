@@ -4,6 +4,7 @@
 //! one and works on it, [`tick`] goes on with it. Knows nothing of webhooks or of Lambda.
 
 mod journal;
+mod preview;
 mod reconcile;
 mod run;
 mod slice;
@@ -30,6 +31,8 @@ use crate::pipeline::{Counts, Pipeline, Target};
 use crate::port::{self, ResyncReport, ResyncStatus};
 use crate::refresh::{self, note_shared};
 use crate::state::{Expected, Lease, StateError};
+
+pub use preview::{Change, Field, Preview, Scope, preview};
 
 use journal::Journal;
 use reconcile::{Evidence, Plan, Unread, plan};

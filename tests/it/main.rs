@@ -9,6 +9,7 @@ mod durability;
 mod emulated;
 mod invocation;
 mod kinds;
+mod preview;
 mod resync;
 mod runs;
 mod subscription;

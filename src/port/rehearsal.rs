@@ -1,0 +1,34 @@
+//! Writes that are noted instead of made: what a resync would do, asked of the code that does it.
+
+use std::sync::{Arc, Mutex};
+
+use super::client::{PortClient, locked};
+use crate::entity::{Entity, EntityKey};
+
+/// What would have been written and deleted, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Rehearsed {
+    pub written: Vec<Entity>,
+    pub deleted: Vec<EntityKey>,
+}
+
+pub(super) type Rehearsal = Arc<Mutex<Rehearsed>>;
+
+impl PortClient {
+    /// The same client, except that entities are neither written nor deleted.
+    #[must_use]
+    pub fn rehearsing(&self) -> PortClient {
+        PortClient {
+            inner: Arc::clone(&self.inner),
+            rehearsal: Some(Rehearsal::default()),
+        }
+    }
+
+    /// What a [`rehearsing`](Self::rehearsing) client and its clones were asked to do.
+    pub fn rehearsed(&self) -> Rehearsed {
+        let rehearsal = self.rehearsal.as_ref();
+        rehearsal
+            .map(|rehearsal| locked(rehearsal).clone())
+            .unwrap_or_default()
+    }
+}

@@ -1,0 +1,230 @@
+//! A resync that writes nothing: the same steps over the same data, with Port's answers to writes left out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::journal::Journal;
+use super::run::Run;
+use super::slice::{RUN, Slice, Step};
+use super::{LEASE, LONGEST_LEASE};
+use crate::app::{App, Session};
+use crate::bitbucket::Purpose;
+use crate::deadline::Deadline;
+use crate::entity::{Entity, EntityKey, Identifier};
+use crate::extract;
+use crate::failure::{Failure, chain};
+use crate::mapping::{Mapping, defaults};
+use crate::pipeline::{Counts, Pipeline};
+use crate::port::PortClient;
+use crate::state::{Expected, Lease, StateError, Store};
+
+/// What is looked at.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// Only resources of this kind. Nothing can be said about deletions then.
+    pub kind: Option<String>,
+}
+
+/// What a resync would do now.
+#[derive(Debug)]
+pub struct Preview {
+    pub created: Vec<Entity>,
+    pub changed: Vec<Change>,
+    pub deleted: Vec<EntityKey>,
+    /// Why stale entities would stay, if they would.
+    pub kept: Option<String>,
+    /// Filters that do not compile, and what the mapping could not do, with the number of items it costs.
+    pub problems: Vec<String>,
+    /// Parts of the workspace that cannot be read, each with its reason.
+    pub failed_partitions: Vec<String>,
+    pub counts: Counts,
+}
+
+/// An entity that would be written over, field by field.
+#[derive(Debug)]
+pub struct Change {
+    pub key: EntityKey,
+    pub fields: Vec<Field>,
+}
+
+#[derive(Debug, PartialEq)]
+pub struct Field {
+    /// `title`, `properties.url`, ..
+    pub name: String,
+    pub before: Value,
+    pub after: Value,
+}
+
+/// Says what a resync would do, and does none of it. What `app` has stored is neither read nor changed: a partition
+/// that cannot be read protects nothing here, it stops deletion.
+pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Preview, Failure> {
+    let app = &app.rehearsing();
+    let session = app.session(deadline).await?;
+    let session = Session {
+        credentials: session.credentials.clone(),
+        bitbucket: session.bitbucket.clone(),
+        port: session.port.rehearsing(),
+    };
+    let config = match &app.mapping_override {
+        Some(config) => config.clone(),
+        None => match session.port.integration(deadline).await? {
+            Some(integration) => integration.config.ok_or(Failure::NoMapping)?,
+            None => defaults::mapping(),
+        },
+    };
+    let mapping = Mapping::from_config(&narrowed(config, scope))?;
+    let groups = extract::groups(&mapping);
+    let bitbucket = session.bitbucket.with_purpose(Purpose::Resync);
+    let run = Run::begin(
+        Uuid::new_v4().to_string(),
+        app.clock.now(),
+        mapping.fingerprint(),
+    );
+    let lease = Lease::acquire(&app.store, LEASE, &app.clock, LONGEST_LEASE).await?;
+    let mut lease = lease.ok_or(StateError::Conflict {
+        key: LEASE.to_owned(),
+    })?;
+    let version = app.store.save(RUN, &run, Expected::Anything).await?;
+    let mut slice = Slice {
+        app,
+        session: &session,
+        bitbucket: &bitbucket,
+        mapping: &mapping,
+        groups: &groups,
+        pipeline: Pipeline::for_resync(&session.port, &mapping, &run.id),
+        deadline: deadline.clone(),
+        journal: Journal::new(app.clock.clone(), &run.id),
+        run,
+        version,
+        lease: &mut lease,
+    };
+    while let Step::Paused(failure) = slice.extract().await? {
+        let wait = failure.wait().unwrap_or(Duration::from_secs(60));
+        let (reason, seconds) = (chain(&failure), wait.as_secs());
+        tracing::info!(reason, seconds, "waiting");
+        app.clock.sleep(wait).await;
+    }
+    slice.settle().await?;
+    let kept = match &scope.kind {
+        None => slice.reconcile().await?,
+        Some(kind) => Some(format!("only {kind} was looked at")),
+    };
+    let problems = mapping.problems().iter().map(ToString::to_string);
+    let problems = problems
+        .chain(slice.pipeline.take_report().lines())
+        .collect();
+    let rehearsed = session.port.rehearsed();
+    let (created, changed) = compare(&session.port, rehearsed.written, deadline).await?;
+    Ok(Preview {
+        created,
+        changed,
+        deleted: rehearsed.deleted,
+        kept,
+        problems,
+        failed_partitions: slice.run.failed.iter().map(ToString::to_string).collect(),
+        counts: slice.run.counts,
+    })
+}
+
+fn narrowed(mut config: Value, scope: &Scope) -> Value {
+    if let (Some(kind), Some(resources)) = (
+        &scope.kind,
+        config.get_mut("resources").and_then(Value::as_array_mut),
+    ) {
+        resources
+            .retain(|resource| resource.get("kind").and_then(Value::as_str) == Some(kind.as_str()));
+    }
+    config
+}
+
+/// Tells what is new from what is different.
+async fn compare(
+    port: &PortClient,
+    written: Vec<Entity>,
+    deadline: &Deadline,
+) -> Result<(Vec<Entity>, Vec<Change>), Failure> {
+    // The last write of an entity wins, as it would in Port.
+    let mut last: BTreeMap<EntityKey, Entity> = BTreeMap::new();
+    let mut searched = Vec::new();
+    for entity in written {
+        match entity.key() {
+            Some(key) => {
+                last.insert(key, entity);
+            }
+            None => searched.push(entity),
+        }
+    }
+    let keys: Vec<EntityKey> = last.keys().cloned().collect();
+    let present = port.present(&keys, deadline).await?;
+    let (mut created, mut changed) = (Vec::new(), Vec::new());
+    for (key, entity) in last {
+        let Some(before) = present.get(&key) else {
+            created.push(entity);
+            continue;
+        };
+        let fields = differences(before, &entity);
+        // Written all the same where Port has to resolve a search, or another source wrote last; nothing to see.
+        if !fields.is_empty() {
+            changed.push(Change { key, fields });
+        }
+    }
+    for entity in searched {
+        let identifier = match &entity.identifier {
+            Identifier::Search(query) => query.to_string(),
+            Identifier::Text(text) => text.clone(),
+        };
+        let fields = differences(&Value::Null, &entity);
+        let key = EntityKey::new(&entity.blueprint, identifier);
+        changed.push(Change { key, fields });
+    }
+    Ok((created, changed))
+}
+
+fn differences(before: &Value, after: &Entity) -> Vec<Field> {
+    let Entity {
+        title,
+        icon: _,
+        team,
+        properties,
+        relations,
+        ..
+    } = after;
+    let mut fields = Vec::new();
+    let mut compare = |name: String, before: Option<&Value>, after: &Value| {
+        let before = before.unwrap_or(&Value::Null);
+        if before != after {
+            fields.push(Field {
+                name,
+                before: before.clone(),
+                after: after.clone(),
+            });
+        }
+    };
+    for (name, value) in [("title", title), ("team", team)] {
+        if let Some(value) = value {
+            compare(name.to_owned(), before.get(name), value);
+        }
+    }
+    for (group, values) in [("properties", properties), ("relations", relations)] {
+        for (name, value) in values.iter().flatten() {
+            let before = before.get(group).and_then(|before| before.get(name));
+            compare(format!("{group}.{name}"), before, value);
+        }
+    }
+    fields
+}
+
+impl App {
+    /// The same connections and mapping, with a memory of its own, and nothing to show to Port.
+    fn rehearsing(&self) -> App {
+        let mut config = self.config.clone();
+        config.send_raw_data_examples = false;
+        let secrets = self.secrets.clone_for(&config);
+        let mut app = App::new(config, self.http.clone(), secrets, Store::memory());
+        app.mapping_override.clone_from(&self.mapping_override);
+        app
+    }
+}

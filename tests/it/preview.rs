@@ -1,0 +1,117 @@
+//! What preview announces is what happens, and preview itself makes nothing happen.
+
+use std::collections::BTreeSet;
+
+use ferry::deadline::Deadline;
+use ferry::resync::{Preview, Scope, preview};
+use sandbox::port::WriteKind;
+use serde_json::json;
+
+use crate::convergence::every_kind;
+use crate::support::World;
+
+async fn look(world: &World, kind: Option<&str>) -> Preview {
+    let scope = Scope {
+        kind: kind.map(str::to_owned),
+    };
+    let deadline = Deadline::at(&world.clock, jiff::Timestamp::MAX);
+    world.port.take_writes();
+    world.take_requests();
+    let found = preview(world.app(), &scope, &deadline).await.unwrap();
+    assert!(world.port.take_writes().is_empty());
+    let (bitbucket, port) = world.take_requests();
+    assert!(bitbucket.iter().all(|request| request.method == "GET"));
+    for request in port {
+        let reads = ["search", "datasource-entities", "access_token"];
+        let reads = reads.iter().any(|route| request.path.contains(route));
+        assert!(request.method == "GET" || reads, "{}", request.target());
+    }
+    found
+}
+
+/// Writes by what they did, as `blueprint/identifier`.
+async fn carry_out(world: &World) -> [BTreeSet<String>; 3] {
+    world.port.take_writes();
+    world.resync().await;
+    let writes = world.port.take_writes();
+    let of = |wanted: &[WriteKind]| {
+        let of_kind = writes.iter().filter(|write| wanted.contains(&write.kind));
+        of_kind
+            .map(|write| format!("{}/{}", write.blueprint, write.identifier))
+            .collect()
+    };
+    [
+        of(&[WriteKind::Created]),
+        of(&[WriteKind::Updated]),
+        of(&[WriteKind::Deleted]),
+    ]
+}
+
+fn announced(found: &Preview) -> [BTreeSet<String>; 3] {
+    let created = found
+        .created
+        .iter()
+        .map(|entity| entity.key().unwrap().to_string());
+    let changed = found.changed.iter().map(|change| change.key.to_string());
+    let deleted = found.deleted.iter().map(ToString::to_string);
+    [created.collect(), changed.collect(), deleted.collect()]
+}
+
+#[tokio::test]
+async fn what_is_announced_happens() {
+    for world in [World::demo().await, every_kind().await] {
+        world.resync().await;
+        for seed in 0..25 {
+            world.bitbucket.change_at_random(seed).unwrap();
+        }
+        let found = look(&world, None).await;
+        let announced = announced(&found);
+        assert!(
+            announced.iter().all(|list| !list.is_empty()),
+            "{announced:?}"
+        );
+        assert!(found.changed.iter().all(|change| !change.fields.is_empty()));
+        assert_eq!(carry_out(&world).await, announced);
+        let after = look(&world, None).await;
+        let nothing = [
+            &after.created.len(),
+            &after.changed.len(),
+            &after.deleted.len(),
+        ];
+        assert_eq!(nothing, [&0; 3]);
+        world.finish();
+    }
+}
+
+#[tokio::test]
+async fn a_new_installation_is_previewed_with_the_default_mapping() {
+    let world = World::demo().await;
+    let found = look(&world, None).await;
+    assert!(world.port.integration().is_none(), "it is not registered");
+    assert!(found.deleted.is_empty() && found.changed.is_empty());
+    let [created, ..] = announced(&found);
+    let made = carry_out(&world).await[0].clone();
+    assert!(made.is_superset(&created), "{created:?}");
+    world.finish();
+}
+
+#[tokio::test]
+async fn one_kind_says_nothing_about_deletions() {
+    let world = World::demo().await;
+    world.resync().await;
+    world.bitbucket.delete_repository("perl-scripts").unwrap();
+    world
+        .bitbucket
+        .rename_project("PAY", "Payments and more")
+        .unwrap();
+    let found = look(&world, Some("project")).await;
+    assert_eq!(found.changed.len(), 1);
+    let fields: Vec<(&str, &serde_json::Value)> = found.changed[0]
+        .fields
+        .iter()
+        .map(|field| (field.name.as_str(), &field.after))
+        .collect();
+    assert_eq!(fields, [("title", &json!("Payments and more"))]);
+    assert!(found.deleted.is_empty() && found.kept.is_some());
+    world.finish();
+}
