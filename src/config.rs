@@ -240,7 +240,9 @@ impl Reader<'_> {
     fn text(&self, name: &str) -> Option<String> {
         let value = (self.lookup)(name)?;
         let value = value.trim();
-        (!value.is_empty()).then(|| value.to_owned())
+        // Azure Pipelines leaves the name of a variable that is not set where its value should be.
+        let unset = value.is_empty() || value == format!("$({name})");
+        (!unset).then(|| value.to_owned())
     }
 
     /// Secrets travel on these connections: encrypted, or not leaving the machine.
@@ -431,6 +433,10 @@ impl Given {
             ("BITBUCKET_USER_EMAIL", "BITBUCKET_USER_SCOPED_TOKEN"),
             ("BITBUCKET_USERNAME", "BITBUCKET_APP_PASSWORD"),
         ];
+        let enough = self.bitbucket_workspace_token.is_some()
+            || pairs.iter().any(|&(name, secret)| name && secret);
+        // Where one way in is complete, pipelines may name the half of another: their templates do.
+        let halves = halves.into_iter().filter(|_| !enough);
         for ((has_name, has_secret), (name, secret)) in pairs.into_iter().zip(halves) {
             let remedy = format!(
                 "it goes together with OCEAN__INTEGRATION__CONFIG__{}",

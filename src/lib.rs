@@ -17,6 +17,7 @@
 
 pub mod invocation;
 
+pub mod check;
 pub mod resync;
 pub mod subscription;
 pub mod webhook;

@@ -12,6 +12,7 @@ use ferry::app::App;
 use ferry::config::{Config, EventListener};
 use ferry::deadline::Clock;
 use ferry::http::Http;
+use ferry::mapping::Mapping;
 use ferry::{aws, telemetry};
 use serde_json::Value;
 
@@ -38,6 +39,20 @@ enum Command {
         /// Map with this file, YAML or JSON, instead of the mapping stored in Port.
         #[arg(long, value_name = "FILE")]
         mapping: Option<PathBuf>,
+    },
+    /// Look at everything that could stand in the way, and say what to do about it.
+    ///
+    /// Exits with 0 if nothing is wrong.
+    Check {
+        /// Where Bitbucket reaches Ferry; `OCEAN__BASE_URL` if not given.
+        #[arg(long)]
+        url: Option<String>,
+        /// Map with this file, YAML or JSON, instead of the mapping stored in Port.
+        #[arg(long, value_name = "FILE")]
+        mapping: Option<PathBuf>,
+        /// Print the findings as JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Say what a resync would create, change and delete, and write nothing.
     Preview {
@@ -68,7 +83,7 @@ enum Command {
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match run(arguments).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             tracing::error!("{error:#}");
             ExitCode::FAILURE
@@ -76,7 +91,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: Arguments) -> anyhow::Result<()> {
+async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let config = Config::from_env();
     telemetry::init_text(
         config
@@ -93,17 +108,22 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command.unwrap_or(default) {
         Command::Resync { mapping } => {
             app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
-            command::resync::run(&app).await
+            command::resync::run(&app).await?;
+        }
+        Command::Check { url, mapping, json } => {
+            app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
+            return Ok(command::check::run(&app, url.as_deref(), json).await);
         }
         Command::Preview { mapping, options } => {
             app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
-            command::preview::run(&app, &options).await
+            command::preview::run(&app, &options).await?;
         }
-        Command::Serve { port } => command::serve::run(app, port).await,
+        Command::Serve { port } => command::serve::run(app, port).await?,
         Command::Webhook { action, url } => {
-            command::webhook::run(&app, action, url.as_deref()).await
+            command::webhook::run(&app, action, url.as_deref()).await?;
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn connect(config: Config) -> anyhow::Result<App> {
@@ -118,6 +138,8 @@ async fn connect(config: Config) -> anyhow::Result<App> {
 fn read_mapping(path: &Path) -> anyhow::Result<Value> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the mapping {}", path.display()))?;
+    // Its mistakes are told with their lines here; later nobody knows them any more.
+    Mapping::from_yaml(&text).with_context(|| format!("in the mapping {}", path.display()))?;
     yaml_serde::from_str(&text)
         .with_context(|| format!("the mapping {} is not YAML", path.display()))
 }

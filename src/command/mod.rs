@@ -1,5 +1,6 @@
 //! What the subcommands of `ferry` do: the function's flows, waited for instead of returned from.
 
+pub(crate) mod check;
 pub(crate) mod preview;
 pub(crate) mod resync;
 pub(crate) mod serve;

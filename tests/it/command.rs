@@ -151,3 +151,94 @@ async fn the_webhook_is_installed_looked_at_and_removed_by_hand() {
     assert!(!done && log.contains("OCEAN__BASE_URL"), "{log}");
     world.finish();
 }
+
+/// The variables of Port's recipes for Jenkins, Azure Pipelines and GitLab, as those pass them: every way to reach
+/// Bitbucket at once, some of them empty, and on Azure the name of a variable where it is not set.
+#[tokio::test]
+async fn the_variables_of_pipelines_drive_one_resync() {
+    for (email, scoped_token, workspace_token) in [
+        ("ci@example.com", "an-api-token", ""),
+        ("", "", Bitbucket::TOKEN),
+        (
+            "$(OCEAN__INTEGRATION__CONFIG__BITBUCKET_USER_EMAIL)",
+            "$(OCEAN__INTEGRATION__CONFIG__BITBUCKET_USER_SCOPED_TOKEN)",
+            Bitbucket::TOKEN,
+        ),
+    ] {
+        let world = World::demo().await;
+        world
+            .bitbucket
+            .accept_basic("ci@example.com", "an-api-token");
+        let mut command = ferry(&world);
+        command
+            .env("OCEAN__EVENT_LISTENER", r#"{"type":"ONCE"}"#)
+            .env("OCEAN__INITIALIZE_PORT_RESOURCES", "true")
+            .env("OCEAN__SEND_RAW_DATA_EXAMPLES", "true")
+            .env("OCEAN__INTEGRATION__CONFIG__BITBUCKET_USER_EMAIL", email)
+            .env("OCEAN__INTEGRATION__CONFIG__BITBUCKET_USERNAME", "ci-user")
+            .env(
+                "OCEAN__INTEGRATION__CONFIG__BITBUCKET_USER_SCOPED_TOKEN",
+                scoped_token,
+            )
+            .env(
+                "OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE_TOKEN",
+                workspace_token,
+            );
+        let (done, _, log) = ended(&mut command).await;
+        assert!(done, "{log}");
+        assert_eq!(world.port.catalogue(), world.fresh_catalogue().await);
+        world.finish();
+    }
+}
+
+#[tokio::test]
+async fn check_finds_what_is_wrong_and_says_what_to_do() {
+    let world = World::demo().await;
+    world.resync().await;
+    let check = || {
+        let mut command = ferry(&world);
+        command
+            .env("OCEAN__INTEGRATION__CONFIG__WEBHOOK_SECRET", WEBHOOK_SECRET)
+            .env("OCEAN__BASE_URL", "https://ferry.example.com")
+            .arg("check");
+        command
+    };
+    let (done, out, _) = ended(&mut check()).await;
+    assert!(!done && out.contains("ferry webhook install"), "{out}");
+    let mut install = ferry(&world);
+    install
+        .env("OCEAN__INTEGRATION__CONFIG__WEBHOOK_SECRET", WEBHOOK_SECRET)
+        .args(["webhook", "install", "--url", "https://ferry.example.com"]);
+    assert!(ended(&mut install).await.0);
+    world.port.take_writes();
+    let (done, out, log) = ended(&mut check()).await;
+    assert!(done, "{out}{log}");
+    assert!(!out.contains("wrong"), "{out}");
+
+    let mapping = json!({"resources": [
+        {"kind": "repository", "selector": {"query": "true"}, "port": {"entity": {"mappings": {
+            "identifier": ".slug", "blueprint": "'bitbucketRepository'", "properties": {"nowhere": ".x"}}}}},
+        {"kind": "project", "selector": {"query": "true ||"}, "port": {"entity": {"mappings": {
+            "identifier": ".key", "blueprint": "'unknownBlueprint'"}}}},
+    ]});
+    world.port.set_config(mapping);
+    let scopes = ["repository", "webhook", "account"];
+    world
+        .bitbucket
+        .set_scopes(Bitbucket::TOKEN, Some(&scopes))
+        .unwrap();
+    let (done, out, _) = ended(&mut check()).await;
+    assert!(!done);
+    for part in [
+        "`nowhere`",
+        "unknownBlueprint",
+        "resources[1].selector.query",
+        "scope project (read)",
+    ] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+    let (done, out, _) = ended(check().arg("--json")).await;
+    assert!(!done && serde_json::from_str::<Value>(&out).unwrap().is_array());
+    assert!(world.port.take_writes().is_empty());
+    world.finish();
+}
