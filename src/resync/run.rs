@@ -12,7 +12,7 @@ use crate::extract::Repository;
 use crate::pipeline::Counts;
 
 /// Raised when a stored run of an older version can no longer be continued; such a run is begun anew.
-pub(super) const RUN_VERSION: u32 = 1;
+pub(super) const RUN_VERSION: u32 = 2;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Run {
@@ -24,8 +24,8 @@ pub(super) struct Run {
     pub(super) mapping: String,
     /// Index of the group being worked on; all before it are done.
     pub(super) group: usize,
-    /// Repositories of that group before this one are done.
-    pub(super) repository: usize,
+    /// How many repositories are done, by source.
+    pub(super) done: BTreeMap<String, usize>,
     /// Repository lists by filter id, each taken once.
     pub(super) listings: BTreeMap<String, ListingState>,
     pub(super) failed: Vec<FailedPartition>,
@@ -95,7 +95,7 @@ impl Run {
             started_at,
             mapping: mapping.to_owned(),
             group: 0,
-            repository: 0,
+            done: BTreeMap::new(),
             listings: BTreeMap::new(),
             failed: Vec::new(),
             first: BTreeSet::new(),

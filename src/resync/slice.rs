@@ -77,17 +77,39 @@ impl Slice<'_> {
                 None => self.workspace_partition(group).await?,
                 Some(filter) => match self.list_repositories(filter).await? {
                     Step::Done => self.repository_partitions(group, filter).await?,
-                    paused @ Step::Paused(_) => paused,
+                    Step::Paused(failure) => self.meanwhile(filter, failure).await?,
                 },
             };
             if let Step::Paused(_) = step {
                 return Ok(step);
             }
             self.run.group += 1;
-            self.run.repository = 0;
             self.save().await?;
         }
         Ok(Step::Done)
+    }
+
+    /// Contents of files have an allowance of their own. While the list of repositories waits for it, what needs no
+    /// files goes on with the repositories that are known by then; whoever may go on first decides about the pause.
+    async fn meanwhile(
+        &mut self,
+        filter: &RepositoryFilter,
+        failure: Failure,
+    ) -> Result<Step, Failure> {
+        let mut soonest = failure;
+        for group in self.groups {
+            let of_filter = group.source.repositories() == Some(filter);
+            let is_list = matches!(group.source, Source::Repositories(_));
+            if !of_filter || is_list || soonest.wait().is_none() {
+                continue;
+            }
+            if let Step::Paused(failure) = self.repository_partitions(group, filter).await?
+                && failure.wait() < soonest.wait()
+            {
+                soonest = failure;
+            }
+        }
+        Ok(Step::Paused(soonest))
     }
 
     pub(super) async fn save(&mut self) -> Result<(), StateError> {
@@ -156,12 +178,28 @@ impl Slice<'_> {
             state.pages += 1;
             state.cursor = listing.cursor().map(str::to_owned);
             // Without a cursor this page was the last.
-            state.complete = state.cursor.is_none();
+            if state.cursor.is_none() {
+                self.list_is_complete(filter);
+            }
             self.save().await?;
         }
-        self.run.listings.entry(id).or_default().complete = true;
+        self.list_is_complete(filter);
         self.save().await?;
         Ok(Step::Done)
+    }
+
+    /// From now on the repositories are in another order; which ones are done shows in the records.
+    fn list_is_complete(&mut self, filter: &RepositoryFilter) {
+        self.run
+            .listings
+            .entry(filter_id(filter))
+            .or_default()
+            .complete = true;
+        for group in self.groups {
+            if group.source.repositories() == Some(filter) {
+                self.run.done.remove(&group.source.id());
+            }
+        }
     }
 
     async fn repository_page(
@@ -224,9 +262,12 @@ impl Slice<'_> {
             return Ok(Step::Done);
         }
         let mut repositories = self.repositories(filter).await?;
-        repositories.sort_by_key(|repository| !self.run.first.contains(&repository.uuid));
+        if listing.complete {
+            repositories.sort_by_key(|repository| !self.run.first.contains(&repository.uuid));
+        }
+        let source = group.source.id();
         while let Some(chunk) = repositories
-            .get(self.run.repository..)
+            .get(self.run.done.get(&source).copied().unwrap_or(0)..)
             .filter(|rest| !rest.is_empty())
         {
             let chunk = chunk.get(..REPOSITORIES_AT_ONCE).unwrap_or(chunk);
@@ -261,7 +302,7 @@ impl Slice<'_> {
             if let Some(failure) = paused {
                 return Ok(Step::Paused(failure));
             }
-            self.run.repository += chunk.len();
+            *self.run.done.entry(source.clone()).or_default() += chunk.len();
             self.save().await?;
         }
         Ok(Step::Done)

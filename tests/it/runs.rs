@@ -312,3 +312,30 @@ async fn a_store_that_cannot_be_reached_is_said_and_nothing_is_deleted() {
     std::fs::remove_file(&path).unwrap();
     world.finish();
 }
+
+/// Contents of files are limited apart from everything else: neither allowance waits for the other.
+#[tokio::test]
+async fn pull_requests_are_read_while_files_wait_for_their_allowance() {
+    let workspace = sandbox::bitbucket::Workspace::generate(2, 150, 3, 7).unwrap();
+    let world = World::new(workspace, Settings::new()).await;
+    // The files of the first page of repositories, and few of the second.
+    let files = Fault::status("/src/", 429).after(220).always();
+    world.bitbucket.server().misbehave(files);
+    let paused = world.invoke(event("eventbridge-rule")).await.unwrap();
+    assert_eq!(paused["status"], "paused", "{paused}");
+    let (bitbucket, _) = world.take_requests();
+    let lists = bitbucket
+        .iter()
+        .filter(|request| request.path.ends_with("/pullrequests"));
+    assert_eq!(lists.count(), 100);
+    world.bitbucket.server().behave();
+    world.clock.advance(Duration::from_secs(3_700));
+    assert_eq!(tick_to_the_end(&world).await, 1);
+    let (bitbucket, _) = world.take_requests();
+    let lists = bitbucket
+        .iter()
+        .filter(|request| request.path.ends_with("/pullrequests"));
+    assert_eq!(lists.count(), 50, "none is read twice");
+    assert_eq!(world.port.catalogue(), world.fresh_catalogue().await);
+    world.finish();
+}
