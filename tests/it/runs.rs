@@ -339,3 +339,21 @@ async fn pull_requests_are_read_while_files_wait_for_their_allowance() {
     assert_eq!(world.port.catalogue(), world.fresh_catalogue().await);
     world.finish();
 }
+
+#[tokio::test]
+async fn a_token_of_port_that_expires_in_the_middle_of_a_run_is_renewed() {
+    let world = changed().await;
+    let (port, count) = (
+        world.port.server().clone(),
+        std::sync::atomic::AtomicUsize::new(0),
+    );
+    let expire = world.port.clone();
+    port.before_each(move || {
+        if count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 10 == 9 {
+            expire.expire_tokens();
+        }
+    });
+    world.resync().await;
+    assert_eq!(world.port.catalogue(), world.fresh_catalogue().await);
+    world.finish();
+}

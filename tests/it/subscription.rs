@@ -138,3 +138,12 @@ async fn it_can_be_removed() {
     assert_eq!(standing(&world).await, Standing::Missing);
     world.finish();
 }
+
+/// What Bitbucket is asked to tell is what is listened to.
+#[test]
+fn every_event_that_is_subscribed_to_is_of_use() {
+    for event in EVENTS {
+        let parsed = ferry::webhook::parse(event, b"{}");
+        assert_ne!(parsed, Ok(ferry::webhook::Parsed::Ignored), "{event}");
+    }
+}
