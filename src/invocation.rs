@@ -3,21 +3,20 @@
 //! A shape is told by one field that only it has, never by trying to parse; what is left over is an error, so that
 //! a wrong trigger is noticed.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lambda_http::aws_lambda_events::apigw::{
-    ApiGatewayProxyRequest, ApiGatewayProxyResponse, ApiGatewayV2httpRequest,
-    ApiGatewayV2httpResponse,
-};
+use lambda_http::aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayV2httpResponse};
 use lambda_http::aws_lambda_events::encodings::Body;
 use lambda_http::http::header::{ALLOW, CONTENT_TYPE};
-use lambda_http::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use lambda_http::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use lambda_runtime::Diagnostic;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse};
 
 use crate::app::App;
 use crate::deadline::Deadline;
@@ -121,10 +120,9 @@ impl Invocation {
             return Ok(Invocation::Http(Payload::V1, Request::v1(request)?));
         }
         if text("/Records/0/eventSource") == Some("aws:sqs") {
-            let event: SqsEvent = read(event, "batch of SQS records")?;
-            return Ok(Invocation::Queue(
-                event.records.into_iter().map(received).collect(),
-            ));
+            let batch: Batch = read(event, "batch of SQS records")?;
+            let messages = batch.records.into_iter().map(received);
+            return Ok(Invocation::Queue(messages.collect()));
         }
         if text("/detail-type") == Some("Scheduled Event") {
             return Ok(Invocation::Resync { address: None });
@@ -155,18 +153,80 @@ fn read<T: DeserializeOwned>(event: Value, shape: &'static str) -> Result<T, Err
     })
 }
 
-fn received(message: SqsMessage) -> Received {
-    let SqsMessage {
+// What we read of Lambda's events, and no more: their whole types are fifty times this code in the binary.
+
+/// AWS Lambda developer guide, request payload format 2.0 of function URLs and HTTP APIs.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RequestV2 {
+    #[serde(default)]
+    raw_path: String,
+    headers: Option<BTreeMap<String, Option<String>>>,
+    body: Option<String>,
+    #[serde(default)]
+    is_base64_encoded: bool,
+    request_context: ContextV2,
+}
+
+#[derive(Deserialize)]
+struct ContextV2 {
+    stage: Option<String>,
+    http: MethodV2,
+}
+
+#[derive(Deserialize)]
+struct MethodV2 {
+    method: String,
+}
+
+/// Amazon API Gateway developer guide, input format of a Lambda function for proxy integration.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RequestV1 {
+    http_method: String,
+    path: Option<String>,
+    headers: Option<BTreeMap<String, Option<String>>>,
+    multi_value_headers: Option<BTreeMap<String, Option<Vec<String>>>>,
+    body: Option<String>,
+    #[serde(default)]
+    is_base64_encoded: bool,
+}
+
+/// AWS Lambda developer guide, Amazon SQS message events.
+#[derive(Deserialize)]
+struct Batch {
+    #[serde(rename = "Records")]
+    records: Vec<SqsRecord>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SqsRecord {
+    message_id: String,
+    receipt_handle: Option<String>,
+    body: Option<String>,
+    #[serde(default)]
+    attributes: SqsAttributes,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct SqsAttributes {
+    message_group_id: Option<String>,
+    approximate_receive_count: Option<String>,
+}
+
+fn received(record: SqsRecord) -> Received {
+    let SqsRecord {
         message_id,
         receipt_handle,
         body,
-        mut attributes,
-        ..
-    } = message;
-    let receives = attributes.remove("ApproximateReceiveCount");
+        attributes,
+    } = record;
+    let receives = attributes.approximate_receive_count;
     Received {
-        id: message_id.unwrap_or_default(),
-        line: attributes.remove("MessageGroupId").unwrap_or_default(),
+        id: message_id,
+        line: attributes.message_group_id.unwrap_or_default(),
         body: body.unwrap_or_default(),
         receives: receives.and_then(|count| count.parse().ok()).unwrap_or(1),
         receipt: receipt_handle.unwrap_or_default(),
@@ -180,8 +240,8 @@ fn failed_item(id: String) -> BatchItemFailure {
 }
 
 impl Request {
-    fn v2(request: ApiGatewayV2httpRequest) -> Result<Request, Error> {
-        let path = request.raw_path.unwrap_or_default();
+    fn v2(request: RequestV2) -> Result<Request, Error> {
+        let path = request.raw_path;
         // The path of an HTTP API begins with its stage, unless it is the default one.
         let stage = request.request_context.stage.unwrap_or_default();
         let path = match path
@@ -191,23 +251,32 @@ impl Request {
             Some(rest) if !stage.is_empty() && rest.starts_with('/') => rest.to_owned(),
             _ => path,
         };
+        let mut headers = HeaderMap::new();
+        for (name, value) in request.headers.into_iter().flatten() {
+            append(&mut headers, &name, value.as_deref());
+        }
         Ok(Request {
-            method: request.request_context.http.method,
+            method: method(&request.request_context.http.method)?,
             path,
-            headers: request.headers,
+            headers,
             body: decode(request.body, request.is_base64_encoded)?,
         })
     }
 
-    fn v1(request: ApiGatewayProxyRequest) -> Result<Request, Error> {
-        let mut headers = request.multi_value_headers;
-        for (name, value) in &request.headers {
-            if !headers.contains_key(name) {
-                headers.insert(name.clone(), value.clone());
+    fn v1(request: RequestV1) -> Result<Request, Error> {
+        let mut headers = HeaderMap::new();
+        for (name, values) in request.multi_value_headers.into_iter().flatten() {
+            for value in values.into_iter().flatten() {
+                append(&mut headers, &name, Some(&value));
+            }
+        }
+        for (name, value) in request.headers.into_iter().flatten() {
+            if !headers.contains_key(&name) {
+                append(&mut headers, &name, value.as_deref());
             }
         }
         Ok(Request {
-            method: request.http_method,
+            method: method(&request.http_method)?,
             path: request.path.unwrap_or_default(),
             headers,
             body: decode(request.body, request.is_base64_encoded)?,
@@ -217,6 +286,21 @@ impl Request {
     fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
+}
+
+/// What is no header to HTTP is none to us.
+fn append(headers: &mut HeaderMap, name: &str, value: Option<&str>) {
+    let name = HeaderName::from_bytes(name.as_bytes());
+    if let (Ok(name), Some(Ok(value))) = (name, value.map(HeaderValue::from_str)) {
+        headers.append(name, value);
+    }
+}
+
+fn method(name: &str) -> Result<Method, Error> {
+    Method::from_bytes(name.as_bytes()).map_err(|error| Error::Malformed {
+        shape: "request with an HTTP method",
+        source: error.into(),
+    })
 }
 
 fn decode(body: Option<String>, base64: bool) -> Result<Vec<u8>, Error> {
