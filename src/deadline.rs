@@ -89,12 +89,12 @@ impl Deadline {
         }
     }
 
-    /// Zero once the deadline has passed.
     /// The present moment by the clock that this deadline goes by.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
+    /// Zero once the deadline has passed.
     pub fn remaining(&self) -> Duration {
         Duration::try_from(self.at.duration_since(self.clock.now())).unwrap_or(Duration::ZERO)
     }

@@ -15,6 +15,7 @@ use sandbox::port::Port;
 use sandbox::present::{Style, TableOptions, changes, render_changes, render_table};
 use sandbox::webhook::Delivery;
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
 const SECRET_NAME: &str = "ferry/credentials";
@@ -25,6 +26,9 @@ const TIME_LIMIT: Duration = Duration::from_secs(900);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    if std::env::args().nth(1).as_deref() == Some("servers") {
+        return servers().await;
+    }
     let style = if std::io::stdout().is_terminal() {
         Style::Ansi
     } else {
@@ -33,6 +37,31 @@ async fn main() -> anyhow::Result<()> {
     let binary = build().await?;
     let world = World::start(binary, style).await?;
     world.tell().await
+}
+
+/// Serves the demo workspace and an empty catalogue for a function that runs elsewhere. The first line says where they
+/// are; each line of input, a number, makes a change at random, and is answered with its deliveries.
+#[expect(clippy::print_stdout, reason = "its callers read it")]
+async fn servers() -> anyhow::Result<()> {
+    let bitbucket = Bitbucket::start(Workspace::demo()?).await?;
+    let port = Port::start().await?.with_credentials("id", "secret");
+    let say = |value: Value| println!("{value}");
+    say(json!({
+        "bitbucket": bitbucket.url(), "workspace": bitbucket.workspace(), "token": Bitbucket::TOKEN,
+        "port": port.url(), "clientId": "id", "clientSecret": "secret",
+    }));
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Some(line) = lines.next_line().await? {
+        let (what, deliveries) = bitbucket.change_at_random(line.trim().parse()?)?;
+        let deliveries = deliveries.iter().map(|delivery| {
+            json!({
+                "event": delivery.event_key, "id": delivery.request_uuid,
+                "body": String::from_utf8_lossy(&delivery.body),
+            })
+        });
+        say(json!({"what": what, "deliveries": deliveries.collect::<Vec<Value>>()}));
+    }
+    Ok(())
 }
 
 /// Builds the function and returns where it is.

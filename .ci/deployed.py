@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+"""template.yaml deployed onto an emulator of AWS that runs the function natively, and used as in production.
+
+One story: deploy, first resync, webhooks through the function's address and the queue, convergence, a message that
+nobody can read, teardown. Expects ministack, sam and boto3's emulator environment as `.ci/run deployed` prepares them.
+"""
+
+import hashlib
+import hmac
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import boto3
+
+ROOT = Path(__file__).resolve().parent.parent
+BINARY, SANDBOX, MINISTACK, SAM = sys.argv[1:5]
+GATEWAY = "http://127.0.0.1:4577"
+REGION = "us-east-1"
+os.environ.update(
+    AWS_ENDPOINT_URL=GATEWAY, AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_DEFAULT_REGION=REGION,
+    SAM_CLI_TELEMETRY="0",
+)
+
+
+def wait_for(what, probe, seconds=120):
+    """The first true answer of `probe`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            found = probe()
+        except Exception:  # what is not there yet answers in many ways
+            found = None
+        if found:
+            return found
+        time.sleep(0.5)
+    sys.exit(f"deployed: {what} did not come about within {seconds} s")
+
+
+def require(condition, what):
+    if not condition:
+        sys.exit(f"deployed: {what}")
+    print(f"deployed: {what.split(': ')[0]}: ok", flush=True)
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        emulator = subprocess.Popen(
+            [MINISTACK], env={**os.environ, "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": "4577"},
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        servers = subprocess.Popen([SANDBOX, "servers"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            story(Path(folder), servers)
+        finally:
+            servers.kill()
+            emulator.kill()
+
+
+def story(folder, servers):
+    places = json.loads(servers.stdout.readline())
+    s3 = boto3.client("s3")
+    wait_for("the emulator", lambda: s3.create_bucket(Bucket="deployments") or True)
+    deploy(folder)
+    functions, secrets = boto3.client("lambda"), boto3.client("secretsmanager")
+    outputs = {
+        output["OutputKey"]: output["OutputValue"]
+        for output in boto3.client("cloudformation").describe_stacks(StackName="ferry")["Stacks"][0]["Outputs"]
+    }
+    function = outputs["FunctionName"]
+    secrets.put_secret_value(
+        SecretId=outputs["CredentialsSecretArn"],
+        SecretString=json.dumps({
+            "portClientId": places["clientId"], "portClientSecret": places["clientSecret"],
+            "bitbucketWorkspaceToken": places["token"],
+        }),
+    )
+    # The one thing that a deployment cannot say: where the sandbox is.
+    variables = functions.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
+    variables |= {
+        "OCEAN__PORT__BASE_URL": places["port"],
+        "OCEAN__INTEGRATION__CONFIG__BITBUCKET_HOST_URL": places["bitbucket"],
+        "OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE": places["workspace"],
+    }
+    functions.update_function_configuration(FunctionName=function, Environment={"Variables": variables})
+
+    def resync():
+        def completed():
+            event = json.dumps({"action": "resync", "url": outputs["FunctionUrl"]})
+            answer = json.load(functions.invoke(FunctionName=function, Payload=event)["Payload"])
+            return answer if answer.get("status") == "completed" else None
+
+        return wait_for("a completed resync", completed)
+
+    first = resync()
+    require(first["counts"]["written"] > 0 and not first["failed_partitions"], f"first resync: {first}")
+    hooks = get(f"{places['bitbucket']}/workspaces/{places['workspace']}/hooks", places["token"])["values"]
+    require([hook["url"] for hook in hooks] == [outputs["WebhookUrl"]], f"webhook subscription: {hooks}")
+
+    secret = secrets.get_secret_value(SecretId=outputs["WebhookSecretArn"])["SecretString"]
+    host = outputs["FunctionUrl"].removeprefix("https://").rstrip("/")
+    require(post(host, "repo:push", "0", "{}", "wrong") == 401, "a wrong signature is refused")
+    statuses = []
+    for seed in range(12):
+        servers.stdin.write(f"{seed}\n")
+        servers.stdin.flush()
+        for delivery in json.loads(servers.stdout.readline())["deliveries"]:
+            statuses.append(post(host, delivery["event"], delivery["id"], delivery["body"], secret))
+    require(statuses and set(statuses) == {202}, f"webhooks are accepted: {statuses}")
+    queues = boto3.client("sqs")
+    # The emulator takes messages out of its counts while it hands them over: empty is what stays empty.
+    quiet = []
+
+    def worked_off():
+        empty = sum(waiting(queues, outputs["EventQueueUrl"])) == 0
+        quiet[:] = [*quiet, True] if empty else []
+        return len(quiet) >= 20
+
+    wait_for("an empty queue", worked_off)
+    second = resync()
+    done = second["counts"]
+    require(done["written"] == 0 and done["deleted"] == 0, f"webhooks converge with the resync: {second}")
+
+    queues.send_message(
+        QueueUrl=outputs["EventQueueUrl"], MessageBody="not ours", MessageGroupId="x", MessageDeduplicationId="x",
+    )
+    wait_for("a dead letter", lambda: waiting(queues, outputs["DeadLetterQueueUrl"])[0] == 1, 180)
+    require(True, "what nobody can read ends in the dead-letter queue")
+    invoked = lambda: functions.invoke(FunctionName=function, Payload='{"action":"tick"}')["StatusCode"]
+    require(invoked() == 200, "a tick is answered")
+
+    formation = boto3.client("cloudformation")
+    formation.delete_stack(StackName="ferry")
+
+    def gone():
+        try:
+            stacks = formation.describe_stacks(StackName="ferry")["Stacks"]
+        except Exception:
+            return True
+        return not stacks or stacks[0]["StackStatus"] == "DELETE_COMPLETE"
+
+    wait_for("the stack's removal", gone)
+    require(not functions.list_functions()["Functions"], "the stack leaves no function behind")
+
+
+def deploy(folder):
+    template = (ROOT / "template.yaml").read_text(encoding="utf-8")
+    built = "    Metadata:\n      BuildMethod: rust-cargolambda\n      BuildProperties:\n        Binary: ferry-lambda\n"
+    if built not in template:
+        sys.exit("deployed: template.yaml builds its function in another way than this script expects")
+    template = template.replace(built, "").replace("      CodeUri: .\n", "      CodeUri: dist/\n")
+    (folder / "template.yaml").write_text(template, encoding="utf-8")
+    (folder / "dist").mkdir()
+    shutil.copy(BINARY, folder / "dist/bootstrap")
+    subprocess.run(
+        [
+            SAM, "deploy", "--template-file", "template.yaml", "--stack-name", "ferry", "--s3-bucket", "deployments",
+            "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--region", REGION,
+            "--parameter-overrides", "BitbucketWorkspace=demo Architecture=x86_64",
+        ],
+        cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
+    print("deployed: stack: ok", flush=True)
+
+
+def get(url, token):
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)
+
+
+def post(host, event, identifier, body, secret):
+    body = body.encode()
+    signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    headers = {
+        "Host": host, "Content-Type": "application/json", "X-Event-Key": event, "X-Request-UUID": identifier,
+        "X-Hub-Signature": f"sha256={signature}",
+    }
+    request = urllib.request.Request(f"{GATEWAY}/webhook", data=body, headers=headers, method="POST")
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def waiting(queues, url):
+    attributes = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+    return [int(attributes.get(name, 0)) for name in names]
+
+
+if __name__ == "__main__":
+    main()
