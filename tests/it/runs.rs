@@ -357,3 +357,27 @@ async fn a_token_of_port_that_expires_in_the_middle_of_a_run_is_renewed() {
     assert_eq!(world.port.catalogue(), world.fresh_catalogue().await);
     world.finish();
 }
+
+#[tokio::test]
+async fn a_changed_mapping_abandons_the_run_and_begins_another() {
+    let world = changed().await;
+    let limited = Fault::status("/pullrequests", 429).always();
+    world.bitbucket.server().misbehave(limited);
+    let paused = world.invoke(event("eventbridge-rule")).await.unwrap();
+    assert_eq!(paused["status"], "paused", "{paused}");
+    world.bitbucket.server().behave();
+    let before = deletions(&world);
+    let mut config = world.port.integration().unwrap()["config"].clone();
+    config["resources"]
+        .as_array_mut()
+        .unwrap()
+        .retain(|resource| resource["kind"] != "tag");
+    world.port.set_config(config);
+    world.clock.advance(Duration::from_secs(3_700));
+    let outcome = world.tick().await.unwrap();
+    assert_eq!(outcome["status"], "completed");
+    assert_ne!(outcome["run"], paused["run"]);
+    assert!(before.is_empty(), "the abandoned run deleted {before:?}");
+    assert_eq!(world.port.catalogue(), world.fresh_catalogue().await);
+    world.finish();
+}

@@ -408,3 +408,40 @@ async fn a_repository_filter_costs_one_more_request_and_a_push_one_at_all() {
     assert_eq!(bitbucket.len(), 1, "{}", tally(&bitbucket).join("\n"));
     world.finish();
 }
+
+/// Bodies as they come through API Gateway, from old captures, from deleted accounts, and a second time.
+#[tokio::test]
+async fn awkward_bodies_are_signed_and_taken_as_well() {
+    use base64::Engine as _;
+
+    let world = synced().await;
+    let (_, opened) = world
+        .bitbucket
+        .open_pull_request("monorepo", new_pull_request())
+        .unwrap();
+    for (index, delivery) in opened.iter().enumerate() {
+        let mut body = delivery.json();
+        body["actor"] = Value::Null;
+        if let Some(repository) = body["repository"].as_object_mut() {
+            repository.remove("workspace");
+        }
+        let body = serde_json::to_vec(&body).unwrap();
+        let headers = sandbox::webhook::Delivery {
+            body: body.clone(),
+            ..delivery.clone()
+        }
+        .headers(WEBHOOK_SECRET);
+        let mut event = sandbox::aws::function_url_event("POST", "/webhook", &headers, &body);
+        if index % 2 == 0 {
+            event["body"] = json!(base64::engine::general_purpose::STANDARD.encode(&body));
+            event["isBase64Encoded"] = json!(true);
+        }
+        let answer = world.invoke(event.clone()).await.unwrap();
+        assert_eq!(answer["statusCode"], 202, "{}", delivery.event_key);
+        let after = world.port.catalogue();
+        assert_eq!(world.invoke(event).await.unwrap()["statusCode"], 202);
+        assert_eq!(world.port.catalogue(), after, "a replay changes nothing");
+    }
+    world.assert_converged().await;
+    world.finish();
+}
