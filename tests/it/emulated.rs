@@ -1,5 +1,5 @@
-//! The queue and the store against an emulator of AWS over HTTP. Needs `moto_server` on the path; `.ci/run emulated`
-//! installs and runs it.
+//! The queue and the store against an emulator of AWS over HTTP. Needs a `python3` on the path that has moto;
+//! `.ci/run emulated` installs and runs it.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -37,25 +37,21 @@ impl Drop for Aws {
 
 impl Aws {
     fn start() -> Aws {
-        // Nobody else gets a port that was free a moment ago, as a rule.
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let mut process = Command::new("moto_server")
-            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
+        let mut process = Command::new("python3")
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/emulator.py"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn()
-            .expect("moto_server is not on the path: `.ci/run emulated` installs it");
-        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
+            .expect("python3 is not on the path");
+        let mut port = String::new();
+        BufReader::new(process.stdout.take().unwrap())
+            .read_line(&mut port)
+            .unwrap();
+        let port = port.trim_end();
         assert!(
-            log.any(|line| line.unwrap().contains("Running on")),
-            "it ended at once"
+            !port.is_empty(),
+            "python3 has no moto: `.ci/run emulated` installs it"
         );
-        // It must be able to go on writing.
-        std::thread::spawn(move || log.for_each(drop));
         let config = sdk_config(&format!("http://127.0.0.1:{port}"));
         Aws { process, config }
     }
@@ -185,7 +181,7 @@ async fn count_items(aws: &Aws, table: &str) -> usize {
 }
 
 #[tokio::test]
-#[ignore = "needs moto_server; run by .ci/run emulated"]
+#[ignore = "needs moto; run by .ci/run emulated"]
 async fn documents_in_dynamodb_keep_their_conditions_and_any_size() {
     let aws = Aws::start();
     let store = aws.table("ferry").await;
@@ -239,7 +235,7 @@ async fn documents_in_dynamodb_keep_their_conditions_and_any_size() {
 }
 
 #[tokio::test]
-#[ignore = "needs moto_server; run by .ci/run emulated"]
+#[ignore = "needs moto; run by .ci/run emulated"]
 async fn a_lease_in_dynamodb_has_one_holder() {
     let aws = Aws::start();
     let store = aws.table("ferry").await;
@@ -262,7 +258,7 @@ async fn a_lease_in_dynamodb_has_one_holder() {
 }
 
 #[tokio::test]
-#[ignore = "needs moto_server; run by .ci/run emulated"]
+#[ignore = "needs moto; run by .ci/run emulated"]
 async fn a_missing_table_and_a_throttled_one_are_told_apart_and_lose_nothing() {
     let aws = Aws::start();
     let client = aws_sdk_dynamodb::Client::new(&aws.config);
@@ -291,7 +287,7 @@ async fn a_missing_table_and_a_throttled_one_are_told_apart_and_lose_nothing() {
 }
 
 #[tokio::test]
-#[ignore = "needs moto_server; run by .ci/run emulated"]
+#[ignore = "needs moto; run by .ci/run emulated"]
 async fn a_queue_in_sqs_keeps_lines_apart_and_waits() {
     let aws = Aws::start();
     let (queue, url, dead) = aws.queue().await;
@@ -354,7 +350,7 @@ async fn a_queue_in_sqs_keeps_lines_apart_and_waits() {
 }
 
 #[tokio::test]
-#[ignore = "needs moto_server; run by .ci/run emulated"]
+#[ignore = "needs moto; run by .ci/run emulated"]
 async fn both_flows_run_on_dynamodb_and_sqs() {
     let aws = Aws::start();
     let store = aws.table("ferry").await;
