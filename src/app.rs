@@ -7,6 +7,7 @@ use aws_config::SdkConfig;
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::bitbucket::{self, BitbucketClient, Credential};
 use crate::config::Config;
@@ -14,7 +15,9 @@ use crate::deadline::{Clock, Deadline, later};
 use crate::failure::Failure;
 use crate::http::Http;
 use crate::mapping::Mapping;
+use crate::metrics::Metrics;
 use crate::port::{self, Masker, PortClient};
+use crate::progress::Progress;
 use crate::queue::Queue;
 use crate::secrets::{Credentials, Secrets, SecretsError};
 use crate::state::Store;
@@ -30,6 +33,9 @@ pub struct App {
     pub queue: Option<Queue>,
     /// Takes the place of the mapping stored in Port (`--mapping` on the command line).
     pub mapping_override: Option<Value>,
+    pub metrics: Metrics,
+    /// How far the resync is that this process works on, for whoever watches.
+    pub progress: watch::Sender<Progress>,
     session: Mutex<Option<Arc<Session>>>,
     /// The mapping for live events; `None` inside while Port has none. Held while it is read, so that a burst of
     /// events asks once.
@@ -65,8 +71,11 @@ impl App {
         };
         let queue = config.queue_url.clone().zip(aws);
         let queue = queue.map(|(url, aws)| Queue::sqs(aws_sdk_sqs::Client::new(aws), url));
+        let namespace = config.metrics_namespace.clone();
+        let metrics = namespace.map(|namespace| Metrics::to(namespace, std::io::stdout()));
         App {
             queue,
+            metrics: metrics.unwrap_or_default(),
             ..App::new(config, http, secrets, store)
         }
     }
@@ -81,6 +90,8 @@ impl App {
             store,
             queue: None,
             mapping_override: None,
+            metrics: Metrics::default(),
+            progress: watch::Sender::default(),
             session: Mutex::default(),
             live_mapping: tokio::sync::Mutex::default(),
         }

@@ -46,6 +46,8 @@ pub struct Config {
     pub state_table: Option<String>,
     /// `FERRY__QUEUE_URL`: the SQS FIFO queue in which webhooks wait.
     pub queue_url: Option<String>,
+    /// `FERRY__METRICS_NAMESPACE`: where CloudWatch keeps the figures that the function prints; none without it.
+    pub metrics_namespace: Option<String>,
     /// `AWS_LAMBDA_LOG_LEVEL` (set by Lambda) or `FERRY__LOG`: a level, or a filter such as `ferry=debug`.
     pub log_level: Option<String>,
     /// What the environment says about values that a secret may replace.
@@ -212,6 +214,7 @@ impl Reader<'_> {
             webhook_secret_id,
             state_table: self.text("FERRY__STATE_TABLE"),
             queue_url: self.text("FERRY__QUEUE_URL"),
+            metrics_namespace: self.text("FERRY__METRICS_NAMESPACE"),
             log_level: self
                 .text("FERRY__LOG")
                 .or_else(|| self.text("AWS_LAMBDA_LOG_LEVEL")),

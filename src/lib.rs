@@ -35,6 +35,8 @@ pub mod app;
 pub mod aws;
 pub mod config;
 pub mod failure;
+pub mod metrics;
+pub mod progress;
 pub mod queue;
 pub mod secrets;
 pub mod state;

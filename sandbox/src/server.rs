@@ -34,8 +34,10 @@ struct Log {
     cut_after: Option<usize>,
     /// What every answer takes.
     latency: Option<Duration>,
-    before_each: Option<Arc<dyn Fn() + Send + Sync>>,
+    before_each: Option<Witness>,
 }
+
+type Witness = Arc<dyn Fn(&Request) + Send + Sync>;
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
@@ -202,7 +204,7 @@ impl Server {
     }
 
     /// Calls `act` before each answer, to let simulated time pass.
-    pub fn before_each(&self, act: impl Fn() + Send + Sync + 'static) {
+    pub fn before_each(&self, act: impl Fn(&Request) + Send + Sync + 'static) {
         self.log().before_each = Some(Arc::new(act));
     }
 
@@ -349,7 +351,7 @@ async fn answer(
         (log.latency, log.before_each.clone())
     };
     if let Some(act) = before_each {
-        act();
+        act(&request);
     }
     if let Some(latency) = latency {
         tokio::time::sleep(latency).await;

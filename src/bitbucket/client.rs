@@ -19,8 +19,11 @@ use super::rate_limit::{Allowance, Group, Purpose, Turn, turn};
 use crate::deadline::Deadline;
 use crate::http::{Answer, Http, RetryPolicy, retry_after};
 
-/// Requests under way at once. Short bursts draw a 429 far below the hourly limit.
-const CONCURRENT_REQUESTS: usize = 6;
+/// Requests under way at once with each credential. Short bursts draw a 429 far below the hourly limit.
+const CONCURRENT_REQUESTS: usize = 8;
+
+/// Requests under way at once with all credentials: answers take memory.
+const MOST_CONCURRENT_REQUESTS: usize = 32;
 
 /// Objects per page (Bitbucket REST API: pagelen at most 100).
 const PAGELEN: &str = "100";
@@ -93,7 +96,8 @@ struct Shared {
     workspace: String,
     live_reserve: f64,
     accounts: Mutex<Vec<Account>>,
-    slots: Semaphore,
+    /// As many permits as requests may be under way.
+    slots: Mutex<Arc<Semaphore>>,
     set_aside: Mutex<Vec<String>>,
 }
 
@@ -119,8 +123,8 @@ impl BitbucketClient {
             base_url,
             workspace,
             live_reserve,
+            slots: Mutex::new(slots(credentials.len())),
             accounts: Mutex::new(credentials.into_iter().map(account).collect()),
-            slots: Semaphore::new(CONCURRENT_REQUESTS),
             set_aside: Mutex::default(),
         };
         BitbucketClient {
@@ -141,6 +145,9 @@ impl BitbucketClient {
     /// Goes on with `credentials`. Those that stay keep what they have used; refused ones get another chance.
     pub fn replace_credentials(&self, credentials: Vec<Credential>) {
         let mut accounts = self.accounts();
+        if accounts.len() != credentials.len() {
+            *lock(&self.shared.slots) = slots(credentials.len());
+        }
         let before = std::mem::take(&mut *accounts);
         *accounts = credentials
             .into_iter()
@@ -157,6 +164,23 @@ impl BitbucketClient {
                 }
             })
             .collect();
+    }
+
+    /// How many requests may be under way: whoever asks for more at once only waits.
+    pub fn requests_at_once(&self) -> usize {
+        concurrency(self.accounts().len())
+    }
+
+    /// How many requests to the API may go within this hour, all credentials together.
+    pub fn requests_left(&self) -> u32 {
+        let now = self.shared.http.clock().now();
+        let reserve = self.reserve();
+        let mut accounts = self.accounts();
+        let allowances = accounts.iter_mut().map(|account| &mut account.allowance);
+        allowances
+            .filter(|allowance| !allowance.revoked)
+            .map(|allowance| allowance.left(Group::Api, reserve, now))
+            .sum()
     }
 
     /// What each credential has used, by a name that does not give it away: for the next process.
@@ -179,8 +203,7 @@ impl BitbucketClient {
 
     /// Which credentials were set aside since this was asked last, and why.
     pub fn take_set_aside(&self) -> Vec<String> {
-        let set_aside = self.shared.set_aside.lock();
-        std::mem::take(&mut *set_aside.unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock(&self.shared.set_aside))
     }
 
     /// All projects of the workspace.
@@ -470,10 +493,9 @@ impl BitbucketClient {
     ) -> Result<Answer, Error> {
         let request = url.path();
         let mut refusal = String::new();
+        let slots = Arc::clone(&lock(&self.shared.slots));
         // Closed only when it is dropped.
-        let _slot = self
-            .shared
-            .slots
+        let _slot = slots
             .acquire()
             .await
             .map_err(|error| Error::unexpected(request, error.into()))?;
@@ -536,10 +558,7 @@ impl BitbucketClient {
     }
 
     fn choose(&self, group: Group) -> Turn {
-        let reserve = match self.purpose {
-            Purpose::Resync => self.shared.live_reserve,
-            Purpose::Live => 0.0,
-        };
+        let reserve = self.reserve();
         let now = self.shared.http.clock().now();
         turn(
             self.accounts()
@@ -549,6 +568,13 @@ impl BitbucketClient {
             reserve,
             now,
         )
+    }
+
+    fn reserve(&self) -> f64 {
+        match self.purpose {
+            Purpose::Resync => self.shared.live_reserve,
+            Purpose::Live => 0.0,
+        }
     }
 
     fn header(&self, index: usize) -> Option<HeaderValue> {
@@ -579,11 +605,7 @@ impl BitbucketClient {
                 "Bitbucket credential {} of {all} set aside: {reason}",
                 index + 1
             );
-            self.shared
-                .set_aside
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(line);
+            lock(&self.shared.set_aside).push(line);
         }
     }
 
@@ -594,11 +616,21 @@ impl BitbucketClient {
     }
 
     fn accounts(&self) -> MutexGuard<'_, Vec<Account>> {
-        self.shared
-            .accounts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared.accounts)
     }
+}
+
+/// Credentials share the work, so each adds to what may be under way.
+fn slots(credentials: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(concurrency(credentials)))
+}
+
+fn concurrency(credentials: usize) -> usize {
+    (CONCURRENT_REQUESTS * credentials.max(1)).min(MOST_CONCURRENT_REQUESTS)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The one object of a list that can hold at most one.

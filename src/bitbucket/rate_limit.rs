@@ -28,8 +28,8 @@ pub(super) enum Group {
 /// The rolling window, in seconds.
 const WINDOW: i64 = 3600;
 
-/// Requests are counted by the minute: sixty numbers instead of a thousand times.
-const BUCKET: i64 = 60;
+/// Requests are counted by ten seconds: 360 numbers instead of a thousand times.
+const BUCKET: i64 = 10;
 
 /// The wait after the first 429 that names none; each further one doubles it.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
@@ -61,7 +61,7 @@ pub struct Allowance {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Window {
     limit: u32,
-    /// Minute and requests in it, oldest first.
+    /// Number of the ten seconds and requests in them, oldest first.
     buckets: VecDeque<(i64, u32)>,
     blocked_until: Option<Timestamp>,
     /// 429s in a row.
@@ -89,6 +89,11 @@ impl Allowance {
             Group::Api => &mut self.api,
             Group::RawFiles => &mut self.raw_files,
         }
+    }
+
+    /// Requests that may go within this hour, a `reserve` apart.
+    pub(super) fn left(&mut self, group: Group, reserve: f64, now: Timestamp) -> u32 {
+        self.window(group).left(reserve, now).unwrap_or(0)
     }
 
     pub(super) fn count(&mut self, group: Group, now: Timestamp) {
@@ -137,34 +142,34 @@ impl Window {
         }
     }
 
-    /// The larger count of each minute: part of what both have counted is the same.
+    /// The larger count of each bucket: part of what both have counted is the same.
     fn learn(&mut self, other: &Window) {
-        let mut minutes: BTreeMap<i64, u32> = self.buckets.iter().copied().collect();
-        for (minute, count) in &other.buckets {
-            let known = minutes.entry(*minute).or_default();
+        let mut counts: BTreeMap<i64, u32> = self.buckets.iter().copied().collect();
+        for (bucket, count) in &other.buckets {
+            let known = counts.entry(*bucket).or_default();
             *known = (*known).max(*count);
         }
-        self.buckets = minutes.into_iter().collect();
+        self.buckets = counts.into_iter().collect();
         self.limit = self.limit.max(other.limit);
         self.blocked_until = self.blocked_until.max(other.blocked_until);
     }
 
     fn count(&mut self, now: Timestamp, requests: u32) {
         self.forget_old(now);
-        let minute = now.as_second().div_euclid(BUCKET);
+        let bucket = now.as_second().div_euclid(BUCKET);
         match self.buckets.back_mut() {
-            Some((last, count)) if *last == minute => *count += requests,
-            _ => self.buckets.push_back((minute, requests)),
+            Some((last, count)) if *last == bucket => *count += requests,
+            _ => self.buckets.push_back((bucket, requests)),
         }
     }
 
-    /// A minute counts until all of it is an hour ago.
+    /// A bucket counts until all of it is an hour ago.
     fn forget_old(&mut self, now: Timestamp) {
-        let is_old = |minute: i64| (minute + 1) * BUCKET + WINDOW <= now.as_second();
+        let is_old = |bucket: i64| (bucket + 1) * BUCKET + WINDOW <= now.as_second();
         while self
             .buckets
             .front()
-            .is_some_and(|(minute, _)| is_old(*minute))
+            .is_some_and(|(bucket, _)| is_old(*bucket))
         {
             self.buckets.pop_front();
         }
@@ -183,14 +188,14 @@ impl Window {
         if used < open && blocked.is_none() {
             return Ok(open - used);
         }
-        // The oldest minutes leave the window first.
+        // The oldest buckets leave the window first.
         let (mut left, mut free_at) = (used, now.as_second());
-        for (minute, count) in &self.buckets {
+        for (bucket, count) in &self.buckets {
             if left < open {
                 break;
             }
             left -= count;
-            free_at = (minute + 1) * BUCKET + WINDOW;
+            free_at = (bucket + 1) * BUCKET + WINDOW;
         }
         let free_at = Timestamp::from_second(free_at).unwrap_or(Timestamp::MAX);
         Err(blocked.map_or(free_at, |blocked| blocked.max(free_at)))
@@ -260,10 +265,10 @@ mod tests {
             sent += 1;
         }
         assert_eq!(sent, 900);
-        // The minute of the requests ends 30 s from now, and leaves the window an hour later.
+        // The ten seconds of the requests leave the window together.
         assert_eq!(
             one(&mut allowance, 0.1, now),
-            Turn::Wait(Duration::from_secs(3630))
+            Turn::Wait(Duration::from_secs(3610))
         );
         assert_eq!(one(&mut allowance, 0.0, now), Turn::Take(0));
         assert_eq!(
@@ -271,11 +276,11 @@ mod tests {
             Turn::Take(0)
         );
         assert_eq!(
-            one(&mut allowance, 0.1, now + 3629.seconds()),
+            one(&mut allowance, 0.1, now + 3609.seconds()),
             Turn::Wait(Duration::from_secs(1))
         );
         assert_eq!(
-            one(&mut allowance, 0.1, now + 3630.seconds()),
+            one(&mut allowance, 0.1, now + 3610.seconds()),
             Turn::Take(0)
         );
     }

@@ -270,7 +270,7 @@ enum Feed<'a> {
     Nothing,
 }
 
-/// Included files are read this many at a time; the client bounds what is in flight altogether.
+/// Files of one item or repository are read this many at a time; the client bounds what is in flight altogether.
 const FILES_AT_ONCE: usize = 6;
 
 impl<'a> Listing<'a> {
@@ -351,7 +351,7 @@ impl<'a> Listing<'a> {
         };
         let completed = stream::iter(items)
             .map(|item| included.add_to(item, deadline))
-            .buffered(FILES_AT_ONCE);
+            .buffered(self.bitbucket.requests_at_once());
         let mut completed = std::pin::pin!(completed);
         while let Some(item) = completed.next().await {
             match item {

@@ -1,6 +1,7 @@
 //! Hiding credentials in what leaves the process as an example or a log. Works on copies: the data itself stays.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use anyhow::Context as _;
 use regex::Regex;
@@ -40,6 +41,11 @@ const PATTERNS: [&str; 13] = [
 const SECRET_KEY: &str =
     r"(?i)(?:secret|password|passwd|api_?key|private_?key|access_?token|refresh_?token)$";
 
+type Compiled = LazyLock<Result<Regex, regex::Error>>;
+
+static COMPILED_PATTERNS: Compiled = LazyLock::new(|| Regex::new(&PATTERNS.join("|")));
+static COMPILED_SECRET_KEY: Compiled = LazyLock::new(|| Regex::new(SECRET_KEY));
+
 /// Replaces credentials by `[REDACTED]`.
 #[derive(Clone, Debug)]
 pub struct Masker {
@@ -59,13 +65,13 @@ impl Masker {
         // The longest first: one may begin with another.
         own.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         let escaped: Vec<String> = own.iter().map(|secret| regex::escape(secret)).collect();
-        let compile = |pattern: &str| Regex::new(pattern).context("a masking pattern");
+        let compiled = |pattern: &Compiled| (**pattern).clone().context("a masking pattern");
         Ok(Masker {
-            patterns: compile(&PATTERNS.join("|"))?,
-            secret_key: compile(SECRET_KEY)?,
+            patterns: compiled(&COMPILED_PATTERNS)?,
+            secret_key: compiled(&COMPILED_SECRET_KEY)?,
             own: match escaped.is_empty() {
                 true => None,
-                false => Some(compile(&escaped.join("|"))?),
+                false => Some(Regex::new(&escaped.join("|")).context("the own secrets")?),
             },
         })
     }

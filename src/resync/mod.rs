@@ -26,9 +26,11 @@ use crate::entity::EntityKey;
 use crate::extract::{self, Group};
 use crate::failure::{Failure, chain};
 use crate::mapping::{Mapping, defaults};
+use crate::metrics::Figure;
 use crate::partition::{self, Record};
 use crate::pipeline::{Counts, Pipeline, Target};
 use crate::port::{self, ResyncReport, ResyncStatus};
+use crate::progress::Paused;
 use crate::refresh::{self, note_shared};
 use crate::state::{Expected, Lease, StateError};
 
@@ -77,6 +79,8 @@ const WATERMARK: &str = "port-request";
 const LEASE: &str = "lease";
 /// Key of the repositories that the last run could not read.
 const FAILED: &str = "failed-repositories";
+/// Key of the moment at which the last run was completed.
+const COMPLETED: &str = "completed";
 /// Key of what each credential has used of Bitbucket's allowance.
 const USAGE: &str = "usage";
 
@@ -116,6 +120,7 @@ pub async fn request(app: &App, reason: &str) -> Result<(), Failure> {
 
 /// Goes on with an unfinished run, or begins one that was asked for here or in Port.
 pub async fn tick(app: &App, deadline: &Deadline) -> Result<Outcome, Failure> {
+    put_age(app).await?;
     if let Some(run) = app.store.load::<Run>(RUN).await? {
         return match run.value.not_before {
             Some(not_before) if app.clock.now() < not_before => Ok(Outcome::Idle),
@@ -126,6 +131,26 @@ pub async fn tick(app: &App, deadline: &Deadline) -> Result<Outcome, Failure> {
         return Ok(Outcome::Idle);
     }
     work(app, deadline).await
+}
+
+/// Says how old the last completed resync is, in intervals: one that is due is overdue from 1 on.
+async fn put_age(app: &App) -> Result<(), StateError> {
+    let now = app.clock.now();
+    let Some(interval) = app.config.resync_interval else {
+        return Ok(());
+    };
+    let completed = match app.store.load::<Timestamp>(COMPLETED).await? {
+        Some(completed) => completed.value,
+        // Nothing is late before it could have been in time.
+        None => {
+            app.store.save(COMPLETED, &now, Expected::Anything).await?;
+            now
+        }
+    };
+    let age = now.duration_since(completed).as_secs_f64();
+    let age = Figure::ratio("ResyncAge", age / interval.as_secs_f64().max(1.0));
+    app.metrics.put(now, vec![age]);
+    Ok(())
 }
 
 /// Whether Port asks for a resync that was not followed yet (a saved mapping, the Resync button), or has never seen
@@ -395,6 +420,8 @@ impl Slice<'_> {
             .collect();
         let store = &self.app.store;
         store.save(FAILED, &failed, Expected::Anything).await?;
+        let now = self.app.clock.now();
+        store.save(COMPLETED, &now, Expected::Anything).await?;
         self.clean_up().await?;
         report(
             self.app,
@@ -429,7 +456,33 @@ impl Slice<'_> {
             failed_partitions = summary.failed_partitions.len(),
             "resync completed"
         );
+        self.put_completed(now, &summary);
         Ok(Outcome::Completed(summary))
+    }
+
+    fn put_completed(&self, now: Timestamp, summary: &Summary) {
+        let took = now.duration_since(self.run.started_at).as_secs_f64();
+        let figures = vec![
+            Figure::count("CompletedRuns", 1),
+            Figure::count("FailedPartitions", summary.failed_partitions.len()),
+            Figure::count("WrittenEntities", summary.counts.written),
+            Figure::count("DeletedEntities", summary.counts.deleted),
+            Figure::count("RefusedEntities", summary.counts.refused),
+            Figure::seconds("RunSeconds", vec![took]),
+        ];
+        self.app.metrics.put(now, figures);
+        for (kind, tally) in &self.run.tally {
+            let figures = vec![Figure::count("Entities", tally.entities)];
+            self.app.metrics.put_of_kind(now, kind, figures);
+        }
+        self.put_budget();
+    }
+
+    /// How much Bitbucket would still answer.
+    fn put_budget(&self) {
+        let left = usize::try_from(self.bitbucket.requests_left()).unwrap_or(usize::MAX);
+        let figures = vec![Figure::count("RequestsLeft", left)];
+        self.app.metrics.put(self.app.clock.now(), figures);
     }
 
     fn tell_mapping_problems(&self) -> Vec<String> {
@@ -451,6 +504,11 @@ impl Slice<'_> {
         self.run.not_before = Some(not_before);
         self.save().await?;
         let reason = chain(&failure);
+        self.publish(Some(Paused {
+            until: not_before,
+            reason: reason.clone(),
+        }));
+        self.put_budget();
         tracing::info!(run = self.run.id, reason, %not_before, "resync paused");
         Ok(Outcome::Paused {
             run: self.run.id.clone(),

@@ -33,6 +33,9 @@ pub(super) struct Run {
     #[serde(default)]
     pub(super) first: BTreeSet<String>,
     pub(super) counts: Counts,
+    /// What each kind has given so far.
+    #[serde(default)]
+    pub(super) tally: BTreeMap<String, Tally>,
     /// Kinds of which Port has seen examples.
     pub(super) examples: BTreeSet<String>,
     /// Everything is read and loaded; what is left is to delete.
@@ -41,10 +44,19 @@ pub(super) struct Run {
     pub(super) not_before: Option<Timestamp>,
 }
 
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Tally {
+    pub(super) items: usize,
+    pub(super) entities: usize,
+}
+
 /// How far a repository list has come. Its pages are documents of their own.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct ListingState {
     pub(super) pages: usize,
+    /// Repositories on these pages.
+    #[serde(default)]
+    pub(super) repositories: usize,
     /// Where the next page is.
     pub(super) cursor: Option<String>,
     pub(super) complete: bool,
@@ -100,10 +112,18 @@ impl Run {
             failed: Vec::new(),
             first: BTreeSet::new(),
             counts: Counts::default(),
+            tally: BTreeMap::new(),
             examples: BTreeSet::new(),
             extracted: false,
             not_before: None,
         }
+    }
+
+    pub(super) fn count(&mut self, kind: &str, counts: Counts) {
+        self.counts += counts;
+        let tally = self.tally.entry(kind.to_owned()).or_default();
+        tally.items += counts.extracted;
+        tally.entities += counts.transformed;
     }
 
     pub(super) fn fail(&mut self, source: &str, repository: Option<&Repository>, reason: String) {

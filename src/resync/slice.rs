@@ -20,11 +20,9 @@ use crate::failure::{Failure, chain};
 use crate::mapping::{Kind, Mapping, RepositoryFilter};
 use crate::partition::{self, Record, WHOLE, WORKSPACE};
 use crate::pipeline::{Counts, Pipeline, Processed, Produced};
+use crate::progress::{Part, Paused, Progress};
 use crate::refresh::Refresh;
 use crate::state::{Expected, Lease, StateError};
-
-/// Repositories read at the same time. The client bounds requests; this bounds memory.
-const REPOSITORIES_AT_ONCE: usize = 8;
 
 /// How often a partition is looked at again because live events keep coming in between.
 const ATTEMPTS: usize = 5;
@@ -119,7 +117,55 @@ impl Slice<'_> {
             .store
             .save(RUN, &self.run, Expected::Version(self.version))
             .await?;
+        self.publish(None);
         Ok(())
+    }
+
+    /// Tells whoever watches how far the run is.
+    pub(super) fn publish(&self, paused: Option<Paused>) {
+        let mut parts: Vec<Part> = Vec::new();
+        for (index, group) in self.groups.iter().enumerate() {
+            let is_done = index < self.run.group;
+            let (done, total) = match group.source.repositories() {
+                None => (usize::from(is_done), Some(1)),
+                Some(filter) => {
+                    let listing = self.run.listings.get(&filter_id(filter));
+                    let listed = listing.map_or(0, |listing| listing.repositories);
+                    let complete = listing.is_some_and(|listing| listing.complete);
+                    let done = match group.source {
+                        Source::Repositories(_) => listed,
+                        _ if is_done => listed,
+                        _ => *self.run.done.get(&group.source.id()).unwrap_or(&0),
+                    };
+                    (done, (complete || is_done).then_some(listed))
+                }
+            };
+            // A kind with two queries is read twice, and shown once.
+            let kind = group.source.name();
+            match parts.iter_mut().find(|part| part.kind == kind) {
+                Some(part) => {
+                    part.done += done;
+                    part.total = part.total.zip(total).map(|(one, other)| one + other);
+                }
+                None => {
+                    let tally = self.run.tally.get(kind).copied().unwrap_or_default();
+                    parts.push(Part {
+                        kind: kind.to_owned(),
+                        done,
+                        total,
+                        items: tally.items,
+                        entities: tally.entities,
+                    });
+                }
+            }
+        }
+        self.app.progress.send_replace(Progress {
+            run: self.run.id.clone(),
+            parts,
+            requests_left: self.bitbucket.requests_left(),
+            reconciling: self.run.extracted,
+            paused,
+        });
     }
 
     /// A source of the workspace as a whole is one partition, read from its beginning each time.
@@ -135,6 +181,7 @@ impl Slice<'_> {
             };
             let processed = self.process(group, &batch).await?;
             items.extend(named(group, &batch, processed.items));
+            self.publish(None);
         }
         self.record(group, None, items, since).await?;
         Ok(Step::Done)
@@ -230,7 +277,9 @@ impl Slice<'_> {
                 .fail(&group.source.id(), Some(&repository), chain(&error));
             repositories.push(repository);
         }
-        let page = self.run.listings.get(list).map_or(0, |state| state.pages);
+        let state = self.run.listings.entry(list.to_owned()).or_default();
+        state.repositories += repositories.len();
+        let page = state.pages;
         self.app
             .store
             .save(
@@ -266,15 +315,16 @@ impl Slice<'_> {
             repositories.sort_by_key(|repository| !self.run.first.contains(&repository.uuid));
         }
         let source = group.source.id();
+        let at_once = self.bitbucket.requests_at_once();
         while let Some(chunk) = repositories
             .get(self.run.done.get(&source).copied().unwrap_or(0)..)
             .filter(|rest| !rest.is_empty())
         {
-            let chunk = chunk.get(..REPOSITORIES_AT_ONCE).unwrap_or(chunk);
+            let chunk = chunk.get(..at_once).unwrap_or(chunk);
             let this = &*self;
             let outcomes: Vec<_> = stream::iter(chunk)
                 .map(|repository| this.repository_partition(group, repository))
-                .buffered(REPOSITORIES_AT_ONCE)
+                .buffered(at_once)
                 .collect()
                 .await;
             let mut paused = None;
@@ -285,7 +335,7 @@ impl Slice<'_> {
                         for (kind, examples) in &done.examples {
                             self.send_examples(*kind, examples).await;
                         }
-                        self.run.counts += done.counts;
+                        self.run.count(group.source.name(), done.counts);
                         self.record(group, Some(repository), done.items, done.since)
                             .await?;
                     }
@@ -343,7 +393,7 @@ impl Slice<'_> {
             self.send_examples(kind, &batch.items).await;
         }
         let processed = self.load(group, batch).await?;
-        self.count(&processed);
+        self.run.count(group.source.name(), processed.counts);
         Ok(processed)
     }
 
@@ -374,7 +424,7 @@ impl Slice<'_> {
             tracing::warn!(refusal, "entity refused by Port");
             self.journal.warn(format!("entity refused: {refusal}"));
         }
-        self.count(&settled);
+        self.run.counts += settled.counts;
         Ok(())
     }
 
@@ -382,10 +432,6 @@ impl Slice<'_> {
     fn kind(&self, batch: &Batch) -> Option<Kind> {
         let resource = self.mapping.resources().get(*batch.resources.first()?)?;
         Some(resource.kind)
-    }
-
-    fn count(&mut self, processed: &Processed) {
-        self.run.counts += processed.counts;
     }
 
     /// Stores what a partition that was read from `since` on stands for. Items that live events have looked at

@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::deadline::Deadline;
 use crate::extract;
 use crate::failure::Failure;
+use crate::metrics::Figure;
 use crate::refresh::{Refresh, RepositoryNews};
 use crate::state::StateError;
 
@@ -77,7 +78,7 @@ async fn try_to_apply(
                     *outcome = Err(Arc::clone(&failure));
                 }
             }
-            Ok(()) => log(&refresh, &objects),
+            Ok(()) => log(app, &refresh, &objects),
         }
         return Ok(outcomes);
     }
@@ -229,7 +230,7 @@ fn last_seen<'a>(change: &&'a Change) -> Option<&'a Value> {
     }
 }
 
-fn log(refresh: &Refresh<'_>, objects: &[Object<'_>]) {
+fn log(app: &App, refresh: &Refresh<'_>, objects: &[Object<'_>]) {
     refresh.log_problems();
     for object in objects {
         let (kind, repository) = match object.changes.first() {
@@ -256,6 +257,16 @@ fn log(refresh: &Refresh<'_>, objects: &[Object<'_>]) {
         not_mapped = counts.not_mapped,
         "events applied"
     );
+    let figures = vec![
+        Figure::count("WrittenEntities", counts.written),
+        Figure::count("DeletedEntities", counts.deleted),
+        Figure::count("RefusedEntities", counts.refused),
+        Figure::count(
+            "Events",
+            objects.iter().map(|object| object.changes.len()).sum(),
+        ),
+    ];
+    app.metrics.put(app.clock.now(), figures);
 }
 
 /// The repository as it was before it was renamed, wherever its identity appears.

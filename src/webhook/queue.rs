@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -15,6 +16,7 @@ use super::{deserves_another_try, shown};
 use crate::app::App;
 use crate::deadline::Deadline;
 use crate::failure::chain;
+use crate::metrics::Figure;
 use crate::queue::{Message, Postponed, Queue, QueueError};
 
 /// Raised when a message of an older version cannot be read any more.
@@ -43,6 +45,9 @@ pub struct Envelope {
     /// Bitbucket's `X-Request-UUID`.
     pub request_id: String,
     pub change: Change,
+    /// When it was put into the queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_at: Option<Timestamp>,
 }
 
 /// A message as it was received.
@@ -72,6 +77,7 @@ pub(super) async fn enqueue(
         event_key: event_key.to_owned(),
         request_id: request_id.map(shown).unwrap_or_default(),
         change,
+        accepted_at: Some(deadline.now()),
     };
     let mut body = encode(&envelope)?;
     if LARGE_BODY < body.len() {
@@ -79,7 +85,13 @@ pub(super) async fn enqueue(
         body = encode(&envelope)?;
     }
     // Two deliveries without an id are the same if they say the same.
-    let id = name(request_id.filter(|id| !id.is_empty()).unwrap_or(&body));
+    let id = match request_id.filter(|id| !id.is_empty()) {
+        Some(id) => name(id),
+        None => {
+            envelope.accepted_at = None;
+            name(&encode(&envelope)?)
+        }
+    };
     let message = Message {
         line: &line,
         id: &id,
@@ -131,13 +143,23 @@ pub async fn work_off(app: &App, messages: &[Received], deadline: &Deadline) -> 
         true => Vec::new(),
         false => apply(app, &changes, deadline).await,
     };
+    let now = app.clock.now();
+    let mut lags = Vec::new();
     for ((message, envelope), outcome) in readable.iter().zip(outcomes) {
+        if let (Ok(()), Some(accepted_at)) = (&outcome, envelope.accepted_at) {
+            lags.push(now.duration_since(accepted_at).as_secs_f64());
+        }
         if let Some(wait) = wait_after(message, envelope, &outcome) {
             let longest = waits.entry(&message.line).or_default();
             *longest = wait.max(*longest);
             again.push(message);
         }
     }
+    let figures = vec![
+        Figure::seconds("LagSeconds", lags),
+        Figure::count("PostponedEvents", again.len()),
+    ];
+    app.metrics.put(now, figures);
     let postponed: Vec<Postponed> = again
         .iter()
         .filter(|message| !message.receipt.is_empty())

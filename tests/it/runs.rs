@@ -113,7 +113,7 @@ async fn a_run_that_outlasts_its_invocations_is_continued_by_ticks() {
     // An invocation has 900 s, and stops 60 s before its end.
     for server in [world.bitbucket.server(), world.port.server()] {
         let clock = world.clock.clone();
-        server.before_each(move || clock.advance(Duration::from_secs(24)));
+        server.before_each(move |_| clock.advance(Duration::from_secs(24)));
     }
     let first = world.invoke(event("eventbridge-rule")).await.unwrap();
     assert_eq!(first["status"], "paused", "{first}");
@@ -348,7 +348,7 @@ async fn a_token_of_port_that_expires_in_the_middle_of_a_run_is_renewed() {
         std::sync::atomic::AtomicUsize::new(0),
     );
     let expire = world.port.clone();
-    port.before_each(move || {
+    port.before_each(move |_| {
         if count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 10 == 9 {
             expire.expire_tokens();
         }

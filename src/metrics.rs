@@ -1,0 +1,163 @@
+//! Figures for CloudWatch, printed in its embedded metric format: no call, no permission, nothing to pay while idle.
+//!
+//! Owns the format and the names; what the figures mean for the dashboard is in template.yaml. Each line is one JSON
+//! object of its own, apart from the log lines around it (Amazon CloudWatch, embedded metric format specification).
+
+use std::fmt;
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+/// Values that one figure may have in a line (Amazon CloudWatch, embedded metric format: at most 100).
+const MOST_VALUES: usize = 100;
+
+/// Where figures go, if anywhere.
+#[derive(Default)]
+pub struct Metrics {
+    to: Option<(String, Mutex<Box<dyn Write + Send>>)>,
+}
+
+/// A name, and one value or several.
+pub struct Figure {
+    name: &'static str,
+    unit: &'static str,
+    values: Vec<f64>,
+}
+
+impl Figure {
+    pub fn count(name: &'static str, count: usize) -> Figure {
+        Figure {
+            name,
+            unit: "Count",
+            values: vec![count as f64],
+        }
+    }
+
+    pub fn seconds(name: &'static str, values: Vec<f64>) -> Figure {
+        Figure {
+            name,
+            unit: "Seconds",
+            values,
+        }
+    }
+
+    /// A figure without a unit.
+    pub fn ratio(name: &'static str, value: f64) -> Figure {
+        Figure {
+            name,
+            unit: "None",
+            values: vec![value],
+        }
+    }
+}
+
+impl Metrics {
+    /// Prints to `out`, which CloudWatch Logs must get line by line; `namespace` is where CloudWatch keeps them.
+    pub fn to(namespace: String, out: impl Write + Send + 'static) -> Metrics {
+        Metrics {
+            to: Some((namespace, Mutex::new(Box::new(out)))),
+        }
+    }
+
+    /// Figures of the installation as a whole.
+    pub fn put(&self, now: Timestamp, figures: Vec<Figure>) {
+        self.print(now, None, figures);
+    }
+
+    /// Figures of one kind.
+    pub fn put_of_kind(&self, now: Timestamp, kind: &str, figures: Vec<Figure>) {
+        self.print(now, Some(kind), figures);
+    }
+
+    fn print(&self, now: Timestamp, kind: Option<&str>, figures: Vec<Figure>) {
+        let Some((namespace, out)) = &self.to else {
+            return;
+        };
+        let figures: Vec<Figure> = figures
+            .into_iter()
+            .filter(|figure| !figure.values.is_empty())
+            .collect();
+        if figures.is_empty() {
+            return;
+        }
+        let declared: Vec<Value> = figures
+            .iter()
+            .map(|figure| json!({"Name": figure.name, "Unit": figure.unit}))
+            .collect();
+        let dimensions: &[&str] = if kind.is_some() { &["Kind"] } else { &[] };
+        let mut line = Map::new();
+        // Lambda keeps lines by level, where they have one.
+        line.insert("timestamp".to_owned(), now.to_string().into());
+        line.insert("level".to_owned(), "INFO".into());
+        line.insert(
+            "_aws".to_owned(),
+            json!({
+                "Timestamp": now.as_millisecond(),
+                "CloudWatchMetrics": [
+                    {"Namespace": namespace, "Dimensions": [dimensions], "Metrics": declared}
+                ],
+            }),
+        );
+        if let Some(kind) = kind {
+            line.insert("Kind".to_owned(), kind.into());
+        }
+        for Figure { name, values, .. } in figures {
+            let value = match values[..] {
+                [value] => json!(value),
+                _ => json!(values.get(..MOST_VALUES).unwrap_or(&values)),
+            };
+            line.insert(name.to_owned(), value);
+        }
+        let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = writeln!(out, "{}", Value::Object(line)).and_then(|()| out.flush());
+        if let Err(error) = written {
+            tracing::warn!(%error, "figures not printed");
+        }
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let namespace = self.to.as_ref().map(|(namespace, _)| namespace);
+        f.debug_struct("Metrics")
+            .field("namespace", &namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// What was printed, for whoever looks.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_declares_what_it_holds() {
+        let kept = Kept::default();
+        let metrics = Metrics::to("Ferry/demo".to_owned(), kept.clone());
+        let now = "2026-11-23T12:00:00Z".parse().unwrap();
+        metrics.put_of_kind(now, "pull-request", vec![Figure::count("Entities", 12)]);
+        metrics.put(now, vec![Figure::seconds("Lag", vec![0.5, 2.0])]);
+        // Nothing to tell is not a line.
+        metrics.put(now, vec![Figure::seconds("Lag", Vec::new())]);
+        Metrics::default().put(now, vec![Figure::count("Entities", 12)]);
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        insta::assert_snapshot!(text, @"");
+    }
+}
