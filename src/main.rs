@@ -2,11 +2,14 @@
 
 mod command;
 
+use std::io::stdout;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+use command::terminal::{AboveBars, Audience};
 use command::webhook::Action;
 use ferry::app::App;
 use ferry::config::{Config, EventListener};
@@ -14,6 +17,7 @@ use ferry::deadline::Clock;
 use ferry::http::Http;
 use ferry::mapping::Mapping;
 use ferry::{aws, telemetry};
+use indicatif::MultiProgress;
 use serde_json::Value;
 
 /// Keep a Port catalogue in step with a Bitbucket Cloud workspace.
@@ -34,8 +38,12 @@ struct Arguments {
 enum Command {
     /// Run one full resync to its end, waiting out rate limits.
     ///
-    /// Exits with 0 only if it completed.
+    /// Shows progress on a terminal, and prints it as JSON lines elsewhere; the last one is the outcome. Exits with 0
+    /// only if it completed.
     Resync {
+        /// Print JSON lines on a terminal too.
+        #[arg(long)]
+        json: bool,
         /// Map with this file, YAML or JSON, instead of the mapping stored in Port.
         #[arg(long, value_name = "FILE")]
         mapping: Option<PathBuf>,
@@ -76,13 +84,18 @@ enum Command {
         #[arg(long, global = true)]
         url: Option<String>,
     },
+    /// Print completions for a shell, to be read by it at its start.
+    Completions { shell: Shell },
+    /// Print the manual page (`ferry man | man -l -`).
+    Man,
 }
 
 // One thing at a time is computed; what is waited for is waited for together.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(arguments).await {
+    let bars = MultiProgress::new();
+    match run(arguments, &bars).await {
         Ok(code) => code,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -91,24 +104,38 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitCode> {
+    match &arguments.command {
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(*shell, &mut Arguments::command(), "ferry", &mut stdout());
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(Command::Man) => {
+            clap_mangen::Man::new(Arguments::command()).render(&mut stdout())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        _ => {}
+    }
     let config = Config::from_env();
-    telemetry::init_text(
-        config
-            .as_ref()
-            .ok()
-            .and_then(|config| config.log_level.as_deref()),
-    );
+    let level = config
+        .as_ref()
+        .ok()
+        .and_then(|config| config.log_level.as_deref());
+    let above = AboveBars(bars.clone());
+    telemetry::init_text(level, move || above.clone());
     let config = config?;
     let default = match config.event_listener {
-        EventListener::Once => Command::Resync { mapping: None },
+        EventListener::Once => Command::Resync {
+            json: false,
+            mapping: None,
+        },
         EventListener::Serve => Command::Serve { port: 8000 },
     };
     let mut app = connect(config).await?;
     match arguments.command.unwrap_or(default) {
-        Command::Resync { mapping } => {
+        Command::Resync { json, mapping } => {
             app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
-            command::resync::run(&app).await?;
+            command::resync::run(&app, Audience::of(json), bars).await?;
         }
         Command::Check { url, mapping, json } => {
             app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
@@ -116,12 +143,14 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Command::Preview { mapping, options } => {
             app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
-            command::preview::run(&app, &options).await?;
+            command::preview::run(&app, &options, bars).await?;
         }
         Command::Serve { port } => command::serve::run(app, port).await?,
         Command::Webhook { action, url } => {
             command::webhook::run(&app, action, url.as_deref()).await?;
         }
+        // These need no configuration, and have been answered.
+        Command::Completions { .. } | Command::Man => {}
     }
     Ok(ExitCode::SUCCESS)
 }

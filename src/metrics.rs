@@ -158,6 +158,9 @@ mod tests {
         metrics.put(now, vec![Figure::seconds("Lag", Vec::new())]);
         Metrics::default().put(now, vec![Figure::count("Entities", 12)]);
         let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r#"
+        {"timestamp":"2026-11-23T12:00:00Z","level":"INFO","_aws":{"Timestamp":1795435200000,"CloudWatchMetrics":[{"Namespace":"Ferry/demo","Dimensions":[["Kind"]],"Metrics":[{"Name":"Entities","Unit":"Count"}]}]},"Kind":"pull-request","Entities":12.0}
+        {"timestamp":"2026-11-23T12:00:00Z","level":"INFO","_aws":{"Timestamp":1795435200000,"CloudWatchMetrics":[{"Namespace":"Ferry/demo","Dimensions":[[]],"Metrics":[{"Name":"Lag","Unit":"Seconds"}]}]},"Lag":[0.5,2.0]}
+        "#);
     }
 }

@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Progress {
     /// Empty before the first run.
     pub run: String,
@@ -22,7 +21,6 @@ pub struct Progress {
 
 /// The share of one kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Part {
     pub kind: String,
     /// Partitions read: repositories, or one where the workspace is asked as a whole.
@@ -36,7 +34,6 @@ pub struct Part {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Paused {
     pub until: Timestamp,
     pub reason: String,

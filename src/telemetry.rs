@@ -3,6 +3,7 @@
 //! docs/logging.md says what is logged at which level, and what never is.
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -23,11 +24,14 @@ pub fn init_json(level: Option<&str>) {
     let _already_set = subscriber.try_init();
 }
 
-/// Lines for people, on standard error, so that output can be piped.
-pub fn init_text(level: Option<&str>) {
+/// Lines for people, where `writer` writes them: not on standard output, so that this can be piped.
+pub fn init_text<W>(level: Option<&str>, writer: W)
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let lines = tracing_subscriber::fmt::layer()
         .with_target(false)
-        .with_writer(std::io::stderr);
+        .with_writer(writer);
     let subscriber = tracing_subscriber::registry()
         .with(lines)
         .with(filter(level));

@@ -8,6 +8,8 @@ use ferry::deadline::Deadline;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::terminal::{BAD, DOUBTFUL, GOOD, painted, print};
+
 /// Succeeds if nothing is wrong; what is only doubtful does not count.
 pub(crate) async fn run(app: &App, base: Option<&str>, as_json: bool) -> ExitCode {
     let deadline = Deadline::at(&app.clock, Timestamp::MAX);
@@ -17,7 +19,7 @@ pub(crate) async fn run(app: &App, base: Option<&str>, as_json: bool) -> ExitCod
         true => format!("{:#}", findings.iter().map(json_of).collect::<Value>()),
         false => findings.iter().map(line_of).collect::<Vec<_>>().join("\n"),
     };
-    print(&text);
+    print(text);
     let wrong = |finding: &Finding| matches!(finding.verdict, Verdict::Wrong { .. });
     match findings.iter().any(wrong) {
         true => ExitCode::FAILURE,
@@ -28,9 +30,15 @@ pub(crate) async fn run(app: &App, base: Option<&str>, as_json: bool) -> ExitCod
 fn line_of(finding: &Finding) -> String {
     let what = &finding.what;
     match &finding.verdict {
-        Verdict::Fine(how) => format!("ok     {what}: {how}"),
-        Verdict::Doubtful { reason, remedy } => format!("note   {what}: {reason}\n       {remedy}"),
-        Verdict::Wrong { reason, remedy } => format!("wrong  {what}: {reason}\n       {remedy}"),
+        Verdict::Fine(how) => format!("{} {what}: {how}", painted(GOOD, "ok    ")),
+        Verdict::Doubtful { reason, remedy } => {
+            let note = painted(DOUBTFUL, "note  ");
+            format!("{note} {what}: {reason}\n       {remedy}")
+        }
+        Verdict::Wrong { reason, remedy } => {
+            let wrong = painted(BAD, "wrong ");
+            format!("{wrong} {what}: {reason}\n       {remedy}")
+        }
     }
 }
 
@@ -45,9 +53,4 @@ fn json_of(finding: &Finding) -> Value {
             json!({"what": what, "verdict": "wrong", "reason": reason, "remedy": remedy})
         }
     }
-}
-
-#[expect(clippy::print_stdout, reason = "the result of the command")]
-fn print(text: &str) {
-    println!("{text}");
 }

@@ -2,6 +2,8 @@
 
 pub(crate) mod check;
 pub(crate) mod preview;
+mod progress;
 pub(crate) mod resync;
 pub(crate) mod serve;
+pub(crate) mod terminal;
 pub(crate) mod webhook;

@@ -1,20 +1,26 @@
 //! `ferry preview`: what a resync would do, for people or for machines.
 
+use std::collections::BTreeMap;
+
 use anyhow::anyhow;
 use ferry::app::App;
 use ferry::deadline::Deadline;
 use ferry::entity::{Entity, EntityKey, Identifier};
 use ferry::failure::chain;
 use ferry::resync::{Preview, Scope, preview};
+use indicatif::MultiProgress;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+
+use super::progress::show;
+use super::terminal::{Audience, BAD, DOUBTFUL, FAINT, GOOD, STRONG, painted, print, table};
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
     /// Look at this kind only; deletions cannot be told then.
     #[arg(long)]
     kind: Option<String>,
-    /// Show at most this many entities of each list.
+    /// Show at most this many entities of each list of a blueprint.
     #[arg(long, default_value_t = 20)]
     limit: usize,
     /// Show what changes, field by field.
@@ -25,14 +31,17 @@ pub(crate) struct Options {
     json: bool,
 }
 
-pub(crate) async fn run(app: &App, options: &Options) -> anyhow::Result<()> {
+pub(crate) async fn run(app: &App, options: &Options, bars: &MultiProgress) -> anyhow::Result<()> {
     let deadline = Deadline::at(&app.clock, Timestamp::MAX);
     let scope = Scope {
         kind: options.kind.clone(),
     };
-    let found = Box::pin(preview(app, &scope, &deadline)).await;
+    let found = tokio::select! {
+        found = Box::pin(preview(app, &scope, &deadline)) => found,
+        () = show(app.progress.subscribe(), Audience::People, bars) => return Ok(()),
+    };
     let found = found.map_err(|failure| anyhow!(chain(&failure)))?;
-    print(&match options.json {
+    print(match options.json {
         true => format!("{:#}", as_json(&found)),
         false => as_text(&found, options),
     });
@@ -64,47 +73,92 @@ fn as_json(found: &Preview) -> Value {
     })
 }
 
-fn as_text(found: &Preview, options: &Options) -> String {
-    let mut lines = Vec::new();
-    let mut list = |what: &str, names: Vec<String>| {
-        lines.push(format!("{what}: {}", names.len()));
-        let more = names.len().saturating_sub(options.limit);
-        lines.extend(names.into_iter().take(options.limit));
-        if 0 < more {
-            lines.push(format!("  .. and {more} more (--limit)"));
-        }
-    };
-    let created = found.created.iter();
-    list(
-        "would be created",
-        created
-            .map(|entity| format!("  + {}", name(entity)))
-            .collect(),
-    );
-    let changed = found.changed.iter().map(|change| {
-        let mut line = format!("  ~ {}", change.key);
+/// What would happen to the entities of one blueprint.
+#[derive(Default)]
+struct Fate {
+    created: Vec<String>,
+    changed: Vec<String>,
+    deleted: Vec<String>,
+}
+
+fn by_blueprint<'a>(found: &'a Preview, options: &Options) -> BTreeMap<&'a str, Fate> {
+    let mut fates: BTreeMap<&str, Fate> = BTreeMap::new();
+    for entity in &found.created {
+        let line = match &entity.identifier {
+            Identifier::Text(text) => text.clone(),
+            Identifier::Search(query) => query.to_string(),
+        };
+        let fate = fates.entry(&entity.blueprint).or_default();
+        fate.created.push(painted(GOOD, format!("  + {line}")));
+    }
+    for change in &found.changed {
+        let mut line = painted(DOUBTFUL, format!("  ~ {}", change.key.identifier));
         for field in change.fields.iter().filter(|_| options.diff) {
+            let name = painted(FAINT, &field.name);
             line.push_str(&format!(
-                "\n      {}: {} -> {}",
-                field.name, field.before, field.after
+                "\n      {name}: {} -> {}",
+                painted(BAD, &field.before),
+                painted(GOOD, &field.after)
             ));
         }
-        line
-    });
-    list("would be changed", changed.collect());
-    let deleted = found.deleted.iter();
-    list(
+        let fate = fates.entry(&change.key.blueprint).or_default();
+        fate.changed.push(line);
+    }
+    for key in &found.deleted {
+        let fate = fates.entry(&key.blueprint).or_default();
+        let line = painted(BAD, format!("  - {}", key.identifier));
+        fate.deleted.push(line);
+    }
+    fates
+}
+
+fn as_text(found: &Preview, options: &Options) -> String {
+    let fates = by_blueprint(found, options);
+    let mut lines = Vec::new();
+    for (blueprint, fate) in &fates {
+        lines.push(painted(STRONG, blueprint));
+        for list in [&fate.created, &fate.changed, &fate.deleted] {
+            lines.extend(list.iter().take(options.limit).cloned());
+            let more = list.len().saturating_sub(options.limit);
+            if 0 < more {
+                lines.push(painted(FAINT, format!("    and {more} more (--limit)")));
+            }
+        }
+    }
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    let row = |name: &str, lists: [usize; 3]| {
+        let numbers = lists.iter().map(ToString::to_string);
+        std::iter::once(name.to_owned()).chain(numbers).collect()
+    };
+    for (blueprint, fate) in &fates {
+        let lists = [&fate.created, &fate.changed, &fate.deleted];
+        rows.push(row(blueprint, lists.map(Vec::len)));
+    }
+    let all = [
+        found.created.len(),
+        found.changed.len(),
+        found.deleted.len(),
+    ];
+    rows.push(row("all", all));
+    let header = [
+        "blueprint",
+        "would be created",
+        "would be changed",
         "would be deleted",
-        deleted.map(|key| format!("  - {key}")).collect(),
-    );
+    ];
+    lines.push(table(&header, rows));
     if let Some(kept) = &found.kept {
-        lines.push(format!("stale entities would stay: {kept}"));
+        lines.push(painted(
+            DOUBTFUL,
+            format!("stale entities would stay: {kept}"),
+        ));
     }
     for (what, all) in [
         ("problem of the mapping", &found.problems),
         ("not readable", &found.failed_partitions),
     ] {
-        lines.extend(all.iter().map(|problem| format!("{what}: {problem}")));
+        let problems = all.iter();
+        lines.extend(problems.map(|problem| painted(DOUBTFUL, format!("{what}: {problem}"))));
     }
     let counts = found.counts;
     lines.push(format!(
@@ -117,9 +171,4 @@ fn as_text(found: &Preview, options: &Options) -> String {
     ));
     lines.push("nothing was written".to_owned());
     lines.join("\n")
-}
-
-#[expect(clippy::print_stdout, reason = "the result of the command")]
-fn print(text: &str) {
-    println!("{text}");
 }

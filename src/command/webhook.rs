@@ -7,6 +7,8 @@ use ferry::failure::{Failure, chain};
 use ferry::subscription::{self, Standing};
 use jiff::Timestamp;
 
+use super::terminal::print;
+
 #[derive(Clone, Copy, Debug, clap::Subcommand)]
 pub(crate) enum Action {
     /// Create the webhook, or make the present one right.
@@ -37,7 +39,7 @@ pub(crate) async fn run(app: &App, action: Action, address: Option<&str>) -> any
         }
         Action::Remove => {
             let removed = subscription::remove(app, address, &deadline).await;
-            print(&format!("{} webhook(s) removed", removed.map_err(failed)?));
+            print(format!("{} webhook(s) removed", removed.map_err(failed)?));
             Ok(())
         }
     }
@@ -46,7 +48,7 @@ pub(crate) async fn run(app: &App, action: Action, address: Option<&str>) -> any
 fn say(standing: &Standing, address: &str) -> anyhow::Result<()> {
     match standing {
         Standing::Right => {
-            print(&format!("the webhook of {address} is right"));
+            print(format!("the webhook of {address} is right"));
             Ok(())
         }
         Standing::Missing => bail!("no webhook leads to {address}: run `ferry webhook install`"),
@@ -63,9 +65,4 @@ fn say(standing: &Standing, address: &str) -> anyhow::Result<()> {
              secret, or OCEAN__INTEGRATION__CONFIG__WEBHOOK_SECRET"
         ),
     }
-}
-
-#[expect(clippy::print_stdout, reason = "the result of the command")]
-fn print(line: &str) {
-    println!("{line}");
 }

@@ -225,6 +225,7 @@ impl App {
         let secrets = self.secrets.clone_for(&config);
         let mut app = App::new(config, self.http.clone(), secrets, Store::memory());
         app.mapping_override.clone_from(&self.mapping_override);
+        app.progress = self.progress.clone();
         app
     }
 }

@@ -53,8 +53,20 @@ async fn once_is_one_resync_and_a_truthful_exit() {
         .env("OCEAN__SEND_RAW_DATA_EXAMPLES", "true");
     let (done, out, log) = ended(&mut once).await;
     assert!(done, "{log}");
-    let summary: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!(summary["failed_partitions"], json!([]));
+    let lines: Vec<Value> = out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let (outcome, progress) = lines.split_last().unwrap();
+    assert_eq!(outcome["status"], "completed");
+    assert_eq!(outcome["failed_partitions"], json!([]));
+    let last = &progress.last().unwrap()["progress"];
+    assert_eq!(last["run"], outcome["run"]);
+    let parts = last["parts"].as_array().unwrap();
+    assert_eq!(parts.len(), 3);
+    for part in parts {
+        assert_eq!(part["done"], part["total"], "{part}");
+    }
     assert_eq!(world.port.catalogue(), world.fresh_catalogue().await);
 
     let (done, _, log) = ended(ferry(&world).args(["resync", "--mapping", "/nowhere.yml"])).await;
@@ -241,4 +253,18 @@ async fn check_finds_what_is_wrong_and_says_what_to_do() {
     assert!(!done && serde_json::from_str::<Value>(&out).unwrap().is_array());
     assert!(world.port.take_writes().is_empty());
     world.finish();
+}
+
+#[tokio::test]
+async fn shells_and_manuals_need_no_configuration() {
+    for (arguments, part) in [
+        (&["completions", "bash"][..], "complete -F"),
+        (&["completions", "zsh"], "#compdef ferry"),
+        (&["man"], "waiting out rate limits"),
+        (&["resync", "--help"], "Exits with 0"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ferry"));
+        let (done, out, log) = ended(command.env_clear().args(arguments)).await;
+        assert!(done && out.contains(part), "{arguments:?}: {out}{log}");
+    }
 }

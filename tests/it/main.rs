@@ -9,6 +9,7 @@ mod durability;
 mod emulated;
 mod invocation;
 mod kinds;
+mod metrics;
 mod preview;
 mod resync;
 mod runs;

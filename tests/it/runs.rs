@@ -74,13 +74,15 @@ async fn tick_to_the_end(world: &World) -> usize {
 /// recorded: at most a page of repositories or a handful of partitions.
 const PER_CUT: usize = 90;
 
-#[tokio::test]
-async fn a_run_of_every_kind_that_is_killed_anywhere_ends_as_if_it_had_not_been() {
+/// Every place is some share's; the shares run side by side.
+const SHARES: usize = 4;
+
+async fn killed_in_share(share: usize) {
     let uncut = changed().await;
     uncut.resync().await;
     let (wanted, may_go, requests) = (uncut.port.catalogue(), deletions(&uncut), sent(&uncut));
     uncut.finish();
-    for cut in (1..requests).step_by(1 + requests / 40) {
+    for cut in (1 + share..requests).step_by(SHARES) {
         let world = changed().await;
         let enough = || cut <= sent(&world);
         let killed = killed_when(world.invoke(event("eventbridge-rule")), enough).await;
@@ -98,9 +100,30 @@ async fn a_run_of_every_kind_that_is_killed_anywhere_ends_as_if_it_had_not_been(
             assert!(may_go.contains(&gone), "{story}: {gone} was deleted");
         }
         let sent = sent(&world);
+        // What was asked for meanwhile is one more run.
         assert!(sent <= 2 * requests + PER_CUT, "{story}: {sent} requests");
         world.finish();
     }
+}
+
+#[tokio::test]
+async fn a_run_killed_after_any_request_ends_as_if_it_had_not_been_1_of_4() {
+    killed_in_share(0).await;
+}
+
+#[tokio::test]
+async fn a_run_killed_after_any_request_ends_as_if_it_had_not_been_2_of_4() {
+    killed_in_share(1).await;
+}
+
+#[tokio::test]
+async fn a_run_killed_after_any_request_ends_as_if_it_had_not_been_3_of_4() {
+    killed_in_share(2).await;
+}
+
+#[tokio::test]
+async fn a_run_killed_after_any_request_ends_as_if_it_had_not_been_4_of_4() {
+    killed_in_share(3).await;
 }
 
 #[tokio::test]

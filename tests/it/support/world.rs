@@ -104,6 +104,10 @@ impl World {
         &self.app
     }
 
+    pub(crate) fn app_mut(&mut self) -> &mut App {
+        &mut self.app
+    }
+
     pub(crate) fn queue(&self) -> &Local {
         match &self.app.queue {
             Some(Queue::Local(local)) => local,

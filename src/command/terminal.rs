@@ -1,0 +1,71 @@
+//! What people see: colours where there is a terminal, tables, log lines that leave progress bars alone.
+//!
+//! Knows nothing of what is shown. Colours vanish where output goes elsewhere, and under `NO_COLOR`.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal as _, Write};
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{CellAlignment, Table, presets};
+use indicatif::MultiProgress;
+
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
+pub(crate) const DOUBTFUL: Style = AnsiColor::Yellow.on_default();
+pub(crate) const BAD: Style = AnsiColor::Red.on_default();
+pub(crate) const FAINT: Style = Style::new().dimmed();
+pub(crate) const STRONG: Style = Style::new().bold();
+
+/// Whom standard output is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Audience {
+    People,
+    /// JSON, each object on a line of its own.
+    Machine,
+}
+
+impl Audience {
+    /// A program reads what goes to no terminal.
+    pub(crate) fn of(json: bool) -> Audience {
+        match json || !io::stdout().is_terminal() {
+            true => Audience::Machine,
+            false => Audience::People,
+        }
+    }
+}
+
+pub(crate) fn print(text: impl Display) {
+    anstream::println!("{text}");
+}
+
+pub(crate) fn painted(style: Style, text: impl Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// The first column is text, the others are numbers.
+pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table
+        .load_preset(presets::NOTHING)
+        .set_header(header.iter().copied());
+    for row in rows {
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.to_string()
+}
+
+/// Standard error for log lines: bars make room for each.
+#[derive(Clone)]
+pub(crate) struct AboveBars(pub(crate) MultiProgress);
+
+impl Write for AboveBars {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| anstream::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
