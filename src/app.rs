@@ -103,7 +103,10 @@ impl App {
         let credentials = self.secrets.credentials(deadline).await?;
         let mut current = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         let session = match current.take() {
-            Some(session) if Arc::ptr_eq(&session.credentials, &credentials) => session,
+            Some(session) if Arc::ptr_eq(&session.credentials, &credentials) => {
+                session.bitbucket.try_refused_again();
+                session
+            }
             Some(session) if session.credentials.workspace == credentials.workspace => {
                 session
                     .bitbucket

@@ -166,6 +166,16 @@ impl BitbucketClient {
             .collect();
     }
 
+    /// Where all credentials are set aside, each gets another chance: a refusal may have been Bitbucket's mistake.
+    pub fn try_refused_again(&self) {
+        let mut accounts = self.accounts();
+        if accounts.iter().all(|account| account.allowance.revoked) {
+            for account in accounts.iter_mut() {
+                account.allowance.revoked = false;
+            }
+        }
+    }
+
     /// How many requests may be under way: whoever asks for more at once only waits.
     pub fn requests_at_once(&self) -> usize {
         concurrency(self.accounts().len())
