@@ -29,7 +29,7 @@ def main() -> int:
         *wildcards(resources),
         *log_groups(resources),
         *retries(resources),
-        *stored_credentials(resources),
+        *stored_credentials(resources, source["Parameters"]),
         *parameters(source["Parameters"]),
         *variables(resources, documented),
     ]
@@ -123,10 +123,19 @@ def retries(resources):
         yield "an asynchronous invocation is retried by Lambda's default"
 
 
-def stored_credentials(resources):
+def stored_credentials(resources, declared):
+    """A value may come from parameters that are not shown and have no default: taken once, nowhere in the template."""
     for name, secret in of_type(resources, "AWS::SecretsManager::Secret").items():
-        if "SecretString" in secret or "SecretStringTemplate" in secret.get("GenerateSecretString", {}):
+        if "SecretStringTemplate" in secret.get("GenerateSecretString", {}):
             yield f"{name} has a value in the template, which a later deployment would write over the real one"
+        values = [text for text in strings(secret.get("SecretString", [])) if "{" in text]
+        for parameter in {found for text in values for found in re.findall(r"\$\{(\w+)\}", text)}:
+            if declared[parameter].get("Default") != "":
+                yield f"{name} takes {parameter}, whose default a deployment would write over the real value"
+            if not declared[parameter].get("NoEcho") and not parameter.endswith("Email"):
+                yield f"{name} takes {parameter}, which is shown"
+        if any('"}' in re.sub(r"\$\{\w+\}", "", text).replace('""', "") for text in values):
+            yield f"{name} holds a value of the template itself"
 
 
 def parameters(declared):

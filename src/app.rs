@@ -1,7 +1,6 @@
 //! What an invocation works with: configuration, clock, connections, memory. A bundle; the flows are elsewhere.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use aws_config::SdkConfig;
 use jiff::Timestamp;
@@ -41,9 +40,6 @@ pub struct App {
     /// events asks once.
     live_mapping: tokio::sync::Mutex<Option<(Timestamp, Option<Arc<Mapping>>)>>,
 }
-
-/// How long live events trust a mapping without asking Port again.
-const MAPPING_TTL: Duration = Duration::from_secs(60);
 
 /// Connections to both sides under one set of credentials.
 pub struct Session {
@@ -136,7 +132,7 @@ impl App {
     ) -> Result<Option<Arc<Mapping>>, Failure> {
         let mut cached = self.live_mapping.lock().await;
         if let Some((read_at, mapping)) = &*cached
-            && self.clock.now() < later(*read_at, MAPPING_TTL)
+            && self.clock.now() < later(*read_at, self.config.mapping_ttl)
         {
             return Ok(mapping.clone());
         }

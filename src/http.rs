@@ -27,6 +27,8 @@ pub struct Http {
     client: reqwest::Client,
     clock: Clock,
     sent: Arc<AtomicU64>,
+    /// Takes the place of what a policy says about one answer.
+    timeout: Option<Duration>,
 }
 
 /// What is worth repeating, how often and how patiently.
@@ -79,7 +81,14 @@ impl Http {
             client,
             clock,
             sent: Arc::default(),
+            timeout: None,
         })
+    }
+
+    /// The same, waiting `timeout` for each answer where that is given.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Option<Duration>) -> Http {
+        Http { timeout, ..self }
     }
 
     /// For building requests to [`send`](Http::send).
@@ -149,7 +158,7 @@ impl Http {
             return Err(HttpError::OutOfTime { request: shown });
         }
         let mut request = request;
-        *request.timeout_mut() = Some(policy.timeout.min(left));
+        *request.timeout_mut() = Some(self.timeout.unwrap_or(policy.timeout).min(left));
         self.sent.fetch_add(1, Ordering::Relaxed);
         let transport = |source: reqwest::Error| HttpError::Transport {
             request: shown.clone(),

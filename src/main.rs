@@ -124,6 +124,9 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
     let above = AboveBars(bars.clone());
     telemetry::init_text(level, move || above.clone());
     let config = config?;
+    for setting in &config.without_effect {
+        tracing::info!("{setting}");
+    }
     let default = match config.event_listener {
         EventListener::Once => Command::Resync {
             json: false,
@@ -156,7 +159,7 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
 }
 
 async fn connect(config: Config) -> anyhow::Result<App> {
-    let http = Http::new(Clock::System)?;
+    let http = Http::new(Clock::System)?.with_timeout(config.client_timeout);
     let aws = match config.uses_aws() {
         true => Some(aws::of_machine(&http).await),
         false => None,

@@ -182,7 +182,7 @@ impl Window {
 
     /// How many more requests may go now, or when the next one may.
     fn left(&mut self, reserve: f64, now: Timestamp) -> Result<u32, Timestamp> {
-        let open = (f64::from(self.limit) * (1.0 - reserve)).floor().max(1.0) as u32;
+        let open = (f64::from(self.limit) * (1.0 - reserve)).round().max(1.0) as u32;
         let used = self.used(now);
         let blocked = self.blocked_until.filter(|until| now < *until);
         if used < open && blocked.is_none() {

@@ -1,5 +1,6 @@
 //! `ferry serve`: the function's handler behind a local server, with a timer in the place of schedules.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -22,8 +23,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 /// A little more than the handler takes, so that it is the one who says that a body is too large.
 const BODY_LIMIT: usize = webhook::MAX_BODY + 1024;
 
-/// How often Port is asked whether it wants a resync, and an unfinished one is continued.
-const TICK: Duration = Duration::from_secs(60);
+/// How long to leave a queue alone that cannot be read.
+const QUEUE_PAUSE: Duration = Duration::from_secs(60);
 
 /// How long to look away from an empty queue: a webhook is in the catalogue this much later at most.
 const LOOK: Duration = Duration::from_millis(200);
@@ -32,9 +33,6 @@ const REQUESTS_AT_ONCE: usize = 64;
 
 /// Nobody waits longer for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// How long the work in hand has to come to an end after a signal.
-const GRACE: Duration = Duration::from_secs(8);
 
 /// Serves until a signal comes, then lets what is in hand come to its end.
 pub(crate) async fn run(mut app: App, port: u16) -> anyhow::Result<()> {
@@ -52,7 +50,7 @@ pub(crate) async fn run(mut app: App, port: u16) -> anyhow::Result<()> {
     let router = axum::Router::new()
         .fallback(ask)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .with_state(questions);
+        .with_state((questions, Arc::from(app.config.path_prefix.as_str())));
     let mut until = stopped.clone();
     let server = axum::serve(listener, router).with_graceful_shutdown(async move {
         until.wait_for(|stopped| *stopped).await.ok();
@@ -74,7 +72,7 @@ pub(crate) async fn run(mut app: App, port: u16) -> anyhow::Result<()> {
     }
     stop.send_replace(true);
     // What is not done by then is done again: messages come back, a run goes on where it was saved.
-    match tokio::time::timeout(GRACE, work).await {
+    match tokio::time::timeout(app.config.shutdown_wait, work).await {
         Ok(ended) => ended.context("the server stopped"),
         Err(_) => Ok(()),
     }
@@ -84,7 +82,7 @@ pub(crate) async fn run(mut app: App, port: u16) -> anyhow::Result<()> {
 type Question = (Request, oneshot::Sender<invocation::Response>);
 
 async fn ask(
-    State(questions): State<mpsc::Sender<Question>>,
+    State((questions, prefix)): State<(mpsc::Sender<Question>, Arc<str>)>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -92,7 +90,11 @@ async fn ask(
 ) -> Result<Response, StatusCode> {
     let request = Request {
         method,
-        path: uri.path().to_owned(),
+        // Probes come without the prefix, what passes a proxy may come with it.
+        path: match uri.path().strip_prefix(&*prefix) {
+            Some(path) if path.starts_with('/') => path.to_owned(),
+            _ => uri.path().to_owned(),
+        },
         headers,
         body: body.to_vec(),
     };
@@ -138,7 +140,7 @@ async fn events(app: &App, stopped: watch::Receiver<bool>) {
                 if *stopped.borrow() {
                     return;
                 }
-                tokio::time::sleep(TICK).await;
+                tokio::time::sleep(QUEUE_PAUSE).await;
             }
         }
     }
@@ -165,18 +167,26 @@ async fn work_off(app: &App, queue: &Local) -> anyhow::Result<usize> {
     Ok(received.len())
 }
 
-/// A resync at the start and at each interval, with ticks in between.
+/// A resync at the start and at each interval, with ticks in between: Port is asked whether it wants one, and an
+/// unfinished one is continued.
 async fn resyncs(app: &App, mut stopped: watch::Receiver<bool>) {
     let deadline = Deadline::at(&app.clock, Timestamp::MAX);
-    let mut due = Some(app.clock.now());
+    let tick = app.config.poll_interval;
+    let next = |app: &App| {
+        let interval = app.config.resync_interval?;
+        Some(later(app.clock.now(), interval))
+    };
+    let mut due = match app.config.resync_on_start {
+        true => Some(app.clock.now()),
+        false => next(app),
+    };
     loop {
         let is_due = due.is_some_and(|due| due <= app.clock.now());
         if let Some(base) = &app.config.base_url {
             subscription::keep(app, base, is_due, &deadline).await;
         }
         let outcome = if is_due {
-            let interval = app.config.resync_interval;
-            due = interval.map(|interval| later(app.clock.now(), interval));
+            due = next(app);
             resync::resync(app, "scheduled", &deadline).await
         } else {
             resync::tick(app, &deadline).await
@@ -187,12 +197,12 @@ async fn resyncs(app: &App, mut stopped: watch::Receiver<bool>) {
                 ..
             }) => Duration::try_from(not_before.duration_since(app.clock.now()))
                 .unwrap_or_default()
-                .min(TICK),
-            Ok(_) => TICK,
+                .min(tick),
+            Ok(_) => tick,
             Err(failure) => {
                 let (error, error_type) = (chain(&failure), failure.error_type());
                 tracing::error!(error, error_type, "resync failed");
-                TICK
+                tick
             }
         };
         tokio::select! {

@@ -13,6 +13,7 @@ mod metrics;
 mod preview;
 mod resync;
 mod runs;
+mod settings;
 mod subscription;
 mod support;
 mod tidy;

@@ -1,0 +1,254 @@
+//! Each setting has an effect: what happens with it, next to what happens without it.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use ferry::config::{Config, EventListener};
+use sandbox::bitbucket::Workspace;
+use serde_json::{Value, json};
+
+use crate::support::{Settings, World, event};
+
+async fn with(settings: &[(&'static str, &str)]) -> World {
+    let settings = settings.iter();
+    let settings: Settings = settings
+        .map(|(name, value)| (*name, (*value).to_owned()))
+        .collect();
+    World::new(Workspace::demo().unwrap(), settings).await
+}
+
+/// All variables that the configuration looks for.
+fn variables() -> BTreeSet<String> {
+    let asked = Mutex::new(BTreeSet::new());
+    let lookup = |name: &str| {
+        asked.lock().unwrap().insert(name.to_owned());
+        None
+    };
+    Config::read(lookup).unwrap_err();
+    asked.into_inner().unwrap()
+}
+
+#[test]
+fn every_variable_is_documented_and_every_documented_one_is_read() {
+    let text = include_str!("../../docs/configuration.md");
+    let documented: BTreeSet<String> = text
+        .split('`')
+        .filter(|word| {
+            let mut characters = word.chars();
+            word.contains("__")
+                && !word.ends_with('_')
+                && characters.all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+        })
+        .map(str::to_owned)
+        .collect();
+    let read = variables();
+    let set_by_lambda = "AWS_LAMBDA_LOG_LEVEL";
+    let undocumented: Vec<&String> = read
+        .difference(&documented)
+        .filter(|name| *name != set_by_lambda)
+        .collect();
+    // Read by the command line itself.
+    let elsewhere = BTreeSet::from(["FERRY__PORT".to_owned()]);
+    let unread: Vec<&String> = documented
+        .difference(&read)
+        .filter(|name| !elsewhere.contains(*name))
+        .collect();
+    assert!(
+        undocumented.is_empty() && unread.is_empty(),
+        "not documented: {undocumented:?}; documented and not read: {unread:?}"
+    );
+}
+
+#[tokio::test]
+async fn initialize_port_resources() {
+    let world = with(&[("OCEAN__INITIALIZE_PORT_RESOURCES", "false")]).await;
+    let outcome = world.resync().await;
+    assert!(world.port.blueprints().is_empty());
+    assert_eq!(outcome["counts"]["refused"], 18, "nothing has a blueprint");
+    world.finish();
+    let world = with(&[]).await;
+    world.resync().await;
+    assert_eq!(world.port.blueprints().len(), 3);
+    world.finish();
+}
+
+#[tokio::test]
+async fn send_raw_data_examples() {
+    for (wanted, kinds) in [("false", 0), ("true", 3)] {
+        let world = with(&[("OCEAN__SEND_RAW_DATA_EXAMPLES", wanted)]).await;
+        world.resync().await;
+        assert_eq!(world.port.examples().len(), kinds, "{wanted}");
+        world.finish();
+    }
+}
+
+#[tokio::test]
+async fn scheduled_resync_interval() {
+    let world = with(&[("OCEAN__SCHEDULED_RESYNC_INTERVAL", "90")]).await;
+    world.resync().await;
+    let states = world.port.resync_states();
+    let last = Value::from(states.last().unwrap().clone()).to_string();
+    // The run began at 07:00.
+    assert!(last.contains("2026-11-23T08:30:00"), "{last}");
+    world.finish();
+}
+
+#[tokio::test]
+async fn identifier() {
+    let world = with(&[("OCEAN__INTEGRATION__IDENTIFIER", "another-one")]).await;
+    world.resync().await;
+    let integration = world.port.integration().unwrap();
+    assert_eq!(integration["installationId"], "another-one");
+    world.finish();
+}
+
+#[tokio::test]
+async fn live_reserve() {
+    for (reserve, most) in [("0.9", 100), ("0.8", 200)] {
+        let workspace = Workspace::generate(2, 300, 1, 7).unwrap();
+        let settings = Settings::from([("FERRY__LIVE_RESERVE", reserve.to_owned())]);
+        let world = World::new(workspace, settings).await;
+        let outcome = world.invoke(event("eventbridge-rule")).await.unwrap();
+        assert_eq!(outcome["status"], "paused", "{outcome}");
+        let (bitbucket, _) = world.take_requests();
+        let api = bitbucket
+            .iter()
+            .filter(|request| !request.path.contains("/src/"));
+        assert_eq!(api.count(), most);
+        world.finish();
+    }
+}
+
+#[tokio::test]
+async fn slice_seconds() {
+    // An invocation has 900 s, of which these leave ten.
+    let world = with(&[("FERRY__SLICE_SECONDS", "890")]).await;
+    let clock = world.clock.clone();
+    let slow = move |_: &sandbox::server::Request| clock.advance(Duration::from_secs(3));
+    world.bitbucket.server().before_each(slow);
+    let outcome = world.invoke(event("eventbridge-rule")).await.unwrap();
+    assert_eq!(outcome["status"], "paused", "{outcome}");
+    let (bitbucket, _) = world.take_requests();
+    assert!(bitbucket.len() < 12, "{}", bitbucket.len());
+    world.finish();
+}
+
+#[tokio::test]
+async fn mapping_cache() {
+    for (ttl, reads) in [("600", 0), ("60", 1)] {
+        let world = with(&[("OCEAN__PORT__PORT_APP_CONFIG_CACHE_TTL", ttl)]).await;
+        world.resync().await;
+        let describe = |text: &str| {
+            world
+                .bitbucket
+                .describe_repository("payments-api", text)
+                .unwrap()
+        };
+        world.accept(&describe("Before")).await;
+        world.take_requests();
+        world.clock.advance(Duration::from_secs(120));
+        world.accept(&describe("After")).await;
+        let (_, port) = world.take_requests();
+        let asked = port
+            .iter()
+            .filter(|request| request.path.contains("/integration/"));
+        assert_eq!(asked.count(), reads, "{ttl}");
+        world.finish();
+    }
+}
+
+#[test]
+fn listeners_prefixes_and_waits_are_read_as_ocean_reads_them() {
+    let read = |variables: &[(&str, &str)]| {
+        let complete = [
+            ("OCEAN__PORT__CLIENT_ID", "id"),
+            ("OCEAN__PORT__CLIENT_SECRET", "hush"),
+            ("OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE", "acme"),
+            (
+                "OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE_TOKEN",
+                "token",
+            ),
+        ];
+        Config::read(|name| {
+            let found = variables
+                .iter()
+                .chain(&complete)
+                .find(|(key, _)| *key == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    };
+    let plain = read(&[]).unwrap();
+    assert!(plain.resync_on_start && plain.path_prefix.is_empty());
+    let seconds = Duration::from_secs;
+    assert_eq!(
+        (
+            plain.poll_interval,
+            plain.shutdown_wait,
+            plain.client_timeout
+        ),
+        (seconds(60), seconds(8), None)
+    );
+    let listener = json!({"type": "POLLING", "resyncOnStart": false, "interval": 30}).to_string();
+    let config = read(&[
+        ("OCEAN__EVENT_LISTENER", &listener),
+        ("OCEAN__MAX_WAIT_SECONDS_BEFORE_SHUTDOWN", "20"),
+        ("OCEAN__CLIENT_TIMEOUT", "120"),
+        (
+            "OCEAN__INTEGRATION__CONFIG__APP_HOST",
+            "https://ferry.example.com/",
+        ),
+        ("OCEAN__PATH_PREFIX", "tools/ferry/"),
+        ("APPLICATION__LOG_LEVEL", "DEBUG"),
+        ("OCEAN__EVENT_WORKERS_COUNT", "4"),
+    ])
+    .unwrap();
+    assert_eq!(config.event_listener, EventListener::Serve);
+    assert!(!config.resync_on_start);
+    assert_eq!(
+        (
+            config.poll_interval,
+            config.shutdown_wait,
+            config.client_timeout
+        ),
+        (seconds(30), seconds(20), Some(seconds(120)))
+    );
+    assert_eq!(
+        config.base_url.as_deref(),
+        Some("https://ferry.example.com/tools/ferry")
+    );
+    assert_eq!(config.log_level.as_deref(), Some("DEBUG"));
+    let told: Vec<String> = config
+        .without_effect
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(told.len(), 1);
+    assert!(
+        told[0].contains("OCEAN__EVENT_WORKERS_COUNT has no effect"),
+        "{told:?}"
+    );
+
+    let single = read(&[
+        ("OCEAN__EVENT_LISTENER__TYPE", "ONCE"),
+        ("OCEAN__EVENT_LISTENER__RESYNC_ON_START", "false"),
+        ("OCEAN__EVENT_LISTENER__INTERVAL", "5"),
+        ("OCEAN__BASE_URL", "https://ferry.example.com"),
+    ])
+    .unwrap();
+    assert_eq!(single.event_listener, EventListener::Once);
+    assert!(!single.resync_on_start);
+    assert_eq!(single.poll_interval, seconds(5));
+    assert_eq!(
+        single.base_url.as_deref(),
+        Some("https://ferry.example.com")
+    );
+
+    let wrong = read(&[
+        ("OCEAN__EVENT_LISTENER__INTERVAL", "0"),
+        ("OCEAN__CLIENT_TIMEOUT", "soon"),
+        ("OCEAN__MAX_WAIT_SECONDS_BEFORE_SHUTDOWN", "0"),
+    ])
+    .unwrap_err();
+    assert_eq!(wrong.0.len(), 3, "{wrong}");
+}
