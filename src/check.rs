@@ -4,13 +4,18 @@
 
 use std::collections::BTreeSet;
 
+use secrecy::ExposeSecret as _;
+
 use crate::app::{App, Session};
-use crate::bitbucket::{self, BitbucketClient};
+use crate::bitbucket::{self, BitbucketClient, Credential};
 use crate::deadline::Deadline;
+use crate::entity::EntityKey;
 use crate::extract::{self, Listing, Repository, Source};
 use crate::failure::chain;
 use crate::mapping::{Mapping, Resource, defaults};
+use crate::pipeline::{Pipeline, Target};
 use crate::port::{self, PortClient};
+use crate::refresh;
 use crate::subscription::{self, Standing};
 
 /// One thing that was looked at.
@@ -69,6 +74,11 @@ pub async fn check(app: &App, base: Option<&str>, deadline: &Deadline) -> Vec<Fi
         }
     };
     findings.fine("configuration", "every value can be read");
+    for setting in &app.config.without_effect {
+        let remedy = "take it out, or leave it: nothing depends on it";
+        findings.doubtful("configuration", setting.to_string(), remedy);
+    }
+    check_tokens(&session.credentials.bitbucket, &mut findings);
     let in_port = check_port(app, &session.port, &mut findings, deadline).await;
     let workspace = check_workspace(&session.bitbucket, &mut findings, deadline).await;
     if let Some(mapping) = in_port {
@@ -79,6 +89,42 @@ pub async fn check(app: &App, base: Option<&str>, deadline: &Deadline) -> Vec<Fi
     }
     check_webhook(app, base, &mut findings, deadline).await;
     findings.0
+}
+
+/// Bitbucket answers a token of the wrong kind with a plain 401. Tokens begin with what they are (Atlassian support,
+/// "Using API tokens", "Using access tokens").
+fn check_tokens(credentials: &[Credential], findings: &mut Findings) {
+    for (index, credential) in credentials.iter().enumerate() {
+        let what = format!(
+            "Bitbucket credential {} of {}",
+            index + 1,
+            credentials.len()
+        );
+        let secret = credential.secret().expose_secret();
+        let is_token = matches!(credential, Credential::Token(_));
+        let mistake = match (secret.get(..5), is_token) {
+            (Some("ATATT"), true) => Some((
+                "it is the API token of a user, and is sent as if it were an access token",
+                "move it to BITBUCKET_USER_SCOPED_TOKEN, with the account's e-mail address as BITBUCKET_USER_EMAIL",
+            )),
+            (Some("ATCTT"), false) => Some((
+                "it is an access token, and is sent as if it were a user's",
+                "move it to BITBUCKET_WORKSPACE_TOKEN; it needs no e-mail address",
+            )),
+            (Some(start), _) if start.starts_with("ATBB") => Some((
+                "it is an app password, and Bitbucket has taken none since 28 July 2026",
+                "create a workspace access token, or an API token with scopes",
+            )),
+            _ if secret.contains(char::is_whitespace) => Some((
+                "it holds a blank or a line break",
+                "copy it again, without what surrounds it",
+            )),
+            _ => None,
+        };
+        if let Some((reason, remedy)) = mistake {
+            findings.wrong(what, reason, remedy);
+        }
+    }
 }
 
 /// The mapping, if Port lets us in and has one that can be read.
@@ -201,6 +247,8 @@ async fn check_sources(
     deadline: &Deadline,
 ) {
     let groups = extract::groups(mapping);
+    let pipeline = Pipeline::for_live(&session.port, mapping);
+    let (mut keys, mut targets) = (BTreeSet::new(), BTreeSet::new());
     let mut first: Option<Repository> = None;
     let mut asked = BTreeSet::new();
     for group in &groups {
@@ -237,9 +285,81 @@ async fn check_sources(
         };
         let mut listing = Listing::open(&session.bitbucket, group, repository);
         match listing.next(deadline).await {
-            Ok(_) => findings.fine(format!("kind {kind}"), "can be read"),
+            Ok(batch) => {
+                findings.fine(format!("kind {kind}"), "can be read");
+                let batch = batch.unwrap_or_default();
+                for raw in &batch.items {
+                    let produced = pipeline.produced(&batch.resources, raw);
+                    keys.extend(produced.keys);
+                    targets.extend(produced.targets);
+                }
+            }
             Err(error) => findings.wrong(format!("kind {kind}"), chain(&error), scope_of(kind)),
         }
+    }
+    let problems = pipeline.take_report().lines();
+    let sample = (keys, targets);
+    check_sample(session, mapping, sample, problems, findings, deadline).await;
+}
+
+/// What the mapping makes of the first items of each kind.
+async fn check_sample(
+    session: &Session,
+    mapping: &Mapping,
+    (keys, targets): (BTreeSet<EntityKey>, BTreeSet<Target>),
+    problems: Vec<String>,
+    findings: &mut Findings,
+    deadline: &Deadline,
+) {
+    let what = "first items of each kind";
+    let remedy = "correct the expression; `ferry preview` says what becomes of all items";
+    match problems.is_empty() {
+        true => findings.fine(what, format!("stand for {} entities", keys.len())),
+        false => {
+            for problem in problems {
+                findings.wrong(what, problem, remedy);
+            }
+        }
+    }
+    if mapping.settings().create_missing_related_entities {
+        return;
+    }
+    let ours: BTreeSet<&str> = mapping
+        .resources()
+        .iter()
+        .filter_map(Resource::constant_blueprint)
+        .collect();
+    let missing = async {
+        let wanted = refresh::resolve(&session.port, &targets, deadline).await?;
+        // What this mapping brings itself is there in time.
+        let wanted = wanted
+            .into_iter()
+            .filter(|key| !keys.contains(key) && !ours.contains(key.blueprint.as_str()));
+        let wanted: Vec<EntityKey> = wanted.collect();
+        let present = session.port.present(&wanted, deadline).await?;
+        let present: BTreeSet<EntityKey> = present.into_keys().collect();
+        Ok::<_, port::Error>(
+            wanted
+                .into_iter()
+                .filter(|key| !present.contains(key))
+                .collect::<Vec<EntityKey>>(),
+        )
+    };
+    let what = "relations";
+    match missing.await {
+        Ok(missing) => match missing.first() {
+            None => findings.fine(what, "lead to entities that exist, or will"),
+            Some(first) => {
+                let reason = format!(
+                    "{} of the entities that relations lead to do not exist, such as {first}",
+                    missing.len()
+                );
+                let remedy = "create them, map them too, or set createMissingRelatedEntities in the mapping: Port \
+                              refuses an entity whose relation leads nowhere";
+                findings.wrong(what, reason, remedy);
+            }
+        },
+        Err(error) => findings.doubtful(what, chain(&error), "try again"),
     }
 }
 

@@ -110,7 +110,8 @@ async fn serve_resyncs_subscribes_and_takes_webhooks_until_it_is_stopped() {
     let mut server = ferry(&world)
         .env("OCEAN__INTEGRATION__CONFIG__WEBHOOK_SECRET", WEBHOOK_SECRET)
         .env("OCEAN__BASE_URL", &address)
-        .args(["serve", "--port", &port.to_string()])
+        .env("FERRY__PORT", port.to_string())
+        .arg("serve")
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
@@ -252,6 +253,66 @@ async fn check_finds_what_is_wrong_and_says_what_to_do() {
     let (done, out, _) = ended(check().arg("--json")).await;
     assert!(!done && serde_json::from_str::<Value>(&out).unwrap().is_array());
     assert!(world.port.take_writes().is_empty());
+    world.finish();
+}
+
+#[tokio::test]
+async fn check_foresees_what_port_would_refuse_and_knows_tokens_by_their_kind() {
+    let world = World::demo().await;
+    world.resync().await;
+    let mapping = json!({"createMissingRelatedEntities": false, "resources": [
+        {"kind": "repository", "selector": {"query": "true"}, "port": {"entity": {"mappings": {
+            "identifier": ".slug + \" (repository)\"", "blueprint": "'bitbucketRepository'"}}}},
+        {"kind": "pull-request", "selector": {"query": "true"}, "port": {"entity": {"mappings": {
+            "identifier": ".id | tostring", "blueprint": "'bitbucketPullRequest'",
+            "relations": {"repository": "'nobody-' + .destination.repository.name"}}}}},
+    ]});
+    // The repositories of relations are somebody else's business here.
+    let mut relations_only = mapping.clone();
+    relations_only["resources"]
+        .as_array_mut()
+        .unwrap()
+        .remove(0);
+    for (mapping, part) in [
+        (mapping, "port.entity.mappings.identifier"),
+        (
+            relations_only,
+            "do not exist, such as bitbucketRepository/nobody-",
+        ),
+    ] {
+        world.port.set_config(mapping);
+        let (done, out, _) = ended(ferry(&world).arg("check")).await;
+        assert!(!done && out.contains(part), "{part} in {out}");
+    }
+    for (name, token, part) in [
+        (
+            "WORKSPACE_TOKEN",
+            "ATATT3xFfGF0",
+            "BITBUCKET_USER_SCOPED_TOKEN",
+        ),
+        ("WORKSPACE_TOKEN", "ATBBabcdef", "app password"),
+        (
+            "USER_SCOPED_TOKEN",
+            "ATCTT3xFfGN0",
+            "BITBUCKET_WORKSPACE_TOKEN",
+        ),
+    ] {
+        let mut check = ferry(&world);
+        check
+            .env_remove("OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE_TOKEN")
+            .env(
+                "OCEAN__INTEGRATION__CONFIG__BITBUCKET_USER_EMAIL",
+                "ci@example.com",
+            )
+            .env(
+                format!("OCEAN__INTEGRATION__CONFIG__BITBUCKET_{name}"),
+                token,
+            )
+            .arg("check");
+        let (done, out, _) = ended(&mut check).await;
+        assert!(!done && out.contains(part), "{part} in {out}");
+        assert!(!out.contains(token), "{out}");
+    }
     world.finish();
 }
 
