@@ -10,6 +10,7 @@ mod emulated;
 mod invocation;
 mod kinds;
 mod metrics;
+mod pipelines;
 mod preview;
 mod resync;
 mod runs;
