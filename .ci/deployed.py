@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,10 @@ from pathlib import Path
 import boto3
 
 BUILD, SANDBOX, MINISTACK, SAM = sys.argv[1:5]
-GATEWAY = "http://127.0.0.1:4577"
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    GATEWAY_PORT = str(free.getsockname()[1])
+GATEWAY = f"http://127.0.0.1:{GATEWAY_PORT}"
 REGION = "us-east-1"
 os.environ.update(
     AWS_ENDPOINT_URL=GATEWAY, AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_DEFAULT_REGION=REGION,
@@ -29,7 +33,7 @@ os.environ.update(
 )
 
 
-def wait_for(what, probe, seconds=120):
+def wait_for(what, probe, seconds=300):
     """The first true answer of `probe`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -52,7 +56,7 @@ def require(condition, what):
 def main():
     with tempfile.TemporaryDirectory() as folder:
         emulator = subprocess.Popen(
-            [MINISTACK], env={**os.environ, "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": "4577"},
+            [MINISTACK], env={**os.environ, "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": GATEWAY_PORT},
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )
         servers = subprocess.Popen([SANDBOX, "servers"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -92,7 +96,7 @@ def story(folder, servers):
         return wait_for("a completed resync", completed)
 
     # Nobody but the tick starts the first resync, and tells Bitbucket where the function is.
-    wait_for("a first resync by the tick", lambda: completed_runs(outputs["StateTableName"]) > 0, 240)
+    wait_for("a first resync by the tick", lambda: completed_runs(outputs["StateTableName"]) > 0, 600)
     require(True, "the tick fires")
     hooks = get(f"{places['bitbucket']}/workspaces/{places['workspace']}/hooks", places["token"])["values"]
     require([hook["url"] for hook in hooks] == [outputs["WebhookUrl"]], f"webhook subscription: {hooks}")
@@ -125,7 +129,7 @@ def story(folder, servers):
 
     before = completed_runs(outputs["StateTableName"])
     hasten("ResyncSchedule")
-    wait_for("a resync by the schedule", lambda: completed_runs(outputs["StateTableName"]) > before, 240)
+    wait_for("a resync by the schedule", lambda: completed_runs(outputs["StateTableName"]) > before, 600)
     require(True, "the schedule fires")
     lines = boto3.client("logs").filter_log_events(logGroupName=outputs["LogGroupName"])["events"]
     figures = [json.loads(line["message"]) for line in lines if '"_aws"' in line["message"]]
@@ -135,7 +139,7 @@ def story(folder, servers):
     queues.send_message(
         QueueUrl=outputs["EventQueueUrl"], MessageBody="not ours", MessageGroupId="x", MessageDeduplicationId="x",
     )
-    wait_for("a dead letter", lambda: waiting(queues, outputs["DeadLetterQueueUrl"])[0] == 1, 180)
+    wait_for("a dead letter", lambda: waiting(queues, outputs["DeadLetterQueueUrl"])[0] == 1, 600)
     require(True, "what nobody can read ends in the dead-letter queue")
     formation = boto3.client("cloudformation")
     formation.delete_stack(StackName="ferry")

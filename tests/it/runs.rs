@@ -223,11 +223,6 @@ async fn what_could_not_be_read_is_told_to_port_and_comes_first_the_next_time() 
     world.resync().await;
     let uuid = world.bitbucket.repository_uuid("zurich-unicode").unwrap();
     let part = format!("{}/pullrequests", uuid.trim_matches(['{', '}']));
-    world
-        .bitbucket
-        .server()
-        .misbehave(Fault::status("pullrequests", 500).times(0));
-    world.bitbucket.server().behave();
     let encoded = part.replace('/', "%7D/");
     world
         .bitbucket
@@ -379,6 +374,57 @@ async fn a_token_of_port_that_expires_in_the_middle_of_a_run_is_renewed() {
     world.resync().await;
     assert_eq!(world.port.catalogue(), world.fresh_catalogue().await);
     world.finish();
+}
+
+#[tokio::test]
+async fn an_outage_in_the_middle_of_a_run_costs_time_and_nothing_else() {
+    let uncut = changed().await;
+    uncut.resync().await;
+    let (wanted, may_go, requests) = (uncut.port.catalogue(), deletions(&uncut), sent(&uncut));
+    uncut.finish();
+    for (answered, port_is_away) in [
+        (5, true),
+        (12, true),
+        (20, true),
+        (5, false),
+        (20, false),
+        (60, false),
+    ] {
+        let world = changed().await;
+        let story = format!("after {answered} answers, Port: {port_is_away}");
+        let (server, part) = match port_is_away {
+            true => (world.port.server(), "/v1"),
+            false => (world.bitbucket.server(), "/2.0"),
+        };
+        server.misbehave(Fault::status(part, 503).after(answered).always());
+        let outcome = world.invoke(event("eventbridge-rule")).await;
+        let before = sent(&world);
+        for gone in deletions(&world) {
+            assert!(may_go.contains(&gone), "{story}: {gone} was deleted");
+        }
+        server.behave();
+        world.clock.advance(Duration::from_secs(3_700));
+        match outcome {
+            // Port is waited for; what Bitbucket does not answer for is left to the next run.
+            Ok(outcome) if outcome["status"] == "paused" => {
+                assert!(port_is_away, "{story}: {outcome}");
+                tick_to_the_end(&world).await;
+                let after = sent(&world) - before;
+                assert!(after <= requests + PER_CUT, "{story}: {after} requests");
+            }
+            Ok(outcome) => {
+                let failed = outcome["failed_partitions"].as_array().unwrap();
+                assert!(!failed.is_empty(), "{story}: {outcome}");
+                world.resync().await;
+            }
+            Err(error) => {
+                assert!(error.to_string().contains("503"), "{story}: {error}");
+                world.resync().await;
+            }
+        }
+        assert_eq!(world.port.catalogue(), wanted, "{story}");
+        world.finish();
+    }
 }
 
 #[tokio::test]
