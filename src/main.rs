@@ -83,6 +83,9 @@ enum Command {
         /// Where Bitbucket reaches Ferry, without the path; `OCEAN__BASE_URL` if not given.
         #[arg(long, global = true)]
         url: Option<String>,
+        /// Print the outcome as JSON.
+        #[arg(long, global = true)]
+        json: bool,
     },
     /// Print completions for a shell, to be read by it at its start.
     Completions { shell: Shell },
@@ -149,8 +152,8 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
             command::preview::run(&app, &options, bars).await?;
         }
         Command::Serve { port } => command::serve::run(app, port).await?,
-        Command::Webhook { action, url } => {
-            command::webhook::run(&app, action, url.as_deref()).await?;
+        Command::Webhook { action, url, json } => {
+            command::webhook::run(&app, action, url.as_deref(), json).await?;
         }
         // These need no configuration, and have been answered.
         Command::Completions { .. } | Command::Man => {}

@@ -25,15 +25,6 @@ const CONCURRENT_REQUESTS: usize = 8;
 /// Requests under way at once with all credentials: answers take memory.
 const MOST_CONCURRENT_REQUESTS: usize = 32;
 
-/// Objects per page (Bitbucket REST API: pagelen at most 100).
-const PAGELEN: &str = "100";
-
-/// Pull requests per page (Bitbucket REST API, pull requests: pagelen at most 50).
-const PULL_REQUEST_PAGELEN: &str = "50";
-
-/// Lists of pull requests leave these out unless they are asked for.
-const PULL_REQUEST_FIELDS: &str = "+values.participants,+values.reviewers";
-
 /// Longest page that is read: fifty pull requests with descriptions of the greatest length fit in well.
 const MAX_JSON_BYTES: usize = 32 << 20;
 
@@ -53,7 +44,7 @@ const JSON: RetryPolicy = RetryPolicy {
     statuses: &[408, 500, 502, 503, 504],
 };
 
-const RAW_FILE: RetryPolicy = RetryPolicy {
+pub(super) const RAW_FILE: RetryPolicy = RetryPolicy {
     max_body: MAX_FILE_BYTES,
     ..JSON
 };
@@ -216,200 +207,6 @@ impl BitbucketClient {
         std::mem::take(&mut *lock(&self.shared.set_aside))
     }
 
-    /// All projects of the workspace.
-    pub fn projects(&self) -> Pages {
-        self.list(
-            ["workspaces", &self.shared.workspace, "projects"],
-            &[("pagelen", PAGELEN)],
-        )
-    }
-
-    pub async fn project(&self, key: &str, deadline: &Deadline) -> Result<Value, Error> {
-        self.get(
-            self.url(["workspaces", &self.shared.workspace, "projects", key], &[]),
-            deadline,
-        )
-        .await
-    }
-
-    pub async fn workspace(&self, deadline: &Deadline) -> Result<Value, Error> {
-        let url = self.url(["workspaces", &self.shared.workspace], &[]);
-        self.get(url, deadline).await
-    }
-
-    /// The members of the workspace, as memberships.
-    pub fn members(&self) -> Pages {
-        let route = ["workspaces", &self.shared.workspace, "members"];
-        self.list(route, &[("pagelen", PAGELEN)])
-    }
-
-    /// The branches or tags (`what`) of a repository that `query` selects, the newest first.
-    pub fn refs(&self, repository_uuid: &str, what: &str, query: Option<&str>) -> Pages {
-        let mut parameters = vec![("pagelen", PAGELEN), ("sort", "-target.date")];
-        parameters.extend(query.map(|query| ("q", query)));
-        let workspace = &self.shared.workspace;
-        self.list(
-            ["repositories", workspace, repository_uuid, "refs", what],
-            &parameters,
-        )
-    }
-
-    /// The pipelines of a repository, the newest first.
-    pub fn pipelines(&self, repository_uuid: &str, target_branch: Option<&str>) -> Pages {
-        let mut parameters = vec![("pagelen", PAGELEN), ("sort", "-created_on")];
-        parameters.extend(target_branch.map(|branch| ("target.branch", branch)));
-        let workspace = &self.shared.workspace;
-        // With a slash at the end, or some answer 404.
-        self.list(
-            ["repositories", workspace, repository_uuid, "pipelines", ""],
-            &parameters,
-        )
-    }
-
-    /// The deployments or environments (`what`) of a repository, in Bitbucket's order: sorting is refused.
-    pub fn releases(&self, repository_uuid: &str, what: &str) -> Pages {
-        let workspace = &self.shared.workspace;
-        self.list(
-            ["repositories", workspace, repository_uuid, what, ""],
-            &[("pagelen", PAGELEN)],
-        )
-    }
-
-    /// The repositories that `role` (of the caller) and `query` select; all without them.
-    pub fn repositories(&self, role: Option<&str>, query: Option<&str>) -> Pages {
-        let mut parameters = vec![("pagelen", PAGELEN)];
-        parameters.extend(role.map(|role| ("role", role)));
-        parameters.extend(query.map(|query| ("q", query)));
-        self.list(["repositories", &self.shared.workspace], &parameters)
-    }
-
-    pub async fn repository(&self, uuid: &str, deadline: &Deadline) -> Result<Value, Error> {
-        self.get(
-            self.url(["repositories", &self.shared.workspace, uuid], &[]),
-            deadline,
-        )
-        .await
-    }
-
-    /// The repository, if the list of [`repositories`](Self::repositories) with the same filter holds it.
-    pub async fn repository_matching(
-        &self,
-        uuid: &str,
-        role: Option<&str>,
-        query: Option<&str>,
-        deadline: &Deadline,
-    ) -> Result<Option<Value>, Error> {
-        let is_it = format!("uuid=\"{}\"", uuid.replace(['"', '\\'], ""));
-        let query = query.map_or_else(|| is_it.clone(), |query| format!("({query}) AND {is_it}"));
-        only(self.repositories(role, Some(&query)), deadline).await
-    }
-
-    /// The pull requests of a repository that `query` selects; the open ones without it.
-    pub fn pull_requests(&self, repository_uuid: &str, query: Option<&str>) -> Pages {
-        let mut parameters = vec![
-            ("pagelen", PULL_REQUEST_PAGELEN),
-            ("fields", PULL_REQUEST_FIELDS),
-        ];
-        parameters.extend(query.map(|query| ("q", query)));
-        self.list(
-            [
-                "repositories",
-                &self.shared.workspace,
-                repository_uuid,
-                "pullrequests",
-            ],
-            &parameters,
-        )
-    }
-
-    /// The pull request, if the list of [`pull_requests`](Self::pull_requests) with the same query holds it.
-    pub async fn pull_request_matching(
-        &self,
-        repository_uuid: &str,
-        id: u64,
-        query: &str,
-        deadline: &Deadline,
-    ) -> Result<Option<Value>, Error> {
-        let query = format!("({query}) AND id={id}");
-        only(self.pull_requests(repository_uuid, Some(&query)), deadline).await
-    }
-
-    /// The commit at the head of a branch; `None` when there is no such branch.
-    pub async fn branch_head(
-        &self,
-        repository_uuid: &str,
-        branch: &str,
-        deadline: &Deadline,
-    ) -> Result<Option<String>, Error> {
-        let route = [
-            "repositories",
-            &self.shared.workspace,
-            repository_uuid,
-            "refs",
-            "branches",
-            branch,
-        ];
-        let branch = match self.get(self.url(route, &[]), deadline).await {
-            Ok(branch) => branch,
-            Err(Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        Ok(branch
-            .pointer("/target/hash")
-            .and_then(Value::as_str)
-            .map(str::to_owned))
-    }
-
-    /// The entries of a folder and of those below it, `levels` deep, at a commit; the root is the empty path.
-    /// Addresses of further pages are opaque (Bitbucket REST API, source: `max_depth`).
-    pub(super) fn directory(
-        &self,
-        repository_uuid: &str,
-        commit: &str,
-        path: &str,
-        levels: usize,
-    ) -> Pages {
-        let route = [
-            "repositories",
-            &self.shared.workspace,
-            repository_uuid,
-            "src",
-            commit,
-        ];
-        let segments = path.split('/').filter(|segment| !segment.is_empty());
-        // With the slash at the end that a folder needs.
-        let route = route.into_iter().chain(segments).chain([""]);
-        self.list(
-            route,
-            &[("pagelen", PAGELEN), ("max_depth", &levels.to_string())],
-        )
-    }
-
-    /// The bytes of a file at `revision`: a commit hash, or a branch whose name has no slash. `None` when there is no
-    /// such file; [`Error::TooLarge`] beyond 1 MiB.
-    pub async fn file(
-        &self,
-        repository_uuid: &str,
-        revision: &str,
-        path: &str,
-        deadline: &Deadline,
-    ) -> Result<Option<Vec<u8>>, Error> {
-        let route = [
-            "repositories",
-            &self.shared.workspace,
-            repository_uuid,
-            "src",
-            revision,
-        ];
-        let segments = path.split('/').filter(|segment| !segment.is_empty());
-        let url = self.url(route.into_iter().chain(segments), &[]);
-        match self.send(Group::RawFiles, &RAW_FILE, &url, deadline).await {
-            Ok(answer) => Ok(Some(answer.body)),
-            Err(Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Not repeated: whoever keeps something right looks before the next try.
     pub(super) async fn write(
         &self,
@@ -481,7 +278,7 @@ impl BitbucketClient {
             .map_err(|source| Error::unexpected(url.path(), source))
     }
 
-    async fn send(
+    pub(super) async fn send(
         &self,
         group: Group,
         policy: &RetryPolicy,
@@ -641,14 +438,4 @@ fn concurrency(credentials: usize) -> usize {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The one object of a list that can hold at most one.
-async fn only(mut pages: Pages, deadline: &Deadline) -> Result<Option<Value>, Error> {
-    while let Some(values) = pages.next(deadline).await? {
-        if let Some(value) = values.into_iter().next() {
-            return Ok(Some(value));
-        }
-    }
-    Ok(None)
 }

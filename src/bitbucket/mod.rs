@@ -12,6 +12,7 @@ mod error;
 mod hooks;
 mod pages;
 mod rate_limit;
+mod resources;
 mod tree;
 
 pub use auth::Credential;

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use anyhow::anyhow;
 use ferry::app::App;
 use ferry::deadline::Deadline;
-use ferry::entity::{Entity, EntityKey, Identifier};
+use ferry::entity::{Entity, Identifier};
 use ferry::failure::chain;
-use ferry::resync::{Preview, Scope, preview};
+use ferry::resync::{Field, Preview, Scope, preview};
 use indicatif::MultiProgress;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::progress::show;
 use super::terminal::{Audience, BAD, DOUBTFUL, FAINT, GOOD, STRONG, painted, print, table};
@@ -48,27 +48,45 @@ pub(crate) async fn run(app: &App, options: &Options, bars: &MultiProgress) -> a
     Ok(())
 }
 
-fn name(entity: &Entity) -> String {
+/// The identifier, or the query by which Port finds the entity.
+fn name(entity: &Entity) -> Value {
     match &entity.identifier {
-        Identifier::Text(text) => EntityKey::new(&entity.blueprint, text).to_string(),
-        Identifier::Search(query) => format!("{}/{query}", entity.blueprint),
+        Identifier::Text(text) => text.as_str().into(),
+        Identifier::Search(query) => query.clone(),
     }
 }
 
 fn as_json(found: &Preview) -> Value {
-    let changed = found.changed.iter().map(|change| {
-        let fields = change.fields.iter().map(
-            |field| json!({"field": field.name, "before": field.before, "after": field.after}),
-        );
-        json!({"entity": change.key.to_string(), "fields": fields.collect::<Vec<Value>>()})
-    });
+    let mut blueprints: BTreeMap<&str, [Vec<Value>; 3]> = BTreeMap::new();
+    for entity in &found.created {
+        let [created, ..] = blueprints.entry(&entity.blueprint).or_default();
+        created.push(json!({
+            "identifier": name(entity), "title": entity.title, "team": entity.team,
+            "properties": entity.properties, "relations": entity.relations,
+        }));
+    }
+    for change in &found.changed {
+        let field = |field: &Field| json!({"field": field.name, "before": field.before, "after": field.after});
+        let fields: Vec<Value> = change.fields.iter().map(field).collect();
+        let [_, changed, _] = blueprints.entry(&change.key.blueprint).or_default();
+        changed.push(json!({"identifier": change.key.identifier, "fields": fields}));
+    }
+    for key in &found.deleted {
+        let [.., deleted] = blueprints.entry(&key.blueprint).or_default();
+        deleted.push(key.identifier.as_str().into());
+    }
+    let blueprints: Map<String, Value> = blueprints
+        .into_iter()
+        .map(|(blueprint, [created, changed, deleted])| {
+            let lists = json!({"created": created, "changed": changed, "deleted": deleted});
+            (blueprint.to_owned(), lists)
+        })
+        .collect();
     json!({
-        "created": found.created.iter().map(name).collect::<Vec<String>>(),
-        "changed": changed.collect::<Vec<Value>>(),
-        "deleted": found.deleted.iter().map(ToString::to_string).collect::<Vec<String>>(),
+        "blueprints": blueprints,
         "kept": found.kept,
-        "problems": found.problems,
-        "failedPartitions": found.failed_partitions,
+        "mapping_problems": found.problems,
+        "failed_partitions": found.failed_partitions,
         "counts": found.counts,
     })
 }
@@ -84,9 +102,9 @@ struct Fate {
 fn by_blueprint<'a>(found: &'a Preview, options: &Options) -> BTreeMap<&'a str, Fate> {
     let mut fates: BTreeMap<&str, Fate> = BTreeMap::new();
     for entity in &found.created {
-        let line = match &entity.identifier {
-            Identifier::Text(text) => text.clone(),
-            Identifier::Search(query) => query.to_string(),
+        let line = match name(entity) {
+            Value::String(text) => text,
+            query => query.to_string(),
         };
         let fate = fates.entry(&entity.blueprint).or_default();
         fate.created.push(painted(GOOD, format!("  + {line}")));

@@ -223,6 +223,19 @@ async fn check_finds_what_is_wrong_and_says_what_to_do() {
         .env("OCEAN__INTEGRATION__CONFIG__WEBHOOK_SECRET", WEBHOOK_SECRET)
         .args(["webhook", "install", "--url", "https://ferry.example.com"]);
     assert!(ended(&mut install).await.0);
+    let mut status = ferry(&world);
+    status
+        .env("OCEAN__INTEGRATION__CONFIG__WEBHOOK_SECRET", WEBHOOK_SECRET)
+        .args([
+            "webhook",
+            "status",
+            "--json",
+            "--url",
+            "https://ferry.example.com",
+        ]);
+    let (done, out, _) = ended(&mut status).await;
+    let standing: Value = serde_json::from_str(&out).unwrap();
+    assert!(done && standing["right"] == true, "{out}");
     world.port.take_writes();
     let (done, out, log) = ended(&mut check()).await;
     assert!(done, "{out}{log}");
@@ -313,6 +326,61 @@ async fn check_foresees_what_port_would_refuse_and_knows_tokens_by_their_kind() 
         assert!(!done && out.contains(part), "{part} in {out}");
         assert!(!out.contains(token), "{out}");
     }
+    world.finish();
+}
+
+#[tokio::test]
+async fn a_preview_is_told_by_blueprint() {
+    let world = World::demo().await;
+    world.resync().await;
+    world.bitbucket.delete_repository("perl-scripts").unwrap();
+    world
+        .bitbucket
+        .describe_repository("payments-api", "Takes money")
+        .unwrap();
+    world
+        .bitbucket
+        .create_repository("PLAT", "Brand New")
+        .unwrap();
+    let mapping = std::env::temp_dir().join(format!("ferry-preview-{}.yml", std::process::id()));
+    std::fs::write(
+        &mapping,
+        "resources: [{kind: repository, selector: {query: 'true'}, port: {entity: {mappings: {identifier: .slug, \
+         blueprint: \"'bitbucketRepository'\", title: '.description // .name'}}}}]",
+    )
+    .unwrap();
+    let preview = || {
+        let mut command = ferry(&world);
+        command.arg("preview").arg("--mapping").arg(&mapping);
+        command
+    };
+    let (done, out, log) = ended(preview().arg("--json")).await;
+    assert!(done, "{log}");
+    let found: Value = serde_json::from_str(&out).unwrap();
+    let repositories = &found["blueprints"]["bitbucketRepository"];
+    assert_eq!(repositories["created"][0]["identifier"], "brand-new");
+    assert_eq!(repositories["deleted"], json!(["perl-scripts"]));
+    let title = json!({"field": "title", "before": "Payments API", "after": "Takes money"});
+    let changed = repositories["changed"].as_array().unwrap();
+    let is_it = |change: &&Value| change["identifier"] == "payments-api";
+    let change = changed.iter().find(is_it).unwrap();
+    assert!(
+        change["fields"].as_array().unwrap().contains(&title),
+        "{change}"
+    );
+
+    let (done, out, log) = ended(preview().args(["--diff", "--limit", "100"])).await;
+    assert!(done, "{log}");
+    for part in [
+        "+ brand-new",
+        "- perl-scripts",
+        "~ payments-api",
+        "title: \"Payments API\" -> \"Takes money\"",
+        "nothing was written",
+    ] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+    std::fs::remove_file(&mapping).unwrap();
     world.finish();
 }
 

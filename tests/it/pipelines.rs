@@ -102,12 +102,11 @@ async fn the_commands_of_every_recipe_do_one_resync_or_fail_with_a_reason() {
             .bitbucket
             .accept_basic("ci@example.com", "an-api-token");
         let run = |port_client_secret: &str, with_api_token: bool| {
-            let path = std::env::var("PATH").unwrap();
             let mut shell = Command::new("bash");
             shell
-                .args(["-c", script])
-                .env_clear()
-                .env("PATH", format!("{}:{path}", folder.0.display()))
+                .arg("-c")
+                .arg(format!("PATH=\"$TEST_DOCKER:$PATH\"\n{script}"))
+                .env("TEST_DOCKER", &folder.0)
                 .env("TEST_FERRY", env!("CARGO_BIN_EXE_ferry"))
                 .env("TEST_PORT", world.port.url())
                 .env("TEST_BITBUCKET", world.bitbucket.url())

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ferry::config::{Config, EventListener};
 use sandbox::bitbucket::Workspace;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::{Settings, World, event};
 
@@ -88,7 +88,7 @@ async fn scheduled_resync_interval() {
     let world = with(&[("OCEAN__SCHEDULED_RESYNC_INTERVAL", "90")]).await;
     world.resync().await;
     let states = world.port.resync_states();
-    let last = Value::from(states.last().unwrap().clone()).to_string();
+    let last = states.last().unwrap().to_string();
     // The run began at 07:00.
     assert!(last.contains("2026-11-23T08:30:00"), "{last}");
     world.finish();
