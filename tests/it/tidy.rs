@@ -22,6 +22,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         &["crate::", "reqwest", "tokio", "aws_", "lambda_"],
     ),
     ("src/deadline.rs", &["crate::"]),
+    ("src/metrics.rs", &["crate::"]),
+    ("src/progress.rs", &["crate::"]),
     (
         "src/http.rs",
         &[
@@ -106,7 +108,9 @@ const CONFINED: &[(&str, &[&str])] = &[
         &["src/app.rs", "src/secrets.rs", "src/state", "src/queue.rs"],
     ),
     ("aws_smithy_", &["src/aws.rs"]),
-    ("std::env", &["src/config.rs", "src/aws.rs"]),
+    ("std::env", &["src/config", "src/aws.rs"]),
+    ("indicatif", &["src/main.rs", "src/command"]),
+    ("anstream", &["src/command"]),
     ("clap", &["src/main.rs", "src/command"]),
     ("axum", &["src/command"]),
 ];
