@@ -26,7 +26,7 @@ const LOG_LEVEL: [&str; 4] = [
 ];
 
 /// Settings of Ocean for what is done otherwise here, or not at all.
-pub(super) const WITHOUT_EFFECT: [(&str, &str); 16] = [
+pub(super) const WITHOUT_EFFECT: [(&str, &str); 19] = [
     ("OCEAN__INTEGRATION__TYPE", "it is always bitbucket-cloud"),
     ("OCEAN__RUNTIME", "there is one kind of installation"),
     (
@@ -76,6 +76,18 @@ pub(super) const WITHOUT_EFFECT: [(&str, &str); 16] = [
         "credentials come from variables or a secret",
     ),
     (
+        "OCEAN__SSL__PORT__VERIFY",
+        "certificates are always verified; SSL_CERT_FILE adds an authority",
+    ),
+    (
+        "OCEAN__SSL__THIRD_PARTY__VERIFY",
+        "certificates are always verified; SSL_CERT_FILE adds an authority",
+    ),
+    (
+        "OCEAN__STATUS_HEARTBEAT_INTERVAL_SECONDS",
+        "no sync metrics are sent, so no heartbeats",
+    ),
+    (
         "OCEAN__METRICS__ENABLED",
         "figures are printed for CloudWatch; see FERRY__METRICS_NAMESPACE",
     ),
@@ -112,6 +124,13 @@ impl Reader<'_> {
         let send_raw_data_examples = self.flag("OCEAN__SEND_RAW_DATA_EXAMPLES", true);
         let resync_minutes: Option<u32> =
             self.number(INTERVAL, "a whole number of minutes, such as 1440");
+        if resync_minutes == Some(0) {
+            self.report(
+                INTERVAL,
+                "is `0`: one resync would follow the other",
+                "use a whole number of minutes from 1 on, or leave it out for none",
+            );
+        }
         let listener = self.listener();
         let live_reserve = self.live_reserve();
         let slice_seconds: Option<u16> =

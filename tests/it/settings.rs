@@ -248,7 +248,8 @@ fn listeners_prefixes_and_waits_are_read_as_ocean_reads_them() {
         ("OCEAN__EVENT_LISTENER__INTERVAL", "0"),
         ("OCEAN__CLIENT_TIMEOUT", "soon"),
         ("OCEAN__MAX_WAIT_SECONDS_BEFORE_SHUTDOWN", "0"),
+        ("OCEAN__SCHEDULED_RESYNC_INTERVAL", "0"),
     ])
     .unwrap_err();
-    assert_eq!(wrong.0.len(), 3, "{wrong}");
+    assert_eq!(wrong.0.len(), 4, "{wrong}");
 }

@@ -58,6 +58,7 @@ pub struct Function {
 }
 
 struct Process {
+    id: Option<u32>,
     kill: Option<oneshot::Sender<()>>,
     /// How it ended, once it has.
     exited: watch::Receiver<Option<String>>,
@@ -111,6 +112,11 @@ impl Function {
         exit(&mut self.process.exited).await
     }
 
+    /// The id of the process that runs now, for whoever measures it.
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.id
+    }
+
     /// Lines of standard output so far, of all processes since the start.
     pub fn stdout(&self) -> Vec<String> {
         read(&self.stdout)
@@ -162,6 +168,7 @@ fn spawn(
     let mut child = command
         .spawn()
         .with_context(|| format!("cannot start {}", program.path.display()))?;
+    let id = child.id();
     let outputs = [
         child.stdout.take().map(|pipe| capture(pipe, stdout)),
         child.stderr.take().map(|pipe| capture(pipe, stderr)),
@@ -184,6 +191,7 @@ fn spawn(
         report.send_replace(Some(exit));
     });
     Ok(Process {
+        id,
         kill: Some(kill),
         exited,
         watcher,
