@@ -330,6 +330,51 @@ async fn check_foresees_what_port_would_refuse_and_knows_tokens_by_their_kind() 
 }
 
 #[tokio::test]
+async fn serve_keeps_to_its_prefix_and_waits_with_the_first_resync_if_told_to() {
+    let world = World::demo().await;
+    world.resync().await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let ferry = || {
+        let mut command = ferry(&world);
+        command
+            .env("OCEAN__INTEGRATION__CONFIG__WEBHOOK_SECRET", WEBHOOK_SECRET)
+            .env("OCEAN__BASE_URL", format!("http://127.0.0.1:{port}/"))
+            .env("OCEAN__PATH_PREFIX", "tools/ferry")
+            .env("OCEAN__EVENT_LISTENER__RESYNC_ON_START", "false")
+            .env("FERRY__PORT", port.to_string());
+        command
+    };
+    let (done, _, log) = ended(ferry().args(["webhook", "install"])).await;
+    assert!(done, "{log}");
+    let mut server = ferry().arg("serve").stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(server.stderr.take().unwrap()).lines();
+    let mut seen = String::new();
+    let mut read_to = async |part: &str| {
+        while let Some(line) = log.next_line().await.unwrap() {
+            seen.push_str(&line);
+            if line.contains(part) {
+                break;
+            }
+        }
+        assert!(seen.contains(part), "`{part}` is not in the log: {seen}");
+        seen.clone()
+    };
+    read_to("serving").await;
+    let new = NewPullRequest::new("Round totals", "Luis Ferro");
+    let (_, opened) = world.bitbucket.open_pull_request("monorepo", new).unwrap();
+    for delivery in &opened {
+        // The hook leads to the prefix.
+        assert_eq!(world.bitbucket.deliver(delivery).await.unwrap(), [202]);
+    }
+    let log = read_to("events applied").await;
+    assert!(!log.contains("resync begun"), "{log}");
+    server.kill().await.unwrap();
+    world.finish();
+}
+
+#[tokio::test]
 async fn a_preview_is_told_by_blueprint() {
     let world = World::demo().await;
     world.resync().await;
