@@ -31,7 +31,23 @@ async fn main() -> anyhow::Result<()> {
         .var(setting("BITBUCKET_WORKSPACE_TOKEN"), Bitbucket::TOKEN)
         .var(setting("WEBHOOK_SECRET"), SECRET);
     let runtime = RuntimeApi::start().await?;
-    let mut function = Function::start(&runtime, program)?;
+    // With everything that the template names; nothing of it is asked before the first event.
+    let deployed = [
+        ("FERRY__SECRET_ID", "credentials"),
+        ("FERRY__WEBHOOK_SECRET_ID", "webhook"),
+        ("FERRY__STATE_TABLE", "ferry"),
+        (
+            "FERRY__QUEUE_URL",
+            "https://sqs.eu-central-1.amazonaws.com/123456789012/ferry.fifo",
+        ),
+        ("FERRY__METRICS_NAMESPACE", "Ferry/bench"),
+    ];
+    let deployed = deployed
+        .into_iter()
+        .fold(program.clone(), |program, (name, value)| {
+            program.var(name, value)
+        });
+    let mut function = Function::start(&runtime, deployed)?;
     let mut starts = Vec::new();
     for _ in 0..STARTS {
         function.restart().await?;
@@ -44,7 +60,10 @@ async fn main() -> anyhow::Result<()> {
         "processor time until the first event is waited for: {median:.1?} (median of {STARTS})"
     );
     println!("  memory then: {} MB", memory(&function)?);
+    function.kill().await;
 
+    let mut function = Function::start(&runtime, program)?;
+    function.wait_ready(LIMIT).await?;
     let refused = function_url_event("POST", "/webhook", &[], b"{}");
     let before = processor_time(&function)?;
     for _ in 0..100 {
