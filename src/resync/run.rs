@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::extract::Repository;
+use crate::mapping::Kind;
 use crate::pipeline::Counts;
 
 /// Raised when a stored run of an older version can no longer be continued; such a run is begun anew.
@@ -119,9 +120,13 @@ impl Run {
         }
     }
 
-    pub(super) fn count(&mut self, kind: &str, counts: Counts) {
+    /// `kind` is none where no resource wants the items.
+    pub(super) fn count(&mut self, kind: Option<Kind>, counts: Counts) {
         self.counts += counts;
-        let tally = self.tally.entry(kind.to_owned()).or_default();
+        let Some(kind) = kind else {
+            return;
+        };
+        let tally = self.tally.entry(kind.to_string()).or_default();
         tally.items += counts.extracted;
         tally.entities += counts.transformed;
     }

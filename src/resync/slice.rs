@@ -11,7 +11,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::journal::Journal;
-use super::run::Run;
+use super::run::{Run, Tally};
 use crate::app::{App, Session};
 use crate::bitbucket::{self, BitbucketClient};
 use crate::deadline::Deadline;
@@ -61,7 +61,7 @@ pub(super) enum Step {
 struct Partition {
     /// When it began to be read.
     since: Timestamp,
-    counts: Counts,
+    counts: BTreeMap<Option<Kind>, Counts>,
     items: Vec<(String, Produced)>,
     /// The first few raw items of each kind.
     examples: BTreeMap<Kind, Vec<Value>>,
@@ -140,21 +140,28 @@ impl Slice<'_> {
                     (done, (complete || is_done).then_some(listed))
                 }
             };
+            let resources = group.resources.iter();
+            let kinds: BTreeSet<Kind> = resources
+                .filter_map(|&index| self.mapping.resources().get(index))
+                .map(|resource| resource.kind)
+                .collect();
+            let names: Vec<String> = kinds.iter().map(ToString::to_string).collect();
+            let kind = names.join(" and ");
             // A kind with two queries is read twice, and shown once.
-            let kind = group.source.name();
             match parts.iter_mut().find(|part| part.kind == kind) {
                 Some(part) => {
                     part.done += done;
                     part.total = part.total.zip(total).map(|(one, other)| one + other);
                 }
                 None => {
-                    let tally = self.run.tally.get(kind).copied().unwrap_or_default();
+                    let tallies = names.iter().filter_map(|name| self.run.tally.get(name));
+                    let tallies: Vec<&Tally> = tallies.collect();
                     parts.push(Part {
-                        kind: kind.to_owned(),
+                        kind,
                         done,
                         total,
-                        items: tally.items,
-                        entities: tally.entities,
+                        items: tallies.iter().map(|tally| tally.items).sum(),
+                        entities: tallies.iter().map(|tally| tally.entities).sum(),
                     });
                 }
             }
@@ -335,7 +342,9 @@ impl Slice<'_> {
                         for (kind, examples) in &done.examples {
                             self.send_examples(*kind, examples).await;
                         }
-                        self.run.count(group.source.name(), done.counts);
+                        for (kind, counts) in done.counts {
+                            self.run.count(kind, counts);
+                        }
                         self.record(group, Some(repository), done.items, done.since)
                             .await?;
                     }
@@ -371,13 +380,13 @@ impl Slice<'_> {
         let mut listing = Listing::open(self.bitbucket, group, Some(repository));
         let mut done = Partition {
             since: self.app.clock.now(),
-            counts: Counts::default(),
+            counts: BTreeMap::new(),
             items: Vec::new(),
             examples: BTreeMap::new(),
         };
         while let Some(batch) = listing.next(&self.deadline).await? {
             let processed = self.load(group, &batch).await?;
-            done.counts += processed.counts;
+            *done.counts.entry(self.kind(&batch)).or_default() += processed.counts;
             done.items.extend(named(group, &batch, processed.items));
             if let Some(kind) = self.kind(&batch) {
                 let examples = done.examples.entry(kind).or_default();
@@ -393,7 +402,7 @@ impl Slice<'_> {
             self.send_examples(kind, &batch.items).await;
         }
         let processed = self.load(group, batch).await?;
-        self.run.count(group.source.name(), processed.counts);
+        self.run.count(self.kind(batch), processed.counts);
         Ok(processed)
     }
 

@@ -376,6 +376,25 @@ async fn a_token_of_port_that_expires_in_the_middle_of_a_run_is_renewed() {
     world.finish();
 }
 
+/// Folders and files come out of one tree, and are told apart.
+#[tokio::test]
+async fn progress_is_told_by_kind_and_complete_in_the_end() {
+    let world = changed().await;
+    world.resync().await;
+    let progress = world.app().progress.borrow().clone();
+    let kinds: Vec<&str> = progress
+        .parts
+        .iter()
+        .map(|part| part.kind.as_str())
+        .collect();
+    assert!(kinds.contains(&"folder and file"), "{kinds:?}");
+    assert!(progress.reconciling && progress.paused.is_none());
+    for part in &progress.parts {
+        assert!(part.is_done() && 0 < part.items, "{part:?}");
+    }
+    world.finish();
+}
+
 #[tokio::test]
 async fn an_outage_in_the_middle_of_a_run_costs_time_and_nothing_else() {
     let uncut = changed().await;
