@@ -32,6 +32,7 @@ def main() -> int:
         *stored_credentials(resources, source["Parameters"]),
         *parameters(source["Parameters"]),
         *variables(resources, documented),
+        *figures(resources),
     ]
     for problem in problems:
         print(f"template.yaml: {problem}", file=sys.stderr)
@@ -139,9 +140,45 @@ def stored_credentials(resources, declared):
 
 
 def parameters(declared):
+    text = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
     for name, parameter in declared.items():
+        if f"`{name}`" not in text:
+            yield f"docs/configuration.md does not explain the parameter {name}"
         if not parameter.get("Description", "").strip():
             yield f"the parameter {name} has no description"
+
+
+def figures(resources):
+    """What the dashboard and the alarms show is what the function prints."""
+    printed = set()
+    for file in (ROOT / "src").rglob("*.rs"):
+        printed.update(re.findall(r'Figure::\w+\(\s*"(\w+)"', file.read_text(encoding="utf-8")))
+    shown = set()
+    for name, dashboard in of_type(resources, "AWS::CloudWatch::Dashboard").items():
+        body = dashboard["DashboardBody"]["Fn::Sub"]
+        text = re.sub(r"\$\{[^}]*\}", "1", body if isinstance(body, str) else body[0])
+        try:
+            widgets = json.loads(text)["widgets"]
+        except ValueError as error:
+            yield f"{name} is not JSON: {error}"
+            continue
+        for widget in widgets:
+            space = None
+            for metric in widget["properties"].get("metrics", []):
+                names = [each for each in metric if isinstance(each, str)]
+                space = names[0] if names and names[0] != "." else space
+                if len(names) > 1 and space == "Ferry/1" and names[1] != ".":
+                    shown.add(names[1])
+                for expression in metric:
+                    if isinstance(expression, dict):
+                        shown.update(re.findall(r'MetricName="(\w+)"', expression.get("expression", "")))
+    for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values():
+        if not isinstance(alarm["Namespace"], str):
+            shown.add(alarm["MetricName"])
+    for name in sorted(shown - printed):
+        yield f"nothing prints the figure {name}"
+    if not shown:
+        yield "no figure of the function is shown anywhere"
 
 
 def variables(resources, documented):
