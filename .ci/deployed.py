@@ -27,6 +27,11 @@ with socket.socket() as free:
     GATEWAY_PORT = str(free.getsockname()[1])
 GATEWAY = f"http://127.0.0.1:{GATEWAY_PORT}"
 REGION = "us-east-1"
+# Other than by default, so that each shows.
+SETTINGS = {
+    "ResyncIntervalMinutes": "60", "IntegrationIdentifier": "deployed", "SendRawDataExamples": "false",
+    "MemorySize": "512", "LogLevel": "DEBUG", "LogRetentionDays": "7", "AlarmEmail": "team@example.com",
+}
 os.environ.update(
     AWS_ENDPOINT_URL=GATEWAY, AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_DEFAULT_REGION=REGION,
     SAM_CLI_TELEMETRY="0",
@@ -79,7 +84,17 @@ def story(folder, servers):
     }
     function = outputs["FunctionName"]
     # The one thing that a deployment cannot say: where the sandbox is.
-    variables = functions.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
+    configuration = functions.get_function_configuration(FunctionName=function)
+    variables = configuration["Environment"]["Variables"]
+    settled = {
+        "ResyncIntervalMinutes": variables["OCEAN__SCHEDULED_RESYNC_INTERVAL"], "LogLevel": variables["FERRY__LOG"],
+        "IntegrationIdentifier": variables["OCEAN__INTEGRATION__IDENTIFIER"],
+        "SendRawDataExamples": variables["OCEAN__SEND_RAW_DATA_EXAMPLES"], "MemorySize": str(configuration["MemorySize"]),
+        "LogRetentionDays": str(log_group(outputs["LogGroupName"])["retentionInDays"]),
+        "AlarmEmail": boto3.client("sns").list_subscriptions()["Subscriptions"][0]["Endpoint"],
+    }
+    require(settled == SETTINGS, f"parameters have their effect: {settled}")
+    require(monitoring() == (3, 1), f"alarms and a dashboard: {monitoring()}")
     variables |= {
         "OCEAN__PORT__BASE_URL": places["port"],
         "OCEAN__INTEGRATION__CONFIG__BITBUCKET_HOST_URL": places["bitbucket"],
@@ -141,6 +156,13 @@ def story(folder, servers):
     )
     wait_for("a dead letter", lambda: waiting(queues, outputs["DeadLetterQueueUrl"])[0] == 1, 600)
     require(True, "what nobody can read ends in the dead-letter queue")
+    rotated = json.dumps({"rotated": True})
+    secrets.put_secret_value(SecretId=outputs["CredentialsSecretArn"], SecretString=rotated)
+    run_sam_deploy(folder, {"Alarms": "false", "CreateDashboard": "false", "BitbucketWorkspace": places["workspace"]})
+    require(monitoring() == (0, 0), f"what is optional can be left out: {monitoring()}")
+    kept = secrets.get_secret_value(SecretId=outputs["CredentialsSecretArn"])["SecretString"]
+    require(kept == rotated, "another deployment leaves the rotated secret alone")
+
     formation = boto3.client("cloudformation")
     formation.delete_stack(StackName="ferry")
 
@@ -158,8 +180,13 @@ def story(folder, servers):
 def deploy(folder, places):
     parameters = {
         "BitbucketWorkspace": places["workspace"], "Architecture": "x86_64", "PortClientId": places["clientId"],
-        "PortClientSecret": places["clientSecret"], "BitbucketToken": places["token"], "ResyncIntervalMinutes": "60",
+        "PortClientSecret": places["clientSecret"], "BitbucketToken": places["token"], **SETTINGS,
     }
+    run_sam_deploy(folder, parameters)
+    print("deployed: stack: ok", flush=True)
+
+
+def run_sam_deploy(folder, parameters):
     done = subprocess.run(
         [
             SAM, "deploy", "--template-file", f"{BUILD}/template.yaml", "--stack-name", "ferry",
@@ -170,7 +197,16 @@ def deploy(folder, places):
     )
     if done.returncode:
         sys.exit(f"deployed: sam deploy failed:\n{done.stdout}")
-    print("deployed: stack: ok", flush=True)
+
+
+def log_group(name):
+    return boto3.client("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"][0]
+
+
+def monitoring():
+    """How many alarms and dashboards there are."""
+    watch = boto3.client("cloudwatch")
+    return len(watch.describe_alarms()["MetricAlarms"]), len(watch.list_dashboards()["DashboardEntries"])
 
 
 def completed_runs(table):

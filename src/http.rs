@@ -283,4 +283,30 @@ mod tests {
         assert_eq!(seconds("Mon, 23 Nov 2026 11:00:00 GMT"), Some(0));
         assert_eq!(seconds("99999999999999999999"), None);
     }
+
+    /// `OCEAN__CLIENT_TIMEOUT` takes the place of what a policy would wait.
+    #[tokio::test]
+    async fn an_answer_that_does_not_come_is_waited_for_as_long_as_was_set() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", silent.local_addr().unwrap());
+        let http = Http::new(Clock::System)
+            .unwrap()
+            .with_timeout(Some(Duration::from_millis(20)));
+        let policy = RetryPolicy {
+            max_retries: 0,
+            base_delay: Duration::ZERO,
+            max_delay: Duration::ZERO,
+            timeout: Duration::from_secs(3_600),
+            max_body: 1,
+            statuses: &[],
+        };
+        let deadline = Deadline::after(http.clock(), Duration::from_secs(3_600));
+        let outcome = http
+            .send(&policy, &deadline, || http.client().get(&url))
+            .await;
+        let Err(HttpError::Transport { source, .. }) = outcome else {
+            panic!("an answer from nobody");
+        };
+        assert!(source.is_timeout(), "{source}");
+    }
 }
