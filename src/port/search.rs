@@ -67,11 +67,7 @@ impl PortClient {
                 .collect(fields, &mut whole, SEARCH_PAGE, &paged, deadline)
                 .await;
         }
-        let no_route = matches!(
-            outcome,
-            Err(Error::NotFound { .. } | Error::Refused { status: 405, .. })
-        );
-        if !no_route {
+        if !outcome.as_ref().is_err_and(is_no_route) {
             return outcome;
         }
         // Without that blueprint this fails as it should. With it, the route is what is missing.
@@ -140,8 +136,32 @@ impl PortClient {
         let route = ["blueprints", "entities", "datasource-entities"];
         let call = |body: &Value| Call::post(route, body).exporter().repeatable();
         let mut owned = Vec::new();
-        self.pages(&mut body, OWNED_PAGE, &call, deadline, &mut |entity| {
-            owned.extend(key(entity));
+        let listed = self
+            .pages(&mut body, OWNED_PAGE, &call, deadline, &mut |entity| {
+                owned.extend(key(entity));
+            })
+            .await;
+        match listed {
+            Err(error) if is_no_route(&error) => self.owned_by_search(before, deadline).await,
+            listed => listed.map(|()| owned),
+        }
+    }
+
+    /// The same where the route for it is missing. An entity that does not say when it was updated is left out of what
+    /// was updated before a moment.
+    async fn owned_by_search(
+        &self,
+        before: Option<Timestamp>,
+        deadline: &Deadline,
+    ) -> Result<Vec<EntityKey>, Error> {
+        let call = search_everywhere(&self.ownership()).query("include", "updatedAt");
+        let mut owned = Vec::new();
+        self.page(call, deadline, &mut |entity| {
+            let updated = entity.get("updatedAt").and_then(Value::as_str);
+            let updated: Option<Timestamp> = updated.and_then(|updated| updated.parse().ok());
+            if before.is_none_or(|before| updated.is_some_and(|updated| updated < before)) {
+                owned.extend(key(entity));
+            }
         })
         .await?;
         Ok(owned)
@@ -292,6 +312,13 @@ fn whole_entities(query: &Value) -> Call {
         .query("exclude_calculated_properties", true)
         .exporter()
         .repeatable()
+}
+
+fn is_no_route(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::NotFound { .. } | Error::Refused { status: 405, .. }
+    )
 }
 
 fn add_rule(query: &mut Value, rule: Value) {

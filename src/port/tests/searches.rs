@@ -115,6 +115,41 @@ async fn owned_entities_are_asked_for_by_data_source_and_time() {
 }
 
 #[tokio::test]
+async fn without_the_route_for_owned_entities_they_are_searched_for() {
+    let port = Port::start(&[("b", json!({}))]).await;
+    let (options, deadline) = (live(true), port.deadline());
+    port.client
+        .upsert(&many(2), &options, &deadline)
+        .await
+        .unwrap();
+    let search = |updated: [Option<&str>; 2]| {
+        let entity = |(number, at): (usize, Option<&str>)| {
+            let mut entity = json!({"blueprint": "b", "identifier": number.to_string()});
+            if let Some(at) = at {
+                entity["updatedAt"] = at.into();
+            }
+            entity
+        };
+        let found: Vec<Value> = updated.into_iter().enumerate().map(entity).collect();
+        let answer = Response::json(200, &json!({"ok": true, "entities": found}));
+        Fault::new("v1/entities/search", FaultKind::Answer(answer))
+    };
+    let before = Some(at("2026-11-23T12:00:00Z"));
+    let (early, late) = ("2026-11-23T11:59:59.999Z", "2026-11-23T12:00:00.000Z");
+    for (updated, before, wanted) in [
+        ([Some(early), Some(late)], before, keys(&[("b", "0")])),
+        ([None, Some(early)], before, keys(&[("b", "1")])),
+        ([None, Some(late)], None, keys(&[("b", "0"), ("b", "1")])),
+    ] {
+        port.server
+            .misbehave(Fault::status("datasource-entities", 404));
+        port.server.misbehave(search(updated));
+        let owned = port.client.owned(before, &deadline).await.unwrap();
+        assert_eq!(owned, wanted);
+    }
+}
+
+#[tokio::test]
 async fn some_keys_are_checked_in_one_search() {
     let port = Port::start(&[("b", json!({})), ("c", json!({}))]).await;
     let (options, deadline) = (live(true), port.deadline());
