@@ -78,10 +78,7 @@ def story(folder, servers):
     wait_for("the emulator", lambda: s3.create_bucket(Bucket="deployments") or True)
     deploy(folder, places)
     functions, secrets = boto3.client("lambda"), boto3.client("secretsmanager")
-    outputs = {
-        output["OutputKey"]: output["OutputValue"]
-        for output in boto3.client("cloudformation").describe_stacks(StackName="ferry")["Stacks"][0]["Outputs"]
-    }
+    outputs = outputs_of("ferry")
     function = outputs["FunctionName"]
     # The one thing that a deployment cannot say: where the sandbox is.
     configuration = functions.get_function_configuration(FunctionName=function)
@@ -174,7 +171,9 @@ def story(folder, servers):
         return not stacks or stacks[0]["StackStatus"] == "DELETE_COMPLETE"
 
     wait_for("the stack's removal", gone)
-    require(not functions.list_functions()["Functions"], "the stack leaves no function behind")
+    other_credentials(folder, places)
+    wait_for("the removal of all functions", lambda: not functions.list_functions()["Functions"])
+    require(True, "nothing is left behind")
 
 
 def deploy(folder, places):
@@ -186,10 +185,59 @@ def deploy(folder, places):
     print("deployed: stack: ok", flush=True)
 
 
-def run_sam_deploy(folder, parameters):
+def other_credentials(folder, places):
+    """An API token instead of a workspace token; and a secret that exists already, under a key of its own."""
+    functions, secrets = boto3.client("lambda"), boto3.client("secretsmanager")
+    parameters = {
+        "BitbucketWorkspace": places["workspace"], "Architecture": "x86_64", "PortClientId": "id",
+        "PortClientSecret": "hush", "BitbucketAuthentication": "api-token", "BitbucketToken": "token",
+        "BitbucketUserEmail": "me@example.com", "PortBaseUrl": "https://api.us.getport.io", "ReservedConcurrency": "5",
+        "InitializePortResources": "false",
+    }
+    run_sam_deploy(folder, parameters, "other")
+    outputs = outputs_of("other")
+    stored = json.loads(secrets.get_secret_value(SecretId=outputs["CredentialsSecretArn"])["SecretString"])
+    require(
+        stored == {
+            "portClientId": "id", "portClientSecret": "hush", "bitbucketUserEmail": "me@example.com",
+            "bitbucketUserScopedToken": "token",
+        },
+        "an API token is stored as such",
+    )
+    function = outputs["FunctionName"]
+    variables = functions.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
+    settled = (variables["OCEAN__PORT__BASE_URL"], variables["OCEAN__INITIALIZE_PORT_RESOURCES"])
+    require(settled == ("https://api.us.getport.io", "false"), f"further parameters have their effect: {settled}")
+
+    own = secrets.create_secret(Name="own", SecretString="{}")["ARN"]
+    key = f"arn:aws:kms:{REGION}:000000000000:key/own"
+    boto3.client("cloudformation").delete_stack(StackName="other")
+    parameters = {
+        "BitbucketWorkspace": places["workspace"], "Architecture": "x86_64", "CredentialsSecretArn": own,
+        "CredentialsKmsKeyArn": key,
+    }
+    run_sam_deploy(folder, parameters, "own")
+    function = outputs_of("own")["FunctionName"]
+    variables = functions.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
+    policies = boto3.client("iam")
+    role = functions.get_function_configuration(FunctionName=function)["Role"].split("/")[-1]
+    policy = json.dumps(policies.get_role_policy(RoleName=role, PolicyName="ferry")["PolicyDocument"])
+    require(
+        variables["FERRY__SECRET_ID"] == own and own in policy and key in policy,
+        f"a secret of one's own is read, with its key: {variables['FERRY__SECRET_ID']}",
+    )
+    boto3.client("cloudformation").delete_stack(StackName="own")
+
+
+def outputs_of(stack):
+    described = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+    return {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
+
+
+def run_sam_deploy(folder, parameters, stack="ferry"):
     done = subprocess.run(
         [
-            SAM, "deploy", "--template-file", f"{BUILD}/template.yaml", "--stack-name", "ferry",
+            SAM, "deploy", "--template-file", f"{BUILD}/template.yaml", "--stack-name", stack,
             "--s3-bucket", "deployments", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset",
             "--region", REGION, "--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items()),
         ],
