@@ -32,9 +32,14 @@ impl Bitbucket {
         for _ in 0..ATTEMPTS {
             let kind = random.below(KINDS.len());
             let (name, make) = KINDS.get(kind).context("no kind of change")?;
+            let before = self.model().state.clone();
             match make(self, &mut random) {
                 Ok((what, deliveries)) => return Ok((format!("{name} {what}"), deliveries)),
-                Err(error) => tracing::trace!(%error, name, "not possible here"),
+                Err(error) => {
+                    // Half a change would be one that no delivery tells of.
+                    self.model().state = before;
+                    tracing::trace!(%error, name, "not possible here");
+                }
             }
         }
         anyhow::bail!("no change is possible")

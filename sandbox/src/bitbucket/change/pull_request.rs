@@ -198,7 +198,7 @@ impl Bitbucket {
     }
 
     /// Adds a merge commit to the destination; a source branch of the same repository is deleted when the pull request
-    /// says so.
+    /// says so, unless it is the main branch.
     pub fn merge(&self, repository: &str, id: u64, user: &str) -> anyhow::Result<Vec<Delivery>> {
         let state = &mut self.model().state;
         let user = state.user(user)?.uuid.clone();
@@ -224,11 +224,11 @@ impl Bitbucket {
         close_as(pull_request, PullRequestState::Merged, Some(&user), now);
         let change = Change::branch(&destination.branch, Some(old), Some(hash));
         let mut deliveries = state.pushed(&uuid, &user, &[change])?;
-        let gone = !state
-            .repository(&uuid)?
-            .branches
-            .contains_key(&source.branch);
-        if close && source.repository == uuid && !gone && source.branch != destination.branch {
+        let found = state.repository(&uuid)?;
+        let deletable = found.branches.contains_key(&source.branch)
+            && found.main_branch.as_ref() != Some(&source.branch)
+            && source.branch != destination.branch;
+        if close && source.repository == uuid && deletable {
             deliveries.extend(state.remove_branch(&uuid, &source.branch, &user)?);
         }
         let fulfilled =

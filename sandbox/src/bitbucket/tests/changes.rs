@@ -336,6 +336,53 @@ async fn deliveries_reach_the_hooks_that_asked_for_them() {
 }
 
 #[tokio::test]
+async fn a_merge_leaves_the_main_branch_in_place() {
+    let client = Client::demo().await;
+    let bitbucket = &client.bitbucket;
+    let wish = NewPullRequest::new("Add metrics", "Luis Ferro");
+    let (id, _) = bitbucket.open_pull_request("monorepo", wish).unwrap();
+    let path = format!("/repositories/acme-platform/monorepo/pullrequests/{id}");
+    let open = client.ok(&path).await;
+    assert_eq!(open["close_source_branch"], true);
+    let source = open["source"]["branch"]["name"].as_str().unwrap();
+    bitbucket.set_default_branch("monorepo", source).unwrap();
+
+    let merged = bitbucket.merge("monorepo", id, "Dana Okafor").unwrap();
+    assert_eq!(events(&merged), ["repo:push", "pullrequest:fulfilled"]);
+    let branches = bitbucket.branches("monorepo").unwrap();
+    assert!(branches.iter().any(|(name, _)| name == source));
+}
+
+#[tokio::test]
+async fn a_random_change_is_about_what_its_deliveries_name() {
+    let client = Client::demo().await;
+    let states = "state=OPEN&state=MERGED&state=DECLINED&state=SUPERSEDED";
+    let heads_and_states = async || {
+        let mut all = std::collections::BTreeMap::new();
+        for uuid in client.bitbucket.repositories() {
+            let encoded = uuid.replace('{', "%7B").replace('}', "%7D");
+            let path = format!("/repositories/acme-platform/{encoded}/pullrequests?{states}");
+            let pull_requests = client.all(&path).await;
+            let branches = client.bitbucket.branches(&uuid).unwrap();
+            all.insert(uuid, (column(&pull_requests, "state"), branches));
+        }
+        all
+    };
+    let mut before = heads_and_states().await;
+    for choice in 0..200 {
+        let (what, deliveries) = client.bitbucket.change_at_random(choice).unwrap();
+        let after = heads_and_states().await;
+        for (uuid, now) in &after {
+            let told = deliveries
+                .iter()
+                .any(|delivery| delivery.json()["repository"]["uuid"] == uuid.as_str());
+            assert!(told || before.get(uuid) == Some(now), "{what}: {uuid}");
+        }
+        before = after;
+    }
+}
+
+#[tokio::test]
 async fn a_deleted_user_is_a_former_one() {
     let client = Client::demo().await;
     client.bitbucket.delete_user("Luis Ferro").unwrap();
