@@ -5,14 +5,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
+use serde::{Deserialize, Serialize};
+
 use crate::deadline::Clock;
 use crate::entity::EntityKey;
 use crate::partition::{self, Record};
 use crate::pipeline::{Produced, Target};
 use crate::state::{Expected, StateError, Store};
 
-/// Key of the set of blueprints of which several repositories have produced the same entity.
-const SHARED: &str = "shared-blueprints";
+/// Key of what is known about entities that several repositories stand for.
+const ORIGINS: &str = "origins";
+
+/// Which blueprints have entities that several repositories have produced, under one mapping.
+#[derive(Default, Serialize, Deserialize)]
+struct Origins {
+    /// Fingerprint of the mapping.
+    mapping: String,
+    /// Whether a resync has seen all records; before, any entity may have another origin.
+    complete: bool,
+    shared: BTreeSet<String>,
+}
 
 /// A partition: source id and repository (uuid, or [`partition::WORKSPACE`]).
 pub(super) type Place = (String, String);
@@ -206,36 +218,65 @@ impl Ledger {
     }
 
     /// Remembers that entities of a blueprint have more than one origin, as far as it shows here.
-    pub(super) async fn note_shared(&self, store: &Store) -> Result<(), StateError> {
-        let blueprints = self.newly_met.iter().map(|key| key.blueprint.clone());
-        note_shared(store, blueprints.collect()).await
+    pub(super) async fn note_shared(&self, store: &Store, mapping: &str) -> Result<(), StateError> {
+        let blueprints: BTreeSet<String> = self
+            .newly_met
+            .iter()
+            .map(|key| key.blueprint.clone())
+            .collect();
+        match blueprints.is_empty() {
+            true => Ok(()),
+            false => note(store, mapping, blueprints, false).await,
+        }
     }
 }
 
-/// Blueprints of which an entity may have several origins in different repositories.
-pub(super) async fn shared(store: &Store) -> Result<BTreeSet<String>, StateError> {
-    let found = store.load(SHARED).await?;
-    Ok(found.map(|found| found.value).unwrap_or_default())
+/// Blueprints of which an entity may have several origins in different repositories; `None` where any may, because
+/// no resync with this mapping has been through yet.
+pub(super) async fn shared(
+    store: &Store,
+    mapping: &str,
+) -> Result<Option<BTreeSet<String>>, StateError> {
+    let found = store.load::<Origins>(ORIGINS).await?;
+    let found = found.map(|found| found.value);
+    let complete = found.filter(|found| found.complete && found.mapping == mapping);
+    Ok(complete.map(|found| found.shared))
 }
 
-/// Adds to the blueprints of which several repositories have produced the same entity. It is never taken back: all
-/// it costs is a look at the records.
-pub async fn note_shared(store: &Store, blueprints: BTreeSet<String>) -> Result<(), StateError> {
-    if blueprints.is_empty() {
-        return Ok(());
-    }
+/// Remembers of which blueprints several repositories have produced the same entity, as the records of all say.
+pub async fn note_all_shared(
+    store: &Store,
+    mapping: &str,
+    blueprints: BTreeSet<String>,
+) -> Result<(), StateError> {
+    note(store, mapping, blueprints, true).await
+}
+
+/// Adds to what is known. It is never taken back while the mapping lasts: all it costs is a look at the records.
+async fn note(
+    store: &Store,
+    mapping: &str,
+    blueprints: BTreeSet<String>,
+    complete: bool,
+) -> Result<(), StateError> {
     loop {
-        let found = store.load::<BTreeSet<String>>(SHARED).await?;
+        let found = store.load::<Origins>(ORIGINS).await?;
         let expected = found
             .as_ref()
             .map_or(Expected::Absent, |found| Expected::Version(found.version));
-        let mut all = found.map(|found| found.value).unwrap_or_default();
-        let before = all.len();
-        all.extend(blueprints.iter().cloned());
-        if all.len() == before {
+        let before = found.map(|found| found.value);
+        let before = before.filter(|found| found.mapping == mapping);
+        let known = before.as_ref().is_some_and(|before| {
+            (before.complete || !complete) && blueprints.is_subset(&before.shared)
+        });
+        if known {
             return Ok(());
         }
-        match store.save(SHARED, &all, expected).await {
+        let mut origins = before.unwrap_or_default();
+        mapping.clone_into(&mut origins.mapping);
+        origins.complete |= complete;
+        origins.shared.extend(blueprints.iter().cloned());
+        match store.save(ORIGINS, &origins, expected).await {
             Err(StateError::Conflict { .. }) => {}
             saved => return saved.map(|_| ()),
         }
@@ -264,4 +305,42 @@ pub(super) async fn scan(
         .await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blueprints(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn any_entity_may_be_shared_until_a_resync_has_seen_all_records() {
+        let store = Store::memory();
+        assert_eq!(shared(&store, "one").await.unwrap(), None);
+        note(&store, "one", blueprints(&["group"]), false)
+            .await
+            .unwrap();
+        assert_eq!(shared(&store, "one").await.unwrap(), None);
+        note_all_shared(&store, "one", blueprints(&["topic"]))
+            .await
+            .unwrap();
+        let all = Some(blueprints(&["group", "topic"]));
+        assert_eq!(shared(&store, "one").await.unwrap(), all);
+    }
+
+    #[tokio::test]
+    async fn another_mapping_begins_with_nothing() {
+        let store = Store::memory();
+        note_all_shared(&store, "one", blueprints(&["group"]))
+            .await
+            .unwrap();
+        assert_eq!(shared(&store, "two").await.unwrap(), None);
+        note_all_shared(&store, "two", BTreeSet::new())
+            .await
+            .unwrap();
+        assert_eq!(shared(&store, "two").await.unwrap(), Some(BTreeSet::new()));
+        assert_eq!(shared(&store, "one").await.unwrap(), None);
+    }
 }

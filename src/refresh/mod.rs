@@ -22,7 +22,7 @@ use crate::pipeline::{Counts, Pipeline, Produced, Target};
 use crate::port::{self, PortClient};
 use crate::state::Expected;
 
-pub use ledger::note_shared;
+pub use ledger::note_all_shared;
 use ledger::{Ledger, Place};
 
 /// A number of objects looked at again, with one search and one deletion for all.
@@ -340,7 +340,8 @@ impl<'a> Refresh<'a> {
     /// somebody else has looked at the same objects meanwhile, and that all of this has to be done once more.
     pub async fn commit(&mut self) -> Result<(), Failure> {
         let store = &self.app.store;
-        self.ledger.note_shared(store).await?;
+        let mapping = self.mapping.fingerprint();
+        self.ledger.note_shared(store, mapping).await?;
         let gone = self.without_origin().await?;
         if !gone.is_empty() {
             self.delete(gone.into_iter().collect()).await?;
@@ -396,7 +397,10 @@ impl<'a> Refresh<'a> {
         if keys.is_empty() {
             return Ok(BTreeSet::new());
         }
-        let mut blueprints = ledger::shared(&self.app.store).await?;
+        let shared = ledger::shared(&self.app.store, self.mapping.fingerprint()).await?;
+        let Some(mut blueprints) = shared else {
+            return Ok(keys.clone());
+        };
         if keeps_targets {
             for resource in self.mapping.resources() {
                 let Some(blueprint) = resource.constant_blueprint() else {

@@ -11,7 +11,7 @@ use crate::extract::Group;
 use crate::failure::Failure;
 use crate::partition::{self, Record};
 use crate::pipeline::Target;
-use crate::refresh::{self, note_shared};
+use crate::refresh::{self, note_all_shared};
 use crate::state::StateError;
 
 impl Slice<'_> {
@@ -68,7 +68,7 @@ impl Slice<'_> {
                 }
             }
         }
-        note_shared(store, origins.shared).await?;
+        note_all_shared(store, self.mapping.fingerprint(), origins.shared).await?;
         Ok((seen, targets, unread))
     }
 

@@ -8,6 +8,7 @@ use sandbox::bitbucket::{NewPullRequest, PullRequestChange};
 use sandbox::server::Fault;
 use serde_json::json;
 
+use crate::convergence::every_kind;
 use crate::support::{World, event};
 
 /// Polls `future` until it is done, at most `polls` times: it then stands at one of its await points.
@@ -157,6 +158,42 @@ async fn a_live_event_during_a_resync_is_neither_lost_nor_undone() {
     world.clock.advance(Duration::from_secs(60));
     world.assert_converged().await;
     world.finish();
+}
+
+/// Nothing is known yet of what stands for what, and entities that several repositories stand for lose some of them.
+#[tokio::test]
+async fn live_events_during_the_first_resync_are_neither_lost_nor_undone() {
+    let mut polls = 0;
+    loop {
+        polls += 1 + polls / 8;
+        let world = every_kind().await;
+        let mut resync: Pin<Box<dyn Future<Output = _>>> =
+            Box::pin(world.invoke(event("eventbridge-rule")));
+        let done = poll_at_most(&mut resync, polls).await;
+        let mut story = format!("after {polls} polls of the first resync\n");
+        let mut deliveries = Vec::new();
+        for seed in 0..4_u64 {
+            let seed = 91_000 * u64::try_from(polls).unwrap() + seed;
+            let (what, more) = world.bitbucket.change_at_random(seed).unwrap();
+            story.push_str(&what);
+            story.push('\n');
+            deliveries.extend(more);
+        }
+        world.accept_elsewhere(&deliveries).await;
+        let survived = done.is_some();
+        if !survived {
+            let outcome = resync.await.unwrap();
+            assert_eq!(outcome["status"], "completed", "{outcome:#}");
+        } else {
+            drop(resync);
+        }
+        assert_fresh(&world, &story).await;
+        world.finish();
+        if survived {
+            break;
+        }
+    }
+    assert!(20 < polls, "there is nothing to interrupt in {polls} polls");
 }
 
 #[tokio::test]
