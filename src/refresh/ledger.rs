@@ -17,11 +17,11 @@ use crate::state::{Expected, StateError, Store};
 const ORIGINS: &str = "origins";
 
 /// Which blueprints have entities that several repositories have produced, under one mapping.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Origins {
     /// Fingerprint of the mapping.
     mapping: String,
-    /// Whether a resync has seen all records; before, any entity may have another origin.
+    /// Whether a resync has seen all records; before, any entity may have another origin. False while it looks.
     complete: bool,
     shared: BTreeSet<String>,
 }
@@ -33,8 +33,11 @@ pub(super) type Place = (String, String);
 #[derive(Clone, Default)]
 pub(super) struct Ledger {
     records: BTreeMap<Place, Tracked>,
-    /// What items stood for before, or would stand for if they were selected.
+    /// What items stood for before.
     candidates: BTreeSet<EntityKey>,
+    /// What items may have stood for that have no record, or would stand for if they were selected: somebody else may
+    /// stand for them whatever their blueprint.
+    guessed: BTreeSet<EntityKey>,
     /// Ends of relations that items had before.
     dropped: BTreeSet<Target>,
     /// What items stand for now, did not before, and Port had all the same.
@@ -72,8 +75,16 @@ impl Ledger {
         Ok(())
     }
 
-    /// Takes a resync's record, not stored yet, as the one of `place`.
-    pub(super) fn adopt(&mut self, place: Place, record: Record, expected: Expected) {
+    /// Takes a resync's record, not stored yet, as the one of `place`, which was `before`.
+    pub(super) fn adopt(
+        &mut self,
+        place: Place,
+        before: &Record,
+        record: Record,
+        expected: Expected,
+    ) {
+        self.candidates.extend(before.keys().cloned());
+        self.dropped.extend(before.targets().cloned());
         let tracked = Tracked {
             record,
             expected,
@@ -105,18 +116,17 @@ impl Ledger {
         tracked.looked_at.insert(item.to_owned());
         let before = tracked.record.items.remove(item);
         if !tracked.record.complete {
-            self.candidates.extend(last_seen.keys);
-            self.candidates.extend(last_seen.unselected);
-            self.candidates.append(&mut now.unselected);
-        } else {
-            let held = |key: &EntityKey| {
-                before
-                    .as_ref()
-                    .is_some_and(|before| before.keys.contains(key))
-            };
-            let newly_met = now.known.iter().filter(|key| !held(key)).cloned();
-            self.newly_met.extend(newly_met);
+            self.guessed.extend(last_seen.keys);
+            self.guessed.extend(last_seen.unselected);
+            self.guessed.append(&mut now.unselected);
         }
+        let held = |key: &EntityKey| {
+            before
+                .as_ref()
+                .is_some_and(|before| before.keys.contains(key))
+        };
+        let newly_met = now.known.iter().filter(|key| !held(key)).cloned();
+        self.newly_met.extend(newly_met);
         if let Some(before) = before {
             self.candidates.extend(before.keys.iter().cloned());
             self.dropped.extend(before.targets.iter().cloned());
@@ -137,14 +147,13 @@ impl Ledger {
         let before = std::mem::take(&mut tracked.record);
         self.candidates.extend(before.keys().cloned());
         self.dropped.extend(before.targets().cloned());
-        if before.complete {
-            let known = items.iter().flat_map(|(_, now)| &now.known);
-            let held: BTreeSet<&EntityKey> = before.keys().collect();
-            self.newly_met
-                .extend(known.filter(|key| !held.contains(key)).cloned());
-        } else {
+        let known = items.iter().flat_map(|(_, now)| &now.known);
+        let held: BTreeSet<&EntityKey> = before.keys().collect();
+        self.newly_met
+            .extend(known.filter(|key| !held.contains(key)).cloned());
+        if !before.complete {
             let unselected = items.iter().flat_map(|(_, now)| &now.unselected);
-            self.candidates.extend(unselected.cloned());
+            self.guessed.extend(unselected.cloned());
         }
         let known_before = tracked.expected != Expected::Absent;
         let mut record = Record::of_run(&before.run, items, known_before.then_some(&before));
@@ -153,7 +162,16 @@ impl Ledger {
         tracked.looked_at.insert(partition::WHOLE.to_owned());
     }
 
-    /// Adds what something that is gone may have stood for.
+    /// Adds what something that is gone may have stood for, as far as no record tells.
+    pub(super) fn guess(&mut self, keys: impl IntoIterator<Item = EntityKey>) {
+        self.guessed.extend(keys);
+    }
+
+    pub(super) fn is_guessed(&self, key: &EntityKey) -> bool {
+        self.guessed.contains(key)
+    }
+
+    /// Adds what nothing stands for any more that is looked at here.
     pub(super) fn add_candidates(&mut self, keys: impl IntoIterator<Item = EntityKey>) {
         self.candidates.extend(keys);
     }
@@ -164,7 +182,7 @@ impl Ledger {
 
     /// What may have to go: stood for before, and by none of the records at hand now.
     pub(super) fn gone(&self) -> BTreeSet<EntityKey> {
-        let mut gone = self.candidates.clone();
+        let mut gone = &self.candidates | &self.guessed;
         for tracked in self.records.values() {
             for key in tracked.record.keys() {
                 gone.remove(key);
@@ -219,15 +237,18 @@ impl Ledger {
 
     /// Remembers that entities of a blueprint have more than one origin, as far as it shows here.
     pub(super) async fn note_shared(&self, store: &Store, mapping: &str) -> Result<(), StateError> {
-        let blueprints: BTreeSet<String> = self
-            .newly_met
-            .iter()
-            .map(|key| key.blueprint.clone())
-            .collect();
-        match blueprints.is_empty() {
-            true => Ok(()),
-            false => note(store, mapping, blueprints, false).await,
+        let blueprints = self.newly_met.iter().map(|key| key.blueprint.clone());
+        let blueprints: BTreeSet<String> = blueprints.collect();
+        if blueprints.is_empty() {
+            return Ok(());
         }
+        change_origins(store, |origins| {
+            // Nothing is known yet, and a resync will look at all records.
+            if origins.mapping == mapping {
+                origins.shared.extend(blueprints.iter().cloned());
+            }
+        })
+        .await
     }
 }
 
@@ -243,39 +264,41 @@ pub(super) async fn shared(
     Ok(complete.map(|found| found.shared))
 }
 
-/// Remembers of which blueprints several repositories have produced the same entity, as the records of all say.
-pub async fn note_all_shared(
-    store: &Store,
-    mapping: &str,
-    blueprints: BTreeSet<String>,
-) -> Result<(), StateError> {
-    note(store, mapping, blueprints, true).await
+/// A resync is about to look at all records: what live events meet from now on counts.
+pub async fn look_for_shared(store: &Store, mapping: &str) -> Result<(), StateError> {
+    change_origins(store, |origins| {
+        if origins.mapping != mapping {
+            *origins = Origins {
+                mapping: mapping.to_owned(),
+                ..Origins::default()
+            };
+        }
+    })
+    .await
 }
 
-/// Adds to what is known. It is never taken back while the mapping lasts: all it costs is a look at the records.
-async fn note(
-    store: &Store,
-    mapping: &str,
-    blueprints: BTreeSet<String>,
-    complete: bool,
-) -> Result<(), StateError> {
+/// A resync has looked at all records: of these blueprints several repositories have produced the same entity. That is
+/// never taken back while the mapping lasts: all it costs is a look at the records.
+pub async fn found_shared(store: &Store, blueprints: &BTreeSet<String>) -> Result<(), StateError> {
+    change_origins(store, |origins| {
+        origins.complete = true;
+        origins.shared.extend(blueprints.iter().cloned());
+    })
+    .await
+}
+
+async fn change_origins(store: &Store, change: impl Fn(&mut Origins)) -> Result<(), StateError> {
     loop {
         let found = store.load::<Origins>(ORIGINS).await?;
         let expected = found
             .as_ref()
             .map_or(Expected::Absent, |found| Expected::Version(found.version));
-        let before = found.map(|found| found.value);
-        let before = before.filter(|found| found.mapping == mapping);
-        let known = before.as_ref().is_some_and(|before| {
-            (before.complete || !complete) && blueprints.is_subset(&before.shared)
-        });
-        if known {
+        let before = found.map(|found| found.value).unwrap_or_default();
+        let mut origins = before.clone();
+        change(&mut origins);
+        if origins == before {
             return Ok(());
         }
-        let mut origins = before.unwrap_or_default();
-        mapping.clone_into(&mut origins.mapping);
-        origins.complete |= complete;
-        origins.shared.extend(blueprints.iter().cloned());
         match store.save(ORIGINS, &origins, expected).await {
             Err(StateError::Conflict { .. }) => {}
             saved => return saved.map(|_| ()),
@@ -315,32 +338,38 @@ mod tests {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
 
+    /// A live event has met what Port had already.
+    async fn meet(store: &Store, mapping: &str, blueprint: &str) {
+        let ledger = Ledger {
+            newly_met: BTreeSet::from([EntityKey::new(blueprint, "x")]),
+            ..Ledger::default()
+        };
+        ledger.note_shared(store, mapping).await.unwrap();
+    }
+
     #[tokio::test]
     async fn any_entity_may_be_shared_until_a_resync_has_seen_all_records() {
         let store = Store::memory();
+        meet(&store, "one", "too-early").await;
         assert_eq!(shared(&store, "one").await.unwrap(), None);
-        note(&store, "one", blueprints(&["group"]), false)
-            .await
-            .unwrap();
+        look_for_shared(&store, "one").await.unwrap();
+        meet(&store, "one", "meanwhile").await;
         assert_eq!(shared(&store, "one").await.unwrap(), None);
-        note_all_shared(&store, "one", blueprints(&["topic"]))
-            .await
-            .unwrap();
-        let all = Some(blueprints(&["group", "topic"]));
+        found_shared(&store, &blueprints(&["group"])).await.unwrap();
+        meet(&store, "one", "later").await;
+        let all = Some(blueprints(&["group", "later", "meanwhile"]));
         assert_eq!(shared(&store, "one").await.unwrap(), all);
     }
 
     #[tokio::test]
     async fn another_mapping_begins_with_nothing() {
         let store = Store::memory();
-        note_all_shared(&store, "one", blueprints(&["group"]))
-            .await
-            .unwrap();
-        assert_eq!(shared(&store, "two").await.unwrap(), None);
-        note_all_shared(&store, "two", BTreeSet::new())
-            .await
-            .unwrap();
-        assert_eq!(shared(&store, "two").await.unwrap(), Some(BTreeSet::new()));
+        for mapping in ["one", "two"] {
+            look_for_shared(&store, mapping).await.unwrap();
+            found_shared(&store, &blueprints(&[mapping])).await.unwrap();
+        }
         assert_eq!(shared(&store, "one").await.unwrap(), None);
+        let two = Some(blueprints(&["two"]));
+        assert_eq!(shared(&store, "two").await.unwrap(), two);
     }
 }

@@ -3,6 +3,7 @@
 //! What live events do, and a resync where a live event has overtaken it. An entity goes when nothing stands for it
 //! any more: no item of any partition, no relation that Port keeps its target for. What is ours to delete, Port says.
 
+mod doubt;
 mod ledger;
 
 use std::collections::BTreeSet;
@@ -22,8 +23,9 @@ use crate::pipeline::{Counts, Pipeline, Produced, Target};
 use crate::port::{self, PortClient};
 use crate::state::Expected;
 
-pub use ledger::note_all_shared;
+pub use doubt::doubtful_since;
 use ledger::{Ledger, Place};
+pub use ledger::{found_shared, look_for_shared};
 
 /// A number of objects looked at again, with one search and one deletion for all.
 pub struct Refresh<'a> {
@@ -303,35 +305,45 @@ impl<'a> Refresh<'a> {
         Ok(())
     }
 
-    /// Takes over a resync's `record`, which is not stored yet, and looks again at those of its items that live
-    /// events have looked at since the resync read them. `repository` is `None` for a source of the workspace.
+    /// Takes over a resync's `record` of `group` for `repository` (a uuid, or [`WORKSPACE`]), which is not stored yet,
+    /// and looks again at those of its `items` that live events have looked at since the resync read them. What only
+    /// the record `before` stands for goes.
     pub async fn overtaken(
         &mut self,
         group: &Group,
-        repository: Option<&Repository>,
+        repository: &str,
+        (before, expected): (&Record, Expected),
         record: Record,
-        expected: Expected,
         items: &BTreeSet<String>,
     ) -> Result<(), Failure> {
-        let uuid = repository.map_or(WORKSPACE, |repository| &repository.uuid);
-        let place = (group.source.id(), uuid.to_owned());
-        self.ledger.adopt(place.clone(), record, expected);
-        if items.contains(WHOLE) {
-            let now = match &group.source {
-                Source::Repositories(_) => {
-                    let item = Item::Repository { uuid };
-                    let raw = extract::fetch(self.bitbucket(), group, item, self.deadline).await?;
-                    let raw: Vec<Value> = raw.into_iter().collect();
-                    whole(joined(self.load(&group.resources, &raw).await?))
-                }
-                _ => self.list(group, repository).await?,
-            };
-            self.ledger.replace(&place, now);
+        let place = (group.source.id(), repository.to_owned());
+        self.ledger.adopt(place.clone(), before, record, expected);
+        if !items.contains(WHOLE) {
+            for id in items.iter().filter_map(|item| item.parse().ok()) {
+                self.pull_request_in(group, &place, id, &[]).await?;
+            }
             return Ok(());
         }
-        for id in items.iter().filter_map(|item| item.parse().ok()) {
-            self.pull_request_in(group, &place, id, &[]).await?;
-        }
+        let now = match group.source.repositories() {
+            None => self.list(group, None).await?,
+            Some(filter) => {
+                // Its main branch may be another one by now.
+                let own = Group::of_nobody(Source::Repositories(filter.clone()));
+                let is_own = matches!(group.source, Source::Repositories(_));
+                let item = Item::Repository { uuid: repository };
+                let by = if is_own { group } else { &own };
+                let raw = extract::fetch(self.bitbucket(), by, item, self.deadline).await?;
+                match (raw, is_own) {
+                    (Some(raw), true) => {
+                        let raw = std::slice::from_ref(&raw);
+                        whole(joined(self.load(&group.resources, raw).await?))
+                    }
+                    (Some(raw), false) => self.list(group, Repository::of(&raw).as_ref()).await?,
+                    (None, _) => Vec::new(),
+                }
+            }
+        };
+        self.ledger.replace(&place, now);
         Ok(())
     }
 
@@ -382,6 +394,7 @@ impl<'a> Refresh<'a> {
             return Ok(gone);
         }
         gone.retain(|key| !uncertain.contains(key));
+        doubt::note(&self.app.store, &uncertain, self.app.clock.now()).await?;
         self.drop_those_held_elsewhere(&mut uncertain, keeps_targets)
             .await?;
         gone.append(&mut uncertain);
@@ -412,7 +425,7 @@ impl<'a> Refresh<'a> {
         }
         let keys = keys.iter();
         Ok(keys
-            .filter(|key| blueprints.contains(&key.blueprint))
+            .filter(|key| blueprints.contains(&key.blueprint) || self.ledger.is_guessed(key))
             .cloned()
             .collect())
     }
@@ -494,8 +507,8 @@ impl<'a> Refresh<'a> {
             let Produced {
                 keys, unselected, ..
             } = self.last_seen(group, &seen);
-            self.ledger.add_candidates(keys);
-            self.ledger.add_candidates(unselected);
+            self.ledger.guess(keys);
+            self.ledger.guess(unselected);
         }
         self.ledger.replace(place, now);
     }

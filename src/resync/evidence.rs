@@ -11,7 +11,7 @@ use crate::extract::Group;
 use crate::failure::Failure;
 use crate::partition::{self, Record};
 use crate::pipeline::Target;
-use crate::refresh::{self, note_all_shared};
+use crate::refresh::{self, found_shared, look_for_shared};
 use crate::state::StateError;
 
 impl Slice<'_> {
@@ -24,6 +24,7 @@ impl Slice<'_> {
         let (mut seen, mut targets, mut unread) =
             (BTreeSet::new(), BTreeSet::new(), Unread::default());
         let mut origins = Origins::default();
+        look_for_shared(store, self.mapping.fingerprint()).await?;
         for group in self.groups {
             let source = group.source.id();
             let failed = |repository: &str| {
@@ -33,24 +34,23 @@ impl Slice<'_> {
             let mut missing = self.partitions(group).await?;
             let mut obsolete = Vec::new();
             partition::list(store, &source, |repository, record| {
-                if !missing.remove(repository) {
-                    let touched = !record.touched_since(self.run.started_at).is_empty();
-                    if !touched {
-                        obsolete.push(repository.to_owned());
-                    }
+                let is_listed = missing.remove(repository);
+                let is_touched = !record.touched_since(self.run.started_at).is_empty();
+                if !is_listed && !is_touched {
+                    obsolete.push(repository.to_owned());
                     return ControlFlow::Continue(());
                 }
-                if record.run == self.run.id || failed(repository) {
-                    if !record.complete {
-                        self.not_vouched_for(&group.resources, &mut unread);
-                    }
+                // Of what came since the list was taken live events know everything.
+                let is_read = !is_listed || record.run == self.run.id || failed(repository);
+                if !is_read || (is_listed && !record.complete) {
+                    self.not_vouched_for(&group.resources, &mut unread);
+                }
+                if is_read {
                     origins.note(repository, &record);
                     for produced in record.items.into_values() {
                         seen.extend(produced.keys);
                         targets.extend(produced.targets);
                     }
-                } else {
-                    self.not_vouched_for(&group.resources, &mut unread);
                 }
                 ControlFlow::Continue(())
             })
@@ -68,7 +68,7 @@ impl Slice<'_> {
                 }
             }
         }
-        note_all_shared(store, self.mapping.fingerprint(), origins.shared).await?;
+        found_shared(store, &origins.shared).await?;
         Ok((seen, targets, unread))
     }
 

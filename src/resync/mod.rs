@@ -7,6 +7,7 @@ mod evidence;
 mod journal;
 mod preview;
 mod reconcile;
+mod record;
 mod run;
 mod slice;
 
@@ -399,6 +400,7 @@ impl Slice<'_> {
         {
             return Err(Failure::NothingRead(failed.reason.clone()));
         }
+        self.restore().await?;
         let kept = self.reconcile().await?;
         let mapping_problems = self.tell_mapping_problems();
         let summary = Summary {

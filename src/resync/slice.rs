@@ -15,17 +15,13 @@ use super::run::{Run, Tally};
 use crate::app::{App, Session};
 use crate::bitbucket::{self, BitbucketClient};
 use crate::deadline::Deadline;
-use crate::extract::{Batch, Group, Listing, Repository, Skipped, Source, filter_id};
+use crate::extract::{self, Batch, Group, Item, Listing, Repository, Skipped, Source, filter_id};
 use crate::failure::{Failure, chain};
 use crate::mapping::{Kind, Mapping, RepositoryFilter};
-use crate::partition::{self, Record, WHOLE, WORKSPACE};
+use crate::partition::{self, WHOLE};
 use crate::pipeline::{Counts, Pipeline, Processed, Produced};
 use crate::progress::{Part, Paused, Progress};
-use crate::refresh::Refresh;
 use crate::state::{Expected, Lease, StateError};
-
-/// How often a partition is looked at again because live events keep coming in between.
-const ATTEMPTS: usize = 5;
 
 /// Raw items of a kind that Port's mapping editor gets to show.
 const EXAMPLES_PER_KIND: usize = 5;
@@ -374,16 +370,26 @@ impl Slice<'_> {
         repository: &Repository,
     ) -> Result<Option<Partition>, Failure> {
         let record = partition::load(&self.app.store, &group.source.id(), &repository.uuid).await?;
-        if record.is_some_and(|record| record.value.run == self.run.id) {
+        let record = record.map(|record| record.value).unwrap_or_default();
+        if record.run == self.run.id {
             return Ok(None);
         }
-        let mut listing = Listing::open(self.bitbucket, group, Some(repository));
         let mut done = Partition {
             since: self.app.clock.now(),
             counts: BTreeMap::new(),
             items: Vec::new(),
             examples: BTreeMap::new(),
         };
+        // Live events about it have come since the list was taken: it may have another main branch by now.
+        let is_touched = record.touched_since(self.run.started_at).contains(WHOLE);
+        let repository = match is_touched {
+            false => Some(repository.clone()),
+            true => self.repository_now(group, repository).await?,
+        };
+        let Some(repository) = repository else {
+            return Ok(Some(done));
+        };
+        let mut listing = Listing::open(self.bitbucket, group, Some(&repository));
         while let Some(batch) = listing.next(&self.deadline).await? {
             let processed = self.load(group, &batch).await?;
             *done.counts.entry(self.kind(&batch)).or_default() += processed.counts;
@@ -395,6 +401,26 @@ impl Slice<'_> {
             }
         }
         Ok(Some(done))
+    }
+
+    /// `None` when it is gone, or the group's query does not select it any more.
+    async fn repository_now(
+        &self,
+        group: &Group,
+        repository: &Repository,
+    ) -> Result<Option<Repository>, Failure> {
+        let Some(filter) = group.source.repositories() else {
+            return Ok(None);
+        };
+        let own = Group::of_nobody(Source::Repositories(filter.clone()));
+        let uuid = &repository.uuid;
+        let raw = extract::fetch(
+            self.bitbucket,
+            &own,
+            Item::Repository { uuid },
+            &self.deadline,
+        );
+        Ok(raw.await?.as_ref().and_then(Repository::of))
     }
 
     async fn process(&mut self, group: &Group, batch: &Batch) -> Result<Processed, Failure> {
@@ -443,65 +469,8 @@ impl Slice<'_> {
         Some(resource.kind)
     }
 
-    /// Stores what a partition that was read from `since` on stands for. Items that live events have looked at
-    /// meanwhile are looked at again: what was read of them is older than what those have written.
-    async fn record(
-        &mut self,
-        group: &Group,
-        repository: Option<&Repository>,
-        items: Vec<(String, Produced)>,
-        since: Timestamp,
-    ) -> Result<(), Failure> {
-        let (store, source) = (&self.app.store, group.source.id());
-        self.lease.keep(store, &self.app.clock).await?;
-        let uuid = repository.map_or(WORKSPACE, |repository| &repository.uuid);
-        for _ in 0..ATTEMPTS {
-            let before = partition::load(store, &source, uuid).await?;
-            let expected = before
-                .as_ref()
-                .map_or(Expected::Absent, |before| Expected::Version(before.version));
-            let before = before.map(|before| before.value);
-            let touched = before.as_ref().map(|before| before.touched_since(since));
-            let record = Record::of_run(&self.run.id, items.clone(), before.as_ref());
-            let saved = match touched.filter(|touched| !touched.is_empty()) {
-                None => {
-                    let saved = partition::save(store, &source, uuid, &record, expected).await;
-                    saved.map(|_| ()).map_err(Failure::from)
-                }
-                Some(touched) => {
-                    let (app, session) = (self.app, self.session);
-                    let mut refresh =
-                        Refresh::new(app, session, self.mapping, self.groups, &self.deadline);
-                    let overtaken =
-                        Box::pin(refresh.overtaken(group, repository, record, expected, &touched));
-                    match overtaken.await {
-                        Err(Failure::Bitbucket(error)) => {
-                            return match self.partition_failed(group, repository, error)? {
-                                Step::Paused(failure) => Err(failure),
-                                Step::Done => Ok(()),
-                            };
-                        }
-                        looked => looked?,
-                    }
-                    let committed = refresh.commit().await;
-                    refresh.log_problems();
-                    self.run.counts += refresh.counts;
-                    committed
-                }
-            };
-            match saved {
-                Err(Failure::State(StateError::Conflict { .. })) => {}
-                saved => return saved,
-            }
-        }
-        Err(StateError::Conflict {
-            key: format!("{source} of {uuid}"),
-        }
-        .into())
-    }
-
     /// A failure of the moment pauses the run, one of the credentials ends it, any other costs only its partition.
-    fn partition_failed(
+    pub(super) fn partition_failed(
         &mut self,
         group: &Group,
         repository: Option<&Repository>,

@@ -112,7 +112,7 @@ async fn play(world: World, history: &History) -> (String, Result<(), String>) {
     (story, verdict)
 }
 
-fn difference(live: &Value, fresh: &Value) -> String {
+pub(crate) fn difference(live: &Value, fresh: &Value) -> String {
     let mut lines = Vec::new();
     let blueprints = |value: &Value| value.as_object().cloned().unwrap_or_default();
     let (live, fresh) = (blueprints(live), blueprints(fresh));
@@ -140,9 +140,10 @@ fn difference(live: &Value, fresh: &Value) -> String {
 /// The same histories each time, so that a failure is about the change at hand; `PROPTEST_RNG_SEED` asks for others.
 const SEED: u64 = 4;
 
-fn check(world: fn() -> std::pin::Pin<Box<dyn Future<Output = World>>>) {
+/// How many random histories are played, and which.
+pub(crate) fn repeatable() -> Config {
     let config = Config::default();
-    let config = Config {
+    Config {
         // 128; `PROPTEST_CASES` asks for twice as many as are to be played.
         cases: config.cases / 2,
         rng_seed: match config.rng_seed {
@@ -152,8 +153,11 @@ fn check(world: fn() -> std::pin::Pin<Box<dyn Future<Output = World>>>) {
         failure_persistence: None,
         max_shrink_iters: 60,
         ..config
-    };
-    proptest!(config, |(history in history())| {
+    }
+}
+
+fn check(world: fn() -> std::pin::Pin<Box<dyn Future<Output = World>>>) {
+    proptest!(repeatable(), |(history in history())| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (story, verdict) = runtime.block_on(async { play(world().await, &history).await });
         verdict.map_err(|wrong| TestCaseError::fail(format!("\n{story}\n{wrong}")))?;

@@ -12,7 +12,7 @@ use crate::convergence::every_kind;
 use crate::support::{World, event};
 
 /// Polls `future` until it is done, at most `polls` times: it then stands at one of its await points.
-async fn poll_at_most<T>(
+pub(crate) async fn poll_at_most<T>(
     future: &mut Pin<Box<dyn Future<Output = T> + '_>>,
     polls: usize,
 ) -> Option<T> {

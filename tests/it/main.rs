@@ -7,6 +7,7 @@ mod convergence;
 mod credentials;
 mod durability;
 mod emulated;
+mod interleaved;
 mod invocation;
 mod kinds;
 mod metrics;

@@ -1,0 +1,177 @@
+//! The records of a run's partitions, and what live events have done while they were read.
+//!
+//! Whatever is read is older than what live events find out later: they win.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::slice::{Slice, Step};
+use crate::entity::EntityKey;
+use crate::extract::{Group, Repository};
+use crate::failure::{Failure, chain};
+use crate::partition::{self, Record, WHOLE, WORKSPACE};
+use crate::pipeline::{Produced, Target};
+use crate::refresh::{Refresh, doubtful_since};
+use crate::state::{Expected, StateError};
+
+/// How often a partition is looked at again because live events keep coming in between.
+const ATTEMPTS: usize = 5;
+
+/// Between the note of a deletion and the deletion there is no more than this.
+const AT_WORK: Duration = Duration::from_secs(3_600);
+
+impl Slice<'_> {
+    /// Stores what a partition that was read from `since` on stands for. Items that live events have looked at
+    /// meanwhile are looked at again: what was read of them is older than what those have written. What live events have
+    /// written in this run and is gone again goes at once.
+    pub(super) async fn record(
+        &mut self,
+        group: &Group,
+        repository: Option<&Repository>,
+        items: Vec<(String, Produced)>,
+        since: Timestamp,
+    ) -> Result<(), Failure> {
+        let (store, source) = (&self.app.store, group.source.id());
+        self.lease.keep(store, &self.app.clock).await?;
+        let uuid = repository.map_or(WORKSPACE, |repository| &repository.uuid);
+        for _ in 0..ATTEMPTS {
+            let before = partition::load(store, &source, uuid).await?;
+            let expected = before
+                .as_ref()
+                .map_or(Expected::Absent, |before| Expected::Version(before.version));
+            let before = before.map(|before| before.value);
+            let record = Record::of_run(&self.run.id, items.clone(), before.as_ref());
+            // The end of the run spares what was written since it began, as live events do.
+            let begun = self.run.started_at;
+            let touched = before.filter(|before| !before.touched_since(begun).is_empty());
+            let saved = match touched {
+                None => {
+                    let saved = partition::save(store, &source, uuid, &record, expected).await;
+                    saved.map(|_| ()).map_err(Failure::from)
+                }
+                Some(before) => {
+                    let items = before.touched_since(since);
+                    let before = (&before, expected);
+                    self.look_again(group, uuid, before, record, &items).await
+                }
+            };
+            match saved {
+                Err(Failure::State(StateError::Conflict { .. })) => {}
+                Err(Failure::Bitbucket(error)) => {
+                    return match self.partition_failed(group, repository, error)? {
+                        Step::Paused(failure) => Err(failure),
+                        Step::Done => Ok(()),
+                    };
+                }
+                saved => return saved,
+            }
+        }
+        Err(StateError::Conflict {
+            key: format!("{source} of {uuid}"),
+        }
+        .into())
+    }
+
+    async fn look_again(
+        &mut self,
+        group: &Group,
+        repository: &str,
+        before: (&Record, Expected),
+        record: Record,
+        items: &BTreeSet<String>,
+    ) -> Result<(), Failure> {
+        let (app, session) = (self.app, self.session);
+        let mut refresh = Refresh::new(app, session, self.mapping, self.groups, &self.deadline);
+        Box::pin(refresh.overtaken(group, repository, before, record, items)).await?;
+        let committed = refresh.commit().await;
+        refresh.log_problems();
+        self.run.counts += refresh.counts;
+        committed
+    }
+
+    /// Brings back what live events have deleted while this run had written, but not recorded it.
+    pub(super) async fn restore(&mut self) -> Result<(), Failure> {
+        let (store, begun) = (&self.app.store, self.run.started_at);
+        let moment = begun.checked_sub(AT_WORK).unwrap_or(Timestamp::MIN);
+        let doubtful = doubtful_since(store, moment).await?;
+        if doubtful.is_empty() {
+            return Ok(());
+        }
+        let holders = self.holders(&doubtful).await?;
+        let held: BTreeSet<&EntityKey> = holders.values().flatten().collect();
+        let held: Vec<EntityKey> = held.into_iter().cloned().collect();
+        let port = &self.session.port;
+        let there = port.owned_among(&held, &self.deadline).await?;
+        let there: BTreeSet<EntityKey> = there.into_iter().collect();
+        for ((source, repository), keys) in holders {
+            if keys.is_subset(&there) {
+                continue;
+            }
+            let group = self.groups.iter().find(|group| group.source.id() == source);
+            if let Some(group) = group {
+                self.restore_partition(group, &repository).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Which partitions stand for one of `keys`, or point at it: source, repository, and the keys.
+    async fn holders(
+        &self,
+        keys: &BTreeSet<EntityKey>,
+    ) -> Result<BTreeMap<(String, String), BTreeSet<EntityKey>>, Failure> {
+        let identifiers: BTreeSet<&str> = keys.iter().map(|key| key.identifier.as_str()).collect();
+        let mut found = Vec::new();
+        for group in self.groups {
+            let source = group.source.id();
+            partition::list(&self.app.store, &source, |repository, record| {
+                let held: BTreeSet<EntityKey> = record.keys().cloned().collect();
+                let held: BTreeSet<EntityKey> = &held & keys;
+                let targets = record.targets();
+                let targets: BTreeSet<Target> = targets
+                    .filter(|target| identifiers.contains(target.identifier.as_str()))
+                    .cloned()
+                    .collect();
+                if !held.is_empty() || !targets.is_empty() {
+                    found.push(((source.clone(), repository.to_owned()), held, targets));
+                }
+                ControlFlow::Continue(())
+            })
+            .await?;
+        }
+        let mut holders = BTreeMap::new();
+        for (place, mut held, targets) in found {
+            held.append(&mut (&self.resolve(&targets).await? & keys));
+            if !held.is_empty() {
+                holders.insert(place, held);
+            }
+        }
+        Ok(holders)
+    }
+
+    async fn restore_partition(&mut self, group: &Group, uuid: &str) -> Result<(), Failure> {
+        let store = &self.app.store;
+        let source = group.source.id();
+        for _ in 0..ATTEMPTS {
+            let Some(found) = partition::load(store, &source, uuid).await? else {
+                return Ok(());
+            };
+            let before = (&Record::default(), Expected::Version(found.version));
+            let items = BTreeSet::from([WHOLE.to_owned()]);
+            let looked = self.look_again(group, uuid, before, found.value, &items);
+            match looked.await {
+                Err(Failure::State(StateError::Conflict { .. })) => {}
+                Err(failure) if !failure.is_retryable() && !failure.is_unauthorized() => {
+                    let error = chain(&failure);
+                    tracing::warn!(source, repository = uuid, error, "partition not read again");
+                    return Ok(());
+                }
+                looked => return looked,
+            }
+        }
+        Ok(())
+    }
+}
