@@ -4,11 +4,12 @@
 //! They are noted before the records are read; whoever has stored the last record of a run and then reads the notes
 //! misses none.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::deadline::later;
 use crate::entity::EntityKey;
@@ -26,26 +27,44 @@ const MOST: usize = 2_000;
 struct Doubt {
     key: EntityKey,
     at: Timestamp,
+    /// Whoever noted it; another one may doubt the same.
+    by: String,
 }
 
-/// Notes that `keys` may be deleted from now on.
+/// Notes that `keys` may be deleted from now on; returns by whom.
 pub(super) async fn note(
     store: &Store,
     keys: &BTreeSet<EntityKey>,
     now: Timestamp,
+) -> Result<String, StateError> {
+    let by = Uuid::new_v4().to_string();
+    change(store, |doubts| {
+        doubts.retain(|doubt| now < later(doubt.at, LIFETIME));
+        let new = keys.iter().cloned();
+        doubts.extend(new.map(|key| Doubt {
+            key,
+            at: now,
+            by: by.clone(),
+        }));
+        doubts.drain(..doubts.len().saturating_sub(MOST));
+    })
+    .await?;
+    Ok(by)
+}
+
+/// Takes back those of the notes made `by` somebody that are about `keys`: they are not deleted.
+pub(super) async fn withdraw(
+    store: &Store,
+    by: &str,
+    keys: &BTreeSet<EntityKey>,
 ) -> Result<(), StateError> {
-    loop {
-        let found = store.load::<Vec<Doubt>>(DOUBTS).await?;
-        let expected = found
-            .as_ref()
-            .map_or(Expected::Absent, |found| Expected::Version(found.version));
-        let doubts = found.map(|found| found.value).unwrap_or_default();
-        let doubts = with(doubts, keys, now);
-        match store.save(DOUBTS, &doubts, expected).await {
-            Err(StateError::Conflict { .. }) => {}
-            saved => return saved.map(|_| ()),
-        }
+    if keys.is_empty() {
+        return Ok(());
     }
+    change(store, |doubts| {
+        doubts.retain(|doubt| doubt.by != by || !keys.contains(&doubt.key));
+    })
+    .await
 }
 
 /// What may have been deleted since `moment`.
@@ -59,15 +78,19 @@ pub async fn doubtful_since(
     Ok(since.map(|doubt| doubt.key).collect())
 }
 
-fn with(doubts: Vec<Doubt>, keys: &BTreeSet<EntityKey>, now: Timestamp) -> Vec<Doubt> {
-    let old = doubts.into_iter().map(|Doubt { key, at }| (key, at));
-    let mut all: BTreeMap<EntityKey, Timestamp> =
-        old.filter(|(_, at)| now < later(*at, LIFETIME)).collect();
-    all.extend(keys.iter().map(|key| (key.clone(), now)));
-    let mut all: Vec<Doubt> = all.into_iter().map(|(key, at)| Doubt { key, at }).collect();
-    all.sort_by_key(|doubt| std::cmp::Reverse(doubt.at));
-    all.truncate(MOST);
-    all
+async fn change(store: &Store, change: impl Fn(&mut Vec<Doubt>)) -> Result<(), StateError> {
+    loop {
+        let found = store.load::<Vec<Doubt>>(DOUBTS).await?;
+        let expected = found
+            .as_ref()
+            .map_or(Expected::Absent, |found| Expected::Version(found.version));
+        let mut doubts = found.map(|found| found.value).unwrap_or_default();
+        change(&mut doubts);
+        match store.save(DOUBTS, &doubts, expected).await {
+            Err(StateError::Conflict { .. }) => {}
+            saved => return saved.map(|_| ()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -79,29 +102,42 @@ mod tests {
         names.iter().map(key).collect()
     }
 
+    fn noon() -> Timestamp {
+        "2026-11-23T12:00:00Z".parse().unwrap()
+    }
+
     #[tokio::test]
     async fn notes_are_found_by_time_and_fade() {
         let store = Store::memory();
-        let noon: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
-        let hours = |hours: u64| later(noon, Duration::from_secs(3_600 * hours));
-        note(&store, &keys(&["a", "b"]), noon).await.unwrap();
+        let hours = |hours: u64| later(noon(), Duration::from_secs(3_600 * hours));
+        note(&store, &keys(&["a", "b"]), noon()).await.unwrap();
         note(&store, &keys(&["b", "c"]), hours(1)).await.unwrap();
         let since = async |moment| doubtful_since(&store, moment).await.unwrap();
-        assert_eq!(since(noon).await, keys(&["a", "b", "c"]));
+        assert_eq!(since(noon()).await, keys(&["a", "b", "c"]));
         assert_eq!(since(hours(1)).await, keys(&["b", "c"]));
         note(&store, &keys(&["d"]), hours(48)).await.unwrap();
-        assert_eq!(since(noon).await, keys(&["b", "c", "d"]));
+        assert_eq!(since(noon()).await, keys(&["b", "c", "d"]));
     }
 
-    #[test]
-    fn the_newest_stay() {
-        let noon: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
+    #[tokio::test]
+    async fn only_ones_own_notes_are_withdrawn() {
+        let store = Store::memory();
+        let one = note(&store, &keys(&["a", "b"]), noon()).await.unwrap();
+        note(&store, &keys(&["b"]), noon()).await.unwrap();
+        withdraw(&store, &one, &keys(&["a", "b"])).await.unwrap();
+        let left = doubtful_since(&store, noon()).await.unwrap();
+        assert_eq!(left, keys(&["b"]));
+    }
+
+    #[tokio::test]
+    async fn the_newest_stay() {
+        let store = Store::memory();
         let names: Vec<String> = (0..MOST).map(|number| number.to_string()).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let old = with(Vec::new(), &keys(&names), noon);
-        let minute = later(noon, Duration::from_secs(60));
-        let all = with(old, &keys(&["new"]), minute);
-        assert_eq!(all.len(), MOST);
-        assert!(all.iter().any(|doubt| doubt.key.identifier == "new"));
+        note(&store, &keys(&names), noon()).await.unwrap();
+        note(&store, &keys(&["new"]), noon()).await.unwrap();
+        let left = doubtful_since(&store, noon()).await.unwrap();
+        assert_eq!(left.len(), MOST);
+        assert!(left.contains(&EntityKey::new("group", "new")));
     }
 }

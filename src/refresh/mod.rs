@@ -394,9 +394,12 @@ impl<'a> Refresh<'a> {
             return Ok(gone);
         }
         gone.retain(|key| !uncertain.contains(key));
-        doubt::note(&self.app.store, &uncertain, self.app.clock.now()).await?;
+        let store = &self.app.store;
+        let doubted = uncertain.clone();
+        let by = doubt::note(store, &doubted, self.app.clock.now()).await?;
         self.drop_those_held_elsewhere(&mut uncertain, keeps_targets)
             .await?;
+        doubt::withdraw(store, &by, &(&doubted - &uncertain)).await?;
         gone.append(&mut uncertain);
         Ok(gone)
     }

@@ -2,7 +2,7 @@
 //!
 //! Whatever is read is older than what live events find out later: they win.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -22,6 +22,10 @@ const ATTEMPTS: usize = 5;
 
 /// Between the note of a deletion and the deletion there is no more than this.
 const AT_WORK: Duration = Duration::from_secs(3_600);
+
+/// Partitions read once more at the end of a run. More than a handful means that the workspace was turned inside out
+/// meanwhile.
+const MOST_RESTORED: usize = 100;
 
 impl Slice<'_> {
     /// Stores what a partition that was read from `since` on stands for. Items that live events have looked at
@@ -101,15 +105,11 @@ impl Slice<'_> {
             return Ok(());
         }
         let holders = self.holders(&doubtful).await?;
-        let held: BTreeSet<&EntityKey> = holders.values().flatten().collect();
-        let held: Vec<EntityKey> = held.into_iter().cloned().collect();
-        let port = &self.session.port;
-        let there = port.owned_among(&held, &self.deadline).await?;
-        let there: BTreeSet<EntityKey> = there.into_iter().collect();
-        for ((source, repository), keys) in holders {
-            if keys.is_subset(&there) {
-                continue;
-            }
+        if MOST_RESTORED < holders.len() {
+            let left = holders.len() - MOST_RESTORED;
+            tracing::warn!(left, "partitions left to the next resync");
+        }
+        for (source, repository) in holders.into_iter().take(MOST_RESTORED) {
             let group = self.groups.iter().find(|group| group.source.id() == source);
             if let Some(group) = group {
                 self.restore_partition(group, &repository).await?;
@@ -118,35 +118,40 @@ impl Slice<'_> {
         Ok(())
     }
 
-    /// Which partitions stand for one of `keys`, or point at it: source, repository, and the keys.
+    /// Partitions that stand for one of `keys`, or point at one that Port does not have: source and repository.
     async fn holders(
         &self,
         keys: &BTreeSet<EntityKey>,
-    ) -> Result<BTreeMap<(String, String), BTreeSet<EntityKey>>, Failure> {
+    ) -> Result<BTreeSet<(String, String)>, Failure> {
         let identifiers: BTreeSet<&str> = keys.iter().map(|key| key.identifier.as_str()).collect();
-        let mut found = Vec::new();
+        let (mut holders, mut pointing) = (BTreeSet::new(), Vec::new());
         for group in self.groups {
             let source = group.source.id();
             partition::list(&self.app.store, &source, |repository, record| {
-                let held: BTreeSet<EntityKey> = record.keys().cloned().collect();
-                let held: BTreeSet<EntityKey> = &held & keys;
+                let place = (source.clone(), repository.to_owned());
                 let targets = record.targets();
                 let targets: BTreeSet<Target> = targets
                     .filter(|target| identifiers.contains(target.identifier.as_str()))
                     .cloned()
                     .collect();
-                if !held.is_empty() || !targets.is_empty() {
-                    found.push(((source.clone(), repository.to_owned()), held, targets));
+                if record.keys().any(|key| keys.contains(key)) {
+                    holders.insert(place);
+                } else if !targets.is_empty() {
+                    pointing.push((place, targets));
                 }
                 ControlFlow::Continue(())
             })
             .await?;
         }
-        let mut holders = BTreeMap::new();
-        for (place, mut held, targets) in found {
-            held.append(&mut (&self.resolve(&targets).await? & keys));
-            if !held.is_empty() {
-                holders.insert(place, held);
+        if pointing.is_empty() {
+            return Ok(holders);
+        }
+        let all: Vec<EntityKey> = keys.iter().cloned().collect();
+        let there = self.session.port.owned_among(&all, &self.deadline).await?;
+        let missing = keys - &there.into_iter().collect();
+        for (place, targets) in pointing {
+            if !self.resolve(&targets).await?.is_disjoint(&missing) {
+                holders.insert(place);
             }
         }
         Ok(holders)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ferry::app::App;
 use ferry::invocation::Error;
 use proptest::prelude::*;
-use proptest::test_runner::TestCaseError;
+use proptest::test_runner::{Config, TestCaseError};
 use sandbox::server::{Fault, FaultKind, Server};
 use sandbox::webhook::Delivery;
 use serde_json::Value;
@@ -177,7 +177,11 @@ async fn play(world: World, synced: bool, turns: &[Turn]) -> (String, Result<(),
 #[test]
 fn webhooks_between_the_steps_of_resyncs_converge() {
     let turns = proptest::collection::vec(turn(), 1..24);
-    proptest!(repeatable(), |(synced: bool, turns in turns)| {
+    let config = Config {
+        cases: repeatable().cases / 2,
+        ..repeatable()
+    };
+    proptest!(config, |(synced: bool, turns in turns)| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (story, verdict) = runtime.block_on(async { play(every_kind().await, synced, &turns).await });
         verdict.map_err(|wrong| TestCaseError::fail(format!("\n{story}\n{wrong}")))?;
