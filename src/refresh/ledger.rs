@@ -210,9 +210,11 @@ impl Ledger {
             .collect()
     }
 
-    pub(super) fn has(&self, source: &str, repository: &str) -> bool {
-        self.records
-            .contains_key(&(source.to_owned(), repository.to_owned()))
+    /// Whether the record is not what is stored any more.
+    pub(super) fn has_changed(&self, source: &str, repository: &str) -> bool {
+        let place = (source.to_owned(), repository.to_owned());
+        let tracked = self.records.get(&place);
+        tracked.is_some_and(|tracked| tracked.of_run || !tracked.looked_at.is_empty())
     }
 
     /// Stores what has changed. Whoever else has written one of the records since it was read wins, and the caller
