@@ -104,7 +104,11 @@ impl Slice<'_> {
         if doubtful.is_empty() {
             return Ok(());
         }
-        let holders = self.holders(&doubtful).await?;
+        let all: Vec<EntityKey> = doubtful.iter().cloned().collect();
+        let there = self.session.port.owned_among(&all, &self.deadline).await?;
+        let holders = self
+            .holders(&(&doubtful - &there.into_iter().collect()))
+            .await?;
         if MOST_RESTORED < holders.len() {
             let left = holders.len() - MOST_RESTORED;
             tracing::warn!(left, "partitions left to the next resync");
@@ -118,13 +122,17 @@ impl Slice<'_> {
         Ok(())
     }
 
-    /// Partitions that stand for one of `keys`, or point at one that Port does not have: source and repository.
+    /// Partitions that stand for one of `missing`, or point at one: source and repository.
     async fn holders(
         &self,
-        keys: &BTreeSet<EntityKey>,
+        missing: &BTreeSet<EntityKey>,
     ) -> Result<BTreeSet<(String, String)>, Failure> {
-        let identifiers: BTreeSet<&str> = keys.iter().map(|key| key.identifier.as_str()).collect();
         let (mut holders, mut pointing) = (BTreeSet::new(), Vec::new());
+        if missing.is_empty() {
+            return Ok(holders);
+        }
+        let identifiers: BTreeSet<&str> =
+            missing.iter().map(|key| key.identifier.as_str()).collect();
         for group in self.groups {
             let source = group.source.id();
             partition::list(&self.app.store, &source, |repository, record| {
@@ -134,7 +142,7 @@ impl Slice<'_> {
                     .filter(|target| identifiers.contains(target.identifier.as_str()))
                     .cloned()
                     .collect();
-                if record.keys().any(|key| keys.contains(key)) {
+                if record.keys().any(|key| missing.contains(key)) {
                     holders.insert(place);
                 } else if !targets.is_empty() {
                     pointing.push((place, targets));
@@ -143,14 +151,8 @@ impl Slice<'_> {
             })
             .await?;
         }
-        if pointing.is_empty() {
-            return Ok(holders);
-        }
-        let all: Vec<EntityKey> = keys.iter().cloned().collect();
-        let there = self.session.port.owned_among(&all, &self.deadline).await?;
-        let missing = keys - &there.into_iter().collect();
         for (place, targets) in pointing {
-            if !self.resolve(&targets).await?.is_disjoint(&missing) {
+            if !self.resolve(&targets).await?.is_disjoint(missing) {
                 holders.insert(place);
             }
         }
