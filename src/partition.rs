@@ -21,6 +21,9 @@ pub const WORKSPACE: &str = "workspace";
 /// The item of a partition that is always looked at as a whole.
 pub const WHOLE: &str = "";
 
+/// Key of the stored run, which is there from before it writes anything until it is through; there is one at a time.
+pub const RUN: &str = "run";
+
 /// How far the clocks of two invocations may be apart.
 const CLOCK_SLACK: Duration = Duration::from_secs(2);
 

@@ -2,17 +2,19 @@
 //! may have written them again and not recorded it yet.
 //!
 //! They are noted before the records are read; whoever has stored the last record of a run and then reads the notes
-//! misses none.
+//! misses none. Those of deletions that were over before a run began concern none, and are taken back.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::deadline::later;
 use crate::entity::EntityKey;
+use crate::partition::RUN;
 use crate::state::{Expected, StateError, Store};
 
 const DOUBTS: &str = "doubtful-deletions";
@@ -65,6 +67,14 @@ pub(super) async fn withdraw(
         doubts.retain(|doubt| doubt.by != by || !keys.contains(&doubt.key));
     })
     .await
+}
+
+/// The deletions noted `by` somebody are done: a run that begins later writes after them.
+pub(super) async fn settle(store: &Store, by: &str) -> Result<(), StateError> {
+    if store.load::<IgnoredAny>(RUN).await?.is_some() {
+        return Ok(());
+    }
+    change(store, |doubts| doubts.retain(|doubt| doubt.by != by)).await
 }
 
 /// What may have been deleted since `moment`.
@@ -127,6 +137,20 @@ mod tests {
         withdraw(&store, &one, &keys(&["a", "b"])).await.unwrap();
         let left = doubtful_since(&store, noon()).await.unwrap();
         assert_eq!(left, keys(&["b"]));
+    }
+
+    #[tokio::test]
+    async fn what_is_done_concerns_only_a_run_under_way() {
+        let store = Store::memory();
+        let one = note(&store, &keys(&["a"]), noon()).await.unwrap();
+        store.save(RUN, &"a run", Expected::Absent).await.unwrap();
+        settle(&store, &one).await.unwrap();
+        let left = doubtful_since(&store, noon()).await.unwrap();
+        assert_eq!(left, keys(&["a"]));
+        store.remove(RUN).await.unwrap();
+        settle(&store, &one).await.unwrap();
+        let left = doubtful_since(&store, noon()).await.unwrap();
+        assert_eq!(left, keys(&[]));
     }
 
     #[tokio::test]

@@ -29,6 +29,11 @@ struct Origins {
 /// A partition: source id and repository (uuid, or [`partition::WORKSPACE`]).
 pub(super) type Place = (String, String);
 
+/// What an attempt that came to nothing has written, by partition: whoever tries again knows no better where it came
+/// from.
+#[derive(Clone, Default)]
+pub struct Strays(BTreeMap<Place, Produced>);
+
 /// The records at hand, and what has changed about them.
 #[derive(Clone, Default)]
 pub(super) struct Ledger {
@@ -42,6 +47,8 @@ pub(super) struct Ledger {
     dropped: BTreeSet<Target>,
     /// What items stand for now, did not before, and Port had all the same.
     newly_met: BTreeSet<EntityKey>,
+    /// Of the attempt before this one, for partitions not looked at again yet.
+    strays: Strays,
 }
 
 #[derive(Clone)]
@@ -55,7 +62,37 @@ struct Tracked {
     of_run: bool,
 }
 
+impl Tracked {
+    /// Whether the record is not what is stored any more.
+    fn has_changed(&self) -> bool {
+        self.of_run || !self.looked_at.is_empty()
+    }
+}
+
 impl Ledger {
+    pub(super) fn after(strays: Strays) -> Ledger {
+        Ledger {
+            strays,
+            ..Ledger::default()
+        }
+    }
+
+    /// What this attempt has written and could not record.
+    pub(super) fn into_strays(self) -> Strays {
+        let Strays(mut strays) = self.strays;
+        for (place, tracked) in self.records {
+            if tracked.has_changed() {
+                let stray = strays.entry(place).or_default();
+                tracked
+                    .record
+                    .items
+                    .into_values()
+                    .for_each(|produced| stray.absorb(produced));
+            }
+        }
+        Strays(strays)
+    }
+
     /// Reads the record of `place`, once.
     pub(super) async fn open(&mut self, store: &Store, place: &Place) -> Result<(), StateError> {
         if self.records.contains_key(place) {
@@ -85,6 +122,7 @@ impl Ledger {
     ) {
         self.candidates.extend(before.keys().cloned());
         self.dropped.extend(before.targets().cloned());
+        self.collect_strays(&place);
         let tracked = Tracked {
             record,
             expected,
@@ -137,6 +175,7 @@ impl Ledger {
         if !now.keys.is_empty() || !now.targets.is_empty() {
             tracked.record.items.insert(item.to_owned(), now);
         }
+        self.collect_strays(place);
     }
 
     /// Notes all that `place` stands for now.
@@ -160,6 +199,16 @@ impl Ledger {
         record.touched = before.touched;
         tracked.record = record;
         tracked.looked_at.insert(partition::WHOLE.to_owned());
+        self.collect_strays(place);
+    }
+
+    fn collect_strays(&mut self, place: &Place) {
+        let Strays(strays) = &mut self.strays;
+        let Some(stray) = strays.remove(place) else {
+            return;
+        };
+        self.candidates.extend(stray.keys);
+        self.dropped.extend(stray.targets);
     }
 
     /// Adds what something that is gone may have stood for, as far as no record tells.
@@ -210,18 +259,18 @@ impl Ledger {
             .collect()
     }
 
-    /// Whether the record is not what is stored any more.
+    /// Whether the record at hand is not what is stored any more.
     pub(super) fn has_changed(&self, source: &str, repository: &str) -> bool {
         let place = (source.to_owned(), repository.to_owned());
         let tracked = self.records.get(&place);
-        tracked.is_some_and(|tracked| tracked.of_run || !tracked.looked_at.is_empty())
+        tracked.is_some_and(Tracked::has_changed)
     }
 
     /// Stores what has changed. Whoever else has written one of the records since it was read wins, and the caller
     /// has to look again.
     pub(super) async fn save(&mut self, store: &Store, clock: &Clock) -> Result<(), StateError> {
         for ((source, repository), tracked) in &mut self.records {
-            if tracked.looked_at.is_empty() && !tracked.of_run {
+            if !tracked.has_changed() {
                 continue;
             }
             if tracked.of_run {
@@ -347,6 +396,33 @@ mod tests {
             ..Ledger::default()
         };
         ledger.note_shared(store, mapping).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_an_attempt_has_written_is_looked_after_by_the_next() {
+        let store = Store::memory();
+        let place = ("tree".to_owned(), "{1}".to_owned());
+        let stands_for = |name: &str| Produced {
+            keys: vec![EntityKey::new("folder", name)].into_iter().collect(),
+            ..Produced::default()
+        };
+        let clock = Clock::simulated("2026-11-23T12:00:00Z".parse().unwrap());
+        let mut first = Ledger::default();
+        first.open(&store, &place).await.unwrap();
+        first.replace(&place, vec![("".to_owned(), stands_for("src"))]);
+        let mut faster = Ledger::default();
+        faster.open(&store, &place).await.unwrap();
+        faster.replace(&place, vec![("".to_owned(), stands_for("docs"))]);
+        faster.save(&store, &clock).await.unwrap();
+        let refused = first.save(&store, &clock).await;
+        assert!(matches!(refused, Err(StateError::Conflict { .. })));
+
+        let mut second = Ledger::after(first.into_strays());
+        second.open(&store, &place).await.unwrap();
+        assert!(second.gone().is_empty(), "not looked at again yet");
+        second.replace(&place, vec![("".to_owned(), stands_for("docs"))]);
+        let src = EntityKey::new("folder", "src");
+        assert_eq!(second.gone(), BTreeSet::from([src]));
     }
 
     #[tokio::test]

@@ -23,7 +23,7 @@ use crate::state::Expected;
 
 pub use doubt::doubtful_since;
 use ledger::{Ledger, Place};
-pub use ledger::{found_shared, look_for_shared};
+pub use ledger::{Strays, found_shared, look_for_shared};
 pub use origin::resolve;
 
 /// A number of objects looked at again, with one search and one deletion for all.
@@ -72,6 +72,19 @@ impl<'a> Refresh<'a> {
             ledger: Ledger::default(),
             counts: Counts::default(),
         }
+    }
+
+    /// Tries again after an attempt that somebody else was faster than: what that one has written is looked after here.
+    pub fn after(self, strays: Strays) -> Refresh<'a> {
+        Refresh {
+            ledger: Ledger::after(strays),
+            ..self
+        }
+    }
+
+    /// What this attempt has written and could not record.
+    pub fn into_strays(self) -> Strays {
+        self.ledger.into_strays()
     }
 
     /// One object that fails must not take along what others have come to.

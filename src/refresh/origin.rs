@@ -21,15 +21,19 @@ impl Refresh<'_> {
         let store = &self.app.store;
         let mapping = self.mapping.fingerprint();
         self.ledger.note_shared(store, mapping).await?;
-        let gone = self.without_origin().await?;
+        let (gone, noted) = self.without_origin().await?;
         if !gone.is_empty() {
             self.delete(gone.into_iter().collect()).await?;
+        }
+        if let Some(by) = noted {
+            doubt::settle(store, &by).await?;
         }
         self.ledger.save(store, &self.app.clock).await?;
         Ok(())
     }
 
-    async fn without_origin(&mut self) -> Result<BTreeSet<EntityKey>, Failure> {
+    /// What has to go, and under whose name it is noted that some of it is in doubt.
+    async fn without_origin(&mut self) -> Result<(BTreeSet<EntityKey>, Option<String>), Failure> {
         let keeps_targets = self.mapping.settings().create_missing_related_entities;
         if keeps_targets {
             let dropped = self.ledger.dropped();
@@ -39,7 +43,7 @@ impl Refresh<'_> {
         }
         let mut gone = self.ledger.gone();
         if gone.is_empty() {
-            return Ok(gone);
+            return Ok((gone, None));
         }
         // The same repository first: what one of its partitions lost, another one often has.
         for repository in self.ledger.repositories() {
@@ -58,7 +62,7 @@ impl Refresh<'_> {
         }
         let mut uncertain = self.possibly_elsewhere(&gone, keeps_targets).await?;
         if uncertain.is_empty() {
-            return Ok(gone);
+            return Ok((gone, None));
         }
         gone.retain(|key| !uncertain.contains(key));
         let store = &self.app.store;
@@ -68,7 +72,7 @@ impl Refresh<'_> {
             .await?;
         doubt::withdraw(store, &by, &(&doubted - &uncertain)).await?;
         gone.append(&mut uncertain);
-        Ok(gone)
+        Ok((gone, Some(by)))
     }
 
     /// Those of `keys` that another repository may stand for, or point at.

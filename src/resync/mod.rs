@@ -26,6 +26,7 @@ use crate::extract;
 use crate::failure::{Failure, chain};
 use crate::mapping::{Mapping, defaults};
 use crate::metrics::Figure;
+use crate::partition::RUN;
 use crate::pipeline::{Counts, Pipeline};
 use crate::port::{self, ResyncReport, ResyncStatus};
 use crate::progress::Paused;
@@ -36,7 +37,7 @@ pub use preview::{Change, Field, Preview, Scope, preview};
 use journal::Journal;
 use reconcile::{Evidence, Plan, plan};
 use run::{RUN_VERSION, Run};
-use slice::{RUN, Slice, Step};
+use slice::{Slice, Step};
 
 /// How a call ended when nothing was wrong.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::journal::Journal;
 use super::run::Run;
-use super::slice::{RUN, Slice, Step};
+use super::slice::{Slice, Step};
 use super::{LEASE, LONGEST_LEASE};
 use crate::app::{App, Session};
 use crate::bitbucket::Purpose;
@@ -17,6 +17,7 @@ use crate::entity::{Entity, EntityKey, Identifier};
 use crate::extract;
 use crate::failure::{Failure, chain};
 use crate::mapping::{Mapping, defaults};
+use crate::partition::RUN;
 use crate::pipeline::{Counts, Pipeline};
 use crate::port::PortClient;
 use crate::state::{Expected, Lease, StateError, Store};

@@ -14,7 +14,7 @@ use crate::extract::{Group, Repository};
 use crate::failure::{Failure, chain};
 use crate::partition::{self, Record, WHOLE, WORKSPACE};
 use crate::pipeline::{Produced, Target};
-use crate::refresh::{Refresh, doubtful_since};
+use crate::refresh::{Refresh, Strays, doubtful_since};
 use crate::state::{Expected, StateError};
 
 /// How often a partition is looked at again because live events keep coming in between.
@@ -41,6 +41,7 @@ impl Slice<'_> {
         let (store, source) = (&self.app.store, group.source.id());
         self.lease.keep(store, &self.app.clock).await?;
         let uuid = repository.map_or(WORKSPACE, |repository| &repository.uuid);
+        let mut strays = Strays::default();
         for _ in 0..ATTEMPTS {
             let before = partition::load(store, &source, uuid).await?;
             let expected = before
@@ -59,7 +60,8 @@ impl Slice<'_> {
                 Some(before) => {
                     let items = before.touched_since(since);
                     let before = (&before, expected);
-                    self.look_again(group, uuid, before, record, &items).await
+                    self.look_again(group, uuid, before, record, &items, &mut strays)
+                        .await
                 }
             };
             match saved {
@@ -86,13 +88,16 @@ impl Slice<'_> {
         before: (&Record, Expected),
         record: Record,
         items: &BTreeSet<String>,
+        strays: &mut Strays,
     ) -> Result<(), Failure> {
         let (app, session) = (self.app, self.session);
-        let mut refresh = Refresh::new(app, session, self.mapping, self.groups, &self.deadline);
+        let refresh = Refresh::new(app, session, self.mapping, self.groups, &self.deadline);
+        let mut refresh = refresh.after(std::mem::take(strays));
         Box::pin(refresh.overtaken(group, repository, before, record, items)).await?;
         let committed = refresh.commit().await;
         refresh.log_problems();
         self.run.counts += refresh.counts;
+        *strays = refresh.into_strays();
         committed
     }
 
@@ -104,11 +109,7 @@ impl Slice<'_> {
         if doubtful.is_empty() {
             return Ok(());
         }
-        let all: Vec<EntityKey> = doubtful.iter().cloned().collect();
-        let there = self.session.port.owned_among(&all, &self.deadline).await?;
-        let holders = self
-            .holders(&(&doubtful - &there.into_iter().collect()))
-            .await?;
+        let holders = self.holders(&doubtful).await?;
         if MOST_RESTORED < holders.len() {
             let left = holders.len() - MOST_RESTORED;
             tracing::warn!(left, "partitions left to the next resync");
@@ -122,17 +123,13 @@ impl Slice<'_> {
         Ok(())
     }
 
-    /// Partitions that stand for one of `missing`, or point at one: source and repository.
+    /// Partitions that stand for one of `keys`, or point at one that Port does not have: source and repository.
     async fn holders(
         &self,
-        missing: &BTreeSet<EntityKey>,
+        keys: &BTreeSet<EntityKey>,
     ) -> Result<BTreeSet<(String, String)>, Failure> {
+        let identifiers: BTreeSet<&str> = keys.iter().map(|key| key.identifier.as_str()).collect();
         let (mut holders, mut pointing) = (BTreeSet::new(), Vec::new());
-        if missing.is_empty() {
-            return Ok(holders);
-        }
-        let identifiers: BTreeSet<&str> =
-            missing.iter().map(|key| key.identifier.as_str()).collect();
         for group in self.groups {
             let source = group.source.id();
             partition::list(&self.app.store, &source, |repository, record| {
@@ -142,7 +139,7 @@ impl Slice<'_> {
                     .filter(|target| identifiers.contains(target.identifier.as_str()))
                     .cloned()
                     .collect();
-                if record.keys().any(|key| missing.contains(key)) {
+                if record.keys().any(|key| keys.contains(key)) {
                     holders.insert(place);
                 } else if !targets.is_empty() {
                     pointing.push((place, targets));
@@ -151,8 +148,14 @@ impl Slice<'_> {
             })
             .await?;
         }
+        if pointing.is_empty() {
+            return Ok(holders);
+        }
+        let all: Vec<EntityKey> = keys.iter().cloned().collect();
+        let there = self.session.port.owned_among(&all, &self.deadline).await?;
+        let missing = keys - &there.into_iter().collect();
         for (place, targets) in pointing {
-            if !self.resolve(&targets).await?.is_disjoint(missing) {
+            if !self.resolve(&targets).await?.is_disjoint(&missing) {
                 holders.insert(place);
             }
         }
@@ -162,13 +165,14 @@ impl Slice<'_> {
     async fn restore_partition(&mut self, group: &Group, uuid: &str) -> Result<(), Failure> {
         let store = &self.app.store;
         let source = group.source.id();
+        let mut strays = Strays::default();
         for _ in 0..ATTEMPTS {
             let Some(found) = partition::load(store, &source, uuid).await? else {
                 return Ok(());
             };
             let before = (&Record::default(), Expected::Version(found.version));
             let items = BTreeSet::from([WHOLE.to_owned()]);
-            let looked = self.look_again(group, uuid, before, found.value, &items);
+            let looked = self.look_again(group, uuid, before, found.value, &items, &mut strays);
             match looked.await {
                 Err(Failure::State(StateError::Conflict { .. })) => {}
                 Err(failure) if !failure.is_retryable() && !failure.is_unauthorized() => {

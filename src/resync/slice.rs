@@ -18,7 +18,7 @@ use crate::deadline::Deadline;
 use crate::extract::{self, Batch, Group, Item, Listing, Repository, Skipped, Source, filter_id};
 use crate::failure::{Failure, chain};
 use crate::mapping::{Kind, Mapping, RepositoryFilter};
-use crate::partition::{self, WHOLE};
+use crate::partition::{self, RUN, WHOLE};
 use crate::pipeline::{Counts, Pipeline, Processed, Produced};
 use crate::progress::{Part, Paused, Progress};
 use crate::state::{Expected, Lease, StateError};
@@ -42,9 +42,6 @@ pub(super) struct Slice<'a> {
     pub(super) lease: &'a mut Lease,
     pub(super) journal: Journal,
 }
-
-/// Key of the stored run; there is one at a time.
-pub(super) const RUN: &str = "run";
 
 /// How a step ended when it did not fail.
 pub(super) enum Step {

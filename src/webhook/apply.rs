@@ -15,7 +15,7 @@ use crate::deadline::Deadline;
 use crate::extract;
 use crate::failure::Failure;
 use crate::metrics::Figure;
-use crate::refresh::{Refresh, RepositoryNews};
+use crate::refresh::{Refresh, RepositoryNews, Strays};
 use crate::state::StateError;
 
 /// How often a batch is done once more because somebody else was at the same objects.
@@ -62,16 +62,21 @@ async fn try_to_apply(
     let groups = extract::groups(&mapping);
     let objects = objects(changes);
     let mut attempt = 0;
+    let mut strays = Strays::default();
     loop {
         attempt += 1;
-        let mut refresh = Refresh::new(app, &session, &mapping, &groups, deadline);
+        let refresh = Refresh::new(app, &session, &mapping, &groups, deadline);
+        let mut refresh = refresh.after(strays);
         let mut outcomes = look_again(&mut refresh, &objects, changes.len()).await;
         let committed = match outcomes.iter().any(Result::is_ok) {
             true => refresh.commit().await,
             false => Ok(()),
         };
         match committed {
-            Err(Failure::State(StateError::Conflict { .. })) if attempt < ATTEMPTS => continue,
+            Err(Failure::State(StateError::Conflict { .. })) if attempt < ATTEMPTS => {
+                strays = refresh.into_strays();
+                continue;
+            }
             Err(failure) => {
                 let failure = Arc::new(failure);
                 for outcome in outcomes.iter_mut().filter(|outcome| outcome.is_ok()) {
