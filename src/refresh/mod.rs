@@ -51,6 +51,16 @@ pub struct RepositoryNews<'a> {
     pub seen: Vec<Value>,
 }
 
+/// A resync's record that is not stored yet, and what has happened since it was read.
+pub struct Overtaken<'a> {
+    /// The stored one.
+    pub before: &'a Record,
+    pub expected: Expected,
+    pub record: Record,
+    /// What live events have looked at since.
+    pub items: &'a BTreeSet<String>,
+}
+
 /// Where a [`Refresh`] can be taken back to.
 pub struct Mark(Ledger);
 
@@ -317,25 +327,34 @@ impl<'a> Refresh<'a> {
         Ok(())
     }
 
-    /// Takes over a resync's `record` of `group` for `repository` (a uuid, or [`WORKSPACE`]), which is not stored yet,
-    /// and looks again at those of its `items` that live events have looked at since the resync read them. What only
-    /// the record `before` stands for goes.
+    /// Takes over what a resync has found of `group` in `repository` (a uuid, or [`WORKSPACE`]), and looks again at what
+    /// live events have looked at since. What only the record before stands for goes.
     pub async fn overtaken(
         &mut self,
         group: &Group,
         repository: &str,
-        (before, expected): (&Record, Expected),
-        record: Record,
-        items: &BTreeSet<String>,
+        overtaken: Overtaken<'_>,
     ) -> Result<(), Failure> {
+        let Overtaken {
+            before,
+            expected,
+            record,
+            items,
+        } = overtaken;
         let place = (group.source.id(), repository.to_owned());
         self.ledger.adopt(place.clone(), before, record, expected);
-        if !items.contains(WHOLE) {
-            for id in items.iter().filter_map(|item| item.parse().ok()) {
-                self.pull_request_in(group, &place, id, &[]).await?;
-            }
-            return Ok(());
+        if items.contains(WHOLE) {
+            return self.partition(group, repository).await;
         }
+        for id in items.iter().filter_map(|item| item.parse().ok()) {
+            self.pull_request_in(group, &place, id, &[]).await?;
+        }
+        Ok(())
+    }
+
+    /// All of `group` in `repository` (a uuid, or [`WORKSPACE`]).
+    pub async fn partition(&mut self, group: &Group, repository: &str) -> Result<(), Failure> {
+        let place = self.open(group, repository).await?;
         let now = match group.source.repositories() {
             None => self.list(group, None).await?,
             Some(filter) => {

@@ -12,9 +12,9 @@ use super::slice::{Slice, Step};
 use crate::entity::EntityKey;
 use crate::extract::{Group, Repository};
 use crate::failure::{Failure, chain};
-use crate::partition::{self, Record, WHOLE, WORKSPACE};
+use crate::partition::{self, Record, WORKSPACE};
 use crate::pipeline::{Produced, Target};
-use crate::refresh::{Refresh, Strays, doubtful_since};
+use crate::refresh::{Overtaken, Refresh, Strays, doubtful_since};
 use crate::state::{Expected, StateError};
 
 /// How often a partition is looked at again because live events keep coming in between.
@@ -58,9 +58,13 @@ impl Slice<'_> {
                     saved.map(|_| ()).map_err(Failure::from)
                 }
                 Some(before) => {
-                    let items = before.touched_since(since);
-                    let before = (&before, expected);
-                    self.look_again(group, uuid, before, record, &items, &mut strays)
+                    let overtaken = Overtaken {
+                        before: &before,
+                        expected,
+                        record,
+                        items: &before.touched_since(since),
+                    };
+                    self.look_again(group, uuid, Some(overtaken), &mut strays)
                         .await
                 }
             };
@@ -81,19 +85,23 @@ impl Slice<'_> {
         .into())
     }
 
+    /// At what live events have overtaken, or else at all of the partition.
     async fn look_again(
         &mut self,
         group: &Group,
         repository: &str,
-        before: (&Record, Expected),
-        record: Record,
-        items: &BTreeSet<String>,
+        overtaken: Option<Overtaken<'_>>,
         strays: &mut Strays,
     ) -> Result<(), Failure> {
         let (app, session) = (self.app, self.session);
         let refresh = Refresh::new(app, session, self.mapping, self.groups, &self.deadline);
         let mut refresh = refresh.after(std::mem::take(strays));
-        Box::pin(refresh.overtaken(group, repository, before, record, items)).await?;
+        match overtaken {
+            Some(overtaken) => {
+                Box::pin(refresh.overtaken(group, repository, overtaken)).await?;
+            }
+            None => Box::pin(refresh.partition(group, repository)).await?,
+        }
         let committed = refresh.commit().await;
         refresh.log_problems();
         self.run.counts += refresh.counts;
@@ -163,21 +171,13 @@ impl Slice<'_> {
     }
 
     async fn restore_partition(&mut self, group: &Group, uuid: &str) -> Result<(), Failure> {
-        let store = &self.app.store;
-        let source = group.source.id();
         let mut strays = Strays::default();
         for _ in 0..ATTEMPTS {
-            let Some(found) = partition::load(store, &source, uuid).await? else {
-                return Ok(());
-            };
-            let before = (&Record::default(), Expected::Version(found.version));
-            let items = BTreeSet::from([WHOLE.to_owned()]);
-            let looked = self.look_again(group, uuid, before, found.value, &items, &mut strays);
-            match looked.await {
+            match self.look_again(group, uuid, None, &mut strays).await {
                 Err(Failure::State(StateError::Conflict { .. })) => {}
                 Err(failure) if !failure.is_retryable() && !failure.is_unauthorized() => {
-                    let error = chain(&failure);
-                    tracing::warn!(source, repository = uuid, error, "partition not read again");
+                    let (kind, error) = (group.source.name(), chain(&failure));
+                    tracing::warn!(kind, repository = uuid, error, "partition not read again");
                     return Ok(());
                 }
                 looked => return looked,
