@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::deadline::later;
 use crate::entity::EntityKey;
 use crate::partition::RUN;
-use crate::state::{Expected, StateError, Store};
+use crate::state::{StateError, Store};
 
 const DOUBTS: &str = "doubtful-deletions";
 
@@ -89,23 +89,13 @@ pub async fn doubtful_since(
 }
 
 async fn change(store: &Store, change: impl Fn(&mut Vec<Doubt>)) -> Result<(), StateError> {
-    loop {
-        let found = store.load::<Vec<Doubt>>(DOUBTS).await?;
-        let expected = found
-            .as_ref()
-            .map_or(Expected::Absent, |found| Expected::Version(found.version));
-        let mut doubts = found.map(|found| found.value).unwrap_or_default();
-        change(&mut doubts);
-        match store.save(DOUBTS, &doubts, expected).await {
-            Err(StateError::Conflict { .. }) => {}
-            saved => return saved.map(|_| ()),
-        }
-    }
+    store.change(DOUBTS, change).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::Expected;
 
     fn keys(names: &[&str]) -> BTreeSet<EntityKey> {
         let key = |name: &&str| EntityKey::new("group", *name);

@@ -56,7 +56,7 @@ struct Tracked {
     record: Record,
     /// What the stored record has to be for this one to take its place.
     expected: Expected,
-    /// Items looked at; `None` for a record that was only read.
+    /// Items looked at; none of a record that was only read.
     looked_at: BTreeSet<String>,
     /// A resync's own record: its marks have been followed.
     of_run: bool,
@@ -83,11 +83,9 @@ impl Ledger {
         for (place, tracked) in self.records {
             if tracked.has_changed() {
                 let stray = strays.entry(place).or_default();
-                tracked
-                    .record
-                    .items
-                    .into_values()
-                    .for_each(|produced| stray.absorb(produced));
+                for produced in tracked.record.items.into_values() {
+                    stray.absorb(produced);
+                }
             }
         }
         Strays(strays)
@@ -99,9 +97,7 @@ impl Ledger {
             return Ok(());
         }
         let found = partition::load(store, &place.0, &place.1).await?;
-        let expected = found
-            .as_ref()
-            .map_or(Expected::Absent, |found| Expected::Version(found.version));
+        let expected = Expected::unchanged(found.as_ref());
         let tracked = Tracked {
             record: found.map(|found| found.value).unwrap_or_default(),
             expected,
@@ -339,22 +335,7 @@ pub async fn found_shared(store: &Store, blueprints: &BTreeSet<String>) -> Resul
 }
 
 async fn change_origins(store: &Store, change: impl Fn(&mut Origins)) -> Result<(), StateError> {
-    loop {
-        let found = store.load::<Origins>(ORIGINS).await?;
-        let expected = found
-            .as_ref()
-            .map_or(Expected::Absent, |found| Expected::Version(found.version));
-        let before = found.map(|found| found.value).unwrap_or_default();
-        let mut origins = before.clone();
-        change(&mut origins);
-        if origins == before {
-            return Ok(());
-        }
-        match store.save(ORIGINS, &origins, expected).await {
-            Err(StateError::Conflict { .. }) => {}
-            saved => return saved.map(|_| ()),
-        }
-    }
+    store.change(ORIGINS, change).await
 }
 
 /// Calls `each` with the stored records of `sources`, except those of partitions that `skip` names, until it has

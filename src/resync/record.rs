@@ -44,9 +44,7 @@ impl Slice<'_> {
         let mut strays = Strays::default();
         for _ in 0..ATTEMPTS {
             let before = partition::load(store, &source, uuid).await?;
-            let expected = before
-                .as_ref()
-                .map_or(Expected::Absent, |before| Expected::Version(before.version));
+            let expected = Expected::unchanged(before.as_ref());
             let before = before.map(|before| before.value);
             let record = Record::of_run(&self.run.id, items.clone(), before.as_ref());
             // The end of the run spares what was written since it began, as live events do.

@@ -50,6 +50,13 @@ pub enum Expected {
     Version(u64),
 }
 
+impl Expected {
+    /// What was read, or that nothing was there.
+    pub fn unchanged<T>(found: Option<&Document<T>>) -> Expected {
+        found.map_or(Expected::Absent, |found| Expected::Version(found.version))
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// Somebody else wrote first. Nothing was written.
@@ -126,6 +133,28 @@ impl Store {
         written.ok_or_else(|| StateError::Conflict {
             key: key.to_owned(),
         })
+    }
+
+    /// Applies `change` to what the document says, or to the default of an absent one, again for as long as somebody else
+    /// writes in between. What stays the same is not written.
+    pub async fn change<T>(&self, key: &str, change: impl Fn(&mut T)) -> Result<(), StateError>
+    where
+        T: Clone + Default + PartialEq + Serialize + DeserializeOwned,
+    {
+        loop {
+            let found = self.load::<T>(key).await?;
+            let expected = Expected::unchanged(found.as_ref());
+            let before = found.map(|found| found.value).unwrap_or_default();
+            let mut value = before.clone();
+            change(&mut value);
+            if value == before {
+                return Ok(());
+            }
+            match self.save(key, &value, expected).await {
+                Err(StateError::Conflict { .. }) => {}
+                saved => return saved.map(|_| ()),
+            }
+        }
     }
 
     /// Hands each document directly below `folder` to `each`, with the last part of its key, until that breaks off.
@@ -223,6 +252,22 @@ mod tests {
         store.remove("a/b").await.unwrap();
         store.remove("a/b").await.unwrap();
         assert_eq!(store.load::<String>("a/b").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_change_is_written_when_it_is_one() {
+        let store = Store::memory();
+        let read = async || store.load::<Vec<u8>>("numbers").await.unwrap();
+        store.change("numbers", |_: &mut Vec<u8>| {}).await.unwrap();
+        assert_eq!(read().await, None);
+        let push = |numbers: &mut Vec<u8>| numbers.push(1);
+        store.change("numbers", push).await.unwrap();
+        store.change("numbers", push).await.unwrap();
+        let twice = read().await.unwrap();
+        assert_eq!(twice.value, [1, 1]);
+        let keep = |numbers: &mut Vec<u8>| numbers.retain(|number| *number == 1);
+        store.change("numbers", keep).await.unwrap();
+        assert_eq!(read().await, Some(twice));
     }
 
     #[tokio::test]
