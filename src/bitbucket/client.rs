@@ -19,11 +19,12 @@ use super::rate_limit::{Allowance, Group, Purpose, Turn, turn};
 use crate::deadline::Deadline;
 use crate::http::{Answer, Http, RetryPolicy, retry_after};
 
-/// Requests under way at once with each credential. Short bursts draw a 429 far below the hourly limit.
-const CONCURRENT_REQUESTS: usize = 8;
+/// Requests to the API under way at once, with each credential and with all. Short bursts draw a 429 far below the
+/// hourly limit, and answers take memory.
+const API_REQUESTS_AT_ONCE: AtOnce = AtOnce { each: 8, all: 32 };
 
-/// Requests under way at once with all credentials: answers take memory.
-const MOST_CONCURRENT_REQUESTS: usize = 32;
+/// The same of files: five times as many may go within an hour, and most are a few KB.
+const FILES_AT_ONCE: AtOnce = AtOnce { each: 16, all: 64 };
 
 /// Longest page that is read: fifty pull requests with descriptions of the greatest length fit in well.
 const MAX_JSON_BYTES: usize = 32 << 20;
@@ -87,9 +88,22 @@ struct Shared {
     workspace: String,
     live_reserve: f64,
     accounts: Mutex<Vec<Account>>,
-    /// As many permits as requests may be under way.
-    slots: Mutex<Arc<Semaphore>>,
+    slots: Mutex<Slots>,
     set_aside: Mutex<Vec<String>>,
+}
+
+/// How many requests may be under way.
+struct AtOnce {
+    /// With each credential.
+    each: usize,
+    /// With all of them.
+    all: usize,
+}
+
+/// As many permits as requests may be under way.
+struct Slots {
+    api: Arc<Semaphore>,
+    raw_files: Arc<Semaphore>,
 }
 
 struct Account {
@@ -114,7 +128,7 @@ impl BitbucketClient {
             base_url,
             workspace,
             live_reserve,
-            slots: Mutex::new(slots(credentials.len())),
+            slots: Mutex::new(Slots::new(credentials.len())),
             accounts: Mutex::new(credentials.into_iter().map(account).collect()),
             set_aside: Mutex::default(),
         };
@@ -137,7 +151,7 @@ impl BitbucketClient {
     pub fn replace_credentials(&self, credentials: Vec<Credential>) {
         let mut accounts = self.accounts();
         if accounts.len() != credentials.len() {
-            *lock(&self.shared.slots) = slots(credentials.len());
+            *lock(&self.shared.slots) = Slots::new(credentials.len());
         }
         let before = std::mem::take(&mut *accounts);
         *accounts = credentials
@@ -167,9 +181,14 @@ impl BitbucketClient {
         }
     }
 
-    /// How many requests may be under way: whoever asks for more at once only waits.
+    /// How many requests to the API may be under way: whoever asks for more at once only waits.
     pub fn requests_at_once(&self) -> usize {
-        concurrency(self.accounts().len())
+        API_REQUESTS_AT_ONCE.with(self.accounts().len())
+    }
+
+    /// How many contents of files may be under way.
+    pub fn files_at_once(&self) -> usize {
+        FILES_AT_ONCE.with(self.accounts().len())
     }
 
     /// How many requests to the API may go within this hour, all credentials together.
@@ -300,7 +319,7 @@ impl BitbucketClient {
     ) -> Result<Answer, Error> {
         let request = url.path();
         let mut refusal = String::new();
-        let slots = Arc::clone(&lock(&self.shared.slots));
+        let slots = lock(&self.shared.slots).of(group);
         // Closed only when it is dropped.
         let _slot = slots
             .acquire()
@@ -427,13 +446,28 @@ impl BitbucketClient {
     }
 }
 
-/// Credentials share the work, so each adds to what may be under way.
-fn slots(credentials: usize) -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(concurrency(credentials)))
+impl AtOnce {
+    /// Credentials share the work, so each adds to what may be under way.
+    fn with(&self, credentials: usize) -> usize {
+        (self.each * credentials.max(1)).min(self.all)
+    }
 }
 
-fn concurrency(credentials: usize) -> usize {
-    (CONCURRENT_REQUESTS * credentials.max(1)).min(MOST_CONCURRENT_REQUESTS)
+impl Slots {
+    fn new(credentials: usize) -> Slots {
+        let permits = |limit: AtOnce| Arc::new(Semaphore::new(limit.with(credentials)));
+        Slots {
+            api: permits(API_REQUESTS_AT_ONCE),
+            raw_files: permits(FILES_AT_ONCE),
+        }
+    }
+
+    fn of(&self, group: Group) -> Arc<Semaphore> {
+        Arc::clone(match group {
+            Group::Api => &self.api,
+            Group::RawFiles => &self.raw_files,
+        })
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

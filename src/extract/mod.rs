@@ -351,7 +351,7 @@ impl<'a> Listing<'a> {
         };
         let completed = stream::iter(items)
             .map(|item| included.add_to(item, deadline))
-            .buffered(self.bitbucket.requests_at_once());
+            .buffered(self.bitbucket.files_at_once());
         let mut completed = std::pin::pin!(completed);
         while let Some(item) = completed.next().await {
             match item {
@@ -381,7 +381,7 @@ impl<'a> Listing<'a> {
 }
 
 /// Errors that are about the moment or the credentials, not about one item.
-fn stops_everything(error: &bitbucket::Error) -> bool {
+pub fn stops_everything(error: &bitbucket::Error) -> bool {
     use bitbucket::Error;
     matches!(
         error,

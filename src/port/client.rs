@@ -16,6 +16,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use super::batch::MAX_BULK;
@@ -34,6 +35,10 @@ const TOKEN_MARGIN: Duration = Duration::from_secs(60);
 
 /// Longest answer that is read. Searches ask for smaller pages when one is longer.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
+
+/// Bulk calls under way at once, whoever makes them. Port's limits (35,000 in five minutes) are far away; this is
+/// for its sake and for memory.
+const WRITES_AT_ONCE: usize = 32;
 
 /// For calls that may be repeated: Ocean's waits and statuses, so Port sees the load it is used to. 500 is not
 /// among them; it stands for a defect that a repetition meets again.
@@ -82,6 +87,8 @@ pub(super) struct Inner {
     token: tokio::sync::Mutex<Option<Token>>,
     /// Entities per bulk call, as low as Port has asked for.
     pub(super) max_bulk: AtomicUsize,
+    /// As many permits as bulk calls may be under way.
+    pub(super) writes: Semaphore,
     pub(super) blueprints: Mutex<HashMap<String, Cached>>,
 }
 
@@ -142,6 +149,7 @@ impl PortClient {
                 }),
                 token: tokio::sync::Mutex::default(),
                 max_bulk: AtomicUsize::new(MAX_BULK),
+                writes: Semaphore::new(WRITES_AT_ONCE),
                 blueprints: Mutex::default(),
             }),
             rehearsal: None,

@@ -17,7 +17,7 @@ use super::order::{Node, levels};
 use crate::deadline::Deadline;
 use crate::entity::{Entity, Identifier};
 
-/// Bulk calls under way at once.
+/// Bulk calls of one batch under way at once.
 const CONCURRENT_CALLS: usize = 4;
 
 /// Single entities in a row that Port answers with a 500 before it is taken to be down.
@@ -245,6 +245,8 @@ impl Run<'_> {
         };
         let call = call.exporter().repeatable();
         let request = call.shown();
+        // Never closed.
+        let _permit = self.client.inner.writes.acquire().await;
         let answer = self.client.call(call, self.deadline).await?;
         let bulk = batch::read(&answer, part.len()).map_err(|source| Error::Unexpected {
             request,

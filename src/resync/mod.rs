@@ -187,18 +187,18 @@ async fn port_asks(app: &App, deadline: &Deadline) -> Result<bool, Failure> {
 async fn work(app: &App, deadline: &Deadline) -> Result<Outcome, Failure> {
     let duration = deadline.remaining().saturating_add(LEASE_SLACK);
     let duration = duration.min(LONGEST_LEASE);
-    let Some(mut lease) = Lease::acquire(&app.store, LEASE, &app.clock, duration).await? else {
+    let Some(lease) = Lease::acquire(&app.store, LEASE, &app.clock, duration).await? else {
         tracing::info!("another invocation is at work");
         return Ok(Outcome::Busy);
     };
-    let mut outcome = work_under_lease(app, &mut lease, deadline).await;
+    let mut outcome = work_under_lease(app, &lease, deadline).await;
     if matches!(&outcome, Err(failure) if failure.is_unauthorized()) && app.secrets.forget() {
         tracing::info!("reading the credentials again after a refusal");
         if app.store.load::<Run>(RUN).await?.is_none() {
             // The refusal ended what was asked for.
             request(app, "the credentials were refused").await?;
         }
-        outcome = work_under_lease(app, &mut lease, deadline).await;
+        outcome = work_under_lease(app, &lease, deadline).await;
     }
     lease.release(&app.store).await?;
     outcome
@@ -206,7 +206,7 @@ async fn work(app: &App, deadline: &Deadline) -> Result<Outcome, Failure> {
 
 async fn work_under_lease(
     app: &App,
-    lease: &mut Lease,
+    lease: &Lease,
     deadline: &Deadline,
 ) -> Result<Outcome, Failure> {
     let mut outcome = Outcome::Idle;
@@ -331,7 +331,7 @@ async fn continue_run(
     session: &Session,
     given: &Given,
     (run, version): (Run, u64),
-    lease: &mut Lease,
+    lease: &Lease,
     deadline: &Deadline,
 ) -> Result<Outcome, Failure> {
     let mapping = &given.mapping;

@@ -85,7 +85,7 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
         mapping.fingerprint(),
     );
     let lease = Lease::acquire(&app.store, LEASE, &app.clock, LONGEST_LEASE).await?;
-    let mut lease = lease.ok_or(StateError::Conflict {
+    let lease = lease.ok_or(StateError::Conflict {
         key: LEASE.to_owned(),
     })?;
     let version = app.store.save(RUN, &run, Expected::Anything).await?;
@@ -100,7 +100,7 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
         journal: Journal::new(app.clock.clone(), &run.id),
         run,
         version,
-        lease: &mut lease,
+        lease: &lease,
     };
     while let Step::Paused(failure) = slice.extract().await? {
         let wait = failure.wait().unwrap_or(Duration::from_secs(60));

@@ -15,7 +15,7 @@ use crate::failure::{Failure, chain};
 use crate::partition::{self, Record, WORKSPACE};
 use crate::pipeline::{Produced, Target};
 use crate::refresh::{Overtaken, Refresh, Strays, doubtful_since};
-use crate::state::{Expected, StateError};
+use crate::state::{Document, Expected, StateError};
 
 /// How often a partition is looked at again because live events keep coming in between.
 const ATTEMPTS: usize = 5;
@@ -35,38 +35,35 @@ impl Slice<'_> {
         &mut self,
         group: &Group,
         repository: Option<&Repository>,
-        items: Vec<(String, Produced)>,
+        mut items: Vec<(String, Produced)>,
         since: Timestamp,
     ) -> Result<(), Failure> {
         let (store, source) = (&self.app.store, group.source.id());
-        self.lease.keep(store, &self.app.clock).await?;
         let uuid = repository.map_or(WORKSPACE, |repository| &repository.uuid);
         let mut strays = Strays::default();
         for _ in 0..ATTEMPTS {
-            let before = partition::load(store, &source, uuid).await?;
-            let expected = Expected::unchanged(before.as_ref());
-            let before = before.map(|before| before.value);
-            let record = Record::of_run(&self.run.id, items.clone(), before.as_ref());
-            // The end of the run spares what was written since it began, as live events do.
-            let begun = self.run.started_at;
-            let touched = before.filter(|before| !before.touched_since(begun).is_empty());
-            let saved = match touched {
-                None => {
-                    let saved = partition::save(store, &source, uuid, &record, expected).await;
-                    saved.map(|_| ()).map_err(Failure::from)
-                }
-                Some(before) => {
-                    let overtaken = Overtaken {
-                        before: &before,
-                        expected,
-                        record,
-                        items: &before.touched_since(since),
-                    };
-                    self.look_again(group, uuid, Some(overtaken), &mut strays)
-                        .await
-                }
+            let known = partition::load(store, &source, uuid).await?;
+            let before = match known {
+                Some(known) if self.is_touched(&known.value) => known,
+                known => match self.record_untouched(&source, uuid, items, known).await? {
+                    None => return Ok(()),
+                    Some(unrecorded) => {
+                        items = unrecorded;
+                        continue;
+                    }
+                },
             };
-            match saved {
+            self.lease.keep(store, &self.app.clock).await?;
+            let overtaken = Overtaken {
+                before: &before.value,
+                expected: Expected::Version(before.version),
+                record: Record::of_run(&self.run.id, items.clone(), Some(&before.value)),
+                items: &before.value.touched_since(since),
+            };
+            match self
+                .look_again(group, uuid, Some(overtaken), &mut strays)
+                .await
+            {
                 Err(Failure::State(StateError::Conflict { .. })) => {}
                 Err(Failure::Bitbucket(error)) => {
                     return match self.partition_failed(group, repository, error)? {
@@ -81,6 +78,39 @@ impl Slice<'_> {
             key: format!("{source} of {uuid}"),
         }
         .into())
+    }
+
+    /// Stores what the partition stands for, of which `known` was the record before it was read, if no live event has
+    /// been there since the run began. Otherwise `items` come back, for [`record`](Slice::record).
+    pub(super) async fn record_untouched(
+        &self,
+        source: &str,
+        repository: &str,
+        items: Vec<(String, Produced)>,
+        known: Option<Document<Record>>,
+    ) -> Result<Option<Vec<(String, Produced)>>, Failure> {
+        let expected = Expected::unchanged(known.as_ref());
+        let before = known.map(|known| known.value);
+        if before
+            .as_ref()
+            .is_some_and(|before| self.is_touched(before))
+        {
+            return Ok(Some(items));
+        }
+        let store = &self.app.store;
+        self.lease.keep(store, &self.app.clock).await?;
+        let record = Record::of_run(&self.run.id, items.clone(), before.as_ref());
+        match partition::save(store, source, repository, &record, expected).await {
+            Ok(_) => Ok(None),
+            Err(StateError::Conflict { .. }) => Ok(Some(items)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether live events have been there since the run began. Its end spares what was written since then, as live
+    /// events do.
+    fn is_touched(&self, record: &Record) -> bool {
+        !record.touched_since(self.run.started_at).is_empty()
     }
 
     /// At what live events have overtaken, or else at all of the partition.

@@ -4,8 +4,10 @@
 //! interruption loses is done again; doing it again changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::ready;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -26,6 +28,12 @@ use crate::state::{Expected, Lease, StateError};
 /// Raw items of a kind that Port's mapping editor gets to show.
 const EXAMPLES_PER_KIND: usize = 5;
 
+/// Partitions read at once, however many credentials there are: each has a page in memory.
+const MOST_PARTITIONS_AT_ONCE: usize = 48;
+
+/// Progress is saved after so many times the partitions that are read at once: all of them have to end for it.
+const CHUNK: usize = 8;
+
 pub(super) struct Slice<'a> {
     pub(super) app: &'a App,
     pub(super) session: &'a Session,
@@ -39,7 +47,7 @@ pub(super) struct Slice<'a> {
     pub(super) run: Run,
     /// Version of the stored run: whoever else has written it meanwhile has taken the run over.
     pub(super) version: u64,
-    pub(super) lease: &'a mut Lease,
+    pub(super) lease: &'a Lease,
     pub(super) journal: Journal,
 }
 
@@ -55,7 +63,8 @@ struct Partition {
     /// When it began to be read.
     since: Timestamp,
     counts: BTreeMap<Option<Kind>, Counts>,
-    items: Vec<(String, Produced)>,
+    /// What it stands for, unless that is recorded.
+    unrecorded: Option<Vec<(String, Produced)>>,
     /// The first few raw items of each kind.
     examples: BTreeMap<Kind, Vec<Value>>,
 }
@@ -206,9 +215,11 @@ impl Slice<'_> {
             Some(cursor) => Listing::resume(self.bitbucket, group, cursor),
             None => Listing::open(self.bitbucket, group, None),
         };
+        let deadline = self.deadline.clone();
+        let mut since = self.app.clock.now();
+        let mut next = listing.next(&deadline).await;
         loop {
-            let since = self.app.clock.now();
-            let batch = match listing.next(&self.deadline).await {
+            let batch = match next {
                 Ok(Some(batch)) => batch,
                 Ok(None) => break,
                 Err(error) => {
@@ -220,10 +231,18 @@ impl Slice<'_> {
                     return Ok(step);
                 }
             };
-            self.repository_page(group, &id, batch, since).await?;
+            let cursor = listing.cursor().map(str::to_owned);
+            let begun = std::mem::replace(&mut since, self.app.clock.now());
+            // While this page is written, the next one is read.
+            let (written, following) = tokio::join!(
+                self.repository_page(group, &id, batch, begun),
+                listing.next(&deadline)
+            );
+            written?;
+            next = following;
             let state = self.run.listings.entry(id.clone()).or_default();
             state.pages += 1;
-            state.cursor = listing.cursor().map(str::to_owned);
+            state.cursor = cursor;
             // Without a cursor this page was the last.
             if state.cursor.is_none() {
                 self.list_is_complete(filter);
@@ -260,9 +279,25 @@ impl Slice<'_> {
             batch.items.iter().filter_map(Repository::of).collect();
         if !group.resources.is_empty() {
             let processed = self.process(group, &batch).await?;
-            for (raw, produced) in batch.items.iter().zip(processed.items) {
-                if let Some(repository) = Repository::of(raw) {
-                    let items = vec![(WHOLE.to_owned(), produced)];
+            let read = batch.items.iter().zip(processed.items);
+            let read = read.filter_map(|(raw, produced)| {
+                let items = vec![(WHOLE.to_owned(), produced)];
+                Some((Repository::of(raw)?, items))
+            });
+            let (this, source) = (&*self, group.source.id());
+            let unrecorded: Vec<_> = stream::iter(read)
+                .map(async |(repository, items)| {
+                    let known = partition::load(&this.app.store, &source, &repository.uuid).await?;
+                    let items = this
+                        .record_untouched(&source, &repository.uuid, items, known)
+                        .await?;
+                    Ok::<_, Failure>((repository, items))
+                })
+                .buffered(this.partitions_at_once())
+                .try_collect()
+                .await?;
+            for (repository, items) in unrecorded {
+                if let Some(items) = items {
                     self.record(group, Some(&repository), items, since).await?;
                 }
             }
@@ -315,31 +350,32 @@ impl Slice<'_> {
             repositories.sort_by_key(|repository| !self.run.first.contains(&repository.uuid));
         }
         let source = group.source.id();
-        let at_once = self.bitbucket.requests_at_once();
+        let at_once = self.partitions_at_once();
         while let Some(chunk) = repositories
             .get(self.run.done.get(&source).copied().unwrap_or(0)..)
             .filter(|rest| !rest.is_empty())
         {
-            let chunk = chunk.get(..at_once).unwrap_or(chunk);
-            let this = &*self;
-            let outcomes: Vec<_> = stream::iter(chunk)
-                .map(|repository| this.repository_partition(group, repository))
-                .buffered(at_once)
-                .collect()
-                .await;
+            let chunk = chunk.get(..at_once * CHUNK).unwrap_or(chunk);
+            let (outcomes, examples) = self.read_chunk(group, chunk, at_once).await;
+            for (kind, examples) in &examples {
+                self.send_examples(*kind, examples).await;
+            }
             let mut paused = None;
             for (repository, outcome) in chunk.iter().zip(outcomes) {
+                // What was not begun is left to the next slice.
+                let Some(outcome) = outcome else {
+                    continue;
+                };
                 match outcome {
                     Ok(None) => {}
                     Ok(Some(done)) => {
-                        for (kind, examples) in &done.examples {
-                            self.send_examples(*kind, examples).await;
-                        }
                         for (kind, counts) in done.counts {
                             self.run.count(kind, counts);
                         }
-                        self.record(group, Some(repository), done.items, done.since)
-                            .await?;
+                        if let Some(items) = done.unrecorded {
+                            self.record(group, Some(repository), items, done.since)
+                                .await?;
+                        }
                     }
                     Err(Failure::Bitbucket(error)) => {
                         if let Step::Paused(failure) =
@@ -360,43 +396,100 @@ impl Slice<'_> {
         Ok(Step::Done)
     }
 
+    /// Reads `chunk`, `at_once` at a time, until something stops all of it. With it come the first items of each kind.
+    async fn read_chunk(
+        &self,
+        group: &Group,
+        chunk: &[Repository],
+        at_once: usize,
+    ) -> (
+        Vec<Option<Result<Option<Partition>, Failure>>>,
+        BTreeMap<Kind, Vec<Value>>,
+    ) {
+        let stopped = AtomicBool::new(false);
+        let partitions = stream::iter(chunk.iter().enumerate())
+            .take_while(|_| ready(!stopped.load(Ordering::Relaxed)))
+            .map(async |(index, repository)| {
+                (index, self.repository_partition(group, repository).await)
+            })
+            .buffer_unordered(at_once);
+        let mut partitions = std::pin::pin!(partitions);
+        let mut outcomes: Vec<_> = chunk.iter().map(|_| None).collect();
+        let mut examples: BTreeMap<Kind, (usize, Vec<Value>)> = BTreeMap::new();
+        // Nothing else is awaited here: what is under way holds slots of the clients, and goes on only when it is
+        // polled.
+        while let Some((index, mut outcome)) = partitions.next().await {
+            match &mut outcome {
+                Ok(Some(partition)) => {
+                    for (kind, items) in std::mem::take(&mut partition.examples) {
+                        // Those that come first in the list: the same ones in each run.
+                        let known = examples.get(&kind).map(|(known, _)| *known);
+                        if known.is_none_or(|known| index < known) {
+                            examples.insert(kind, (index, items));
+                        }
+                    }
+                }
+                Ok(None) => {}
+                Err(Failure::Bitbucket(error)) if !extract::stops_everything(error) => {}
+                Err(_) => stopped.store(true, Ordering::Relaxed),
+            }
+            if let Some(place) = outcomes.get_mut(index) {
+                *place = Some(outcome);
+            }
+        }
+        let examples = examples.into_iter().map(|(kind, (_, items))| (kind, items));
+        (outcomes, examples.collect())
+    }
+
+    /// While some wait for Port or for the store, others use what may be asked of Bitbucket.
+    fn partitions_at_once(&self) -> usize {
+        (2 * self.bitbucket.requests_at_once()).min(MOST_PARTITIONS_AT_ONCE)
+    }
+
     /// `None` when this run has done the partition before an interruption.
     async fn repository_partition(
         &self,
         group: &Group,
         repository: &Repository,
     ) -> Result<Option<Partition>, Failure> {
-        let record = partition::load(&self.app.store, &group.source.id(), &repository.uuid).await?;
-        let record = record.map(|record| record.value).unwrap_or_default();
-        if record.run == self.run.id {
+        let (source, uuid) = (group.source.id(), &repository.uuid);
+        let known = partition::load(&self.app.store, &source, uuid).await?;
+        let record = known.as_ref().map(|known| &known.value);
+        if record.is_some_and(|record| record.run == self.run.id) {
             return Ok(None);
         }
         let mut done = Partition {
             since: self.app.clock.now(),
             counts: BTreeMap::new(),
-            items: Vec::new(),
+            unrecorded: None,
             examples: BTreeMap::new(),
         };
         // Live events about it have come since the list was taken: it may have another main branch by now.
-        let is_touched = record.touched_since(self.run.started_at).contains(WHOLE);
+        let begun = self.run.started_at;
+        let is_touched = record.is_some_and(|record| record.touched_since(begun).contains(WHOLE));
         let repository = match is_touched {
             false => Some(repository.clone()),
             true => self.repository_now(group, repository).await?,
         };
+        let mut items = Vec::new();
         let Some(repository) = repository else {
+            done.unrecorded = Some(items);
             return Ok(Some(done));
         };
         let mut listing = Listing::open(self.bitbucket, group, Some(&repository));
         while let Some(batch) = listing.next(&self.deadline).await? {
             let processed = self.load(group, &batch).await?;
             *done.counts.entry(self.kind(&batch)).or_default() += processed.counts;
-            done.items.extend(named(group, &batch, processed.items));
-            if let Some(kind) = self.kind(&batch) {
+            items.extend(named(group, &batch, processed.items));
+            if let Some(kind) = self.kind(&batch)
+                && !batch.items.is_empty()
+            {
                 let examples = done.examples.entry(kind).or_default();
                 let missing = EXAMPLES_PER_KIND.saturating_sub(examples.len());
                 examples.extend(batch.items.into_iter().take(missing));
             }
         }
+        done.unrecorded = self.record_untouched(&source, uuid, items, known).await?;
         Ok(Some(done))
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
 
 use super::{Document, Expected, StateError, Store};
 use crate::deadline::{Clock, later};
@@ -16,7 +17,8 @@ use crate::deadline::{Clock, later};
 pub struct Lease {
     key: String,
     fence: u64,
-    expires: Timestamp,
+    /// Held while it is renewed, so that of several writers one does.
+    expires: Mutex<Timestamp>,
     duration: Duration,
 }
 
@@ -48,7 +50,7 @@ impl Lease {
             Ok(_) => Ok(Some(Lease {
                 key: key.to_owned(),
                 fence,
-                expires: holder.expires,
+                expires: Mutex::new(holder.expires),
                 duration,
             })),
             Err(StateError::Conflict { .. }) => Ok(None),
@@ -58,15 +60,16 @@ impl Lease {
 
     /// Call before each write that only the holder may make. Renews the lease when half of it is over; once it has
     /// run out, somebody else may hold it, and this is a conflict.
-    pub async fn keep(&mut self, store: &Store, clock: &Clock) -> Result<(), StateError> {
+    pub async fn keep(&self, store: &Store, clock: &Clock) -> Result<(), StateError> {
+        let mut expires = self.expires.lock().await;
         let now = clock.now();
         let lost = || StateError::Conflict {
             key: self.key.clone(),
         };
-        if self.expires <= now {
+        if *expires <= now {
             return Err(lost());
         }
-        if later(now, self.duration / 2) <= self.expires {
+        if later(now, self.duration / 2) <= *expires {
             return Ok(());
         }
         let found: Option<Document<Holder>> = store.load(&self.key).await?;
@@ -79,7 +82,7 @@ impl Lease {
         store
             .save(&self.key, &holder, Expected::Version(version))
             .await?;
-        self.expires = holder.expires;
+        *expires = holder.expires;
         Ok(())
     }
 
@@ -120,7 +123,7 @@ mod tests {
         let (store, clock) = (Store::memory(), Clock::simulated(Timestamp::UNIX_EPOCH));
         let minute = Duration::from_secs(60);
         let acquire = || Lease::acquire(&store, "lease", &clock, minute);
-        let mut lease = acquire().await.unwrap().unwrap();
+        let lease = acquire().await.unwrap().unwrap();
         for _ in 0..5 {
             clock.advance(minute * 2 / 3);
             lease.keep(&store, &clock).await.unwrap();

@@ -130,7 +130,8 @@ async fn slice_seconds() {
     let outcome = world.invoke(event("eventbridge-rule")).await.unwrap();
     assert_eq!(outcome["status"], "paused", "{outcome}");
     let (bitbucket, _) = world.take_requests();
-    assert!(bitbucket.len() < 12, "{}", bitbucket.len());
+    // Sixteen files may be under way when the time is over, and no request goes after it.
+    assert!(bitbucket.len() < 20, "{}", bitbucket.len());
     world.finish();
 }
 

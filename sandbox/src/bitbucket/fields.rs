@@ -12,29 +12,31 @@ pub(super) fn select(mut answer: Value, fields: Option<&str>, hidden: &[&str]) -
         }
         return answer;
     };
-    let mut mask = Mask {
-        only_named: false,
-        named: Vec::new(),
-        removed: Vec::new(),
-        hidden: hidden.iter().map(|path| split(path)).collect(),
-    };
+    let mut only_named = false;
+    let (mut named, mut removed) = (Vec::new(), Vec::new());
     for item in fields.split(',') {
         // A `+` that was not percent-encoded arrives as a space, and then means: only this.
         let item = item.trim();
         if let Some(path) = item.strip_prefix('+') {
-            mask.named.push(split(path));
+            named.push(path);
         } else if let Some(path) = item.strip_prefix('-') {
             if path == "*" {
-                mask.only_named = true;
+                only_named = true;
             } else {
-                mask.removed.push(split(path));
+                removed.push(path);
             }
         } else if !item.is_empty() {
-            mask.only_named = true;
-            mask.named.push(split(item));
+            only_named = true;
+            named.push(item);
         }
     }
-    mask.apply(&mut Vec::new(), answer)
+    let mask = Mask {
+        only_named,
+        named: Wishes::new(named),
+        removed: Wishes::new(removed),
+        hidden: Wishes::new(hidden.to_vec()),
+    };
+    mask.apply(answer)
         .unwrap_or_else(|| Value::Object(Map::new()))
 }
 
@@ -55,85 +57,111 @@ fn remove(value: &mut Value, path: &str) {
     }
 }
 
-type Path = Vec<String>;
-
-struct Mask {
+/// What the wishes say of one place in the answer, and of what is below it.
+struct Mask<'a> {
     /// Only what is named, instead of the default set.
     only_named: bool,
-    named: Vec<Path>,
-    removed: Vec<Path>,
-    hidden: Vec<Path>,
+    named: Wishes<'a>,
+    removed: Wishes<'a>,
+    hidden: Wishes<'a>,
 }
 
-impl Mask {
-    /// What remains of `value` at `path`; None when nothing does. Lists have no path segment of their own.
-    fn apply(&self, path: &mut Path, value: Value) -> Option<Value> {
-        if self.includes(path) && !leads(&self.removed, path) && !leads(&self.hidden, path) {
+/// Dotted paths, as far as they agree with the way to a place.
+struct Wishes<'a> {
+    /// How many segments that way has.
+    depth: usize,
+    /// How many segments the longest path has that ends on that way.
+    ended: Option<usize>,
+    /// What is left of the paths that lead further.
+    leading: Vec<&'a str>,
+}
+
+impl Mask<'_> {
+    /// What remains of `value` at this place; None when nothing does. Lists have no path segment of their own.
+    fn apply(&self, value: Value) -> Option<Value> {
+        let included = self.includes();
+        if included && !self.removed.lead() && !self.hidden.lead() {
             return Some(value);
+        }
+        if !included && !self.named.lead() {
+            return None;
         }
         match value {
             Value::Object(object) if !object.is_empty() => {
                 let mut kept = Map::new();
                 for (name, member) in object {
-                    path.push(name.clone());
-                    if let Some(member) = self.apply(path, member) {
+                    if let Some(member) = self.below(&name).apply(member) {
                         kept.insert(name, member);
                     }
-                    path.pop();
                 }
                 (!kept.is_empty()).then_some(Value::Object(kept))
             }
-            Value::Array(items) if !items.is_empty() => Some(Value::Array(
-                items
-                    .into_iter()
-                    .filter_map(|item| self.apply(path, item))
-                    .collect(),
-            ))
-            .filter(|items| {
-                self.includes(path) || items.as_array().is_some_and(|items| !items.is_empty())
-            }),
+            Value::Array(items) if !items.is_empty() => {
+                let items = items.into_iter().filter_map(|item| self.apply(item));
+                let items: Vec<Value> = items.collect();
+                (included || !items.is_empty()).then_some(Value::Array(items))
+            }
             // `mainbranch.name` of an empty repository shows `mainbranch: null`.
-            Value::Null | Value::Array(_) if leads(&self.named, path) => Some(value),
-            value => self.includes(path).then_some(value),
+            Value::Null | Value::Array(_) if self.named.lead() => Some(value),
+            value => included.then_some(value),
         }
     }
 
-    fn includes(&self, path: &[String]) -> bool {
-        let named = longest(&self.named, path);
-        let base = named.is_some()
-            || (!self.only_named && (path.is_empty() || longest(&self.hidden, path).is_none()));
+    fn includes(&self) -> bool {
+        let named = self.named.ended;
+        let by_default = !self.only_named && self.hidden.ended.is_none();
         // The more precise of two contradicting wishes wins.
-        base && longest(&self.removed, path)
-            .is_none_or(|removed| named.is_some_and(|named| removed < named))
+        (named.is_some() || by_default)
+            && self
+                .removed
+                .ended
+                .is_none_or(|removed| named.is_some_and(|named| removed < named))
+    }
+
+    fn below(&self, name: &str) -> Mask<'_> {
+        Mask {
+            only_named: self.only_named,
+            named: self.named.below(name),
+            removed: self.removed.below(name),
+            hidden: self.hidden.below(name),
+        }
     }
 }
 
-/// Whether a pattern continues below `path`.
-fn leads(patterns: &[Path], path: &[String]) -> bool {
-    patterns.iter().any(|pattern| {
-        path.len() < pattern.len()
-            && std::iter::zip(pattern, path).all(|(name, segment)| covers(name, segment))
-    })
-}
+impl<'a> Wishes<'a> {
+    fn new(paths: Vec<&'a str>) -> Wishes<'a> {
+        Wishes {
+            depth: 0,
+            ended: None,
+            leading: paths,
+        }
+    }
 
-/// The length of the longest pattern that is a prefix of `path`.
-fn longest(patterns: &[Path], path: &[String]) -> Option<usize> {
-    patterns
-        .iter()
-        .filter(|pattern| {
-            pattern.len() <= path.len()
-                && std::iter::zip(*pattern, path).all(|(name, segment)| covers(name, segment))
-        })
-        .map(Vec::len)
-        .max()
-}
+    /// Whether any leads further than this place.
+    fn lead(&self) -> bool {
+        !self.leading.is_empty()
+    }
 
-fn covers(name: &str, segment: &str) -> bool {
-    name == "*" || name == segment
-}
-
-fn split(path: &str) -> Path {
-    path.split('.').map(str::to_owned).collect()
+    fn below(&self, name: &str) -> Wishes<'a> {
+        let mut below = Wishes {
+            depth: self.depth + 1,
+            ended: self.ended,
+            leading: Vec::new(),
+        };
+        for path in &self.leading {
+            let (segment, rest) = match path.split_once('.') {
+                Some((segment, rest)) => (segment, Some(rest)),
+                None => (*path, None),
+            };
+            if segment == "*" || segment == name {
+                match rest {
+                    Some(rest) => below.leading.push(rest),
+                    None => below.ended = Some(below.depth),
+                }
+            }
+        }
+        below
+    }
 }
 
 #[cfg(test)]

@@ -63,8 +63,8 @@ impl State {
             "reason": pull_request.reason,
             "created_on": pull_request.created_on.micros(),
             "updated_on": pull_request.updated_on.micros(),
-            "destination": self.side(&pull_request.destination, false),
-            "source": self.side(&pull_request.source, true),
+            "destination": self.side(repository, &pull_request.destination, false),
+            "source": self.side(repository, &pull_request.source, true),
             "reviewers": pull_request.reviewers.iter().map(|user| self.user_json(user)).collect::<Vec<_>>(),
             "participants": pull_request.participants.iter().map(|p| self.participant(p)).collect::<Vec<_>>(),
             "links": links,
@@ -73,13 +73,18 @@ impl State {
         })
     }
 
-    fn side(&self, side: &Side, source: bool) -> Value {
+    /// Most sides are in the repository of the pull request itself, which need not be looked for.
+    fn side(&self, own: &Repository, side: &Side, source: bool) -> Value {
         let branch = if source {
             json!({"name": side.branch, "links": {}, "sync_strategies": ["merge_commit", "rebase"]})
         } else {
             json!({"name": side.branch})
         };
-        match self.find_repository(&side.repository) {
+        let repository = match side.repository == own.uuid {
+            true => Some(own),
+            false => self.find_repository(&side.repository),
+        };
+        match repository {
             Some(repository) => json!({
                 "branch": branch,
                 "commit": self.commit_ref(repository, short(&side.hash)),
