@@ -9,6 +9,7 @@ mod part;
 mod tree;
 
 use futures_util::{StreamExt as _, stream};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -259,6 +260,17 @@ pub struct Listing<'a> {
     group: &'a Group,
     included: Option<IncludedFiles<'a>>,
     feed: Feed<'a>,
+    /// When the page that was handed out last began to be read.
+    since: Timestamp,
+    /// Where the page after it is.
+    cursor: Option<String>,
+    ahead: Option<Ahead>,
+}
+
+/// A page that was read while the one before it was completed.
+struct Ahead {
+    since: Timestamp,
+    items: Result<Option<Vec<Value>>, bitbucket::Error>,
 }
 
 enum Feed<'a> {
@@ -308,6 +320,9 @@ impl<'a> Listing<'a> {
             group,
             included: IncludedFiles::of(bitbucket, group),
             feed,
+            since: Timestamp::UNIX_EPOCH,
+            cursor: None,
+            ahead: None,
         }
     }
 
@@ -318,11 +333,15 @@ impl<'a> Listing<'a> {
             group,
             included: IncludedFiles::of(bitbucket, group),
             feed: Feed::Pages(Pages::resume(bitbucket.clone(), cursor)),
+            since: Timestamp::UNIX_EPOCH,
+            cursor: Some(cursor.to_owned()),
+            ahead: None,
         }
     }
 
     /// The next page; `None` after the last one.
     pub async fn next(&mut self, deadline: &Deadline) -> Result<Option<Batch>, bitbucket::Error> {
+        self.since = deadline.now();
         let pages = match &mut self.feed {
             Feed::Pages(pages) => pages,
             Feed::Tree(tree) => return tree.next(deadline).await,
@@ -338,9 +357,17 @@ impl<'a> Listing<'a> {
             }
             Feed::Nothing => return Ok(None),
         };
-        let Some(items) = pages.next(deadline).await? else {
+        let items = match self.ahead.take() {
+            Some(ahead) => {
+                self.since = ahead.since;
+                ahead.items?
+            }
+            None => pages.next(deadline).await?,
+        };
+        let Some(items) = items else {
             return Ok(None);
         };
+        self.cursor = pages.cursor().map(str::to_owned);
         let mut batch = Batch {
             resources: self.group.resources.clone(),
             ..Batch::default()
@@ -349,34 +376,43 @@ impl<'a> Listing<'a> {
             batch.items = items;
             return Ok(Some(batch));
         };
-        let completed = stream::iter(items)
-            .map(|item| included.add_to(item, deadline))
-            .buffered(self.bitbucket.files_at_once());
-        let mut completed = std::pin::pin!(completed);
-        while let Some(item) = completed.next().await {
-            match item {
-                Ok(item) => batch.items.push(item),
-                Err((_, error)) if stops_everything(&error) => return Err(error),
-                Err((Some(repository), error)) if self.is_of_repositories() => {
-                    batch.failed.push((repository, error));
+        // Each item is a partition of its own, which may fail alone.
+        let is_of_repositories = matches!(self.group.source, Source::Repositories(_));
+        let complete = async {
+            let completed = stream::iter(items)
+                .map(|item| included.add_to(item, deadline))
+                .buffered(self.bitbucket.files_at_once());
+            let mut completed = std::pin::pin!(completed);
+            while let Some(item) = completed.next().await {
+                match item {
+                    Ok(item) => batch.items.push(item),
+                    Err((_, error)) if stops_everything(&error) => return Err(error),
+                    Err((Some(repository), error)) if is_of_repositories => {
+                        batch.failed.push((repository, error));
+                    }
+                    Err((_, error)) => return Err(error),
                 }
-                Err((_, error)) => return Err(error),
             }
+            Ok(batch)
+        };
+        if !is_of_repositories {
+            return complete.await.map(Some);
         }
-        Ok(Some(batch))
+        // The files of a page take long: the next one is read meanwhile.
+        let since = deadline.now();
+        let (batch, items) = tokio::join!(complete, pages.next(deadline));
+        self.ahead = Some(Ahead { since, items });
+        batch.map(Some)
     }
 
-    /// Whether each item is a partition of its own, which may fail alone.
-    fn is_of_repositories(&self) -> bool {
-        matches!(self.group.source, Source::Repositories(_))
+    /// When the page that was handed out last began to be read: what happened later may not be in it.
+    pub fn since(&self) -> Timestamp {
+        self.since
     }
 
     /// Where the next page is, for a checkpoint.
     pub fn cursor(&self) -> Option<&str> {
-        match &self.feed {
-            Feed::Pages(pages) => pages.cursor(),
-            _ => None,
-        }
+        self.cursor.as_deref()
     }
 }
 

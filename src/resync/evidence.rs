@@ -20,7 +20,7 @@ impl Slice<'_> {
     pub(super) async fn evidence(
         &self,
     ) -> Result<(BTreeSet<EntityKey>, BTreeSet<Target>, Unread), StateError> {
-        let store = &self.app.store;
+        let (store, run) = (&self.app.store, self.run().clone());
         let (mut seen, mut targets, mut unread) =
             (BTreeSet::new(), BTreeSet::new(), Unread::default());
         let mut origins = Origins::default();
@@ -28,20 +28,20 @@ impl Slice<'_> {
         for group in self.groups {
             let source = group.source.id();
             let failed = |repository: &str| {
-                let mut failed = self.run.failed.iter();
+                let mut failed = run.failed.iter();
                 failed.any(|failed| failed.covers(&source, repository))
             };
             let mut missing = self.partitions(group).await?;
             let mut obsolete = Vec::new();
             partition::list(store, &source, |repository, record| {
                 let is_listed = missing.remove(repository);
-                let is_touched = !record.touched_since(self.run.started_at).is_empty();
+                let is_touched = !record.touched_since(run.started_at).is_empty();
                 if !is_listed && !is_touched {
                     obsolete.push(repository.to_owned());
                     return ControlFlow::Continue(());
                 }
                 // Of what came since the list was taken live events know everything.
-                let is_read = !is_listed || record.run == self.run.id || failed(repository);
+                let is_read = !is_listed || record.run == run.id || failed(repository);
                 if !is_read || (is_listed && !record.complete) {
                     self.not_vouched_for(&group.resources, &mut unread);
                 }
@@ -55,7 +55,7 @@ impl Slice<'_> {
                 ControlFlow::Continue(())
             })
             .await?;
-            let unlisted = self.run.failed.iter();
+            let unlisted = run.failed.iter();
             let unlisted = unlisted
                 .filter(|failed| failed.source == source)
                 .any(|failed| failed.repository.is_none());

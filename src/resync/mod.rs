@@ -4,14 +4,18 @@
 //! one and works on it, [`tick`] goes on with it. Knows nothing of webhooks or of Lambda.
 
 mod evidence;
+mod examples;
 mod journal;
+mod partitions;
 mod preview;
 mod reconcile;
 mod record;
+mod repositories;
 mod run;
 mod slice;
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -341,7 +345,7 @@ async fn continue_run(
     let deadline = deadline.earlier_by(app.config.slice_margin);
     let bitbucket = session.bitbucket.with_purpose(Purpose::Resync);
     let journal = Journal::new(app.clock.clone(), &run.id);
-    let mut slice = Slice {
+    let slice = Slice {
         app,
         session,
         bitbucket: &bitbucket,
@@ -349,10 +353,11 @@ async fn continue_run(
         groups: &groups,
         pipeline,
         deadline: deadline.clone(),
-        run,
-        version,
+        run: Mutex::new(run),
+        version: tokio::sync::Mutex::new(version),
         lease,
         journal,
+        through: Mutex::default(),
     };
     let outcome = match slice.finish().await {
         Ok(outcome) => Ok(outcome),
@@ -361,14 +366,8 @@ async fn continue_run(
             // The run is over. Nothing was deleted; the next one begins afresh.
             slice.journal.error(chain(&failure));
             slice.clean_up().await?;
-            report(
-                app,
-                session,
-                ResyncStatus::Failed,
-                slice.run.started_at,
-                &deadline,
-            )
-            .await;
+            let started_at = slice.run().started_at;
+            report(app, session, ResyncStatus::Failed, started_at, &deadline).await;
             Err(failure)
         }
     };
@@ -386,33 +385,31 @@ async fn continue_run(
 
 impl Slice<'_> {
     /// Takes the run as far as it goes.
-    async fn finish(&mut self) -> Result<Outcome, Failure> {
-        if !self.run.extracted {
+    async fn finish(&self) -> Result<Outcome, Failure> {
+        if !self.is_extracted() {
             if let Step::Paused(failure) = self.extract().await? {
                 self.settle().await?;
                 return self.pause(failure).await;
             }
             self.settle().await?;
-            self.run.extracted = true;
+            self.run().extracted = true;
             self.save().await?;
         }
-        if self.run.counts.extracted == 0
-            && let Some(failed) = self.run.failed.first()
-        {
-            return Err(Failure::NothingRead(failed.reason.clone()));
+        if let Some(reason) = self.run().nothing_read() {
+            return Err(Failure::NothingRead(reason));
         }
         self.restore().await?;
         let kept = self.reconcile().await?;
         let mapping_problems = self.tell_mapping_problems();
+        let run = self.run().clone();
         let summary = Summary {
-            run: self.run.id.clone(),
-            counts: self.run.counts,
-            failed_partitions: self.run.failed.iter().map(ToString::to_string).collect(),
+            run: run.id,
+            counts: run.counts,
+            failed_partitions: run.failed.iter().map(ToString::to_string).collect(),
             kept,
             mapping_problems,
         };
-        let failed: BTreeSet<&String> = self
-            .run
+        let failed: BTreeSet<&String> = run
             .failed
             .iter()
             .filter_map(|failed| failed.repository.as_ref().map(|(uuid, _)| uuid))
@@ -426,7 +423,7 @@ impl Slice<'_> {
             self.app,
             self.session,
             ResyncStatus::Completed,
-            self.run.started_at,
+            run.started_at,
             &self.deadline,
         )
         .await;
@@ -460,7 +457,8 @@ impl Slice<'_> {
     }
 
     fn put_completed(&self, now: Timestamp, summary: &Summary) {
-        let took = now.duration_since(self.run.started_at).as_secs_f64();
+        let run = self.run();
+        let took = now.duration_since(run.started_at).as_secs_f64();
         let figures = vec![
             Figure::count("CompletedRuns", 1),
             Figure::count("FailedPartitions", summary.failed_partitions.len()),
@@ -470,7 +468,7 @@ impl Slice<'_> {
             Figure::seconds("RunSeconds", vec![took]),
         ];
         self.app.metrics.put(now, figures);
-        for (kind, tally) in &self.run.tally {
+        for (kind, tally) in &run.tally {
             let figures = vec![Figure::count("Entities", tally.entities)];
             self.app.metrics.put_of_kind(now, kind, figures);
         }
@@ -484,6 +482,10 @@ impl Slice<'_> {
         self.app.metrics.put(self.app.clock.now(), figures);
     }
 
+    fn is_extracted(&self) -> bool {
+        self.run().extracted
+    }
+
     fn tell_mapping_problems(&self) -> Vec<String> {
         let problems = self.pipeline.take_report().lines();
         for problem in &problems {
@@ -493,14 +495,14 @@ impl Slice<'_> {
         problems
     }
 
-    async fn pause(&mut self, failure: Failure) -> Result<Outcome, Failure> {
+    async fn pause(&self, failure: Failure) -> Result<Outcome, Failure> {
         let wait = match &failure {
             Failure::Bitbucket(crate::bitbucket::Error::OutOfTime)
             | Failure::Port(port::Error::OutOfTime { .. }) => Duration::ZERO,
             failure => failure.wait().unwrap_or(PAUSE),
         };
         let not_before = later(self.app.clock.now(), wait);
-        self.run.not_before = Some(not_before);
+        self.run().not_before = Some(not_before);
         self.save().await?;
         let reason = chain(&failure);
         self.publish(Some(Paused {
@@ -508,24 +510,29 @@ impl Slice<'_> {
             reason: reason.clone(),
         }));
         self.put_budget();
-        tracing::info!(run = self.run.id, reason, %not_before, "resync paused");
+        let run = self.run().id.clone();
+        tracing::info!(run, reason, %not_before, "resync paused");
         Ok(Outcome::Paused {
-            run: self.run.id.clone(),
+            run,
             reason,
             not_before: Some(not_before),
         })
     }
 
     /// Deletes what this run shows to be stale. Returns why stale entities were kept, if they were.
-    async fn reconcile(&mut self) -> Result<Option<String>, Failure> {
+    async fn reconcile(&self) -> Result<Option<String>, Failure> {
         let (seen, targets, unread) = self.evidence().await?;
+        let (started_at, refused) = {
+            let run = self.run();
+            (run.started_at, run.counts.refused)
+        };
         let evidence = Evidence {
             owned: self
                 .session
                 .port
-                .owned(Some(self.run.started_at), &self.deadline)
+                .owned(Some(started_at), &self.deadline)
                 .await?,
-            refused: self.run.counts.refused,
+            refused,
             targets: self.resolve(&targets).await?,
             unread,
             threshold: self.mapping.settings().entity_deletion_threshold,
@@ -570,7 +577,7 @@ impl Slice<'_> {
         for failed in &report.failed {
             tracing::warn!(%failed, "stale entity not deleted");
         }
-        self.run.counts.deleted += report.deleted;
+        self.run().counts.deleted += report.deleted;
         Ok(None)
     }
 }

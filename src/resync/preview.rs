@@ -1,6 +1,7 @@
 //! A resync that writes nothing: the same steps over the same data, with Port's answers to writes left out.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -89,7 +90,7 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
         key: LEASE.to_owned(),
     })?;
     let version = app.store.save(RUN, &run, Expected::Anything).await?;
-    let mut slice = Slice {
+    let slice = Slice {
         app,
         session: &session,
         bitbucket: &bitbucket,
@@ -98,9 +99,10 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
         pipeline: Pipeline::for_resync(&session.port, &mapping, &run.id),
         deadline: deadline.clone(),
         journal: Journal::new(app.clock.clone(), &run.id),
-        run,
-        version,
+        run: Mutex::new(run),
+        version: tokio::sync::Mutex::new(version),
         lease: &lease,
+        through: Mutex::default(),
     };
     while let Step::Paused(failure) = slice.extract().await? {
         let wait = failure.wait().unwrap_or(Duration::from_secs(60));
@@ -119,14 +121,15 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
         .collect();
     let rehearsed = session.port.rehearsed();
     let (created, changed) = compare(&session.port, rehearsed.written, deadline).await?;
+    let run = slice.run().clone();
     Ok(Preview {
         created,
         changed,
         deleted: rehearsed.deleted,
         kept,
         problems,
-        failed_partitions: slice.run.failed.iter().map(ToString::to_string).collect(),
-        counts: slice.run.counts,
+        failed_partitions: run.failed.iter().map(ToString::to_string).collect(),
+        counts: run.counts,
     })
 }
 

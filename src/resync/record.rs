@@ -32,7 +32,7 @@ impl Slice<'_> {
     /// meanwhile are looked at again: what was read of them is older than what those have written. What live events have
     /// written in this run and is gone again goes at once.
     pub(super) async fn record(
-        &mut self,
+        &self,
         group: &Group,
         repository: Option<&Repository>,
         mut items: Vec<(String, Produced)>,
@@ -57,7 +57,7 @@ impl Slice<'_> {
             let overtaken = Overtaken {
                 before: &before.value,
                 expected: Expected::Version(before.version),
-                record: Record::of_run(&self.run.id, items.clone(), Some(&before.value)),
+                record: self.record_of(items.clone(), Some(&before.value)),
                 items: &before.value.touched_since(since),
             };
             match self
@@ -80,9 +80,27 @@ impl Slice<'_> {
         .into())
     }
 
+    /// Stores what `repository` stands for: its record was `known` before it was read from `since` on.
+    pub(super) async fn record_read(
+        &self,
+        group: &Group,
+        repository: &Repository,
+        items: Vec<(String, Produced)>,
+        (known, since): (Option<Document<Record>>, Timestamp),
+    ) -> Result<(), Failure> {
+        let source = group.source.id();
+        match self
+            .record_untouched(&source, &repository.uuid, items, known)
+            .await?
+        {
+            None => Ok(()),
+            Some(items) => self.record(group, Some(repository), items, since).await,
+        }
+    }
+
     /// Stores what the partition stands for, of which `known` was the record before it was read, if no live event has
     /// been there since the run began. Otherwise `items` come back, for [`record`](Slice::record).
-    pub(super) async fn record_untouched(
+    async fn record_untouched(
         &self,
         source: &str,
         repository: &str,
@@ -99,7 +117,7 @@ impl Slice<'_> {
         }
         let store = &self.app.store;
         self.lease.keep(store, &self.app.clock).await?;
-        let record = Record::of_run(&self.run.id, items.clone(), before.as_ref());
+        let record = self.record_of(items.clone(), before.as_ref());
         match partition::save(store, source, repository, &record, expected).await {
             Ok(_) => Ok(None),
             Err(StateError::Conflict { .. }) => Ok(Some(items)),
@@ -107,15 +125,19 @@ impl Slice<'_> {
         }
     }
 
+    fn record_of(&self, items: Vec<(String, Produced)>, before: Option<&Record>) -> Record {
+        Record::of_run(&self.run().id, items, before)
+    }
+
     /// Whether live events have been there since the run began. Its end spares what was written since then, as live
     /// events do.
     fn is_touched(&self, record: &Record) -> bool {
-        !record.touched_since(self.run.started_at).is_empty()
+        !record.touched_since(self.run().started_at).is_empty()
     }
 
     /// At what live events have overtaken, or else at all of the partition.
     async fn look_again(
-        &mut self,
+        &self,
         group: &Group,
         repository: &str,
         overtaken: Option<Overtaken<'_>>,
@@ -132,14 +154,14 @@ impl Slice<'_> {
         }
         let committed = refresh.commit().await;
         refresh.log_problems();
-        self.run.counts += refresh.counts;
+        self.run().counts += refresh.counts;
         *strays = refresh.into_strays();
         committed
     }
 
     /// Brings back what live events have deleted while this run had written, but not recorded it.
-    pub(super) async fn restore(&mut self) -> Result<(), Failure> {
-        let (store, begun) = (&self.app.store, self.run.started_at);
+    pub(super) async fn restore(&self) -> Result<(), Failure> {
+        let (store, begun) = (&self.app.store, self.run().started_at);
         let moment = begun.checked_sub(AT_WORK).unwrap_or(Timestamp::MIN);
         let doubtful = doubtful_since(store, moment).await?;
         if doubtful.is_empty() {
@@ -198,7 +220,7 @@ impl Slice<'_> {
         Ok(holders)
     }
 
-    async fn restore_partition(&mut self, group: &Group, uuid: &str) -> Result<(), Failure> {
+    async fn restore_partition(&self, group: &Group, uuid: &str) -> Result<(), Failure> {
         let mut strays = Strays::default();
         for _ in 0..ATTEMPTS {
             match self.look_again(group, uuid, None, &mut strays).await {

@@ -13,11 +13,14 @@ use crate::mapping::Kind;
 use crate::pipeline::Counts;
 
 /// Raised when a stored run of an older version can no longer be continued; such a run is begun anew.
-pub(super) const RUN_VERSION: u32 = 2;
+pub(super) const RUN_VERSION: u32 = 3;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Run {
     pub(super) version: u32,
+    /// Begun in this slice: nothing is recorded of it yet.
+    #[serde(skip)]
+    pub(super) is_new: bool,
     /// One id for everything this run reports to Port.
     pub(super) id: String,
     pub(super) started_at: Timestamp,
@@ -25,8 +28,6 @@ pub(super) struct Run {
     pub(super) mapping: String,
     /// Index of the group being worked on; all before it are done.
     pub(super) group: usize,
-    /// How many repositories are done, by source.
-    pub(super) done: BTreeMap<String, usize>,
     /// Repository lists by filter id, each taken once.
     pub(super) listings: BTreeMap<String, ListingState>,
     pub(super) failed: Vec<FailedPartition>,
@@ -104,11 +105,11 @@ impl Run {
     pub(super) fn begin(id: String, started_at: Timestamp, mapping: &str) -> Run {
         Run {
             version: RUN_VERSION,
+            is_new: true,
             id,
             started_at,
             mapping: mapping.to_owned(),
             group: 0,
-            done: BTreeMap::new(),
             listings: BTreeMap::new(),
             failed: Vec::new(),
             first: BTreeSet::new(),
@@ -118,6 +119,12 @@ impl Run {
             extracted: false,
             not_before: None,
         }
+    }
+
+    /// Why there is not a single item.
+    pub(super) fn nothing_read(&self) -> Option<String> {
+        let failed = self.failed.first()?;
+        (self.counts.extracted == 0).then(|| failed.reason.clone())
     }
 
     /// `kind` is none where no resource wants the items.
