@@ -119,9 +119,8 @@ pub async fn load(
 pub async fn list(
     store: &Store,
     source: &str,
-    mut each: impl FnMut(&str, Record) -> ControlFlow<()>,
+    each: impl FnMut(&str, Document<Record>) -> ControlFlow<()>,
 ) -> Result<(), StateError> {
-    let each = |repository: &str, found: Document<Record>| each(repository, found.value);
     store.list(&folder(source), each).await
 }
 

@@ -96,6 +96,14 @@ pub struct Processed {
     pub refusals: Vec<String>,
 }
 
+/// A batch that was mapped, and not yet written. Much smaller than what it was mapped from.
+#[derive(Debug)]
+pub struct Mapped {
+    items: Vec<Produced>,
+    entities: Vec<Entity>,
+    counts: Counts,
+}
+
 /// What Port said about a batch.
 #[derive(Default)]
 struct Written {
@@ -151,8 +159,20 @@ impl<'a> Pipeline<'a> {
         raw: &[Value],
         deadline: &Deadline,
     ) -> Result<Processed, port::Error> {
-        let (mut items, entities, mut counts) = self.transform(resources, raw);
-        counts.transformed = entities.len();
+        self.load(self.transform(resources, raw), deadline).await
+    }
+
+    /// Writes what was mapped. Returns only after Port has answered for every entity.
+    pub async fn load(
+        &self,
+        mapped: Mapped,
+        deadline: &Deadline,
+    ) -> Result<Processed, port::Error> {
+        let Mapped {
+            mut items,
+            entities,
+            mut counts,
+        } = mapped;
         let mut changed = Vec::new();
         for entity in merged(entities, self.options.merge) {
             if self.differs(&entity, deadline).await? {
@@ -246,8 +266,8 @@ impl<'a> Pipeline<'a> {
 
     /// What `raw` stands for, without writing anything.
     pub fn produced(&self, resources: &[usize], raw: &Value) -> Produced {
-        let (items, ..) = self.transform(resources, std::slice::from_ref(raw));
-        items.into_iter().next().unwrap_or_default()
+        let mapped = self.transform(resources, std::slice::from_ref(raw));
+        mapped.items.into_iter().next().unwrap_or_default()
     }
 
     /// All mapping problems met so far, each once with its count.
@@ -255,11 +275,8 @@ impl<'a> Pipeline<'a> {
         std::mem::take(&mut locked(&self.report))
     }
 
-    fn transform(
-        &self,
-        resources: &[usize],
-        raw: &[Value],
-    ) -> (Vec<Produced>, Vec<Entity>, Counts) {
+    /// Maps `raw` for `resources`.
+    pub fn transform(&self, resources: &[usize], raw: &[Value]) -> Mapped {
         let mut counts = Counts {
             extracted: raw.len(),
             ..Counts::default()
@@ -296,7 +313,12 @@ impl<'a> Pipeline<'a> {
             unselected.retain(|key| !keys.contains(key));
             items.push(produced);
         }
-        (items, entities, counts)
+        counts.transformed = entities.len();
+        Mapped {
+            items,
+            entities,
+            counts,
+        }
     }
 
     async fn differs(&self, entity: &Entity, deadline: &Deadline) -> Result<bool, port::Error> {

@@ -20,6 +20,9 @@ pub(super) struct IncludedFiles<'a> {
     read: Mutex<HashMap<(String, String), Arc<Files>>>,
 }
 
+/// An item with its files, or why it has none; and whose they are, where that is known.
+pub(super) type Completed = Result<Value, (Option<Repository>, bitbucket::Error)>;
+
 type Files = OnceCell<Map<String, Value>>;
 
 impl<'a> IncludedFiles<'a> {
@@ -43,11 +46,7 @@ impl<'a> IncludedFiles<'a> {
 
     /// `raw` with its files, a missing one as null: from a repository's default branch, or from the branch that a pull
     /// request goes to.
-    pub(super) async fn add_to(
-        &self,
-        mut raw: Value,
-        deadline: &Deadline,
-    ) -> Result<Value, (Option<Repository>, bitbucket::Error)> {
+    pub(super) async fn add_to(&self, mut raw: Value, deadline: &Deadline) -> Completed {
         let repository = if self.of_pull_requests {
             destination(&raw)
         } else {

@@ -5,22 +5,22 @@
 
 mod content;
 mod included;
+mod listing;
 mod part;
 mod tree;
 
-use futures_util::{StreamExt as _, stream};
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::bitbucket::{self, BitbucketClient, Pages};
+use crate::bitbucket::{self, BitbucketClient};
 use crate::deadline::Deadline;
 use crate::mapping::{Mapping, Part, RepositoryFilter, Resource, Selector};
 
+pub use listing::{Listing, Page, repository_pages};
+
 use included::IncludedFiles;
-use part::PartListing;
-use tree::{TreeListing, TreeResource};
+use tree::TreeResource;
 
 /// Where raw items come from: one query per distinct source, however many resources read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -254,167 +254,8 @@ pub struct Skipped {
     pub reason: &'static str,
 }
 
-/// A listing in progress.
-pub struct Listing<'a> {
-    bitbucket: &'a BitbucketClient,
-    group: &'a Group,
-    included: Option<IncludedFiles<'a>>,
-    feed: Feed<'a>,
-    /// When the page that was handed out last began to be read.
-    since: Timestamp,
-    /// Where the page after it is.
-    cursor: Option<String>,
-    ahead: Option<Ahead>,
-}
-
-/// A page that was read while the one before it was completed.
-struct Ahead {
-    since: Timestamp,
-    items: Result<Option<Vec<Value>>, bitbucket::Error>,
-}
-
-enum Feed<'a> {
-    Pages(Pages),
-    Tree(Box<TreeListing<'a>>),
-    Part(Box<PartListing<'a>>),
-    Workspace,
-    /// There is nothing to list.
-    Nothing,
-}
-
 /// Files of one item or repository are read this many at a time; the client bounds what is in flight altogether.
 const FILES_AT_ONCE: usize = 6;
-
-impl<'a> Listing<'a> {
-    /// Lists `group`'s items: of `repository` where the source is one per repository, else of the workspace.
-    pub fn open(
-        bitbucket: &'a BitbucketClient,
-        group: &'a Group,
-        repository: Option<&Repository>,
-    ) -> Listing<'a> {
-        let uuid = repository
-            .map(|repository| repository.uuid.as_str())
-            .unwrap_or_default();
-        let feed = match &group.source {
-            Source::Projects => Feed::Pages(bitbucket.projects()),
-            Source::Repositories(filter) => {
-                Feed::Pages(bitbucket.repositories(filter.role.as_deref(), filter.query.as_deref()))
-            }
-            Source::PullRequests { query, .. } => {
-                Feed::Pages(bitbucket.pull_requests(uuid, Some(query)))
-            }
-            Source::Workspace => Feed::Workspace,
-            Source::Members => Feed::Pages(bitbucket.members()),
-            Source::Parts { part, .. } => repository.map_or(Feed::Nothing, |repository| {
-                let resources = &group.resources;
-                let listing = PartListing::new(bitbucket, resources, part, repository);
-                Feed::Part(Box::new(listing))
-            }),
-            Source::Trees(_) => repository.map_or(Feed::Nothing, |repository| {
-                let tree = TreeListing::new(bitbucket, &group.trees, repository.clone());
-                Feed::Tree(Box::new(tree))
-            }),
-        };
-        Listing {
-            bitbucket,
-            group,
-            included: IncludedFiles::of(bitbucket, group),
-            feed,
-            since: Timestamp::UNIX_EPOCH,
-            cursor: None,
-            ahead: None,
-        }
-    }
-
-    /// Takes a listing up again where [`cursor`](Listing::cursor) said it was.
-    pub fn resume(bitbucket: &'a BitbucketClient, group: &'a Group, cursor: &str) -> Listing<'a> {
-        Listing {
-            bitbucket,
-            group,
-            included: IncludedFiles::of(bitbucket, group),
-            feed: Feed::Pages(Pages::resume(bitbucket.clone(), cursor)),
-            since: Timestamp::UNIX_EPOCH,
-            cursor: Some(cursor.to_owned()),
-            ahead: None,
-        }
-    }
-
-    /// The next page; `None` after the last one.
-    pub async fn next(&mut self, deadline: &Deadline) -> Result<Option<Batch>, bitbucket::Error> {
-        self.since = deadline.now();
-        let pages = match &mut self.feed {
-            Feed::Pages(pages) => pages,
-            Feed::Tree(tree) => return tree.next(deadline).await,
-            Feed::Part(part) => return part.next(deadline).await,
-            Feed::Workspace => {
-                let workspace = self.bitbucket.workspace(deadline).await?;
-                self.feed = Feed::Nothing;
-                return Ok(Some(Batch {
-                    resources: self.group.resources.clone(),
-                    items: vec![workspace],
-                    ..Batch::default()
-                }));
-            }
-            Feed::Nothing => return Ok(None),
-        };
-        let items = match self.ahead.take() {
-            Some(ahead) => {
-                self.since = ahead.since;
-                ahead.items?
-            }
-            None => pages.next(deadline).await?,
-        };
-        let Some(items) = items else {
-            return Ok(None);
-        };
-        self.cursor = pages.cursor().map(str::to_owned);
-        let mut batch = Batch {
-            resources: self.group.resources.clone(),
-            ..Batch::default()
-        };
-        let Some(included) = &self.included else {
-            batch.items = items;
-            return Ok(Some(batch));
-        };
-        // Each item is a partition of its own, which may fail alone.
-        let is_of_repositories = matches!(self.group.source, Source::Repositories(_));
-        let complete = async {
-            let completed = stream::iter(items)
-                .map(|item| included.add_to(item, deadline))
-                .buffered(self.bitbucket.files_at_once());
-            let mut completed = std::pin::pin!(completed);
-            while let Some(item) = completed.next().await {
-                match item {
-                    Ok(item) => batch.items.push(item),
-                    Err((_, error)) if stops_everything(&error) => return Err(error),
-                    Err((Some(repository), error)) if is_of_repositories => {
-                        batch.failed.push((repository, error));
-                    }
-                    Err((_, error)) => return Err(error),
-                }
-            }
-            Ok(batch)
-        };
-        if !is_of_repositories {
-            return complete.await.map(Some);
-        }
-        // The files of a page take long: the next one is read meanwhile.
-        let since = deadline.now();
-        let (batch, items) = tokio::join!(complete, pages.next(deadline));
-        self.ahead = Some(Ahead { since, items });
-        batch.map(Some)
-    }
-
-    /// When the page that was handed out last began to be read: what happened later may not be in it.
-    pub fn since(&self) -> Timestamp {
-        self.since
-    }
-
-    /// Where the next page is, for a checkpoint.
-    pub fn cursor(&self) -> Option<&str> {
-        self.cursor.as_deref()
-    }
-}
 
 /// Errors that are about the moment or the credentials, not about one item.
 pub fn stops_everything(error: &bitbucket::Error) -> bool {

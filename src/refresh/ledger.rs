@@ -351,7 +351,8 @@ pub(super) async fn scan(
         if flow.is_break() {
             break;
         }
-        partition::list(store, source, |repository, record| {
+        partition::list(store, source, |repository, found| {
+            let record = found.value;
             if !skip(source, repository) {
                 flow = each(&record);
             }

@@ -33,7 +33,8 @@ impl Slice<'_> {
             };
             let mut missing = self.partitions(group).await?;
             let mut obsolete = Vec::new();
-            partition::list(store, &source, |repository, record| {
+            partition::list(store, &source, |repository, found| {
+                let record = found.value;
                 let is_listed = missing.remove(repository);
                 let is_touched = !record.touched_since(run.started_at).is_empty();
                 if !is_listed && !is_touched {

@@ -12,13 +12,18 @@ use crate::state::Expected;
 pub(super) const EXAMPLES_PER_KIND: usize = 5;
 
 impl Slice<'_> {
+    /// Whether Port is to be shown items of `kind`, and has not been in this run.
+    pub(super) fn lacks_examples(&self, kind: Kind) -> bool {
+        self.app.config.send_raw_data_examples && !self.run().examples.contains(kind.name())
+    }
+
     /// Gives Port's mapping editor something to show. Its failure costs nothing else.
     pub(super) async fn send_examples(&self, kind: Kind, items: &[Value]) {
-        let kind = kind.to_string();
-        let wanted = self.app.config.send_raw_data_examples && !items.is_empty();
-        if !wanted || !self.run().examples.insert(kind.clone()) {
+        if items.is_empty() || !self.lacks_examples(kind) {
             return;
         }
+        let kind = kind.to_string();
+        self.run().examples.insert(kind.clone());
         let examples = items.get(..EXAMPLES_PER_KIND).unwrap_or(items);
         let key = format!("examples/{kind}");
         let digest = hex::encode(Sha256::digest(Value::from(examples.to_vec()).to_string()));

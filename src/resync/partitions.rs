@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::ready;
-use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,11 +9,11 @@ use futures_util::{Stream, StreamExt as _};
 use serde_json::Value;
 
 use super::examples::EXAMPLES_PER_KIND;
-use super::slice::{Slice, Step, locked, named, soonest};
+use super::record::Recorded;
+use super::slice::{Slice, Step, locked, soonest};
 use crate::extract::{self, Group, Item, Listing, Repository, Source};
 use crate::failure::Failure;
 use crate::mapping::Kind;
-use crate::partition::{self, WHOLE};
 use crate::pipeline::Counts;
 use crate::state::StateError;
 
@@ -28,8 +27,9 @@ const SAVED_AFTER: usize = 100;
 struct Reading<'a> {
     group: &'a Group,
     source: String,
-    /// Repositories of which this run has read it before.
-    through: BTreeSet<String>,
+    recorded: Recorded,
+    /// Repositories that could not be read in an earlier slice of this run.
+    failed: BTreeSet<String>,
     /// Why it does not go on in this slice.
     paused: Mutex<Option<Failure>>,
 }
@@ -82,7 +82,8 @@ impl Slice<'_> {
                 failure.get_or_insert(error);
             }
         }
-        for (kind, (_, examples)) in std::mem::take(&mut *locked(&examples)) {
+        let examples = std::mem::take(&mut *locked(&examples));
+        for (kind, (_, examples)) in examples {
             self.send_examples(kind, &examples).await;
         }
         if let Some(failure) = failure {
@@ -96,32 +97,16 @@ impl Slice<'_> {
 
     async fn reading<'a>(&self, group: &'a Group) -> Result<Reading<'a>, StateError> {
         let source = group.source.id();
-        let mut through = BTreeSet::new();
-        let (run, is_new) = {
-            let run = self.run();
-            (run.id.clone(), run.is_new)
-        };
-        if !is_new {
-            partition::list(&self.app.store, &source, |repository, record| {
-                if record.run == run {
-                    through.insert(repository.to_owned());
-                }
-                ControlFlow::Continue(())
-            })
-            .await?;
-            let failed = &self.run().failed;
-            through.extend(
-                failed
-                    .iter()
-                    .filter(|failed| failed.source == source)
-                    .filter_map(|failed| Some(failed.repository.as_ref()?.0.clone())),
-            );
-        }
+        let recorded = self.recorded(&source).await?;
+        let run = self.run();
+        let failed = run.failed.iter().filter(|failed| failed.source == source);
+        let failed = failed.filter_map(|failed| Some(failed.repository.as_ref()?.0.clone()));
         Ok(Reading {
             group,
-            source,
-            through,
+            recorded,
+            failed: failed.collect(),
             paused: Mutex::default(),
+            source,
         })
     }
 
@@ -139,7 +124,8 @@ impl Slice<'_> {
         if reading.is_paused() {
             return Ok(());
         }
-        if !reading.through.contains(&repository.uuid) {
+        let is_through = reading.is_through(&repository.uuid);
+        if !is_through {
             match self.partition(reading, repository, examples).await {
                 Err(Failure::Bitbucket(error)) => {
                     let failed = self.partition_failed(reading.group, Some(repository), error)?;
@@ -151,10 +137,8 @@ impl Slice<'_> {
                 read => read?,
             }
         }
-        if self
-            .note_through(&reading.source, 1)
-            .is_multiple_of(SAVED_AFTER)
-        {
+        let through = self.note_through(&reading.source);
+        if !is_through && through.is_multiple_of(SAVED_AFTER) {
             self.save().await?;
         }
         Ok(())
@@ -166,15 +150,11 @@ impl Slice<'_> {
         repository: &Repository,
         (place, examples): (usize, &Examples),
     ) -> Result<(), Failure> {
-        let Reading { group, source, .. } = reading;
-        let known = partition::load(&self.app.store, source, &repository.uuid).await?;
-        let since = self.app.clock.now();
+        let Reading {
+            group, recorded, ..
+        } = reading;
         // Live events about it have come since the list was taken: it may have another main branch by now.
-        let begun = self.run().started_at;
-        let is_touched = known
-            .as_ref()
-            .is_some_and(|known| known.value.touched_since(begun).contains(WHOLE));
-        let now = match is_touched {
+        let now = match recorded.is_touched_whole(&repository.uuid) {
             false => Some(repository.clone()),
             true => self.repository_now(group, &repository.uuid).await?,
         };
@@ -184,14 +164,15 @@ impl Slice<'_> {
         if let Some(now) = &now {
             let mut listing = Listing::open(self.bitbucket, group, Some(now));
             while let Some(batch) = listing.next(&self.deadline).await? {
-                let processed = self.load(group, &batch).await?;
-                *counted.entry(self.kind(&batch)).or_default() += processed.counts;
-                items.extend(named(group, &batch, processed.items));
-                if let Some(kind) = self.kind(&batch) {
+                let kind = self.kind(&batch);
+                if let Some(kind) = kind.filter(|kind| self.lacks_examples(*kind)) {
                     let shown = shown.entry(kind).or_default();
                     let missing = EXAMPLES_PER_KIND.saturating_sub(shown.len());
-                    shown.extend(batch.items.into_iter().take(missing));
+                    shown.extend(batch.items.iter().take(missing).cloned());
                 }
+                let (produced, counts) = self.load(group, batch).await?;
+                *counted.entry(kind).or_default() += counts;
+                items.extend(produced);
             }
         }
         for (kind, counts) in counted {
@@ -200,8 +181,7 @@ impl Slice<'_> {
         for (kind, items) in shown {
             offer(examples, kind, place, items);
         }
-        self.record_read(group, repository, items, (known, since))
-            .await
+        self.record_read(group, repository, items, recorded).await
     }
 
     /// `None` when it is gone, or the group's query does not select it any more.
@@ -225,6 +205,11 @@ impl Slice<'_> {
 }
 
 impl Reading<'_> {
+    /// Whether this run has been there before.
+    fn is_through(&self, repository: &str) -> bool {
+        self.recorded.is_of_run(repository) || self.failed.contains(repository)
+    }
+
     fn is_paused(&self) -> bool {
         locked(&self.paused).is_some()
     }

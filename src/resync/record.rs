@@ -2,7 +2,7 @@
 //!
 //! Whatever is read is older than what live events find out later: they win.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use super::slice::{Slice, Step};
 use crate::entity::EntityKey;
 use crate::extract::{Group, Repository};
 use crate::failure::{Failure, chain};
-use crate::partition::{self, Record, WORKSPACE};
+use crate::partition::{self, Record, WHOLE, WORKSPACE};
 use crate::pipeline::{Produced, Target};
 use crate::refresh::{Overtaken, Refresh, Strays, doubtful_since};
-use crate::state::{Document, Expected, StateError};
+use crate::state::{Expected, StateError};
 
 /// How often a partition is looked at again because live events keep coming in between.
 const ATTEMPTS: usize = 5;
@@ -27,6 +27,39 @@ const AT_WORK: Duration = Duration::from_secs(3_600);
 /// meanwhile.
 const MOST_RESTORED: usize = 100;
 
+/// What was recorded of a source when this slice began with it.
+pub(super) struct Recorded {
+    /// What live events have done since then is not in it.
+    since: Timestamp,
+    /// By repository.
+    before: HashMap<String, Before>,
+}
+
+#[derive(Clone, Copy)]
+struct Before {
+    version: u64,
+    /// This run has been here.
+    is_of_run: bool,
+    /// Live events have, since the run began ..
+    is_touched: bool,
+    /// .. and have looked at all of it.
+    is_touched_whole: bool,
+}
+
+impl Recorded {
+    /// Whether this run has read `repository` before.
+    pub(super) fn is_of_run(&self, repository: &str) -> bool {
+        let before = self.before.get(repository);
+        before.is_some_and(|before| before.is_of_run)
+    }
+
+    /// Whether live events have looked at all of `repository` since the run began.
+    pub(super) fn is_touched_whole(&self, repository: &str) -> bool {
+        let before = self.before.get(repository);
+        before.is_some_and(|before| before.is_touched_whole)
+    }
+}
+
 impl Slice<'_> {
     /// Stores what a partition that was read from `since` on stands for. Items that live events have looked at
     /// meanwhile are looked at again: what was read of them is older than what those have written. What live events have
@@ -35,7 +68,7 @@ impl Slice<'_> {
         &self,
         group: &Group,
         repository: Option<&Repository>,
-        mut items: Vec<(String, Produced)>,
+        items: Vec<(String, Produced)>,
         since: Timestamp,
     ) -> Result<(), Failure> {
         let (store, source) = (&self.app.store, group.source.id());
@@ -43,27 +76,30 @@ impl Slice<'_> {
         let mut strays = Strays::default();
         for _ in 0..ATTEMPTS {
             let known = partition::load(store, &source, uuid).await?;
-            let before = match known {
-                Some(known) if self.is_touched(&known.value) => known,
-                known => match self.record_untouched(&source, uuid, items, known).await? {
-                    None => return Ok(()),
-                    Some(unrecorded) => {
-                        items = unrecorded;
-                        continue;
-                    }
-                },
-            };
             self.lease.keep(store, &self.app.clock).await?;
-            let overtaken = Overtaken {
-                before: &before.value,
-                expected: Expected::Version(before.version),
-                record: self.record_of(items.clone(), Some(&before.value)),
-                items: &before.value.touched_since(since),
+            let expected = Expected::unchanged(known.as_ref());
+            let before = known.map(|known| known.value);
+            let record = self.record_of(items.clone(), before.as_ref());
+            // The end of the run spares what was written since it began, as live events do.
+            let begun = self.run().started_at;
+            let touched = before.filter(|before| !before.touched_since(begun).is_empty());
+            let saved = match touched {
+                None => {
+                    let saved = partition::save(store, &source, uuid, &record, expected).await;
+                    saved.map(|_| ()).map_err(Failure::from)
+                }
+                Some(before) => {
+                    let overtaken = Overtaken {
+                        before: &before,
+                        expected,
+                        record,
+                        items: &before.touched_since(since),
+                    };
+                    self.look_again(group, uuid, Some(overtaken), &mut strays)
+                        .await
+                }
             };
-            match self
-                .look_again(group, uuid, Some(overtaken), &mut strays)
-                .await
-            {
+            match saved {
                 Err(Failure::State(StateError::Conflict { .. })) => {}
                 Err(Failure::Bitbucket(error)) => {
                     return match self.partition_failed(group, repository, error)? {
@@ -80,59 +116,64 @@ impl Slice<'_> {
         .into())
     }
 
-    /// Stores what `repository` stands for: its record was `known` before it was read from `since` on.
+    /// What is recorded of `source`.
+    pub(super) async fn recorded(&self, source: &str) -> Result<Recorded, StateError> {
+        let (run, begun) = {
+            let run = self.run();
+            (run.id.clone(), run.started_at)
+        };
+        let mut recorded = Recorded {
+            since: self.app.clock.now(),
+            before: HashMap::new(),
+        };
+        partition::list(&self.app.store, source, |repository, found| {
+            let touched = found.value.touched_since(begun);
+            let before = Before {
+                version: found.version,
+                is_of_run: found.value.run == run,
+                is_touched: !touched.is_empty(),
+                is_touched_whole: touched.contains(WHOLE),
+            };
+            recorded.before.insert(repository.to_owned(), before);
+            ControlFlow::Continue(())
+        })
+        .await?;
+        Ok(recorded)
+    }
+
+    /// Stores what `repository` stands for, of which `recorded` says what was there before it was read.
     pub(super) async fn record_read(
         &self,
         group: &Group,
         repository: &Repository,
         items: Vec<(String, Produced)>,
-        (known, since): (Option<Document<Record>>, Timestamp),
+        recorded: &Recorded,
     ) -> Result<(), Failure> {
-        let source = group.source.id();
-        match self
-            .record_untouched(&source, &repository.uuid, items, known)
-            .await?
-        {
-            None => Ok(()),
-            Some(items) => self.record(group, Some(repository), items, since).await,
+        let (store, source, uuid) = (&self.app.store, group.source.id(), &repository.uuid);
+        let expected = match recorded.before.get(uuid) {
+            None => Some(Expected::Absent),
+            // What is not read anew has to be taken over.
+            Some(before)
+                if before.is_touched || items.iter().any(|(_, item)| 0 < item.failures) =>
+            {
+                None
+            }
+            Some(before) => Some(Expected::Version(before.version)),
+        };
+        if let Some(expected) = expected {
+            self.lease.keep(store, &self.app.clock).await?;
+            let record = self.record_of(items.clone(), None);
+            match partition::save(store, &source, uuid, &record, expected).await {
+                Err(StateError::Conflict { .. }) => {}
+                saved => return Ok(saved.map(|_| ())?),
+            }
         }
-    }
-
-    /// Stores what the partition stands for, of which `known` was the record before it was read, if no live event has
-    /// been there since the run began. Otherwise `items` come back, for [`record`](Slice::record).
-    async fn record_untouched(
-        &self,
-        source: &str,
-        repository: &str,
-        items: Vec<(String, Produced)>,
-        known: Option<Document<Record>>,
-    ) -> Result<Option<Vec<(String, Produced)>>, Failure> {
-        let expected = Expected::unchanged(known.as_ref());
-        let before = known.map(|known| known.value);
-        if before
-            .as_ref()
-            .is_some_and(|before| self.is_touched(before))
-        {
-            return Ok(Some(items));
-        }
-        let store = &self.app.store;
-        self.lease.keep(store, &self.app.clock).await?;
-        let record = self.record_of(items.clone(), before.as_ref());
-        match partition::save(store, source, repository, &record, expected).await {
-            Ok(_) => Ok(None),
-            Err(StateError::Conflict { .. }) => Ok(Some(items)),
-            Err(error) => Err(error.into()),
-        }
+        let since = recorded.since;
+        self.record(group, Some(repository), items, since).await
     }
 
     fn record_of(&self, items: Vec<(String, Produced)>, before: Option<&Record>) -> Record {
         Record::of_run(&self.run().id, items, before)
-    }
-
-    /// Whether live events have been there since the run began. Its end spares what was written since then, as live
-    /// events do.
-    fn is_touched(&self, record: &Record) -> bool {
-        !record.touched_since(self.run().started_at).is_empty()
     }
 
     /// At what live events have overtaken, or else at all of the partition.
@@ -190,7 +231,8 @@ impl Slice<'_> {
         let (mut holders, mut pointing) = (BTreeSet::new(), Vec::new());
         for group in self.groups {
             let source = group.source.id();
-            partition::list(&self.app.store, &source, |repository, record| {
+            partition::list(&self.app.store, &source, |repository, found| {
+                let record = found.value;
                 let place = (source.clone(), repository.to_owned());
                 let targets = record.targets();
                 let targets: BTreeSet<Target> = targets

@@ -5,18 +5,24 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use jiff::Timestamp;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
+use super::record::Recorded;
 use super::slice::{Slice, Step, soonest};
-use crate::extract::{Batch, Group, Listing, Repository, Source, filter_id, stops_everything};
+use crate::extract::{
+    Batch, Group, Page, Repository, Source, filter_id, repository_pages, stops_everything,
+};
 use crate::failure::{Failure, chain};
 use crate::mapping::RepositoryFilter;
-use crate::partition::{self, RUN, WHOLE};
+use crate::partition::{RUN, WHOLE};
 use crate::state::{Expected, StateError};
 
 /// Repositories that are asked about ahead of the list. Where more have failed, the reason was none of theirs.
 const MOST_FIRST: usize = 50;
+
+/// Pages of the list in memory at once: their files being read, or they themselves written.
+const PAGES_AT_ONCE: usize = 4;
 
 impl Slice<'_> {
     /// The list of the repositories that `filter` selects, and what `groups` want of each of them. The list waits for
@@ -28,16 +34,14 @@ impl Slice<'_> {
     ) -> Result<Step, Failure> {
         let (listed, mut repositories) = unbounded_channel();
         let failed = AtomicBool::new(false);
-        let list = async {
-            let list = self.list(filter, &listed, &failed).await;
-            // Nobody waits for more.
-            drop(listed);
-            failed.fetch_or(list.is_err(), Ordering::Relaxed);
-            list
-        };
         let repositories = stream::poll_fn(|context| repositories.poll_recv(context));
-        let (list, read) =
-            tokio::join!(list, self.read_repositories(groups, repositories, &failed));
+        let list = self.list(filter, listed, &failed);
+        let read = self.read_repositories(groups, repositories, &failed);
+        // Both are large, and so is the stack that they would need here.
+        let (list, read) = tokio::join!(
+            Box::pin(raising(&failed, list)),
+            Box::pin(raising(&failed, read))
+        );
         let step = match (list?, read?) {
             (Step::Paused(one), Step::Paused(other)) => Step::Paused(soonest(one, other)),
             (Step::Done, step) | (step, Step::Done) => step,
@@ -56,7 +60,7 @@ impl Slice<'_> {
     async fn list(
         &self,
         filter: &RepositoryFilter,
-        listed: &UnboundedSender<Repository>,
+        listed: UnboundedSender<Repository>,
         failed: &AtomicBool,
     ) -> Result<Step, Failure> {
         let id = filter_id(filter);
@@ -72,53 +76,71 @@ impl Slice<'_> {
             0 => self.first(group).await?,
             _ => self.repositories(filter).await?,
         };
-        hand_out(known, listed);
+        hand_out(known, &listed);
         if state.complete || state.failed.is_some() {
             return Ok(Step::Done);
         }
-        let mut listing = match &state.cursor {
-            Some(cursor) => Listing::resume(self.bitbucket, group, cursor),
-            None => Listing::open(self.bitbucket, group, None),
-        };
-        let mut next = listing.next(&self.deadline).await;
-        while !failed.load(Ordering::Relaxed) {
-            let batch = match next {
-                Ok(Some(batch)) => batch,
-                Ok(None) => {
-                    self.run().listings.entry(id).or_default().complete = true;
-                    self.save().await?;
-                    break;
-                }
-                Err(error) => {
-                    let reason = chain(&error);
-                    let step = self.partition_failed(group, None, error)?;
-                    if let Step::Done = step {
-                        self.run().listings.entry(id).or_default().failed = Some(reason);
-                    }
-                    return Ok(step);
-                }
-            };
-            let (cursor, since) = (listing.cursor().map(str::to_owned), listing.since());
-            // While this page is written, the next one is read.
-            let (written, following) = tokio::join!(
-                self.page(group, &id, batch, since),
-                listing.next(&self.deadline)
-            );
-            let repositories = written?;
-            next = following;
-            {
-                let mut run = self.run();
-                let state = run.listings.entry(id.clone()).or_default();
-                state.pages += 1;
-                state.repositories += repositories.len();
-                // Without a cursor this page was the last.
-                state.complete = cursor.is_none();
-                state.cursor = cursor;
+        let recorded = self.recorded(&group.source.id()).await?;
+        let room = Semaphore::new(PAGES_AT_ONCE);
+        let (read, mut pages) = unbounded_channel();
+        let (cursor, deadline) = (state.cursor.as_deref(), &self.deadline);
+        let reading = repository_pages(self.bitbucket, group, cursor, &room, deadline);
+        let reading = async move {
+            let mut reading = std::pin::pin!(reading);
+            loop {
+                tokio::select! {
+                    page = reading.next() => match page {
+                        Some(page) => read.send(page).ok(),
+                        None => break,
+                    },
+                    // Whoever does not take any more says why.
+                    () = read.closed() => break,
+                };
             }
-            self.save().await?;
-            hand_out(repositories, listed);
+        };
+        let recorded = &recorded;
+        let writing = async move {
+            while let Some(page) = pages.recv().await
+                && !failed.load(Ordering::Relaxed)
+            {
+                match page {
+                    Ok(Page { batch, cursor, .. }) => {
+                        let repositories = self.page(group, &id, batch, recorded).await?;
+                        self.note_page(&id, repositories.len(), cursor).await?;
+                        hand_out(repositories, &listed);
+                    }
+                    Err(error) => {
+                        let reason = chain(&error);
+                        let step = self.partition_failed(group, None, error)?;
+                        if let Step::Done = step {
+                            self.run().listings.entry(id).or_default().failed = Some(reason);
+                        }
+                        return Ok(step);
+                    }
+                }
+            }
+            Ok(Step::Done)
+        };
+        let ((), written) = tokio::join!(reading, writing);
+        written
+    }
+
+    async fn note_page(
+        &self,
+        list: &str,
+        repositories: usize,
+        cursor: Option<String>,
+    ) -> Result<(), StateError> {
+        {
+            let mut run = self.run();
+            let state = run.listings.entry(list.to_owned()).or_default();
+            state.pages += 1;
+            state.repositories += repositories;
+            // Without a cursor this page was the last.
+            state.complete = cursor.is_none();
+            state.cursor = cursor;
         }
-        Ok(Step::Done)
+        self.save().await
     }
 
     /// The repositories that the last run could not read, as far as they are selected.
@@ -146,36 +168,33 @@ impl Slice<'_> {
         &self,
         group: &Group,
         list: &str,
-        batch: Batch,
-        since: Timestamp,
+        mut batch: Batch,
+        recorded: &Recorded,
     ) -> Result<Vec<Repository>, Failure> {
-        let source = group.source.id();
-        let mut repositories: Vec<Repository> =
-            batch.items.iter().filter_map(Repository::of).collect();
+        let places: Vec<Option<Repository>> = batch.items.iter().map(Repository::of).collect();
+        let failed = std::mem::take(&mut batch.failed);
         if !group.resources.is_empty() {
-            let processed = self.process(group, &batch).await?;
-            let read = batch.items.iter().zip(processed.items);
-            let read = read.filter_map(|(raw, produced)| {
-                let items = vec![(WHOLE.to_owned(), produced)];
-                Some((Repository::of(raw)?, items))
+            let items = self.process(group, batch).await?;
+            let read = places.iter().zip(items).filter_map(|(place, (_, item))| {
+                Some((place.as_ref()?, vec![(WHOLE.to_owned(), item)]))
             });
             stream::iter(read)
                 .map(async |(repository, items)| {
-                    let known = partition::load(&self.app.store, &source, &repository.uuid).await?;
-                    self.record_read(group, &repository, items, (known, since))
-                        .await
+                    self.record_read(group, repository, items, recorded).await
                 })
                 .buffered(self.repositories_at_once())
                 .try_collect::<()>()
                 .await?;
         }
-        for (repository, error) in batch.failed {
+        let mut repositories: Vec<Repository> = places.into_iter().flatten().collect();
+        for (repository, error) in failed {
             tracing::warn!(
                 repository = repository.full_name,
                 error = chain(&error),
                 "repository not read"
             );
-            self.run().fail(&source, Some(&repository), chain(&error));
+            self.run()
+                .fail(&group.source.id(), Some(&repository), chain(&error));
             repositories.push(repository);
         }
         let key = {
@@ -221,6 +240,16 @@ impl Slice<'_> {
             .flat_map(|(list, state)| (0..state.pages).map(|page| page_key(&run.id, list, page)));
         keys.collect()
     }
+}
+
+/// Tells the rest of what goes on when there is no point any more.
+async fn raising<T>(
+    failed: &AtomicBool,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let done = work.await;
+    failed.fetch_or(done.is_err(), Ordering::Relaxed);
+    done
 }
 
 fn hand_out(repositories: Vec<Repository>, listed: &UnboundedSender<Repository>) {

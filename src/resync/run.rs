@@ -18,9 +18,6 @@ pub(super) const RUN_VERSION: u32 = 3;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Run {
     pub(super) version: u32,
-    /// Begun in this slice: nothing is recorded of it yet.
-    #[serde(skip)]
-    pub(super) is_new: bool,
     /// One id for everything this run reports to Port.
     pub(super) id: String,
     pub(super) started_at: Timestamp,
@@ -105,7 +102,6 @@ impl Run {
     pub(super) fn begin(id: String, started_at: Timestamp, mapping: &str) -> Run {
         Run {
             version: RUN_VERSION,
-            is_new: true,
             id,
             started_at,
             mapping: mapping.to_owned(),

@@ -15,7 +15,7 @@ use crate::extract::{Batch, Group, Listing, Repository, Skipped, Source, filter_
 use crate::failure::{Failure, chain};
 use crate::mapping::{Kind, Mapping};
 use crate::partition::RUN;
-use crate::pipeline::{Pipeline, Processed, Produced};
+use crate::pipeline::{Counts, Pipeline, Processed, Produced};
 use crate::progress::{Part, Paused, Progress};
 use crate::state::{Expected, Lease, StateError};
 
@@ -88,11 +88,11 @@ impl Slice<'_> {
         Ok(())
     }
 
-    /// Notes that `repositories` more of `source` are through; returns how many are.
-    pub(super) fn note_through(&self, source: &str, repositories: usize) -> usize {
+    /// Notes that one more repository of `source` is through; returns how many are.
+    pub(super) fn note_through(&self, source: &str) -> usize {
         let mut through = locked(&self.through);
         let through = through.entry(source.to_owned()).or_default();
-        *through += repositories;
+        *through += 1;
         *through
     }
 
@@ -162,33 +162,54 @@ impl Slice<'_> {
                 Ok(None) => break,
                 Err(error) => return self.partition_failed(group, None, error),
             };
-            let processed = self.process(group, &batch).await?;
-            items.extend(named(group, &batch, processed.items));
+            items.extend(self.process(group, batch).await?);
             self.publish(None);
         }
         self.record(group, None, items, since).await?;
         Ok(Step::Done)
     }
 
-    pub(super) async fn process(&self, group: &Group, batch: &Batch) -> Result<Processed, Failure> {
-        if let Some(kind) = self.kind(batch) {
+    /// [`load`](Slice::load), with examples for Port, and counted.
+    pub(super) async fn process(
+        &self,
+        group: &Group,
+        batch: Batch,
+    ) -> Result<Vec<(String, Produced)>, Failure> {
+        let kind = self.kind(&batch);
+        if let Some(kind) = kind {
             self.send_examples(kind, &batch.items).await;
         }
-        let processed = self.load(group, batch).await?;
-        self.run().count(self.kind(batch), processed.counts);
-        Ok(processed)
+        let (items, counts) = self.load(group, batch).await?;
+        self.run().count(kind, counts);
+        Ok(items)
     }
 
-    pub(super) async fn load(&self, group: &Group, batch: &Batch) -> Result<Processed, Failure> {
-        let mut processed = self
-            .pipeline
-            .process(&batch.resources, &batch.items, &self.deadline)
-            .await?;
-        processed.counts.skipped += batch.skipped.len();
-        for Skipped { path, reason } in &batch.skipped {
+    /// Maps and writes a batch, and says what its items stand for. They themselves are gone when Port is waited for:
+    /// many batches wait at the same time.
+    pub(super) async fn load(
+        &self,
+        group: &Group,
+        batch: Batch,
+    ) -> Result<(Vec<(String, Produced)>, Counts), Failure> {
+        let Batch {
+            resources,
+            items: raw,
+            skipped,
+            ..
+        } = batch;
+        let mapped = self.pipeline.transform(&resources, &raw);
+        let names: Vec<String> = raw.iter().map(|raw| group.source.item(raw)).collect();
+        drop(raw);
+        let Processed {
+            items,
+            mut counts,
+            refusals,
+        } = self.pipeline.load(mapped, &self.deadline).await?;
+        counts.skipped += skipped.len();
+        for Skipped { path, reason } in &skipped {
             tracing::warn!(path, reason, "file left out");
         }
-        for refusal in &processed.refusals {
+        for refusal in &refusals {
             tracing::warn!(
                 kind = group.source.name(),
                 refusal,
@@ -196,7 +217,7 @@ impl Slice<'_> {
             );
             self.journal.warn(format!("entity refused: {refusal}"));
         }
-        Ok(processed)
+        Ok((names.into_iter().zip(items).collect(), counts))
     }
 
     /// Gives entities another try whose relation targets have come meanwhile.
@@ -246,11 +267,6 @@ impl Slice<'_> {
             }
         }
     }
-}
-
-pub(super) fn named(group: &Group, batch: &Batch, items: Vec<Produced>) -> Vec<(String, Produced)> {
-    let names = batch.items.iter().map(|raw| group.source.item(raw));
-    names.zip(items).collect()
 }
 
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,0 +1,217 @@
+//! Raw items page by page, each with the files that go along.
+
+use std::sync::Arc;
+
+use futures_util::{Stream, StreamExt as _, stream};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::included::{Completed, IncludedFiles};
+use super::part::PartListing;
+use super::tree::TreeListing;
+use super::{Batch, Group, Repository, Source, stops_everything};
+use crate::bitbucket::{self, BitbucketClient, Pages};
+use crate::deadline::Deadline;
+
+/// A listing in progress.
+pub struct Listing<'a> {
+    bitbucket: &'a BitbucketClient,
+    group: &'a Group,
+    included: Option<IncludedFiles<'a>>,
+    feed: Feed<'a>,
+}
+
+enum Feed<'a> {
+    Pages(Pages),
+    Tree(Box<TreeListing<'a>>),
+    Part(Box<PartListing<'a>>),
+    Workspace,
+    /// There is nothing to list.
+    Nothing,
+}
+
+/// A page of a list of repositories.
+pub struct Page<'a> {
+    pub batch: Batch,
+    /// Where the next one is; `None` after the last.
+    pub cursor: Option<String>,
+    /// Its place in memory, for as long as it is there.
+    _room: Option<SemaphorePermit<'a>>,
+}
+
+impl<'a> Listing<'a> {
+    /// Lists `group`'s items: of `repository` where the source is one per repository, else of the workspace.
+    pub fn open(
+        bitbucket: &'a BitbucketClient,
+        group: &'a Group,
+        repository: Option<&Repository>,
+    ) -> Listing<'a> {
+        let uuid = repository
+            .map(|repository| repository.uuid.as_str())
+            .unwrap_or_default();
+        let feed = match &group.source {
+            Source::Projects => Feed::Pages(bitbucket.projects()),
+            Source::Repositories(filter) => {
+                Feed::Pages(bitbucket.repositories(filter.role.as_deref(), filter.query.as_deref()))
+            }
+            Source::PullRequests { query, .. } => {
+                Feed::Pages(bitbucket.pull_requests(uuid, Some(query)))
+            }
+            Source::Workspace => Feed::Workspace,
+            Source::Members => Feed::Pages(bitbucket.members()),
+            Source::Parts { part, .. } => repository.map_or(Feed::Nothing, |repository| {
+                let resources = &group.resources;
+                let listing = PartListing::new(bitbucket, resources, part, repository);
+                Feed::Part(Box::new(listing))
+            }),
+            Source::Trees(_) => repository.map_or(Feed::Nothing, |repository| {
+                let tree = TreeListing::new(bitbucket, &group.trees, repository.clone());
+                Feed::Tree(Box::new(tree))
+            }),
+        };
+        Listing {
+            bitbucket,
+            group,
+            included: IncludedFiles::of(bitbucket, group),
+            feed,
+        }
+    }
+
+    /// The next page; `None` after the last one.
+    pub async fn next(&mut self, deadline: &Deadline) -> Result<Option<Batch>, bitbucket::Error> {
+        let pages = match &mut self.feed {
+            Feed::Pages(pages) => pages,
+            Feed::Tree(tree) => return tree.next(deadline).await,
+            Feed::Part(part) => return part.next(deadline).await,
+            Feed::Workspace => {
+                let workspace = self.bitbucket.workspace(deadline).await?;
+                self.feed = Feed::Nothing;
+                return Ok(Some(Batch {
+                    items: vec![workspace],
+                    ..Batch::of(self.group)
+                }));
+            }
+            Feed::Nothing => return Ok(None),
+        };
+        let Some(items) = pages.next(deadline).await? else {
+            return Ok(None);
+        };
+        let mut batch = Batch::of(self.group);
+        let Some(included) = &self.included else {
+            batch.items = items;
+            return Ok(Some(batch));
+        };
+        let completed = stream::iter(items)
+            .map(|item| included.add_to(item, deadline))
+            .buffered(self.bitbucket.files_at_once());
+        let mut completed = std::pin::pin!(completed);
+        while let Some(item) = completed.next().await {
+            batch.take(self.group, item)?;
+        }
+        Ok(Some(batch))
+    }
+}
+
+/// The list of repositories that `group` is about, from `cursor` on where there is one.
+///
+/// Files are read in the order of the list, those of the next page when a page has no more to begin with. A page that
+/// finds no `room` waits until another one is dropped.
+pub fn repository_pages<'a>(
+    bitbucket: &'a BitbucketClient,
+    group: &'a Group,
+    cursor: Option<&str>,
+    room: &'a Semaphore,
+    deadline: &'a Deadline,
+) -> impl Stream<Item = Result<Page<'a>, bitbucket::Error>> {
+    let pages = match (cursor, group.source.repositories()) {
+        (Some(cursor), _) => Pages::resume(bitbucket.clone(), cursor),
+        (None, filter) => bitbucket.repositories(
+            filter.and_then(|filter| filter.role.as_deref()),
+            filter.and_then(|filter| filter.query.as_deref()),
+        ),
+    };
+    let read = stream::try_unfold(pages, async move |mut pages| {
+        // Never closed.
+        let room = room.acquire().await.ok();
+        let items = pages.next(deadline).await?;
+        let cursor = pages.cursor().map(str::to_owned);
+        Ok(items.map(|items| ((items, cursor, room), pages)))
+    });
+    let pieces = read.flat_map(|page| {
+        stream::iter(match page {
+            Ok((items, cursor, room)) => {
+                let items = items.into_iter().map(|item| Ok(Piece::Item(item)));
+                let end = Ok(Piece::End {
+                    cursor,
+                    _room: room,
+                });
+                items.chain([end]).collect()
+            }
+            Err(error) => vec![Err(error)],
+        })
+    });
+    let included = Arc::new(IncludedFiles::of(bitbucket, group));
+    let completed = pieces
+        .map(move |piece| {
+            let included = Arc::clone(&included);
+            async move {
+                Ok(match (piece?, included.as_ref()) {
+                    (Piece::Item(item), Some(included)) => {
+                        Piece::Item(included.add_to(item, deadline).await)
+                    }
+                    (Piece::Item(item), None) => Piece::Item(Ok(item)),
+                    (Piece::End { cursor, _room }, _) => Piece::End { cursor, _room },
+                })
+            }
+        })
+        .buffered(bitbucket.files_at_once());
+    stream::try_unfold(Box::pin(completed), async move |mut completed| {
+        let mut batch = Batch::of(group);
+        while let Some(piece) = completed.next().await {
+            match piece? {
+                Piece::Item(item) => batch.take(group, item)?,
+                Piece::End { cursor, _room } => {
+                    let page = Page {
+                        batch,
+                        cursor,
+                        _room,
+                    };
+                    return Ok(Some((page, completed)));
+                }
+            }
+        }
+        Ok(None)
+    })
+}
+
+/// Of a list that is completed item by item.
+enum Piece<'a, T> {
+    Item(T),
+    /// Of a page.
+    End {
+        cursor: Option<String>,
+        _room: Option<SemaphorePermit<'a>>,
+    },
+}
+
+impl Batch {
+    fn of(group: &Group) -> Batch {
+        Batch {
+            resources: group.resources.clone(),
+            ..Batch::default()
+        }
+    }
+
+    /// Takes an item with the files that go along. Each repository is a partition of its own, which may fail alone.
+    fn take(&mut self, group: &Group, item: Completed) -> Result<(), bitbucket::Error> {
+        let is_of_repositories = matches!(group.source, Source::Repositories(_));
+        match item {
+            Ok(item) => self.items.push(item),
+            Err((_, error)) if stops_everything(&error) => return Err(error),
+            Err((Some(repository), error)) if is_of_repositories => {
+                self.failed.push((repository, error));
+            }
+            Err((_, error)) => return Err(error),
+        }
+        Ok(())
+    }
+}
