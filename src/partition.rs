@@ -27,8 +27,9 @@ pub const RUN: &str = "run";
 /// How far the clocks of two invocations may be apart.
 const CLOCK_SLACK: Duration = Duration::from_secs(2);
 
-/// Whoever reads a partition saves it within an invocation: older marks tell nobody anything.
-const MARK_LIFETIME: Duration = Duration::from_secs(3600);
+/// Whoever begins to read a source goes on for less than this without looking its records up again, off Lambda, too:
+/// older marks tell nobody anything.
+const MARK_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
@@ -192,7 +193,7 @@ mod tests {
         let minutes = |minutes: u64| later(noon, Duration::from_secs(60 * minutes));
         assert!(record.touched_since(minutes(1)).is_empty());
         assert!(record.touched_since(noon).contains("7"));
-        record.touch(&BTreeSet::from(["8".to_owned()]), minutes(61));
+        record.touch(&BTreeSet::from(["8".to_owned()]), minutes(24 * 60 + 1));
         assert_eq!(record.touched.len(), 1);
     }
 }

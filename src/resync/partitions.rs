@@ -17,8 +17,9 @@ use crate::mapping::Kind;
 use crate::pipeline::Counts;
 use crate::state::StateError;
 
-/// Repositories read at once, however many credentials there are: each has a page in memory.
-const MOST_AT_ONCE: usize = 64;
+/// Repositories under way for each request that may be: while some wait for Port or for the store, others use what may
+/// be asked of Bitbucket. They hold little meanwhile; pages are in memory only as far as requests are under way.
+const EACH_REQUEST: usize = 3;
 
 /// The run is saved whenever so many repositories more are through.
 const SAVED_AFTER: usize = 100;
@@ -110,9 +111,8 @@ impl Slice<'_> {
         })
     }
 
-    /// While some wait for Port or for the store, others use what may be asked of Bitbucket.
     pub(super) fn repositories_at_once(&self) -> usize {
-        (2 * self.bitbucket.requests_at_once()).min(MOST_AT_ONCE)
+        EACH_REQUEST * self.bitbucket.requests_at_once()
     }
 
     async fn read_repository(

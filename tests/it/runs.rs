@@ -7,7 +7,7 @@ use std::time::Duration;
 use ferry::state::Store;
 use sandbox::bitbucket::Bitbucket;
 use sandbox::port::WriteKind;
-use sandbox::server::Fault;
+use sandbox::server::{Fault, Request};
 use serde_json::{Value, json};
 
 use crate::convergence::every_kind;
@@ -246,6 +246,8 @@ async fn what_could_not_be_read_is_told_to_port_and_comes_first_the_next_time() 
         .filter(|request| request.path.contains("/pullrequests"));
     let first = lists.next().unwrap();
     assert!(first.target().contains(&uuid), "{}", first.target());
+    let again = lists.filter(|request| request.target().contains(&uuid));
+    assert_eq!(again.count(), 0, "it is read once");
     world.finish();
 }
 
@@ -355,6 +357,22 @@ async fn pull_requests_are_read_while_files_wait_for_their_allowance() {
         .filter(|request| request.path.ends_with("/pullrequests"));
     assert_eq!(lists.count(), 50, "none is read twice");
     assert_eq!(world.port.catalogue(), world.fresh_catalogue().await);
+    world.finish();
+}
+
+#[tokio::test]
+async fn pull_requests_are_read_while_the_list_of_repositories_is() {
+    let workspace = sandbox::bitbucket::Workspace::generate(2, 350, 3, 7).unwrap();
+    let world = World::new(workspace, Settings::new()).await;
+    world.resync().await;
+    let (bitbucket, _) = world.take_requests();
+    let is_pull_requests = |request: &Request| request.path.ends_with("/pullrequests");
+    let is_file = |request: &Request| request.path.contains("/src/");
+    let first = bitbucket.iter().position(is_pull_requests).unwrap();
+    let last = bitbucket.iter().rposition(is_file).unwrap();
+    let along = bitbucket[first..last].iter();
+    let along = along.filter(|request| is_pull_requests(request)).count();
+    assert!(100 <= along, "{along} of 350 before the last file");
     world.finish();
 }
 
