@@ -33,6 +33,7 @@ impl Slice<'_> {
         groups: &[Group],
     ) -> Result<Step, Failure> {
         let (listed, mut repositories) = unbounded_channel();
+        hand_out(self.first(filter, groups).await?, &listed);
         let failed = AtomicBool::new(false);
         let repositories = stream::poll_fn(|context| repositories.poll_recv(context));
         let list = self.list(filter, listed, &failed);
@@ -72,11 +73,7 @@ impl Slice<'_> {
             .iter()
             .find(|group| group.source == source)
             .unwrap_or(&nobody);
-        let known = match state.pages {
-            0 => self.first(group).await?,
-            _ => self.repositories(filter).await?,
-        };
-        hand_out(known, &listed);
+        hand_out(self.repositories(filter).await?, &listed);
         if state.complete || state.failed.is_some() {
             return Ok(Step::Done);
         }
@@ -143,14 +140,29 @@ impl Slice<'_> {
         self.save().await
     }
 
-    /// The repositories that the last run could not read, as far as they are selected.
-    async fn first(&self, list: &Group) -> Result<Vec<Repository>, Failure> {
-        let first: Vec<String> = self.run().first.iter().cloned().collect();
+    /// The repositories that the last run could not read, as far as `filter` selects them: they are read before the
+    /// list is, where `groups` want more of them than that.
+    async fn first(
+        &self,
+        filter: &RepositoryFilter,
+        groups: &[Group],
+    ) -> Result<Vec<Repository>, Failure> {
+        let first: Vec<String> = {
+            let run = self.run();
+            match run.listings.contains_key(&filter_id(filter)) {
+                true => Vec::new(),
+                false => run.first.iter().cloned().collect(),
+            }
+        };
+        let is_list = |group: &&Group| matches!(group.source, Source::Repositories(_));
+        let Some(group) = groups.iter().find(|group| !is_list(group)) else {
+            return Ok(Vec::new());
+        };
         if MOST_FIRST < first.len() {
             return Ok(Vec::new());
         }
         let found = stream::iter(&first)
-            .map(|uuid| self.repository_now(list, uuid))
+            .map(|uuid| self.repository_now(group, uuid))
             .buffered(self.repositories_at_once())
             .filter_map(async |found| match found {
                 Ok(found) => found.map(Ok),
