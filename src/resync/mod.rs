@@ -5,6 +5,7 @@
 
 mod evidence;
 mod examples;
+mod figures;
 mod journal;
 mod partitions;
 mod preview;
@@ -29,7 +30,6 @@ use crate::deadline::{Deadline, later};
 use crate::extract;
 use crate::failure::{Failure, chain};
 use crate::mapping::{Mapping, defaults};
-use crate::metrics::Figure;
 use crate::partition::RUN;
 use crate::pipeline::{Counts, Pipeline};
 use crate::port::{self, ResyncReport, ResyncStatus};
@@ -38,6 +38,7 @@ use crate::state::{Expected, Lease, StateError};
 
 pub use preview::{Change, Field, Preview, Scope, preview};
 
+use figures::put_age;
 use journal::Journal;
 use reconcile::{Evidence, Plan, plan};
 use run::{RUN_VERSION, Run};
@@ -133,26 +134,6 @@ pub async fn tick(app: &App, deadline: &Deadline) -> Result<Outcome, Failure> {
         return Ok(Outcome::Idle);
     }
     work(app, deadline).await
-}
-
-/// Says how old the last completed resync is, in intervals: one that is due is overdue from 1 on.
-async fn put_age(app: &App) -> Result<(), StateError> {
-    let now = app.clock.now();
-    let Some(interval) = app.config.resync_interval else {
-        return Ok(());
-    };
-    let completed = match app.store.load::<Timestamp>(COMPLETED).await? {
-        Some(completed) => completed.value,
-        // Nothing is late before it could have been in time.
-        None => {
-            app.store.save(COMPLETED, &now, Expected::Anything).await?;
-            now
-        }
-    };
-    let age = now.duration_since(completed).as_secs_f64();
-    let age = Figure::ratio("ResyncAge", age / interval.as_secs_f64().max(1.0));
-    app.metrics.put(now, vec![age]);
-    Ok(())
 }
 
 /// Whether Port asks for a resync that was not followed yet (a saved mapping, the Resync button), or has never seen
@@ -454,32 +435,6 @@ impl Slice<'_> {
         );
         self.put_completed(now, &summary);
         Ok(Outcome::Completed(summary))
-    }
-
-    fn put_completed(&self, now: Timestamp, summary: &Summary) {
-        let run = self.run();
-        let took = now.duration_since(run.started_at).as_secs_f64();
-        let figures = vec![
-            Figure::count("CompletedRuns", 1),
-            Figure::count("FailedPartitions", summary.failed_partitions.len()),
-            Figure::count("WrittenEntities", summary.counts.written),
-            Figure::count("DeletedEntities", summary.counts.deleted),
-            Figure::count("RefusedEntities", summary.counts.refused),
-            Figure::seconds("RunSeconds", vec![took]),
-        ];
-        self.app.metrics.put(now, figures);
-        for (kind, tally) in &run.tally {
-            let figures = vec![Figure::count("Entities", tally.entities)];
-            self.app.metrics.put_of_kind(now, kind, figures);
-        }
-        self.put_budget();
-    }
-
-    /// How much Bitbucket would still answer.
-    fn put_budget(&self) {
-        let left = usize::try_from(self.bitbucket.requests_left()).unwrap_or(usize::MAX);
-        let figures = vec![Figure::count("RequestsLeft", left)];
-        self.app.metrics.put(self.app.clock.now(), figures);
     }
 
     fn is_extracted(&self) -> bool {

@@ -1,0 +1,58 @@
+//! Figures of runs, for whoever watches the function.
+
+use jiff::Timestamp;
+
+use super::slice::Slice;
+use super::{COMPLETED, Summary};
+use crate::app::App;
+use crate::metrics::Figure;
+use crate::state::{Expected, StateError};
+
+/// Says how old the last completed resync is, in intervals: one that is due is overdue from 1 on.
+pub(super) async fn put_age(app: &App) -> Result<(), StateError> {
+    let now = app.clock.now();
+    let Some(interval) = app.config.resync_interval else {
+        return Ok(());
+    };
+    let completed = match app.store.load::<Timestamp>(COMPLETED).await? {
+        Some(completed) => completed.value,
+        // Nothing is late before it could have been in time.
+        None => {
+            app.store.save(COMPLETED, &now, Expected::Anything).await?;
+            now
+        }
+    };
+    let age = now.duration_since(completed).as_secs_f64();
+    let age = Figure::ratio("ResyncAge", age / interval.as_secs_f64().max(1.0));
+    app.metrics.put(now, vec![age]);
+    Ok(())
+}
+
+impl Slice<'_> {
+    /// Of a run that is through.
+    pub(super) fn put_completed(&self, now: Timestamp, summary: &Summary) {
+        let run = self.run();
+        let took = now.duration_since(run.started_at).as_secs_f64();
+        let figures = vec![
+            Figure::count("CompletedRuns", 1),
+            Figure::count("FailedPartitions", summary.failed_partitions.len()),
+            Figure::count("WrittenEntities", summary.counts.written),
+            Figure::count("DeletedEntities", summary.counts.deleted),
+            Figure::count("RefusedEntities", summary.counts.refused),
+            Figure::seconds("RunSeconds", vec![took]),
+        ];
+        self.app.metrics.put(now, figures);
+        for (kind, tally) in &run.tally {
+            let figures = vec![Figure::count("Entities", tally.entities)];
+            self.app.metrics.put_of_kind(now, kind, figures);
+        }
+        self.put_budget();
+    }
+
+    /// How much Bitbucket would still answer.
+    pub(super) fn put_budget(&self) {
+        let left = usize::try_from(self.bitbucket.requests_left()).unwrap_or(usize::MAX);
+        let figures = vec![Figure::count("RequestsLeft", left)];
+        self.app.metrics.put(self.app.clock.now(), figures);
+    }
+}
