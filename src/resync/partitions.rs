@@ -36,7 +36,8 @@ struct Reading<'a> {
 }
 
 /// The first few raw items of each kind, with the place of their repository among those that were read.
-type Examples = Mutex<BTreeMap<Kind, (usize, Vec<Value>)>>;
+type ByKind = BTreeMap<Kind, (usize, Vec<Value>)>;
+type Examples = Mutex<ByKind>;
 
 impl Slice<'_> {
     /// Reads of each of `repositories` what `groups` want, until all are through, something stops every group, or
@@ -165,7 +166,10 @@ impl Slice<'_> {
             let mut listing = Listing::open(self.bitbucket, group, Some(now));
             while let Some(batch) = listing.next(&self.deadline).await? {
                 let kind = self.kind(&batch);
-                if let Some(kind) = kind.filter(|kind| self.lacks_examples(*kind)) {
+                let wanted = |kind: &Kind| {
+                    self.lacks_examples(*kind) && comes_first(&locked(examples), *kind, place)
+                };
+                if let Some(kind) = kind.filter(wanted) {
                     let shown = shown.entry(kind).or_default();
                     let missing = EXAMPLES_PER_KIND.saturating_sub(shown.len());
                     shown.extend(batch.items.iter().take(missing).cloned());
@@ -217,12 +221,12 @@ impl Reading<'_> {
 
 /// Keeps those that come first: the same ones in each run.
 fn offer(examples: &Examples, kind: Kind, place: usize, items: Vec<Value>) {
-    if items.is_empty() {
-        return;
-    }
     let mut examples = locked(examples);
-    let known = examples.get(&kind).map(|(known, _)| *known);
-    if known.is_none_or(|known| place < known) {
+    if !items.is_empty() && comes_first(&examples, kind, place) {
         examples.insert(kind, (place, items));
     }
+}
+
+fn comes_first(examples: &ByKind, kind: Kind, place: usize) -> bool {
+    examples.get(&kind).is_none_or(|(known, _)| place < *known)
 }
