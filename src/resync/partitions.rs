@@ -35,9 +35,22 @@ struct Reading<'a> {
     paused: Mutex<Option<Failure>>,
 }
 
+/// After a slice in which no repository got through, one in so many is read at once: large ones that share an hour's
+/// allowance may never end.
+const NARROWED: usize = 4;
+
 /// The first few raw items of each kind, with the place of their repository among those that were read.
-type ByKind = BTreeMap<Kind, (usize, Vec<Value>)>;
-type Examples = Mutex<ByKind>;
+type Examples = BTreeMap<Kind, (usize, Vec<Value>)>;
+
+/// What repositories that are read together have come to.
+#[derive(Default)]
+struct Together {
+    examples: Mutex<Examples>,
+    /// Pages came ..
+    has_begun: AtomicBool,
+    /// .. and all of some repository.
+    has_ended: AtomicBool,
+}
 
 impl Slice<'_> {
     /// Reads of each of `repositories` what `groups` want, until all are through, something stops every group, or
@@ -54,7 +67,9 @@ impl Slice<'_> {
                 readings.push(self.reading(group).await?);
             }
         }
-        let (examples, mut met) = (Examples::default(), BTreeSet::new());
+        let (together, mut met) = (Together::default(), BTreeSet::new());
+        let at_once = self.run().at_once;
+        let at_once = at_once.unwrap_or_else(|| self.repositories_at_once());
         let goes_on = || {
             !failed.load(Ordering::Relaxed) && !readings.iter().all(|reading| reading.is_paused())
         };
@@ -64,16 +79,16 @@ impl Slice<'_> {
             .filter(|repository| ready(met.insert(repository.uuid.clone())))
             .enumerate()
             .map(|(place, repository)| {
-                let (readings, examples) = (&readings, &examples);
+                let (readings, together) = (&readings, &together);
                 async move {
                     for reading in readings {
-                        self.read_repository(reading, &repository, (place, examples))
+                        self.read_repository(reading, &repository, (place, together))
                             .await?;
                     }
                     Ok::<_, Failure>(())
                 }
             })
-            .buffer_unordered(self.repositories_at_once());
+            .buffer_unordered(at_once);
         let mut outcomes = std::pin::pin!(outcomes);
         let mut failure = None;
         // Nothing else is awaited here: what is under way holds slots of the clients, and goes on only when it is
@@ -84,7 +99,7 @@ impl Slice<'_> {
                 failure.get_or_insert(error);
             }
         }
-        let examples = std::mem::take(&mut *locked(&examples));
+        let examples = std::mem::take(&mut *locked(&together.examples));
         for (kind, (_, examples)) in examples {
             self.send_examples(kind, &examples).await;
         }
@@ -94,7 +109,14 @@ impl Slice<'_> {
         let paused = readings
             .iter()
             .filter_map(|reading| locked(&reading.paused).take());
-        Ok(paused.reduce(soonest).map_or(Step::Done, Step::Paused))
+        let Some(failure) = paused.reduce(soonest) else {
+            return Ok(Step::Done);
+        };
+        let has = |what: &AtomicBool| what.load(Ordering::Relaxed);
+        if has(&together.has_begun) && !has(&together.has_ended) {
+            self.run().at_once = Some((at_once / NARROWED).max(1));
+        }
+        Ok(Step::Paused(failure))
     }
 
     async fn reading<'a>(&self, group: &'a Group) -> Result<Reading<'a>, StateError> {
@@ -120,14 +142,14 @@ impl Slice<'_> {
         &self,
         reading: &Reading<'_>,
         repository: &Repository,
-        examples: (usize, &Examples),
+        (place, together): (usize, &Together),
     ) -> Result<(), Failure> {
         if reading.is_paused() {
             return Ok(());
         }
         let is_through = reading.is_through(&repository.uuid);
         if !is_through {
-            match self.partition(reading, repository, examples).await {
+            match self.partition(reading, repository, (place, together)).await {
                 Err(Failure::Bitbucket(error)) => {
                     let failed = self.partition_failed(reading.group, Some(repository), error)?;
                     if let Step::Paused(failure) = failed {
@@ -137,6 +159,7 @@ impl Slice<'_> {
                 }
                 read => read?,
             }
+            together.has_ended.store(true, Ordering::Relaxed);
         }
         let through = self.note_through(&reading.source);
         if !is_through && through.is_multiple_of(SAVED_AFTER) {
@@ -149,7 +172,7 @@ impl Slice<'_> {
         &self,
         reading: &Reading<'_>,
         repository: &Repository,
-        (place, examples): (usize, &Examples),
+        (place, together): (usize, &Together),
     ) -> Result<(), Failure> {
         let Reading {
             group, recorded, ..
@@ -167,7 +190,8 @@ impl Slice<'_> {
             while let Some(batch) = listing.next(&self.deadline).await? {
                 let kind = self.kind(&batch);
                 let wanted = |kind: &Kind| {
-                    self.lacks_examples(*kind) && comes_first(&locked(examples), *kind, place)
+                    self.lacks_examples(*kind)
+                        && comes_first(&locked(&together.examples), *kind, place)
                 };
                 if let Some(kind) = kind.filter(wanted) {
                     let shown = shown.entry(kind).or_default();
@@ -175,6 +199,7 @@ impl Slice<'_> {
                     shown.extend(batch.items.iter().take(missing).cloned());
                 }
                 let (produced, counts) = self.load(group, batch).await?;
+                together.has_begun.store(true, Ordering::Relaxed);
                 *counted.entry(kind).or_default() += counts;
                 items.extend(produced);
             }
@@ -183,7 +208,7 @@ impl Slice<'_> {
             self.run().count(kind, counts);
         }
         for (kind, items) in shown {
-            offer(examples, kind, place, items);
+            offer(&mut locked(&together.examples), kind, place, items);
         }
         self.record_read(group, repository, items, recorded).await
     }
@@ -220,13 +245,12 @@ impl Reading<'_> {
 }
 
 /// Keeps those that come first: the same ones in each run.
-fn offer(examples: &Examples, kind: Kind, place: usize, items: Vec<Value>) {
-    let mut examples = locked(examples);
-    if !items.is_empty() && comes_first(&examples, kind, place) {
+fn offer(examples: &mut Examples, kind: Kind, place: usize, items: Vec<Value>) {
+    if !items.is_empty() && comes_first(examples, kind, place) {
         examples.insert(kind, (place, items));
     }
 }
 
-fn comes_first(examples: &ByKind, kind: Kind, place: usize) -> bool {
+fn comes_first(examples: &Examples, kind: Kind, place: usize) -> bool {
     examples.get(&kind).is_none_or(|(known, _)| place < *known)
 }

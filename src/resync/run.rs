@@ -31,6 +31,9 @@ pub(super) struct Run {
     /// Repositories that the last run could not read: their turn comes first.
     #[serde(default)]
     pub(super) first: BTreeSet<String>,
+    /// How many repositories may be read at once: fewer than usual where none got through before.
+    #[serde(default)]
+    pub(super) at_once: Option<usize>,
     pub(super) counts: Counts,
     /// What each kind has given so far.
     #[serde(default)]
@@ -109,6 +112,7 @@ impl Run {
             listings: BTreeMap::new(),
             failed: Vec::new(),
             first: BTreeSet::new(),
+            at_once: None,
             counts: Counts::default(),
             tally: BTreeMap::new(),
             examples: BTreeSet::new(),

@@ -5,7 +5,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use ferry::state::Store;
-use sandbox::bitbucket::Bitbucket;
+use sandbox::bitbucket::{Bitbucket, RateLimit};
 use sandbox::port::WriteKind;
 use sandbox::server::{Fault, Request};
 use serde_json::{Value, json};
@@ -373,6 +373,35 @@ async fn pull_requests_are_read_while_the_list_of_repositories_is() {
     let along = bitbucket[first..last].iter();
     let along = along.filter(|request| is_pull_requests(request)).count();
     assert!(100 <= along, "{along} of 350 before the last file");
+    world.finish();
+}
+
+/// Six times four pages are much more than an hour allows, and whatever is read in part begins anew.
+#[tokio::test]
+async fn large_repositories_do_not_keep_each_other_from_ending() {
+    let workspace = sandbox::bitbucket::Workspace::generate(1, 6, 600, 7).unwrap();
+    let world = World::new(workspace, Settings::new()).await;
+    let limit = RateLimit {
+        headers: true,
+        ..RateLimit::from(20)
+    };
+    world
+        .bitbucket
+        .set_rate_limit(Bitbucket::TOKEN, limit)
+        .unwrap();
+    let mut outcome = world.invoke(event("eventbridge-rule")).await.unwrap();
+    let mut slices = 1;
+    while outcome["status"] != "completed" {
+        assert_eq!(outcome["status"], "paused", "{outcome}");
+        slices += 1;
+        assert!(slices < 12, "it does not end");
+        world.clock.advance(Duration::from_secs(3_700));
+        world.bitbucket.start_next_hour();
+        outcome = world.tick().await.unwrap();
+    }
+    assert_eq!(outcome["failed_partitions"], json!([]));
+    world.bitbucket.lift_rate_limit(Bitbucket::TOKEN).unwrap();
+    assert_eq!(world.port.catalogue(), world.fresh_catalogue().await);
     world.finish();
 }
 
