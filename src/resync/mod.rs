@@ -367,7 +367,7 @@ async fn continue_run(
 impl Slice<'_> {
     /// Takes the run as far as it goes.
     async fn finish(&self) -> Result<Outcome, Failure> {
-        if !self.is_extracted() {
+        if !self.run().extracted {
             if let Step::Paused(failure) = self.extract().await? {
                 self.settle().await?;
                 return self.pause(failure).await;
@@ -435,10 +435,6 @@ impl Slice<'_> {
         );
         self.put_completed(now, &summary);
         Ok(Outcome::Completed(summary))
-    }
-
-    fn is_extracted(&self) -> bool {
-        self.run().extracted
     }
 
     fn tell_mapping_problems(&self) -> Vec<String> {

@@ -24,6 +24,10 @@ const EACH_REQUEST: usize = 3;
 /// The run is saved whenever so many repositories more are through.
 const SAVED_AFTER: usize = 100;
 
+/// After a slice in which no repository got through, one in so many is read at once: large ones that share an hour's
+/// allowance may never end.
+const NARROWED: usize = 4;
+
 /// A source that is read repository by repository.
 struct Reading<'a> {
     group: &'a Group,
@@ -34,10 +38,6 @@ struct Reading<'a> {
     /// Why it does not go on in this slice.
     paused: Mutex<Option<Failure>>,
 }
-
-/// After a slice in which no repository got through, one in so many is read at once: large ones that share an hour's
-/// allowance may never end.
-const NARROWED: usize = 4;
 
 /// The first few raw items of each kind, with the place of their repository among those that were read.
 type Examples = BTreeMap<Kind, (usize, Vec<Value>)>;
