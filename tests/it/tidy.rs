@@ -150,7 +150,7 @@ fn libraries_of_the_edge_stay_at_the_edge() {
 
 #[test]
 fn every_file_says_what_it_is() {
-    let folders = ["src", "tests", "sandbox/src", "benches"];
+    let folders = ["src", "tests", "crates/sandbox/src", "benches"];
     let files = folders
         .iter()
         .flat_map(|folder| rust_files(&root().join(folder)));
