@@ -72,7 +72,7 @@ async fn build() -> anyhow::Result<PathBuf> {
         reason = "cargo says this way which cargo runs the demo"
     )]
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
     let output = Command::new(cargo)
         .args([
             "build",
@@ -154,7 +154,7 @@ impl World {
     async fn tell(&self) -> anyhow::Result<()> {
         self.title("1. EventBridge: the scheduled resync, on an empty catalogue");
         let schedule: Value =
-            serde_json::from_str(include_str!("../../events/eventbridge-rule.json"))?;
+            serde_json::from_str(include_str!("../../../events/eventbridge-rule.json"))?;
         let first = self.resync(schedule.clone()).await?;
         let options = TableOptions {
             max_width: 36,
