@@ -2,8 +2,8 @@
 //!
 //! Nothing else reads a clock, so that a run can be driven on simulated time.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -32,10 +32,31 @@ impl Clock {
         }
     }
 
+    /// Time since some fixed moment of this process. It never goes backwards, and no correction of the machine's clock
+    /// moves it.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the machine's clock"
+    )]
+    pub fn elapsed(&self) -> Duration {
+        static START: OnceLock<Instant> = OnceLock::new();
+        match self {
+            Clock::System => START.get_or_init(Instant::now).elapsed(),
+            Clock::Simulated(_) => {
+                Duration::try_from(self.now().duration_since(Timestamp::UNIX_EPOCH))
+                    .unwrap_or_default()
+            }
+        }
+    }
+
+    /// On a simulated clock this takes no time of the machine, but whatever else goes on gets its turn.
     pub async fn sleep(&self, duration: Duration) {
         match self {
             Clock::System => tokio::time::sleep(duration).await,
-            Clock::Simulated(_) => self.advance(duration),
+            Clock::Simulated(_) => {
+                self.advance(duration);
+                tokio::task::yield_now().await;
+            }
         }
     }
 

@@ -45,3 +45,5 @@ pub mod telemetry;
 pub mod deadline;
 pub mod entity;
 pub mod http;
+pub mod identity;
+pub mod store;

@@ -1,0 +1,214 @@
+//! The names of what Ferry looks at: sources, repositories, partitions, items.
+//!
+//! Owns the types that stand for them everywhere, in memory and in stored documents. Knows nothing of how anything is
+//! read or written. What an item becomes in Port has a name of its own, [`EntityKey`](crate::entity::EntityKey).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// One distinct query of the mapping. The same query has the same id in every run and every process.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SourceId(String);
+
+/// A repository's uuid with its braces, as Bitbucket writes it. Names and slugs change, uuids do not.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RepositoryId(String);
+
+/// One source, as far as one repository is concerned, or the workspace where the source belongs to no repository.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PartitionId {
+    pub source: SourceId,
+    /// `None`: the workspace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<RepositoryId>,
+}
+
+/// What is looked at in one piece: a pull request by its number, everything else with its whole partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum ItemId {
+    Whole,
+    Number(u64),
+}
+
+/// An item of a partition.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ItemRef {
+    pub partition: PartitionId,
+    pub item: ItemId,
+}
+
+/// Which part of a partition's record holds an item: numbered items by hundreds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Bucket(pub u64);
+
+/// A bucket of a partition: as precisely as a row names who holds an entity.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place {
+    pub partition: PartitionId,
+    pub bucket: Bucket,
+}
+
+/// Numbered items of one bucket.
+const ITEMS_PER_BUCKET: u64 = 100;
+
+/// How a partition of the workspace is named where a repository would be.
+const WORKSPACE: &str = "workspace";
+
+impl SourceId {
+    pub fn new(id: impl Into<String>) -> SourceId {
+        SourceId(id.into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl RepositoryId {
+    pub fn new(uuid: impl Into<String>) -> RepositoryId {
+        RepositoryId(uuid.into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartitionId {
+    pub fn of_workspace(source: SourceId) -> PartitionId {
+        PartitionId {
+            source,
+            repository: None,
+        }
+    }
+
+    pub fn of_repository(source: SourceId, repository: RepositoryId) -> PartitionId {
+        PartitionId {
+            source,
+            repository: Some(repository),
+        }
+    }
+
+    /// The repository's uuid, or a word for the workspace.
+    pub fn owner(&self) -> &str {
+        self.repository
+            .as_ref()
+            .map_or(WORKSPACE, RepositoryId::as_str)
+    }
+
+    /// Reads back what [`owner`](PartitionId::owner) gave.
+    pub fn with_owner(source: SourceId, owner: &str) -> PartitionId {
+        PartitionId {
+            source,
+            repository: (owner != WORKSPACE).then(|| RepositoryId::new(owner)),
+        }
+    }
+
+    pub fn item(&self, item: ItemId) -> ItemRef {
+        ItemRef {
+            partition: self.clone(),
+            item,
+        }
+    }
+}
+
+impl ItemId {
+    pub fn bucket(self) -> Bucket {
+        match self {
+            ItemId::Whole => Bucket(0),
+            ItemId::Number(number) => Bucket(number / ITEMS_PER_BUCKET),
+        }
+    }
+}
+
+impl ItemRef {
+    pub fn place(&self) -> Place {
+        Place {
+            partition: self.partition.clone(),
+            bucket: self.item.bucket(),
+        }
+    }
+}
+
+impl fmt::Display for SourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for RepositoryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for PartitionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.source, self.owner())
+    }
+}
+
+impl fmt::Display for ItemId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ItemId::Whole => f.write_str("*"),
+            ItemId::Number(number) => write!(f, "{number}"),
+        }
+    }
+}
+
+impl fmt::Display for ItemRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.partition, self.item)
+    }
+}
+
+impl From<ItemId> for String {
+    fn from(item: ItemId) -> String {
+        item.to_string()
+    }
+}
+
+impl TryFrom<String> for ItemId {
+    type Error = std::num::ParseIntError;
+
+    fn try_from(text: String) -> Result<ItemId, Self::Error> {
+        match text.as_str() {
+            "*" => Ok(ItemId::Whole),
+            number => Ok(ItemId::Number(number.parse()?)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_survive_being_stored() {
+        let partition =
+            PartitionId::of_repository(SourceId::new("tree-all"), RepositoryId::new("{1}"));
+        for item in [ItemId::Whole, ItemId::Number(0), ItemId::Number(417)] {
+            let item = partition.item(item);
+            let stored = serde_json::to_string(&item).unwrap();
+            assert_eq!(serde_json::from_str::<ItemRef>(&stored).unwrap(), item);
+        }
+        let again = PartitionId::with_owner(partition.source.clone(), partition.owner());
+        assert_eq!(again, partition);
+        let workspace = PartitionId::of_workspace(SourceId::new("project"));
+        let again = PartitionId::with_owner(workspace.source.clone(), workspace.owner());
+        assert_eq!(again, workspace);
+    }
+
+    #[test]
+    fn numbers_share_a_bucket_by_hundreds() {
+        assert_eq!(ItemId::Number(99).bucket(), Bucket(0));
+        assert_eq!(ItemId::Number(100).bucket(), Bucket(1));
+        assert_eq!(ItemId::Whole.bucket(), Bucket(0));
+    }
+}

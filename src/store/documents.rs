@@ -1,0 +1,222 @@
+//! Every stored document: its key, its shape, and the version of that shape.
+//!
+//! Owns what outlives an invocation. Knows nothing of where it lies (`memory`, `file`, `dynamodb`) and decides nothing:
+//! the engine and the runs do. A shape that changes gets the next version; a document of another version counts as
+//! absent, and the next run finds again what it said.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::marker::PhantomData;
+
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::entity::EntityKey;
+use crate::identity::{Bucket, ItemId, PartitionId, Place, SourceId};
+
+/// A stored shape.
+pub trait Document: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// What messages call it.
+    const NAME: &'static str;
+    /// Raised with every change that an older or newer reader would misunderstand.
+    const VERSION: u32;
+}
+
+/// Where one document of the shape `D` lies. Documents of one folder can be listed together.
+#[derive(Debug)]
+pub struct Key<D> {
+    pub folder: String,
+    pub name: String,
+    shape: PhantomData<fn() -> D>,
+}
+
+/// A folder of documents of the shape `D`.
+#[derive(Debug)]
+pub struct Folder<D> {
+    pub name: String,
+    shape: PhantomData<fn() -> D>,
+}
+
+impl<D> Key<D> {
+    fn new(folder: impl Into<String>, name: impl Into<String>) -> Key<D> {
+        Key {
+            folder: folder.into(),
+            name: name.into(),
+            shape: PhantomData,
+        }
+    }
+}
+
+impl<D> Clone for Key<D> {
+    fn clone(&self) -> Key<D> {
+        Key::new(self.folder.clone(), self.name.clone())
+    }
+}
+
+impl<D> std::fmt::Display for Key<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.folder, self.name)
+    }
+}
+
+impl<D> Folder<D> {
+    fn new(name: impl Into<String>) -> Folder<D> {
+        Folder {
+            name: name.into(),
+            shape: PhantomData,
+        }
+    }
+
+    /// The document `name` of this folder.
+    pub fn key(&self, name: impl Into<String>) -> Key<D> {
+        Key::new(self.name.clone(), name)
+    }
+}
+
+/// Names a commit that wrote an item's entry. Drawn at random, so that it is never met twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Stamp(pub u64);
+
+/// Which entities each item of a bucket produces.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub items: BTreeMap<ItemId, Entry>,
+}
+
+/// What is recorded of one item.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Of the commit that wrote this entry.
+    pub stamp: Stamp,
+    /// False between the announcement of a commit and its end: Port then holds any part of what is claimed.
+    pub sure: bool,
+    /// When the item was found gone. Such an entry stays for a day, so that a look that began before is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<Claim>,
+}
+
+/// What one resource makes of an item, or of one member of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// Fingerprint of the resource.
+    pub resource: String,
+    /// The branch, file or person within a partition that is looked at as a whole; empty for any other item.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub member: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub content: Vec<Held>,
+    /// Entities that its relations lead to.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub targets: BTreeSet<EntityKey>,
+}
+
+/// An entity that an item claims as its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    pub key: EntityKey,
+    /// Digest of what was written last; `None` where another item writes this entity, or Port refused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<u64>,
+    /// Sources whose fields were left to them when it was written.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub below: BTreeSet<SourceId>,
+    /// It waits for a relation target that Port does not hold.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits: bool,
+}
+
+/// Which places hold an entity, lead to it, or wait for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// Tells the rows of two entities apart whose keys have the same digest.
+    pub key: Option<EntityKey>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub content: BTreeSet<Place>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub targets: BTreeSet<Place>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub waiting: BTreeSet<Place>,
+}
+
+/// The mapping that every look uses. A run adopts a new one under the pen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generation {
+    /// Grows with each mapping that is adopted.
+    pub number: u64,
+    /// Of the mapping.
+    pub fingerprint: String,
+}
+
+/// A mapping as the user wrote it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredMapping {
+    pub config: Value,
+}
+
+impl Document for Record {
+    const NAME: &'static str = "record";
+    const VERSION: u32 = 1;
+}
+
+impl Document for Row {
+    const NAME: &'static str = "row";
+    const VERSION: u32 = 1;
+}
+
+impl Document for Generation {
+    const NAME: &'static str = "generation";
+    const VERSION: u32 = 1;
+}
+
+impl Document for StoredMapping {
+    const NAME: &'static str = "mapping";
+    const VERSION: u32 = 1;
+}
+
+/// All records of a source, each named after its partition's owner and its bucket.
+pub fn records(source: &SourceId) -> Folder<Record> {
+    Folder::new(format!("record/{source}"))
+}
+
+/// How the names of a partition's records begin.
+pub fn record_prefix(partition: &PartitionId) -> String {
+    format!("{}/", partition.owner())
+}
+
+pub fn record(place: &Place) -> Key<Record> {
+    let Place { partition, bucket } = place;
+    records(&partition.source).key(format!("{}/{}", partition.owner(), bucket.0))
+}
+
+/// Which place a record's name stands for; `None` where it is none that [`record`] gives.
+pub fn place_of(source: &SourceId, name: &str) -> Option<Place> {
+    let (owner, bucket) = name.rsplit_once('/')?;
+    Some(Place {
+        partition: PartitionId::with_owner(source.clone(), owner),
+        bucket: Bucket(bucket.parse().ok()?),
+    })
+}
+
+pub fn row(key: &EntityKey) -> Key<Row> {
+    let EntityKey {
+        blueprint,
+        identifier,
+    } = key;
+    let digest = hex::encode(Sha256::digest(format!("{blueprint}\n{identifier}")));
+    let (folder, rest) = digest.split_at(2);
+    let (name, _) = rest.split_at(30);
+    Key::new(format!("row/{folder}"), name)
+}
+
+pub fn generation() -> Key<Generation> {
+    Key::new("mapping", "generation")
+}
+
+pub fn mapping(fingerprint: &str) -> Key<StoredMapping> {
+    Key::new("mapping", fingerprint)
+}

@@ -1,0 +1,3 @@
+//! Where what outlives an invocation lies.
+
+pub mod documents;
