@@ -327,7 +327,7 @@ async fn check_sample(
     let ours: BTreeSet<&str> = mapping
         .resources()
         .iter()
-        .filter_map(Resource::constant_blueprint)
+        .filter_map(|resource| resource.constant_blueprint())
         .collect();
     let missing = async {
         let wanted = refresh::resolve(&session.port, &targets, deadline).await?;

@@ -21,6 +21,7 @@ mod whole;
 mod tests;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -38,7 +39,7 @@ use read::Reader;
 
 /// A compiled mapping.
 pub struct Mapping {
-    resources: Vec<Resource>,
+    resources: Vec<Arc<Resource>>,
     settings: Settings,
     problems: Vec<Problem>,
     fingerprint: String,
@@ -132,7 +133,7 @@ impl Mapping {
         let resources = resources
             .iter()
             .enumerate()
-            .filter_map(|(index, node)| Resource::read(reader, index, node))
+            .filter_map(|(index, node)| Resource::read(reader, index, node).map(Arc::new))
             .collect();
         Some(Mapping {
             resources,
@@ -143,7 +144,7 @@ impl Mapping {
     }
 
     /// In the order of the configuration, which is the order of a resync.
-    pub fn resources(&self) -> &[Resource] {
+    pub fn resources(&self) -> &[Arc<Resource>] {
         &self.resources
     }
 
@@ -163,6 +164,7 @@ impl Mapping {
     }
 }
 
+/// A digest of what `config` says, whatever the order of its keys.
 fn fingerprint(config: &Value) -> String {
     let mut config = config.clone();
     config.sort_all_objects();

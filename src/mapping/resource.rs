@@ -8,10 +8,17 @@ use super::read::{Node, Object, Reader};
 use super::selector::{Kind, Selector};
 use super::whole::WholeMapping;
 
+/// Of the fingerprint: enough to tell the resources of one mapping apart.
+const FINGERPRINT_CHARS: usize = 12;
+
 /// One entry of the mapping's `resources`.
 pub struct Resource {
     /// Position in the mapping, from 0.
     pub index: usize,
+    /// Names this resource in stored documents: the same configuration has the same fingerprint, wherever it stands.
+    pub fingerprint: String,
+    /// Entities that nothing claims any more are deleted; false where the resource says `enableDelete: false`.
+    pub enable_delete: bool,
     pub kind: Kind,
     pub selector: Selector,
     /// Judges each item (after expansion); must give a boolean.
@@ -47,6 +54,9 @@ pub(super) struct Field<T> {
 impl Resource {
     pub(super) fn read(reader: &mut Reader, index: usize, node: &Node<'_>) -> Option<Resource> {
         let resource = reader.object(node)?;
+        let mut fingerprint = super::fingerprint(node.value);
+        fingerprint.truncate(FINGERPRINT_CHARS);
+        let enable_delete = reader.flag(&resource, "enableDelete").unwrap_or(true);
         let kind = read_kind(reader, &resource);
         let selector = reader.required_object(
             &resource,
@@ -96,6 +106,8 @@ impl Resource {
         }
         Some(Resource {
             index,
+            fingerprint,
+            enable_delete,
             kind: kind?,
             selector,
             query: query?,
