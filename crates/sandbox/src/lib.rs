@@ -5,7 +5,9 @@
 pub mod aws;
 pub mod bitbucket;
 pub mod clock;
+pub mod fault;
 pub mod port;
 pub mod present;
+mod random;
 pub mod server;
 pub mod webhook;

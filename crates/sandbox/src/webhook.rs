@@ -8,6 +8,8 @@ use anyhow::Context as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
+use crate::bitbucket::HALF_SURROGATE_WRITTEN;
+
 /// One event on its way to a subscriber.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
@@ -59,9 +61,13 @@ impl Delivery {
         }
     }
 
-    /// The body as JSON; null when it is none.
+    /// The body as JSON, with U+FFFD for half a surrogate pair; null when it is none.
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap_or_default()
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| {
+            let text = String::from_utf8_lossy(&self.body);
+            let text = text.replace(HALF_SURROGATE_WRITTEN, "\u{fffd}");
+            serde_json::from_str(&text).unwrap_or_default()
+        })
     }
 
     /// Posts the delivery to `url` and returns the status of the last attempt: 5xx is tried three times in all and at

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::clock::machine_now;
@@ -23,11 +24,15 @@ pub struct SecretsManager {
 /// By name.
 type Secrets = Arc<Mutex<BTreeMap<String, Secret>>>;
 
+#[derive(Default)]
 struct Secret {
     /// Oldest first; the last is current, the one before it previous.
-    versions: Vec<String>,
-    /// Seconds since 1970, as the protocol writes times.
-    created: f64,
+    versions: Vec<Version>,
+}
+
+struct Version {
+    value: String,
+    created: Timestamp,
 }
 
 impl SecretsManager {
@@ -49,12 +54,15 @@ impl SecretsManager {
 
     /// Creates a secret, or rotates it: what was current becomes previous.
     pub fn put(&self, name: &str, value: &str) {
+        self.put_at(name, value, machine_now());
+    }
+
+    /// As [`put`](SecretsManager::put), at another time than the machine's.
+    pub fn put_at(&self, name: &str, value: &str, created: Timestamp) {
         let mut secrets = lock(&self.secrets);
-        let secret = secrets.entry(name.to_owned()).or_insert_with(|| Secret {
-            versions: Vec::new(),
-            created: machine_now().as_duration().as_secs_f64(),
-        });
-        secret.versions.push(value.to_owned());
+        let secret = secrets.entry(name.to_owned()).or_default();
+        let value = value.to_owned();
+        secret.versions.push(Version { value, created });
     }
 
     /// The ARN under which a secret of this name is also found.
@@ -121,7 +129,7 @@ fn answer(secrets: &BTreeMap<String, Secret>, request: &Request) -> Response {
             }
         }
     });
-    let Some((index, value)) = index.and_then(|index| Some((index, secret.versions.get(index)?)))
+    let Some((index, found)) = index.and_then(|index| Some((index, secret.versions.get(index)?)))
     else {
         return missing();
     };
@@ -129,9 +137,10 @@ fn answer(secrets: &BTreeMap<String, Secret>, request: &Request) -> Response {
         "ARN": SecretsManager::arn(name),
         "Name": name,
         "VersionId": version_id(index),
-        "SecretString": value,
+        "SecretString": found.value,
         "VersionStages": secret.stages(index),
-        "CreatedDate": secret.created,
+        // Seconds since 1970, as the protocol writes times.
+        "CreatedDate": found.created.as_duration().as_secs_f64(),
     });
     Response::bytes(200, CONTENT_TYPE, body.to_string().into_bytes())
 }
@@ -176,7 +185,8 @@ mod tests {
     #[tokio::test]
     async fn a_rotation_moves_the_stages() {
         let secrets = SecretsManager::start().await.unwrap();
-        secrets.put("ferry", "old");
+        let created = Timestamp::from_second(1_800_000_000).unwrap();
+        secrets.put_at("ferry", "old", created);
         secrets.put("ferry", "new");
         let (_, current) = get(&secrets, json!({"SecretId": "ferry"})).await;
         assert_eq!(
@@ -190,6 +200,7 @@ mod tests {
         )
         .await;
         assert_eq!(previous["SecretString"], "old");
+        assert_eq!(previous["CreatedDate"], 1_800_000_000.0);
         assert_eq!(secrets.count(), 2);
     }
 

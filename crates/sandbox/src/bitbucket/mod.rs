@@ -6,9 +6,10 @@
 
 mod change;
 mod fields;
+mod object;
 mod page;
+mod past;
 mod query;
-mod random;
 mod refusal;
 mod render;
 mod rest;
@@ -16,9 +17,12 @@ mod seed;
 mod settings;
 mod state;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use change::{NewPullRequest, PullRequestChange};
+pub(crate) use object::WRITTEN as HALF_SURROGATE_WRITTEN;
+pub use object::{HALF_SURROGATE, Object};
+pub use past::Moment;
 pub use seed::Workspace;
 pub use settings::{Hidden, Quirks, RateLimit};
 pub use state::{FileKind, PullRequestState};
@@ -43,6 +47,7 @@ struct Model {
     state: State,
     access: Access,
     quirks: Quirks,
+    memory: past::Memory,
 }
 
 impl Bitbucket {
@@ -57,6 +62,7 @@ impl Bitbucket {
             state: workspace.into_state(),
             access,
             quirks: Quirks::default(),
+            memory: past::Memory::default(),
         }));
         let served = Arc::clone(&model);
         let server = Server::start(move |request| {
@@ -230,8 +236,8 @@ impl Bitbucket {
             .collect())
     }
 
-    fn model(&self) -> MutexGuard<'_, Model> {
-        self.model.lock().unwrap_or_else(PoisonError::into_inner)
+    fn model(&self) -> past::Locked<'_> {
+        past::Locked(self.model.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -8,10 +8,14 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::fields;
-use super::query::{Query, values};
+use super::object::with_half_surrogates;
+use super::query::{Query, UNENDED, values};
 use super::refusal::refuse;
 use super::settings::Quirks;
 use crate::server::{Request, Response};
+
+/// Where nobody answers.
+const ELSEWHERE: &str = "https://proxy.invalid:8443";
 
 /// How one endpoint lists.
 pub(super) struct Rules {
@@ -26,6 +30,8 @@ pub(super) struct Rules {
     /// Parameters beside `page`, `pagelen`, `fields`, `q` and `sort`.
     pub(super) parameters: &'static [&'static str],
     pub(super) pages: Pages,
+    /// Under a quirk its pages name no next one.
+    pub(super) may_lack_next: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,6 +50,7 @@ impl Rules {
         queryable: &[],
         parameters: &[],
         pages: Pages::Numbered,
+        may_lack_next: false,
     };
 }
 
@@ -56,7 +63,7 @@ pub(super) fn list<T>(
     render: impl Fn(&T) -> Value,
 ) -> Result<Response, Response> {
     known_parameters(request, rules)?;
-    let length = page_length(request, rules)?;
+    let length = page_length(request, rules)?.min(quirks.longest_page.max(1));
     let (query, sort) = (query(request, rules)?, sort(request, rules)?);
     let items = if query.is_some() || sort.is_some() {
         let mut all: Vec<Value> = items.iter().map(&render).collect();
@@ -94,9 +101,16 @@ pub(super) fn list<T>(
     if rules.pages == Pages::Numbered {
         answer["size"] = json!(items.len());
     }
-    if let Some(next) = cut.next {
-        answer["next"] = json!(link(request, &cursor(next, rules.pages)));
-    } else if quirks.empty_next {
+    let next = cut
+        .next
+        .filter(|_| !(rules.may_lack_next && quirks.pipelines_without_next));
+    if let Some(next) = next {
+        let base = match quirks.next_elsewhere {
+            true => ELSEWHERE,
+            false => &request.base,
+        };
+        answer["next"] = json!(link(base, request, &cursor(next, rules.pages)));
+    } else if quirks.empty_next && cut.next.is_none() {
         answer["next"] = json!("");
     }
     let hidden: Vec<String> = rules
@@ -106,7 +120,13 @@ pub(super) fn list<T>(
         .collect();
     let hidden: Vec<&str> = hidden.iter().map(String::as_str).collect();
     let answer = fields::select(answer, request.query("fields"), &hidden);
-    Ok(Response::json(200, &answer))
+    Ok(written(&answer))
+}
+
+fn written(answer: &Value) -> Response {
+    let mut response = Response::json(200, answer);
+    response.body = with_half_surrogates(response.body);
+    response
 }
 
 /// Answers with one object.
@@ -117,7 +137,7 @@ pub(super) fn single(
 ) -> Result<Response, Response> {
     parameters_among(request, &["fields"])?;
     let answer = fields::select(value, request.query("fields"), hidden);
-    Ok(Response::json(200, &answer))
+    Ok(written(&answer))
 }
 
 /// Refuses any parameter that is not in `known`.
@@ -141,8 +161,11 @@ pub(super) fn query(request: &Request, rules: &Rules) -> Result<Option<Query>, R
     let Some(text) = request.query("q").filter(|_| !rules.queryable.is_empty()) else {
         return Ok(None);
     };
-    let query =
-        Query::parse(text).map_err(|why| refuse(400, &format!("Invalid query: {why}: {text}")))?;
+    let query = Query::parse(text).map_err(|why| match why.as_str() {
+        // Not even refused.
+        UNENDED => Response::bytes(500, "text/html", b"<h1>Server Error (500)</h1>".to_vec()),
+        why => refuse(400, &format!("Invalid query: {why}: {text}")),
+    })?;
     for field in query.fields() {
         queryable(field, rules)?;
     }
@@ -225,7 +248,7 @@ fn cursor(page: usize, pages: Pages) -> String {
 }
 
 /// The address of another page: all parameters of this one, with `page` replaced.
-fn link(request: &Request, page: &str) -> String {
+fn link(base: &str, request: &Request, page: &str) -> String {
     let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let mut pairs: Vec<String> = request
         .query
@@ -234,7 +257,7 @@ fn link(request: &Request, page: &str) -> String {
         .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
         .collect();
     pairs.push(format!("page={}", encode(page)));
-    format!("{}{}?{}", request.base, request.path, pairs.join("&"))
+    format!("{base}{}?{}", request.path, pairs.join("&"))
 }
 
 fn known_parameters(request: &Request, rules: &Rules) -> Result<(), Response> {

@@ -1,8 +1,8 @@
 //! Workspaces to start from.
 
 use super::change::NewPullRequest;
-use super::random::Random;
 use super::state::{File, FileKind, PullRequestState, Stamp, State, Verdict};
+use crate::random::Random;
 
 /// The contents of a workspace before it is served.
 #[derive(Clone)]

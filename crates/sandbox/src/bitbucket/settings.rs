@@ -22,12 +22,16 @@ pub struct Quirks {
     pub empty_pages: bool,
     /// The last page has `"next": ""`.
     pub empty_next: bool,
+    /// No page is longer, whatever was asked for, so that a few objects already need several.
+    pub longest_page: usize,
+    /// The pipelines list names no next page, though its `size` says that there is more.
+    pub pipelines_without_next: bool,
+    /// `next` names another scheme, host and port, as behind a proxy.
+    pub next_elsewhere: bool,
     /// A forced push removes the commits it replaced.
     pub forget_forced_commits: bool,
     /// Directory listings with more entries than this time out (HTTP 555).
     pub listing_limit: usize,
-    /// Diffs with more files than this time out (HTTP 555).
-    pub diff_limit: usize,
 }
 
 impl Default for Quirks {
@@ -37,9 +41,28 @@ impl Default for Quirks {
             duplicates: false,
             empty_pages: false,
             empty_next: false,
+            longest_page: usize::MAX,
+            pipelines_without_next: false,
+            next_elsewhere: false,
             forget_forced_commits: false,
             listing_limit: 10_000,
-            diff_limit: 10_000,
+        }
+    }
+}
+
+impl Quirks {
+    /// All at once: the worst lists that a client has to read to their end.
+    pub fn worst() -> Quirks {
+        Quirks {
+            reversed_lists: true,
+            duplicates: true,
+            empty_pages: true,
+            empty_next: true,
+            longest_page: 3,
+            pipelines_without_next: true,
+            next_elsewhere: true,
+            forget_forced_commits: true,
+            ..Quirks::default()
         }
     }
 }

@@ -36,9 +36,16 @@ pub(super) fn bulk(state: &mut State, request: &Request, blueprint: &str) -> Ans
         .map(|identifier| (blueprint.to_owned(), identifier))
         .filter(|key| state.entities.contains_key(key))
         .collect();
-    let deleted: Vec<&String> = wanted.iter().map(|(_, identifier)| identifier).collect();
+    let gone = remove(state, request, &wanted, dependents)?;
+    let named = match state.behaviour.names_dependents {
+        true => gone,
+        false => wanted,
+    };
+    let deleted: Vec<String> = named
+        .into_iter()
+        .map(|(_, identifier)| identifier)
+        .collect();
     let answer = json!({"ok": true, "deletedEntities": deleted, "maxBulkSize": MAX_BULK_DELETE});
-    remove(state, request, &wanted, dependents)?;
     Ok(Response::json(200, &answer))
 }
 
@@ -56,13 +63,14 @@ pub(super) fn single(
     Ok(Response::json(200, &json!({"ok": true})))
 }
 
-/// All or nothing. Dependents go in a chain, whoever owns them; other relations to what is gone are cleared.
+/// All or nothing. Dependents go in a chain, whoever owns them; other relations to what is gone are cleared. Returns all
+/// that went.
 fn remove(
     state: &mut State,
     request: &Request,
     wanted: &BTreeSet<Key>,
     delete_dependents: bool,
-) -> Result<(), Refusal> {
+) -> Result<BTreeSet<Key>, Refusal> {
     let mut gone = wanted.clone();
     loop {
         let dependents: Vec<Key> = state
@@ -93,7 +101,7 @@ fn remove(
         state.record(kind, key, writer);
     }
     forget_targets(state, &gone);
-    Ok(())
+    Ok(gone)
 }
 
 fn requires_any(state: &State, key: &Key, gone: &BTreeSet<Key>) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! Sync metrics and logs are in `ingest`; the object only says where to send them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -18,9 +18,6 @@ const MAX_EXAMPLES: usize = 5;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Organization {
-    pub(super) feature_flags: Vec<String>,
-    /// Integration types whose resources Port itself creates, with the mapping it stores then.
-    pub(super) provisioned: BTreeMap<String, Value>,
     pub(super) integrations: BTreeMap<String, Integration>,
 }
 
@@ -108,8 +105,6 @@ pub(super) fn route(
     path: &[&str],
 ) -> Option<Answer> {
     Some(match (method, path) {
-        ("GET", ["organization"]) => organization(state),
-        ("GET", ["integration", "provision-enabled"]) => provision_enabled(state),
         ("POST", ["integration"]) => create(state, request),
         ("GET", ["integration", id]) => get(state, request, id),
         ("PATCH", ["integration", id]) => change(state, request, id),
@@ -120,46 +115,8 @@ pub(super) fn route(
         ("POST", ["integration", id, "kinds", kind, "examples"]) => {
             examples(state, request, id, kind)
         }
-        ("POST", [route @ ("pages" | "actions")]) => create_resource(state, request, route),
         _ => return None,
     })
-}
-
-/// Scorecards, pages and actions: kept, not interpreted.
-pub(super) fn create_resource(state: &mut State, request: &Request, route: &str) -> Answer {
-    let body = json_body(request)?;
-    let Some(identifier) = body["identifier"].as_str() else {
-        return Err(Refusal::invalid("identifier must be a text"));
-    };
-    let taken = state
-        .resources
-        .iter()
-        .any(|(other, known)| other == route && known["identifier"] == identifier);
-    if taken {
-        return Err(Refusal::taken(format!("{identifier:?} already exists")));
-    }
-    state.resources.push((route.to_owned(), body));
-    Ok(Response::json(201, &json!({"ok": true})))
-}
-
-fn organization(state: &State) -> Answer {
-    let organization = json!({
-        "id": "org_sandbox",
-        "name": "Sandbox",
-        "featureFlags": state.organization.feature_flags,
-    });
-    Ok(Response::json(
-        200,
-        &json!({"ok": true, "organization": organization}),
-    ))
-}
-
-fn provision_enabled(state: &State) -> Answer {
-    let types: BTreeSet<&String> = state.organization.provisioned.keys().collect();
-    Ok(Response::json(
-        200,
-        &json!({"ok": true, "integrations": types}),
-    ))
 }
 
 fn create(state: &mut State, request: &Request) -> Answer {
@@ -178,12 +135,6 @@ fn create(state: &mut State, request: &Request) -> Answer {
     }
     let mut integration = Integration::new(identifier, kind, json!({}));
     integration.body.extend(body.clone());
-    if request.query("integration_modes") == Some("create_resources") {
-        match state.organization.provisioned.get(kind) {
-            Some(config) => integration.set("config", config.clone()),
-            None => return Err(Refusal::invalid(format!("{kind:?} is not provisioned"))),
-        }
-    }
     let answer = render(&integration, request, 201);
     state
         .organization

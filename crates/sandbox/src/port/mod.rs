@@ -1,17 +1,20 @@
 //! A simulated Port: strict about every request, and with a memory.
 //!
 //! It models one organisation. Where Port's behaviour is known only on paper the stricter reading is taken; [`Behaviour`] holds the
-//! choices that tests may want to turn. Failures are injected with [`Server::misbehave`], with bodies from [`Refusal`]. Knows nothing of
+//! choices that tests may want to turn. Failures are injected with [`Server::misbehave`]. Knows nothing of
 //! Bitbucket, mappings or jq: a mapping is a JSON object to it.
 
 mod blueprint;
 mod delete;
 mod ingest;
 mod integration;
+mod past;
+mod reference;
 mod refusal;
 mod routes;
 mod rules;
 mod search;
+mod shape;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -26,6 +29,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 pub use self::ingest::SyncMetric;
+pub use self::past::OldCatalogue;
 pub use self::refusal::Refusal;
 pub use self::state::{Behaviour, StoredEntity, Write, WriteKind};
 
@@ -235,19 +239,6 @@ impl Port {
         }
     }
 
-    /// Makes Port itself create resources for an integration type, with this mapping.
-    pub fn provision(&self, integration_type: &str, config: Value) {
-        let mut state = self.state();
-        state
-            .organization
-            .provisioned
-            .insert(integration_type.to_owned(), config);
-    }
-
-    pub fn set_feature_flags(&self, flags: &[&str]) {
-        self.state().organization.feature_flags = flags.iter().map(ToString::to_string).collect();
-    }
-
     /// The bodies of all changes of the resync state, oldest first.
     pub fn resync_states(&self) -> Vec<Value> {
         let state = self.state();
@@ -278,11 +269,6 @@ impl Port {
     /// The event ids of all heartbeats.
     pub fn heartbeats(&self) -> Vec<String> {
         self.state().ingest.heartbeats.clone()
-    }
-
-    /// Scorecards, pages and actions: route below `/v1`, and body.
-    pub fn resources(&self) -> Vec<(String, Value)> {
-        self.state().resources.clone()
     }
 
     /// Requests that matched no route of Port, for a harness that wants none.

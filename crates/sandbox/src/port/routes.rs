@@ -58,10 +58,6 @@ fn catalogue(state: &mut State, request: &Request, method: &str, path: &[&str]) 
         ("PATCH", ["blueprints", id]) => blueprint::change(state, request, id, true),
         ("PUT", ["blueprints", id]) => blueprint::change(state, request, id, false),
         ("DELETE", ["blueprints", id]) => blueprint::delete(state, id),
-        ("POST", ["blueprints", id, "scorecards"]) => {
-            state.blueprint(id)?;
-            integration::create_resource(state, request, &format!("blueprints/{id}/scorecards"))
-        }
         ("GET", ["blueprints", id, "entities"]) => search::list(state, id),
         ("POST", ["blueprints", id, "entities"]) => upsert::single(state, request, id),
         ("POST", ["blueprints", id, "entities", "bulk"]) => upsert::bulk(state, request, id),

@@ -91,6 +91,8 @@ pub struct Behaviour {
     pub page_size: usize,
     /// Life of a new token in seconds.
     pub token_seconds: i64,
+    /// The answer to a bulk deletion names what went along with it.
+    pub names_dependents: bool,
 }
 
 impl Default for Behaviour {
@@ -101,6 +103,7 @@ impl Default for Behaviour {
             max_bulk_size: 20,
             page_size: usize::MAX,
             token_seconds: 3 * 60 * 60,
+            names_dependents: false,
         }
     }
 }
@@ -115,8 +118,6 @@ pub(super) struct State {
     pub(super) writes: Vec<Write>,
     pub(super) organization: Organization,
     pub(super) ingest: Ingest,
-    /// Scorecards, pages and actions: route and body.
-    pub(super) resources: Vec<(String, Value)>,
     /// Requests that matched no route.
     pub(super) unknown: BTreeSet<String>,
     pub(super) answers: u64,
@@ -147,7 +148,6 @@ impl State {
             writes: Vec::new(),
             organization: Organization::default(),
             ingest: Ingest::default(),
-            resources: Vec::new(),
             unknown: BTreeSet::new(),
             answers: 0,
         }

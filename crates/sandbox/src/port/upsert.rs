@@ -8,15 +8,13 @@ use serde_json::{Map, Value, json};
 
 use super::State;
 use super::blueprint::{BUILT_IN, Blueprint, Relation};
+use super::reference::{self, find, targets};
 use super::refusal::Refusal;
 use super::routes::{Answer, flag, json_body};
-use super::rules::Query;
+use super::shape;
 use super::state::{Key, StoredEntity, WriteKind, no_entity};
 use super::value;
 use crate::server::{Request, Response};
-
-/// Most entities that a search query may put into a `many` relation.
-const MANY_RELATION_LIMIT: usize = 100;
 
 /// The query parameters of both upsert routes.
 #[derive(Clone, Copy)]
@@ -64,7 +62,7 @@ pub(super) fn bulk(state: &mut State, request: &Request, blueprint: &str) -> Ans
             "entities must be a list of 1 to {most}"
         )));
     };
-    let shapes: Vec<Result<(), Refusal>> = items.iter().map(check_shape).collect();
+    let shapes: Vec<Result<(), Refusal>> = items.iter().map(shape::check).collect();
     if state.behaviour.malformed_fails_batch
         && let Some(refusal) = shapes.iter().find_map(|shape| shape.clone().err())
     {
@@ -100,7 +98,7 @@ pub(super) fn single(state: &mut State, request: &Request, blueprint: &str) -> A
     let options = Options::read(request)?;
     let blueprint = state.blueprint(blueprint)?.clone();
     let item = json_body(request)?;
-    check_shape(&item)?;
+    shape::check(&item)?;
     let mut trial = options.validation_only.then(|| state.clone());
     let state = trial.as_mut().unwrap_or(state);
     let (_, identifier) = apply(state, request, &blueprint, &item, options)?;
@@ -109,60 +107,6 @@ pub(super) fn single(state: &mut State, request: &Request, blueprint: &str) -> A
         201,
         &json!({"ok": true, "entity": entity.render(Some(&blueprint))}),
     ))
-}
-
-/// What the request schema says about one entity, before any blueprint is asked.
-fn check_shape(item: &Value) -> Result<(), Refusal> {
-    let Some(item) = item.as_object() else {
-        return Err(Refusal::invalid("an entity must be an object"));
-    };
-    if !item.contains_key("identifier") {
-        return Err(Refusal::invalid("an entity needs an identifier"));
-    }
-    for (name, value) in item {
-        let fits = match name.as_str() {
-            "identifier" => is_reference(value),
-            "title" | "icon" => value.is_string() || value.is_null(),
-            "blueprint" => value.is_string(),
-            "team" => value.is_null() || is_text_or_texts(value) || is_query(value),
-            "properties" => value.is_object(),
-            "relations" => value
-                .as_object()
-                .is_some_and(|relations| relations.values().all(is_relation)),
-            _ => false,
-        };
-        if !fits {
-            return Err(Refusal::invalid(format!(
-                "body/{name} does not match the schema: {value}"
-            )));
-        }
-    }
-    Ok(())
-}
-
-fn is_reference(value: &Value) -> bool {
-    value.as_str().is_some_and(value::is_entity_identifier) || is_query(value)
-}
-
-fn is_relation(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Array(targets) => targets
-            .iter()
-            .all(|target| target.as_str().is_some_and(value::is_entity_identifier)),
-        value => is_reference(value),
-    }
-}
-
-fn is_text_or_texts(value: &Value) -> bool {
-    value.is_string()
-        || value
-            .as_array()
-            .is_some_and(|texts| texts.iter().all(Value::is_string))
-}
-
-fn is_query(value: &Value) -> bool {
-    value.get("combinator").is_some() && value.get("rules").is_some()
 }
 
 /// Plans and writes one entity; returns whether it is new, and its identifier.
@@ -201,7 +145,7 @@ impl Plan {
         }
         let key = (
             blueprint.identifier().to_owned(),
-            resolve_identifier(state, blueprint, &item["identifier"])?,
+            reference::identifier(state, blueprint, &item["identifier"])?,
         );
         let before = state.entities.get(&key).cloned();
         if before.is_some() && !options.upsert {
@@ -400,68 +344,4 @@ impl Plan {
         state.entities.insert(key, entity);
         (kind == WriteKind::Created, identifier)
     }
-}
-
-/// The text itself, or the one entity that a search query finds.
-fn resolve_identifier(
-    state: &State,
-    blueprint: &Blueprint,
-    reference: &Value,
-) -> Result<String, Refusal> {
-    if let Some(identifier) = reference.as_str() {
-        return Ok(identifier.to_owned());
-    }
-    match find(state, blueprint.identifier(), reference)?.as_slice() {
-        [one] => Ok(one.clone()),
-        [] => Err(no_entity(blueprint.identifier(), "unknown")),
-        several => Err(Refusal::invalid(format!(
-            "the search query for the identifier matches {} entities",
-            several.len()
-        ))),
-    }
-}
-
-fn targets(
-    state: &State,
-    name: &str,
-    relation: &Relation,
-    value: &Value,
-) -> Result<Vec<String>, Refusal> {
-    match value {
-        Value::Null => Ok(Vec::new()),
-        Value::String(_) if relation.many => {
-            Err(Refusal::many(format!("relation {name:?} must be a list")))
-        }
-        Value::Array(_) if !relation.many => Err(Refusal::many(format!(
-            "relation {name:?} must not be a list"
-        ))),
-        Value::String(target) => Ok(vec![target.clone()]),
-        Value::Array(targets) => Ok(targets
-            .iter()
-            .filter_map(|target| target.as_str().map(str::to_owned))
-            .collect()),
-        query => {
-            let mut found = find(state, &relation.target, query)?;
-            match found.len() {
-                0 => return Err(no_entity(&relation.target, "unknown")),
-                1 => {}
-                _ if relation.many => found.truncate(MANY_RELATION_LIMIT),
-                several => {
-                    return Err(Refusal::many(format!(
-                        "the search query for relation {name:?} matches {several} entities"
-                    )));
-                }
-            }
-            Ok(found)
-        }
-    }
-}
-
-fn find(state: &State, blueprint: &str, query: &Value) -> Result<Vec<String>, Refusal> {
-    let query = Query::parse(query)?;
-    Ok(state
-        .entities_of(blueprint)
-        .filter(|entity| query.matches(entity))
-        .map(|entity| entity.identifier.clone())
-        .collect())
 }

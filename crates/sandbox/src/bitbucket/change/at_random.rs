@@ -3,9 +3,9 @@
 use anyhow::Context as _;
 
 use super::{NewPullRequest, PullRequestChange};
-use crate::bitbucket::random::Random;
 use crate::bitbucket::state::{PullRequestState, State};
 use crate::bitbucket::{Bitbucket, FileKind};
+use crate::random::Random;
 use crate::webhook::Delivery;
 
 /// Choices that turn out impossible, such as a merge without an open pull request, before giving up.
@@ -32,12 +32,16 @@ impl Bitbucket {
         for _ in 0..ATTEMPTS {
             let kind = random.below(KINDS.len());
             let (name, make) = KINDS.get(kind).context("no kind of change")?;
-            let before = self.model().state.clone();
+            let before = {
+                let model = self.model();
+                (model.state.clone(), model.memory.clone())
+            };
             match make(self, &mut random) {
                 Ok((what, deliveries)) => return Ok((format!("{name} {what}"), deliveries)),
                 Err(error) => {
                     // Half a change would be one that no delivery tells of.
-                    self.model().state = before;
+                    let mut model = self.model();
+                    (model.state, model.memory) = before;
                     tracing::trace!(%error, name, "not possible here");
                 }
             }

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 pub use pull_request::{NewPullRequest, PullRequestChange};
 pub(super) use pull_request::{close_as, participant};
 
+use super::object::with_half_surrogates;
 use super::state::{Repository, State};
 use crate::webhook::Delivery;
 
@@ -39,7 +40,7 @@ impl State {
             hook_uuid: hook.trim_matches(['{', '}']).to_owned(),
             request_uuid: self.next_plain_uuid(),
             attempt: 1,
-            body: Value::Object(body).to_string().into_bytes(),
+            body: with_half_surrogates(Value::Object(body).to_string().into_bytes()),
         }
     }
 

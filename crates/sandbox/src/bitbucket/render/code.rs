@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{account, escape_path, href, rendered, set};
+use super::{escape_path, href, rendered, set};
+use crate::bitbucket::object::Object;
 use crate::bitbucket::state::{Commit, File, FileKind, Repository, State, Tag};
 
 const MERGE_STRATEGIES: [&str; 6] = [
@@ -36,7 +37,7 @@ impl State {
         let (raw, user) = match self.find_user(&commit.author) {
             Some(user) => (
                 format!("{} <{}>", user.display_name, user.email),
-                Some(account(&self.base, user)),
+                Some(self.account(user)),
             ),
             None => ("build bot <build@localhost>".to_owned(), None),
         };
@@ -90,7 +91,7 @@ impl State {
             self.repository_url(repository),
             self.repository_html(repository),
         );
-        json!({
+        let value = json!({
             "name": name,
             "target": self.target(repository, hash),
             "links": {
@@ -102,7 +103,11 @@ impl State {
             "type": "branch",
             "merge_strategies": MERGE_STRATEGIES,
             "default_merge_strategy": "merge_commit",
-        })
+        });
+        self.shown(
+            || Object::Branch(repository.uuid.clone(), name.to_owned()),
+            value,
+        )
     }
 
     /// As a push shows it.
@@ -146,7 +151,7 @@ impl State {
             self.repository_html(repository),
         );
         let annotated = tag.message.is_some();
-        json!({
+        let value = json!({
             "name": name,
             "type": "tag",
             "message": tag.message,
@@ -158,10 +163,14 @@ impl State {
                 "commits": href(format!("{url}/commits/{name}")),
                 "html": href(format!("{html}/commits/tag/{name}")),
             },
-        })
+        });
+        self.shown(
+            || Object::Tag(repository.uuid.clone(), name.to_owned()),
+            value,
+        )
     }
 
-    fn target(&self, repository: &Repository, hash: &str) -> Value {
+    pub(in crate::bitbucket) fn target(&self, repository: &Repository, hash: &str) -> Value {
         let Some(commit) = repository.commits.get(hash) else {
             return self.commit_ref(repository, hash);
         };
@@ -224,23 +233,6 @@ impl State {
             "escaped_path": escaped,
             "size": file.content.len(),
             "mimetype": null,
-        })
-    }
-
-    /// One side of a diffstat row.
-    pub(in crate::bitbucket) fn diff_side(
-        &self,
-        repository: &Repository,
-        hash: &str,
-        path: &str,
-    ) -> Value {
-        let escaped = escape_path(path);
-        let this = format!("{}/src/{hash}/{escaped}", self.repository_url(repository));
-        json!({
-            "path": path,
-            "type": "commit_file",
-            "escaped_path": escaped,
-            "links": {"self": href(this)},
         })
     }
 }

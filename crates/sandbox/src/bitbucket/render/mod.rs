@@ -9,6 +9,7 @@ mod pull_request;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Value, json};
 
+use super::object::Object;
 use super::state::{Hook, Project, Repository, Stamp, State, User};
 
 /// What a path segment must not contain; `/` stays, for whole paths.
@@ -105,12 +106,35 @@ impl State {
 
     pub(in crate::bitbucket) fn user_json(&self, uuid: &str) -> Value {
         self.find_user(uuid)
-            .map_or(Value::Null, |user| account(&self.base, user))
+            .map_or(Value::Null, |user| self.account(user))
+    }
+
+    /// A person, wherever one is shown.
+    fn account(&self, user: &User) -> Value {
+        let (base, id) = (&self.base, encode(&user.uuid));
+        let name = if user.former {
+            "Former user"
+        } else {
+            &user.display_name
+        };
+        let value = json!({
+            "display_name": name,
+            "links": {
+                "self": href(format!("{base}/users/{id}")),
+                "avatar": href(format!("https://secure.gravatar.com/avatar/{}?d=initials", hex::encode(&user.display_name))),
+                "html": href(format!("https://bitbucket.org/{id}/")),
+            },
+            "type": "user",
+            "uuid": user.uuid,
+            "account_id": user.account_id,
+            "nickname": name,
+        });
+        self.shown(|| Object::Member(user.uuid.clone()), value)
     }
 
     /// A membership, with the e-mail address that only `fields` shows.
     pub(in crate::bitbucket) fn member_json(&self, user: &User) -> Value {
-        let mut account = account(&self.base, user);
+        let mut account = self.account(user);
         set(&mut account, "email", json!(user.email));
         let id = encode(&user.uuid);
         json!({
@@ -135,7 +159,7 @@ impl State {
         ] {
             set(&mut value, name, member);
         }
-        value
+        self.shown(|| Object::Project(project.uuid.clone()), value)
     }
 
     /// As a webhook body shows it: the documentation does not say, so no more than the sure part.
@@ -149,7 +173,7 @@ impl State {
         ] {
             set(&mut value, name, member);
         }
-        value
+        self.shown(|| Object::Project(project.uuid.clone()), value)
     }
 
     fn project_ref(&self, project: &Project) -> Value {
@@ -224,7 +248,7 @@ impl State {
         ] {
             set(&mut value, name, member);
         }
-        value
+        self.shown(|| Object::Repository(repository.uuid.clone()), value)
     }
 
     /// As a webhook body shows it: no slug, main branch, language, description or dates.
@@ -247,7 +271,7 @@ impl State {
         ] {
             set(&mut value, name, member);
         }
-        value
+        self.shown(|| Object::Repository(repository.uuid.clone()), value)
     }
 
     /// As other objects refer to it.
@@ -331,27 +355,6 @@ pub(in crate::bitbucket) fn workspace_ref(base: &str, uuid: &str, name: &str, sl
             "html": href(format!("https://bitbucket.org/{slug}/")),
             "self": href(format!("{base}/workspaces/{slug}")),
         },
-    })
-}
-
-fn account(base: &str, user: &User) -> Value {
-    let id = encode(&user.uuid);
-    let name = if user.former {
-        "Former user"
-    } else {
-        &user.display_name
-    };
-    json!({
-        "display_name": name,
-        "links": {
-            "self": href(format!("{base}/users/{id}")),
-            "avatar": href(format!("https://secure.gravatar.com/avatar/{}?d=initials", hex::encode(&user.display_name))),
-            "html": href(format!("https://bitbucket.org/{id}/")),
-        },
-        "type": "user",
-        "uuid": user.uuid,
-        "account_id": user.account_id,
-        "nickname": name,
     })
 }
 

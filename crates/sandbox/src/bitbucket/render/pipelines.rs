@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{encode, href};
+use crate::bitbucket::object::Object;
 use crate::bitbucket::state::{Deployment, Environment, Pipeline, Repository, Stamp, State};
 
 impl State {
@@ -32,7 +33,7 @@ impl State {
             self.repository_url(repository),
             encode(&pipeline.uuid)
         );
-        json!({
+        let value = json!({
             "type": "pipeline",
             "uuid": pipeline.uuid,
             "build_number": pipeline.build_number,
@@ -53,17 +54,30 @@ impl State {
             "duration_in_seconds": done.then_some(340),
             "run_number": 1,
             "links": {"self": href(this)},
-        })
+        });
+        self.shown(
+            || Object::Pipeline(repository.uuid.clone(), pipeline.uuid.clone()),
+            value,
+        )
     }
 
-    pub(in crate::bitbucket) fn environment_json(&self, environment: &Environment) -> Value {
-        json!({
+    pub(in crate::bitbucket) fn environment_json(
+        &self,
+        repository: &Repository,
+        environment: &Environment,
+    ) -> Value {
+        let value = json!({
             "type": "deployment_environment",
             "uuid": environment.uuid,
             "name": environment.name,
             "environment_type": {"type": "deployment_environment_type", "name": environment.tier},
             "lock": {"type": "deployment_environment_lock_open", "name": "OPEN"},
-        })
+        });
+        let (repository, uuid) = (&repository.uuid, &environment.uuid);
+        self.shown(
+            || Object::Environment(repository.clone(), uuid.clone()),
+            value,
+        )
     }
 
     pub(in crate::bitbucket) fn deployment_json(
@@ -80,7 +94,7 @@ impl State {
         } else {
             "FAILED"
         };
-        json!({
+        let value = json!({
             "type": "deployment",
             "uuid": deployment.uuid,
             "state": {
@@ -104,6 +118,10 @@ impl State {
                 "commit": self.commit_ref(repository, &deployment.hash),
                 "created_on": deployment.date.zulu(),
             },
-        })
+        });
+        self.shown(
+            || Object::Deployment(repository.uuid.clone(), deployment.uuid.clone()),
+            value,
+        )
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{href, rendered, set, short};
+use crate::bitbucket::object::Object;
 use crate::bitbucket::state::{Participant, PullRequest, Repository, Side, Stamp, State, Verdict};
 
 impl State {
@@ -42,7 +43,7 @@ impl State {
             set(&mut value, "type", json!("commit"));
             value
         });
-        json!({
+        let value = json!({
             "comment_count": pull_request.comments,
             "task_count": 0,
             "type": "pullrequest",
@@ -70,7 +71,8 @@ impl State {
             "links": links,
             "summary": rendered(&pull_request.description),
             "queued": false,
-        })
+        });
+        self.shown(|| Object::PullRequest(repository.uuid.clone(), id), value)
     }
 
     /// Most sides are in the repository of the pull request itself, which need not be looked for.

@@ -1,12 +1,11 @@
 //! Webhook subscriptions of the workspace and of repositories, and the list of events.
 
 use axum::http::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Call;
 use crate::bitbucket::page::{Rules, list, single};
 use crate::bitbucket::refusal::refuse;
-use crate::bitbucket::settings::Quirks;
 use crate::bitbucket::state::{Hook, State};
 use crate::server::{Request, Response};
 
@@ -109,34 +108,6 @@ pub(super) fn answer(
         [] => Err(refuse(405, "Method not allowed")),
         _ => Err(refuse(404, "Resource not found")),
     }
-}
-
-/// `/hook_events` and below: public.
-pub(super) fn events(request: &Request, segments: &[&str]) -> Result<Response, Response> {
-    let keys = match segments {
-        [] => {
-            let events = |subject| {
-                let url = format!("{}/2.0/hook_events/{subject}", request.base);
-                json!({"links": {"events": {"href": url}}})
-            };
-            let body =
-                json!({"repository": events("repository"), "workspace": events("workspace")});
-            return Ok(Response::json(200, &body));
-        }
-        ["workspace"] => event_keys(),
-        ["repository"] => event_keys()
-            .into_iter()
-            .filter(|(category, key)| *category != "project" && key != "repo:created")
-            .collect(),
-        _ => return Err(refuse(404, "Resource not found")),
-    };
-    list(
-        request,
-        &Quirks::default(),
-        &Rules::PLAIN,
-        keys,
-        |(category, key)| json!({"event": key, "category": category, "label": key, "description": key}),
-    )
 }
 
 fn create(

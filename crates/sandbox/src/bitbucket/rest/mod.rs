@@ -25,9 +25,6 @@ pub(super) fn answer(model: &mut Model, request: &Request) -> Response {
         ["media", hash] => return source::media(&model.state, request, hash),
         _ => return refuse(404, "Resource not found"),
     };
-    if let ["hook_events", rest @ ..] = segments {
-        return hooks::events(request, rest).unwrap_or_else(|refusal| refusal);
-    }
     let credential = match model.access.authenticate(request) {
         Ok(credential) => credential,
         Err(refusal) => return refusal,
@@ -106,11 +103,7 @@ fn in_repository(
             call.credential.requires("repository")?;
             match segments {
                 ["src", rest @ ..] => source::answer(call, state, repository, rest),
-                ["diffstat", spec] => source::diffstat(call, state, repository, spec),
-                ["refs", ..] | ["commits", ..] | ["commit", ..] => {
-                    refs::answer(call, state, repository, segments)
-                }
-                ["forks"] => repositories::forks(call, state, repository),
+                ["refs", ..] => refs::answer(call, state, repository, segments),
                 _ => Err(refuse(404, "Resource not found")),
             }
         }

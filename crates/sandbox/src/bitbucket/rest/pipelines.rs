@@ -8,6 +8,7 @@ use crate::server::Response;
 
 const PIPELINES: Rules = Rules {
     parameters: &["sort", "target.ref_name", "target.branch"],
+    may_lack_next: true,
     ..Rules::PLAIN
 };
 
@@ -83,7 +84,7 @@ pub(super) fn answer(
             quirks,
             &Rules::PLAIN,
             repository.environments.iter().collect(),
-            |environment| state.environment_json(environment),
+            |environment| state.environment_json(repository, environment),
         ),
         ["environments", uuid] => {
             let environment = repository
@@ -91,7 +92,11 @@ pub(super) fn answer(
                 .iter()
                 .find(|environment| environment.uuid == *uuid)
                 .ok_or_else(|| refuse(404, "Environment not found"))?;
-            single(request, state.environment_json(environment), &[])
+            single(
+                request,
+                state.environment_json(repository, environment),
+                &[],
+            )
         }
         _ => Err(refuse(404, "Resource not found")),
     }

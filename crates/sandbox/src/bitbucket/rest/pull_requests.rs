@@ -64,17 +64,6 @@ pub(super) fn answer(
             state.pull_request_json(repository, pull_request),
             HIDDEN,
         ),
-        ["diffstat"] => {
-            let (source, destination) = (&pull_request.source, &pull_request.destination);
-            let target = format!(
-                "{}/diffstat/{}..{}?from_pullrequest_id={}&topic=true",
-                state.repository_url(repository),
-                source.hash,
-                destination.hash,
-                pull_request.id,
-            );
-            Ok(Response::empty(302).with_header("location", target))
-        }
         _ => Err(refuse(404, "Resource not found")),
     }
 }

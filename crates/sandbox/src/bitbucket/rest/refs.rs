@@ -1,7 +1,7 @@
-//! Branches, tags and commits of one repository.
+//! Branches and tags of one repository.
 
 use super::Call;
-use crate::bitbucket::page::{Pages, Rules, list, single};
+use crate::bitbucket::page::{Rules, list, single};
 use crate::bitbucket::refusal::refuse;
 use crate::bitbucket::state::{Repository, State};
 use crate::server::Response;
@@ -11,13 +11,7 @@ const REFS: Rules = Rules {
     ..Rules::PLAIN
 };
 
-const COMMITS: Rules = Rules {
-    default: 30,
-    pages: Pages::Opaque,
-    ..Rules::PLAIN
-};
-
-/// `refs/..`, `commits/..` and `commit/..` below a repository.
+/// `refs/..` below a repository.
 pub(super) fn answer(
     call: &Call<'_>,
     state: &State,
@@ -57,34 +51,6 @@ pub(super) fn answer(
                 .ok_or_else(|| refuse(404, &format!("Tag {name} not found")))?;
             single(request, state.tag_json(repository, &name, tag), &[])
         }
-        ["commits"] => history(call, state, repository, repository.head().as_deref()),
-        ["commits", revision] => history(call, state, repository, Some(revision)),
-        ["commit", revision] => {
-            let commit = repository
-                .resolve(revision)
-                .ok_or_else(|| refuse(404, &format!("Commit {revision} not found")))?;
-            single(request, state.commit_json(repository, commit), &[])
-        }
         _ => Err(refuse(404, "Resource not found")),
     }
-}
-
-fn history(
-    call: &Call<'_>,
-    state: &State,
-    repository: &Repository,
-    revision: Option<&str>,
-) -> Result<Response, Response> {
-    let commits = match revision {
-        None => Vec::new(),
-        Some(revision) => {
-            let tip = repository
-                .resolve(revision)
-                .ok_or_else(|| refuse(404, &format!("Commit {revision} not found")))?;
-            repository.history(&tip.hash)
-        }
-    };
-    list(call.request, call.quirks, &COMMITS, commits, |commit| {
-        state.commit_json(repository, commit)
-    })
 }

@@ -2,27 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::Call;
 use crate::bitbucket::fields;
 use crate::bitbucket::page::{Pages, Rules, list, parameters_among};
 use crate::bitbucket::refusal::refuse;
-use crate::bitbucket::state::{Commit, File, FileKind, Repository, State, Tree};
+use crate::bitbucket::state::{Commit, File, FileKind, Repository, State};
 use crate::server::{Request, Response};
 
 const ENTRIES: Rules = Rules {
     pages: Pages::Opaque,
     queryable: &["path", "type", "size", "attributes", "mimetype"],
     parameters: &["max_depth", "format"],
-    ..Rules::PLAIN
-};
-
-const DIFFSTAT: Rules = Rules {
-    default: 500,
-    cap: 500,
-    parameters: &["path", "renames", "topic", "merge", "from_pullrequest_id"],
     ..Rules::PLAIN
 };
 
@@ -33,15 +26,8 @@ pub(super) fn answer(
     repository: &Repository,
     segments: &[&str],
 ) -> Result<Response, Response> {
-    let (revision, path) = match segments {
-        [] => {
-            let head = repository
-                .head()
-                .ok_or_else(|| refuse(404, "Resource not found"))?;
-            let target = format!("{}/src/{head}/", state.repository_url(repository));
-            return Ok(Response::empty(302).with_header("location", target));
-        }
-        [revision, path @ ..] => (revision, path),
+    let [revision, path @ ..] = segments else {
+        return Err(refuse(404, "Resource not found"));
     };
     // A name with a slash, encoded or not, does not resolve here.
     let commit = Some(revision)
@@ -82,71 +68,6 @@ pub(super) fn answer(
     entries.sort_by_key(|entry| (entry.depth, entry.file.is_some(), entry.path));
     list(call.request, call.quirks, &ENTRIES, entries, |entry| {
         state.entry_json(repository, &commit.hash, entry.path, entry.file)
-    })
-}
-
-/// Below `/repositories/{workspace}/{repository}/diffstat`: what the first revision has and the second lacks.
-pub(super) fn diffstat(
-    call: &Call<'_>,
-    state: &State,
-    repository: &Repository,
-    spec: &str,
-) -> Result<Response, Response> {
-    let request = call.request;
-    if request.query("topic").is_some() && request.query("merge").is_some() {
-        return Err(refuse(400, "topic and merge exclude each other"));
-    }
-    let find = |revision: &str| {
-        repository
-            .resolve(revision)
-            .ok_or_else(|| refuse(404, &format!("Commit {revision} not found")))
-    };
-    let (new, old) = match spec.split_once("..") {
-        Some((new, old)) => (find(new)?, Some(find(old)?)),
-        None => {
-            let new = find(spec)?;
-            let parent = new.parents.first();
-            (new, parent.and_then(|hash| repository.resolve(hash)))
-        }
-    };
-    let old = match old {
-        // Only this is the exact difference. All else compares with what both build on, so that files which only the
-        // old side has do not show up as removed.
-        Some(old) if request.query("topic") != Some("false") && spec.contains("..") => Some(
-            repository
-                .merge_base(&new.hash, &old.hash)
-                .ok_or_else(|| refuse(400, "no common ancestor"))?,
-        ),
-        old => old,
-    };
-    let renames = request.query("renames") != Some("false");
-    let mut changes = changes(old.map(|commit| &commit.tree), &new.tree, renames);
-    let wanted: Vec<&str> = request.query_all("path").collect();
-    if !wanted.is_empty() {
-        changes.retain(|change| {
-            [change.old, change.new]
-                .into_iter()
-                .flatten()
-                .any(|(path, _)| wanted.iter().any(|wanted| is_under(path, wanted)))
-        });
-    }
-    if call.quirks.diff_limit < changes.len() {
-        return Err(timed_out());
-    }
-    let side = |commit: Option<&Commit>, side: Option<(&str, &File)>| match (commit, side) {
-        (Some(commit), Some((path, _))) => state.diff_side(repository, &commit.hash, path),
-        _ => Value::Null,
-    };
-    list(request, call.quirks, &DIFFSTAT, changes, |change| {
-        let (added, removed) = change.lines();
-        json!({
-            "type": "diffstat",
-            "lines_added": added,
-            "lines_removed": removed,
-            "status": change.status(),
-            "old": side(old, change.old),
-            "new": side(Some(new), change.new),
-        })
     })
 }
 
@@ -252,73 +173,6 @@ fn entries<'t>(tree: &'t BTreeMap<String, File>, directory: &str) -> Vec<Entry<'
         });
     }
     entries
-}
-
-/// One file that differs; the old or the new side may be missing, not both.
-struct Change<'t> {
-    old: Option<(&'t str, &'t File)>,
-    new: Option<(&'t str, &'t File)>,
-}
-
-fn changes<'t>(old: Option<&'t Tree>, new: &'t Tree, renames: bool) -> Vec<Change<'t>> {
-    let mut changes: Vec<Change<'_>> = Vec::new();
-    for (path, file) in new.iter() {
-        let before = old.and_then(|tree| tree.get(path));
-        if before != Some(file) {
-            changes.push(Change {
-                old: before.map(|before| (path.as_str(), before)),
-                new: Some((path, file)),
-            });
-        }
-    }
-    let old_files = old.into_iter().flat_map(|tree| tree.iter());
-    for (path, file) in old_files.filter(|(path, _)| !new.contains_key(*path)) {
-        let renamed = changes.iter_mut().find(|change| {
-            renames && change.old.is_none() && change.new.is_some_and(|(_, new)| new == file)
-        });
-        match renamed {
-            Some(change) => change.old = Some((path, file)),
-            None => changes.push(Change {
-                old: Some((path, file)),
-                new: None,
-            }),
-        }
-    }
-    changes.sort_by_key(|change| change.new.or(change.old).map(|(path, _)| path));
-    changes
-}
-
-impl Change<'_> {
-    fn status(&self) -> &'static str {
-        match (self.old, self.new) {
-            (None, _) => "added",
-            (_, None) => "removed",
-            (Some((old, _)), Some((new, _))) if old != new => "renamed",
-            _ => "modified",
-        }
-    }
-
-    /// Lines added and removed, as a difference of two bags of lines.
-    fn lines(&self) -> (usize, usize) {
-        let mut counts: BTreeMap<&[u8], i64> = BTreeMap::new();
-        for (side, step) in [(self.old, -1), (self.new, 1)] {
-            let content = side.map_or(&[][..], |(_, file)| &file.content);
-            for line in content.split_inclusive(|byte| *byte == b'\n') {
-                *counts.entry(line).or_default() += step;
-            }
-        }
-        let sum = |sign: i64| {
-            let counts = counts.values().map(|count| (count * sign).max(0));
-            usize::try_from(counts.sum::<i64>()).unwrap_or_default()
-        };
-        (sum(1), sum(-1))
-    }
-}
-
-fn is_under(path: &str, wanted: &str) -> bool {
-    let wanted = wanted.trim_end_matches('/');
-    path.strip_prefix(wanted)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn content_type(path: &str, file: &File) -> &'static str {

@@ -13,9 +13,11 @@ use sha2::{Digest as _, Sha256};
 
 pub(super) use objects::{
     Commit, Deployment, Environment, File, Hook, Participant, Pipeline, Project, PullRequest,
-    Repository, Side, Stamp, Tag, Tree, User, Verdict,
+    Repository, Side, Stamp, Tag, User, Verdict,
 };
 pub use objects::{FileKind, PullRequestState};
+
+use super::object::Distortion;
 
 /// The whole workspace.
 #[derive(Clone)]
@@ -29,6 +31,8 @@ pub(in crate::bitbucket) struct State {
     pub(in crate::bitbucket) projects: Vec<Project>,
     pub(in crate::bitbucket) repositories: Vec<Repository>,
     pub(in crate::bitbucket) hooks: Vec<Hook>,
+    /// How objects look other than they are.
+    pub(in crate::bitbucket) distortions: Vec<Distortion>,
     now: Stamp,
     ids: u64,
 }
@@ -47,6 +51,7 @@ impl State {
             projects: Vec::new(),
             repositories: Vec::new(),
             hooks: Vec::new(),
+            distortions: Vec::new(),
             now: START,
             ids: 0,
         };
@@ -62,6 +67,11 @@ impl State {
     pub(in crate::bitbucket) fn tick(&mut self) -> Stamp {
         self.now.0 += 1;
         self.now
+    }
+
+    /// Whether nothing that has a time or an identifier has changed since.
+    pub(in crate::bitbucket) fn is_as_new_as(&self, other: &State) -> bool {
+        (self.now, self.ids) == (other.now, other.ids)
     }
 
     pub(in crate::bitbucket) fn advance(&mut self, seconds: i64) {

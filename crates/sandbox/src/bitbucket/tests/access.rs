@@ -72,8 +72,6 @@ async fn hooks_are_kept_without_showing_their_secret() {
     assert_eq!(client.all(hooks).await.len(), 1);
     assert_eq!(client.send("DELETE", &one, None).await.status(), 204);
     assert!(client.all(hooks).await.is_empty());
-    let events = client.all("/hook_events/workspace?pagelen=100").await;
-    assert!(column(&events, "event").contains(&"repo:deleted".to_owned()));
 }
 
 #[tokio::test]

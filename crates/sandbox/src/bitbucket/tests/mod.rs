@@ -2,8 +2,11 @@
 
 mod access;
 mod changes;
+mod known;
 mod lists;
+mod random;
 mod source;
+mod trouble;
 
 use std::collections::BTreeSet;
 

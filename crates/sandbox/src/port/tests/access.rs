@@ -13,14 +13,14 @@ async fn a_token_stays_the_same_until_it_expires() {
     assert_eq!(client.token, first);
     client.port.expire_tokens();
     let (status, body) = client
-        .call(Method::GET, "/v1/organization", &Value::Null)
+        .call(Method::GET, "/v1/blueprints", &Value::Null)
         .await;
     assert_eq!((status, &body["ok"]), (401, &json!(false)));
     client.sign_in("test-secret").await;
     assert_ne!(client.token, first);
     assert_eq!(
         client
-            .call(Method::GET, "/v1/organization", &Value::Null)
+            .call(Method::GET, "/v1/blueprints", &Value::Null)
             .await
             .0,
         200
@@ -33,7 +33,7 @@ async fn a_rotated_secret_ends_the_token_and_the_old_secret() {
     client.port.rotate_secret("new");
     assert_eq!(
         client
-            .call(Method::GET, "/v1/organization", &Value::Null)
+            .call(Method::GET, "/v1/blueprints", &Value::Null)
             .await
             .0,
         401
@@ -53,7 +53,7 @@ async fn tokens_expire_by_the_simulated_clock() {
     client.port.set_now("2026-08-20T13:00:00Z".parse().unwrap());
     assert_eq!(
         client
-            .call(Method::GET, "/v1/organization", &Value::Null)
+            .call(Method::GET, "/v1/blueprints", &Value::Null)
             .await
             .0,
         401

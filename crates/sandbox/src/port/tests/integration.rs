@@ -144,29 +144,6 @@ async fn resync_states_are_checked_and_remembered() {
 }
 
 #[tokio::test]
-async fn port_provisions_a_listed_type() {
-    let client = Client::start().await;
-    let path = "/v1/integration?integration_modes=create_resources";
-    assert_eq!(client.post(path, registration()).await.0, 422);
-    client
-        .port
-        .provision("bitbucket-cloud", json!({"resources": ["default"]}));
-    client.port.set_feature_flags(&["USE_PROVISIONED_DEFAULTS"]);
-    let (_, enabled) = get(&client, "/v1/integration/provision-enabled").await;
-    assert_eq!(enabled["integrations"], json!(["bitbucket-cloud"]));
-    let (_, organization) = get(&client, "/v1/organization").await;
-    assert_eq!(
-        organization["organization"]["featureFlags"],
-        json!(["USE_PROVISIONED_DEFAULTS"])
-    );
-    let (_, answer) = client.post(path, registration()).await;
-    assert_eq!(
-        answer["integration"]["config"],
-        json!({"resources": ["default"]})
-    );
-}
-
-#[tokio::test]
 async fn blueprints_are_created_bare_and_then_completed() {
     let client = Client::start().await;
     let bare = |id: &str| json!({"identifier": id, "title": id, "schema": {"properties": {}, "required": []}, "relations": {}});
@@ -233,15 +210,4 @@ async fn impossible_blueprints_are_refused() {
         assert_eq!(client.post("/v1/blueprints", bad).await.0, 422, "{pointer}");
     }
     assert_eq!(client.post("/v1/blueprints", whole).await.0, 201);
-}
-
-#[tokio::test]
-async fn scorecards_pages_and_actions_are_kept() {
-    let client = Client::start().await;
-    let body = json!({"identifier": "s"});
-    let path = "/v1/blueprints/repository/scorecards";
-    assert_eq!(client.post(path, body.clone()).await.0, 201);
-    assert_eq!(client.post(path, body.clone()).await.0, 409);
-    assert_eq!(client.post("/v1/pages", body.clone()).await.0, 201);
-    assert_eq!(client.port.resources()[1], ("pages".to_owned(), body));
 }

@@ -10,6 +10,7 @@ mod entities;
 mod ingest;
 mod integration;
 mod reading;
+mod trouble;
 
 const OURS: &str = "port-ocean/bitbucket-cloud/1.0.0/x/exporter";
 
