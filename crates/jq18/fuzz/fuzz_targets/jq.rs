@@ -1,7 +1,7 @@
 //! Hostile expressions: whatever they are, the process survives, and the short cut agrees with the engine.
 #![no_main]
 
-use ferry::mapping::jq::{Filter, Input};
+use jq18::{Filter, Input};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 

@@ -1,0 +1,345 @@
+//! Arrays and objects: order, groups, entries, membership.
+
+use indexmap::IndexMap;
+use jaq_core::ValT;
+use jaq_core::native::Fun;
+
+use super::control::truthy;
+use super::{fail, of_argument, of_input};
+use crate::engine::Data;
+use crate::guard;
+use crate::value::{Text, Val, ValR};
+
+pub(super) fn add(all: &mut Vec<Fun<Data>>) {
+    all.extend([
+        of_input!("type", |value: Val| Ok(Val::Str(
+            value.type_name().to_owned().into()
+        ))),
+        of_input!("length", length),
+        of_input!("keys", |value: Val| {
+            let mut keys = keys(value)?;
+            keys.sort_by(Val::total_order);
+            Val::array(keys)
+        }),
+        of_input!("keys_unsorted", |value: Val| Val::array(keys(value)?)),
+        of_argument!("has", has),
+        of_argument!("contains", |value: Val, part: Val| contains(&value, &part)
+            .map(Val::Bool)),
+        of_input!("add", |value: Val| {
+            value.values().try_fold(Val::Null, |sum, item| sum + item?)
+        }),
+        of_input!("to_entries", |value: Val| {
+            let entries = value.key_values().map(|entry| {
+                let (key, value) = entry?;
+                Val::record([("key", key), ("value", value)])
+            });
+            Val::array(entries.collect::<Result<_, _>>()?)
+        }),
+        of_input!("from_entries", from_entries),
+        of_input!("sort", |value: Val| {
+            let mut items = sortable(value)?;
+            items.sort_by(Val::total_order);
+            Val::array(items)
+        }),
+        of_argument!("sort_by!", |value: Val, keys: Val| {
+            Val::array(
+                by_key(value, keys)?
+                    .into_iter()
+                    .map(|(_, item)| item)
+                    .collect(),
+            )
+        }),
+        of_argument!("group_by!", |value: Val, keys: Val| {
+            let groups = groups(by_key(value, keys)?);
+            Val::array(
+                groups
+                    .into_iter()
+                    .map(Val::array)
+                    .collect::<Result<_, _>>()?,
+            )
+        }),
+        of_input!("unique", |value: Val| {
+            let mut items = sortable(value)?;
+            items.sort_by(Val::total_order);
+            items.dedup_by(|next, kept| next.total_order(kept).is_eq());
+            Val::array(items)
+        }),
+        of_input!("min", |value: Val| Ok(extreme(
+            sorted_pairs(value, None)?,
+            false
+        ))),
+        of_input!("max", |value: Val| Ok(extreme(
+            sorted_pairs(value, None)?,
+            true
+        ))),
+        of_argument!("min_by!", |value: Val, keys| Ok(extreme(
+            sorted_pairs(value, Some(keys))?,
+            false
+        ))),
+        of_argument!("max_by!", |value: Val, keys| Ok(extreme(
+            sorted_pairs(value, Some(keys))?,
+            true
+        ))),
+        of_input!("reverse", |value: Val| match value {
+            Val::Null => Val::array(Vec::new()),
+            Val::Arr(_) => {
+                let mut items = value.into_items().unwrap_or_default();
+                items.reverse();
+                Val::array(items)
+            }
+            Val::Str(ref text) if text.as_str().is_empty() => Val::array(Vec::new()),
+            Val::Obj(ref object) if object.entries().is_empty() => Val::array(Vec::new()),
+            other => fail(format!("Cannot reverse {}", other.describe())),
+        }),
+        of_input!("flatten", |value: Val| flatten_to(value, f64::INFINITY)),
+        of_argument!("flatten", |value: Val, depth: Val| match depth.as_f64() {
+            Some(depth) if depth < 0.0 => fail("flatten depth must not be negative"),
+            Some(depth) => flatten_to(value, depth),
+            None => fail("flatten depth must not be negative"),
+        }),
+        of_input!("transpose", transpose),
+        of_argument!(
+            "bsearch",
+            |value: Val, wanted: Val| match value.as_items() {
+                Some(items) => Ok(Val::Num(
+                    match items.binary_search_by(|item| item.total_order(&wanted)) {
+                        Ok(position) => position as f64,
+                        Err(position) => -1.0 - position as f64,
+                    }
+                )),
+                None => fail(format!("{} cannot be searched from", value.describe())),
+            }
+        ),
+        of_input!("toboolean", |value: Val| match (&value, value.as_str()) {
+            (Val::Bool(_), _) => Ok(value),
+            (_, Some("true")) => Ok(Val::Bool(true)),
+            (_, Some("false")) => Ok(Val::Bool(false)),
+            _ => fail(format!(
+                "{} cannot be parsed as a boolean",
+                value.describe()
+            )),
+        }),
+    ]);
+}
+
+fn length(value: Val) -> ValR {
+    let length = match &value {
+        Val::Null => 0,
+        Val::Str(text) => {
+            guard::work(1 + text.as_str().len() / 64)?;
+            text.as_str().chars().count()
+        }
+        Val::Arr(array) => array.items().len(),
+        Val::Obj(object) => object.entries().len(),
+        Val::Bool(_) => return fail(format!("{} has no length", value.describe())),
+        Val::Num(_) | Val::Literal(_) => {
+            return Ok(Val::Num(value.as_f64().unwrap_or(f64::NAN).abs()));
+        }
+    };
+    Ok(Val::Num(length as f64))
+}
+
+fn keys(value: Val) -> ValR<Vec<Val>> {
+    match &value {
+        Val::Arr(array) => Ok((0..array.items().len())
+            .map(|index| Val::Num(index as f64))
+            .collect()),
+        Val::Obj(object) => {
+            guard::work(object.entries().len())?;
+            Ok(object.entries().keys().cloned().map(Val::Str).collect())
+        }
+        other => fail(format!("{} has no keys", other.describe())),
+    }
+}
+
+fn has(value: Val, key: Val) -> ValR {
+    match (&value, &key) {
+        (Val::Obj(object), Val::Str(key)) => {
+            Ok(Val::Bool(object.entries().contains_key(key.as_str())))
+        }
+        (Val::Arr(array), Val::Num(_) | Val::Literal(_)) => {
+            let index = key.as_f64().unwrap_or(f64::NAN);
+            Ok(Val::Bool(
+                0.0 <= index && index < array.items().len() as f64,
+            ))
+        }
+        (Val::Null, _) => Ok(Val::Bool(false)),
+        _ => fail(format!(
+            "Cannot check whether {} has a {} key",
+            value.type_name(),
+            key.type_name()
+        )),
+    }
+}
+
+/// Whether every part is found somewhere in `value`; values are no deeper than the guard allows.
+fn contains(value: &Val, part: &Val) -> ValR<bool> {
+    guard::work(1)?;
+    match (value, part) {
+        (Val::Obj(object), Val::Obj(part)) => {
+            for (key, part) in part.entries() {
+                match object.entries().get(key.as_str()) {
+                    Some(value) if contains(value, part)? => {}
+                    _ => return Ok(false),
+                }
+            }
+            Ok(true)
+        }
+        (Val::Arr(array), Val::Arr(parts)) => {
+            for part in parts.items() {
+                let mut found = false;
+                for item in array.items() {
+                    if item.type_name() == part.type_name() && contains(item, part)? {
+                        found = true;
+                        break;
+                    }
+                }
+                if !found {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        }
+        (Val::Str(text), Val::Str(part)) => {
+            guard::work(1 + text.as_str().len() / 64)?;
+            Ok(text.as_str().contains(part.as_str()))
+        }
+        _ if value.type_name() == part.type_name() => Ok(value == part),
+        _ => fail(format!(
+            "{} and {} cannot have their containment checked",
+            value.describe(),
+            part.describe()
+        )),
+    }
+}
+
+fn from_entries(value: Val) -> ValR {
+    let mut entries: IndexMap<Text, Val> = IndexMap::new();
+    for entry in value.values() {
+        let entry = entry?;
+        let mut key = Val::Null;
+        for name in ["key", "Key", "name", "Name"] {
+            let found = entry.clone().index(&Val::Str(name.to_owned().into()))?;
+            if truthy(&found) {
+                key = found;
+                break;
+            }
+        }
+        let Val::Str(key) = key else {
+            return fail(format!("Cannot use {} as object key", key.describe()));
+        };
+        let item = match &entry {
+            Val::Obj(object) => {
+                let found = object
+                    .entries()
+                    .get("value")
+                    .or_else(|| object.entries().get("Value"));
+                found.cloned().unwrap_or(Val::Null)
+            }
+            _ => Val::Null,
+        };
+        entries.insert(key, item);
+    }
+    Val::object(entries)
+}
+
+fn sortable(value: Val) -> ValR<Vec<Val>> {
+    guard::allocate(value.as_items().map_or(0, <[Val]>::len) * 16)?;
+    value.into_items().or_else(|value| {
+        fail(format!(
+            "{} cannot be sorted, as it is not an array",
+            value.describe()
+        ))
+    })
+}
+
+/// Items with their keys, in the order of the keys; equal keys keep the order of the items.
+fn by_key(value: Val, keys: Val) -> ValR<Vec<(Val, Val)>> {
+    let items = sortable(value)?;
+    let mut pairs: Vec<(Val, Val)> = keys
+        .into_items()
+        .unwrap_or_default()
+        .into_iter()
+        .zip(items)
+        .collect();
+    pairs.sort_by(|left, right| left.0.total_order(&right.0));
+    Ok(pairs)
+}
+
+fn groups(pairs: Vec<(Val, Val)>) -> Vec<Vec<Val>> {
+    let mut groups: Vec<(Val, Vec<Val>)> = Vec::new();
+    for (key, item) in pairs {
+        match groups.last_mut() {
+            Some((last, group)) if last.total_order(&key).is_eq() => group.push(item),
+            _ => groups.push((key, vec![item])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+fn sorted_pairs(value: Val, keys: Option<Val>) -> ValR<Vec<(Val, Val)>> {
+    if value.as_items().is_none() {
+        let shown = value.describe();
+        return fail(format!("{shown} and {shown} cannot be iterated over"));
+    }
+    let keys = keys.unwrap_or_else(|| value.clone());
+    by_key(value, keys)
+}
+
+/// The least item, the first of equals, or the greatest, the last of equals.
+fn extreme(pairs: Vec<(Val, Val)>, greatest: bool) -> Val {
+    let mut pairs = pairs.into_iter();
+    let found = if greatest {
+        pairs.next_back()
+    } else {
+        pairs.next()
+    };
+    found.map_or(Val::Null, |(_, item)| item)
+}
+
+fn flatten_to(value: Val, depth: f64) -> ValR {
+    let mut flat = Vec::new();
+    for item in value.values() {
+        flatten_into(item?, depth, &mut flat)?;
+    }
+    Val::array(flat)
+}
+
+fn flatten_into(item: Val, depth: f64, flat: &mut Vec<Val>) -> ValR<()> {
+    guard::work(1)?;
+    if !matches!(item, Val::Arr(_)) || depth <= 0.0 {
+        flat.push(item);
+        return Ok(());
+    }
+    for inner in item.into_items().unwrap_or_default() {
+        flatten_into(inner, depth - 1.0, flat)?;
+    }
+    Ok(())
+}
+
+fn transpose(value: Val) -> ValR {
+    let rows: Vec<Val> = value.values().collect::<Result<_, _>>()?;
+    let mut width = 0;
+    for row in &rows {
+        match row {
+            Val::Arr(array) => width = width.max(array.items().len()),
+            Val::Null => {}
+            other => {
+                return fail(format!(
+                    "Cannot index {} with number (0)",
+                    other.type_name()
+                ));
+            }
+        }
+    }
+    guard::allocate(rows.len().saturating_mul(width).saturating_mul(16))?;
+    let columns = (0..width).map(|column| {
+        let cell = |row: &Val| row.as_items().and_then(|items| items.get(column)).cloned();
+        Val::array(
+            rows.iter()
+                .map(|row| cell(row).unwrap_or(Val::Null))
+                .collect(),
+        )
+    });
+    Val::array(columns.collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,128 @@
+//! Dates in expressions. Times are seconds since 1970 or broken-down arrays, always in UTC.
+
+use jaq_core::native::Fun;
+
+use super::{fail, of_argument, of_input};
+use crate::dates::{self, Moment};
+use crate::engine::Data;
+use crate::value::{Val, ValR};
+
+pub(super) fn add(all: &mut Vec<Fun<Data>>) {
+    all.extend([
+        of_input!("now", |_: Val| now()),
+        of_input!("gmtime", |value: Val| gmtime(&value, "gmtime")),
+        of_input!("localtime", |value: Val| gmtime(&value, "localtime")),
+        of_input!("mktime", |value: Val| {
+            if value.as_items().is_none() {
+                return fail("mktime requires array inputs");
+            }
+            let moment = moment(&value, "mktime requires parsed datetime inputs")?;
+            Ok(Val::Num(moment.seconds() as f64))
+        }),
+        of_argument!("strftime", |value: Val, format: Val| strftime(
+            value, format, "strftime"
+        )),
+        of_argument!("strflocaltime", |value: Val, format: Val| {
+            strftime(value, format, "strflocaltime")
+        }),
+        of_argument!("strptime", |value: Val, format: Val| {
+            let (Some(text), Some(format)) = (value.as_str(), format.as_str()) else {
+                return fail("strptime/1 requires string inputs and arguments");
+            };
+            // What is left over must begin with a blank.
+            let parsed = dates::parse(text, format).filter(|(_, rest)| {
+                rest.bytes()
+                    .next()
+                    .is_none_or(|byte| byte.is_ascii_whitespace())
+            });
+            let Some((moment, rest)) = parsed else {
+                let shown: String = text.chars().take(40).collect();
+                return fail(format!(
+                    "date \"{shown}\" does not match format \"{format}\""
+                ));
+            };
+            let mut fields = broken_down(&moment);
+            if !rest.is_empty() {
+                fields.push(Val::text(rest)?);
+            }
+            Val::array(fields)
+        }),
+    ]);
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "`now` is the one function of jq that reads the clock"
+)]
+fn now() -> ValR {
+    let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Ok(Val::Num(
+        elapsed.map_or(0.0, |elapsed| elapsed.as_secs_f64()),
+    ))
+}
+
+fn broken_down(moment: &Moment) -> Vec<Val> {
+    let fields = [
+        moment.year,
+        moment.month,
+        moment.day,
+        moment.hour,
+        moment.minute,
+    ];
+    let mut fields: Vec<Val> = fields
+        .into_iter()
+        .map(|field| Val::Num(field as f64))
+        .collect();
+    fields.push(Val::Num(moment.second));
+    fields.push(Val::Num(moment.weekday() as f64));
+    fields.push(Val::Num(moment.day_of_year() as f64));
+    fields
+}
+
+fn gmtime(value: &Val, function: &str) -> ValR {
+    let Some(seconds) = value.as_f64() else {
+        return fail(format!("{function}() requires numeric inputs"));
+    };
+    match Moment::from_seconds(seconds) {
+        Some(moment) => Val::array(broken_down(&moment)),
+        None => fail("error converting number of seconds since epoch to datetime"),
+    }
+}
+
+/// Fields that are missing are zero, fractions are cut.
+fn moment(value: &Val, refused: &str) -> ValR<Moment> {
+    let Some(items) = value.as_items() else {
+        return fail(refused);
+    };
+    let mut fields = [0.0; 6];
+    for (field, item) in fields.iter_mut().zip(items) {
+        match item.as_f64() {
+            Some(number) => *field = number.clamp(-1e9, 1e9),
+            None => return fail(refused),
+        }
+    }
+    let [year, month, day, hour, minute, second] = fields;
+    Ok(Moment {
+        year: year as i64,
+        month: month as i64,
+        day: day as i64,
+        hour: hour as i64,
+        minute: minute as i64,
+        second,
+    })
+}
+
+fn strftime(value: Val, format: Val, function: &str) -> ValR {
+    let refused = format!("{function}/1 requires parsed datetime inputs");
+    let parsed = match value.as_f64() {
+        Some(seconds) => match Moment::from_seconds(seconds) {
+            Some(moment) => moment,
+            None => return fail("error converting number of seconds since epoch to datetime"),
+        },
+        None => moment(&value, &refused)?,
+    };
+    match format.as_str() {
+        Some(format) => Val::text(dates::format(&parsed, format)),
+        None => fail(format!("{function}/1 requires a string format")),
+    }
+}
