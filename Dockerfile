@@ -2,7 +2,7 @@
 FROM rust:1-bookworm AS build
 WORKDIR /build
 COPY . .
-RUN cargo build --release --locked --bin ferry
+RUN cargo build --release --locked --package ferry-cli
 
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /build/target/release/ferry /usr/local/bin/ferry

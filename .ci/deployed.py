@@ -108,7 +108,7 @@ def story(folder, servers):
         return wait_for("a completed resync", completed)
 
     # Nobody but the tick starts the first resync, and tells Bitbucket where the function is.
-    wait_for("a first resync by the tick", lambda: completed_runs(outputs["StateTableName"]) > 0, 600)
+    wait_for("a first resync by the tick", lambda: last_run(outputs["StateTableName"]), 600)
     require(True, "the tick fires")
     hooks = get(f"{places['bitbucket']}/workspaces/{places['workspace']}/hooks", places["token"])["values"]
     require([hook["url"] for hook in hooks] == [outputs["WebhookUrl"]], f"webhook subscription: {hooks}")
@@ -139,9 +139,9 @@ def story(folder, servers):
     done = second["counts"]
     require(done["written"] == 0 and done["deleted"] == 0, f"webhooks converge with the resync: {second}")
 
-    before = completed_runs(outputs["StateTableName"])
+    before = last_run(outputs["StateTableName"])
     hasten("ResyncSchedule")
-    wait_for("a resync by the schedule", lambda: completed_runs(outputs["StateTableName"]) > before, 600)
+    wait_for("a resync by the schedule", lambda: last_run(outputs["StateTableName"]) != before, 600)
     require(True, "the schedule fires")
     lines = boto3.client("logs").filter_log_events(logGroupName=outputs["LogGroupName"])["events"]
     figures = [json.loads(line["message"]) for line in lines if '"_aws"' in line["message"]]
@@ -257,12 +257,11 @@ def monitoring():
     return len(watch.describe_alarms()["MetricAlarms"]), len(watch.list_dashboards()["DashboardEntries"])
 
 
-def completed_runs(table):
-    """How often the moment of the last completed run was written."""
-    key = {"pk": {"S": "."}, "sk": {"S": "completed"}}
+def last_run(table):
+    """Which writing of the end of the last completed run the table holds; None before the first."""
+    key = {"pk": {"S": "run"}, "sk": {"S": "completed"}}
     item = boto3.client("dynamodb").get_item(TableName=table, Key=key).get("Item")
-    # The first tick writes it to have something to count from.
-    return int(item["version"]["N"]) - 1 if item else 0
+    return item["revision"]["N"] if item else None
 
 
 def hasten(resource):

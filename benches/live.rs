@@ -10,9 +10,9 @@ use ferry::config::Config;
 use ferry::deadline::{Clock, Deadline};
 use ferry::http::Http;
 use ferry::invocation;
-use ferry::queue::{Local, Queue};
+use ferry::queue::{Local, Queue, Taken};
 use ferry::secrets::Secrets;
-use ferry::state::Store;
+use ferry::store::Store;
 use sandbox::aws::function_url_event;
 use sandbox::bitbucket::{Bitbucket, PullRequestChange, PullRequestState, Workspace};
 use sandbox::port::Port;
@@ -70,15 +70,12 @@ async fn records(app: &App) -> anyhow::Result<Value> {
         anyhow::bail!("no queue");
     };
     let received = queue.receive().await?;
-    let receipts: Vec<String> = received
-        .iter()
-        .map(|(receipt, _)| receipt.clone())
-        .collect();
+    let receipts: Vec<String> = received.iter().map(|taken| taken.receipt.clone()).collect();
     queue.complete(&receipts).await?;
-    let record = |(receipt, message): (String, ferry::queue::Stored)| {
+    let record = |taken: Taken| {
         json!({
-            "messageId": receipt, "receiptHandle": receipt, "body": message.body,
-            "attributes": {"MessageGroupId": message.line, "ApproximateReceiveCount": "1"},
+            "messageId": taken.receipt, "receiptHandle": taken.receipt, "body": taken.body,
+            "attributes": {"ApproximateReceiveCount": taken.receives.to_string()},
             "eventSource": "aws:sqs", "messageAttributes": {},
         })
     };

@@ -10,16 +10,15 @@ use tokio::sync::watch;
 
 use crate::bitbucket::{self, BitbucketClient, Credential};
 use crate::config::Config;
-use crate::deadline::{Clock, Deadline, later};
-use crate::failure::Failure;
+use crate::deadline::{Clock, Deadline};
 use crate::http::Http;
-use crate::mapping::Mapping;
-use crate::metrics::Metrics;
+use crate::metrics::{Figure, Metrics};
 use crate::port::{self, Masker, PortClient};
 use crate::progress::Progress;
 use crate::queue::Queue;
 use crate::secrets::{Credentials, Secrets, SecretsError};
-use crate::state::Store;
+use crate::store::{Lease, Leases, Store, StoreError};
+use crate::sync::generation::Generations;
 
 /// Built once per process; every invocation borrows it.
 pub struct App {
@@ -28,6 +27,12 @@ pub struct App {
     pub http: Http,
     pub secrets: Secrets,
     pub store: Store,
+    /// Who may write, and who may work on the run.
+    pub leases: Leases,
+    /// The mapping in force, compiled.
+    pub generations: Generations,
+    /// When this process began.
+    pub started_at: Timestamp,
     /// Where webhooks wait; without one they are worked on before they are answered.
     pub queue: Option<Queue>,
     /// Takes the place of the mapping stored in Port (`--mapping` on the command line).
@@ -36,9 +41,6 @@ pub struct App {
     /// How far the resync is that this process works on, for whoever watches.
     pub progress: watch::Sender<Progress>,
     session: Mutex<Option<Arc<Session>>>,
-    /// The mapping for live events; `None` inside while Port has none. Held while it is read, so that a burst of
-    /// events asks once.
-    live_mapping: tokio::sync::Mutex<Option<(Timestamp, Option<Arc<Mapping>>)>>,
 }
 
 /// Connections to both sides under one set of credentials.
@@ -50,7 +52,7 @@ pub struct Session {
 
 impl App {
     /// Everything as the configuration names it. `aws` may be absent only where it names nothing of AWS.
-    pub fn connect(config: Config, http: Http, aws: Option<&SdkConfig>) -> App {
+    pub fn connect(config: Config, http: Http, aws: Option<&SdkConfig>) -> Result<App, StoreError> {
         let secrets = Secrets::new(
             &config,
             aws.map(aws_sdk_secretsmanager::Client::new),
@@ -62,23 +64,26 @@ impl App {
                 let client = aws_sdk_dynamodb::Client::new(aws);
                 Store::dynamodb(client, table, http.clock().clone())
             }
-            (None, Some(path)) => Store::directory(path),
+            (None, Some(path)) => open_store(path)?,
             (None, None) => Store::memory(),
         };
         let queue = config.queue_url.clone().zip(aws);
         let queue = queue.map(|(url, aws)| Queue::sqs(aws_sdk_sqs::Client::new(aws), url));
         let namespace = config.metrics_namespace.clone();
         let metrics = namespace.map(|namespace| Metrics::to(namespace, std::io::stdout()));
-        App {
+        Ok(App {
             queue,
             metrics: metrics.unwrap_or_default(),
             ..App::new(config, http, secrets, store)
-        }
+        })
     }
 
     pub fn new(config: Config, http: Http, secrets: Secrets, store: Store) -> App {
         let clock = http.clock().clone();
         App {
+            leases: Leases::new(store.clone(), clock.clone()),
+            generations: Generations::default(),
+            started_at: clock.now(),
             config,
             clock,
             http,
@@ -89,7 +94,6 @@ impl App {
             metrics: Metrics::default(),
             progress: watch::Sender::default(),
             session: Mutex::default(),
-            live_mapping: tokio::sync::Mutex::default(),
         }
     }
 
@@ -124,32 +128,33 @@ impl App {
         Ok(session)
     }
 
-    /// The mapping as Port has it, at most a minute old; `None` while Port does not know this installation.
-    pub async fn live_mapping(
-        &self,
-        session: &Session,
-        deadline: &Deadline,
-    ) -> Result<Option<Arc<Mapping>>, Failure> {
-        let mut cached = self.live_mapping.lock().await;
-        if let Some((read_at, mapping)) = &*cached
-            && self.clock.now() < later(*read_at, self.config.mapping_ttl)
-        {
-            return Ok(mapping.clone());
+    /// Tells whoever watches how long the pen was waited for, and whether it had to be taken from somebody.
+    pub fn note_pen(&self, lease: &Lease) {
+        let figures = vec![
+            Figure::seconds("PenWaitSeconds", vec![lease.waited().as_secs_f64()]),
+            Figure::count("PenSteals", usize::from(lease.was_stolen())),
+        ];
+        self.metrics.put(self.clock.now(), figures);
+    }
+
+    /// The same, with webhooks waiting in `queue`.
+    #[must_use]
+    pub fn with_queue(self, queue: Queue) -> App {
+        App {
+            queue: Some(queue),
+            ..self
         }
-        let config = match &self.mapping_override {
-            Some(config) => Some(config.clone()),
-            None => session
-                .port
-                .integration(deadline)
-                .await?
-                .and_then(|integration| integration.config),
-        };
-        let mapping = config
-            .map(|config| Mapping::from_config(&config))
-            .transpose()?
-            .map(Arc::new);
-        *cached = Some((self.clock.now(), mapping.clone()));
-        Ok(mapping)
+    }
+
+    /// The same with another memory: what was known of the old one is forgotten.
+    #[must_use]
+    pub fn with_store(self, store: Store) -> App {
+        App {
+            leases: Leases::new(store.clone(), self.clock.clone()),
+            generations: Generations::default(),
+            store,
+            ..self
+        }
     }
 
     fn open_session(&self, credentials: Arc<Credentials>) -> Session {
@@ -177,6 +182,18 @@ impl App {
             port,
         }
     }
+}
+
+#[cfg(feature = "file-store")]
+fn open_store(path: &std::path::Path) -> Result<Store, StoreError> {
+    Store::open(path)
+}
+
+/// Without the embedded database there is only the memory: the function has its table.
+#[cfg(not(feature = "file-store"))]
+fn open_store(path: &std::path::Path) -> Result<Store, StoreError> {
+    tracing::warn!(path = %path.display(), "this build keeps its state in memory only");
+    Ok(Store::memory())
 }
 
 impl Session {

@@ -34,10 +34,6 @@ impl Clock {
 
     /// Time since some fixed moment of this process. It never goes backwards, and no correction of the machine's clock
     /// moves it.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the machine's clock"
-    )]
     pub fn elapsed(&self) -> Duration {
         static START: OnceLock<Instant> = OnceLock::new();
         match self {
@@ -74,6 +70,23 @@ impl Clock {
 pub struct Deadline {
     clock: Clock,
     at: Timestamp,
+    /// The same moment by [`Clock::elapsed`]. What comes first counts: one clock may be set back, the other stands still
+    /// while the machine is frozen.
+    elapsed: Duration,
+    /// What may bring the end forward, and how much earlier than that this deadline is.
+    stop: Option<Box<(Stop, Duration)>>,
+}
+
+/// Brings deadlines forward when the process is told to end. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<OnceLock<Duration>>);
+
+impl Stop {
+    /// All that goes by this has to be done within `duration` from now. The first call counts.
+    pub fn within(&self, clock: &Clock, duration: Duration) {
+        self.0
+            .get_or_init(|| clock.elapsed().saturating_add(duration));
+    }
 }
 
 impl Deadline {
@@ -81,32 +94,50 @@ impl Deadline {
         Deadline {
             clock: clock.clone(),
             at: later(clock.now(), duration),
+            elapsed: clock.elapsed().saturating_add(duration),
+            stop: None,
+        }
+    }
+
+    /// The same deadline, or the end that `stop` sets where that is earlier.
+    #[must_use]
+    pub fn stopped_by(self, stop: &Stop) -> Deadline {
+        Deadline {
+            stop: Some(Box::new((stop.clone(), Duration::ZERO))),
+            ..self
         }
     }
 
     pub fn at(clock: &Clock, at: Timestamp) -> Deadline {
         Deadline {
-            clock: clock.clone(),
             at,
+            ..Deadline::after(clock, until(clock, at))
         }
     }
 
     /// The same deadline, `margin` earlier: what is left for work when the margin is kept for winding up.
     #[must_use]
     pub fn earlier_by(&self, margin: Duration) -> Deadline {
-        let at = self.at.checked_sub(margin).unwrap_or(Timestamp::MIN);
         Deadline {
             clock: self.clock.clone(),
-            at,
+            at: self.at.checked_sub(margin).unwrap_or(Timestamp::MIN),
+            elapsed: self.elapsed.saturating_sub(margin),
+            stop: self.stop.as_deref().map(|(stop, earlier)| {
+                let earlier = earlier.saturating_add(margin);
+                Box::new((stop.clone(), earlier))
+            }),
         }
     }
 
     /// The same deadline, or `limit` from now where that is earlier.
     #[must_use]
     pub fn at_most(&self, limit: Duration) -> Deadline {
+        let other = Deadline::after(&self.clock, limit);
         Deadline {
-            clock: self.clock.clone(),
-            at: self.at.min(later(self.clock.now(), limit)),
+            at: self.at.min(other.at),
+            elapsed: self.elapsed.min(other.elapsed),
+            stop: self.stop.clone(),
+            ..other
         }
     }
 
@@ -117,12 +148,21 @@ impl Deadline {
 
     /// Zero once the deadline has passed.
     pub fn remaining(&self) -> Duration {
-        Duration::try_from(self.at.duration_since(self.clock.now())).unwrap_or(Duration::ZERO)
+        let stop = self.stop.as_deref();
+        let stopped = stop.and_then(|(stop, earlier)| Some(stop.0.get()?.saturating_sub(*earlier)));
+        let end = stopped.map_or(self.elapsed, |stopped| stopped.min(self.elapsed));
+        let by_elapsed = end.saturating_sub(self.clock.elapsed());
+        until(&self.clock, self.at).min(by_elapsed)
     }
 
     pub fn has(&self, needed: Duration) -> bool {
         needed < self.remaining()
     }
+}
+
+/// From now until `at`; zero where that has passed.
+fn until(clock: &Clock, at: Timestamp) -> Duration {
+    Duration::try_from(at.duration_since(clock.now())).unwrap_or(Duration::ZERO)
 }
 
 /// `at + duration`, held at the end of time instead of overflowing.
@@ -147,5 +187,25 @@ mod tests {
         );
         clock.advance(Duration::from_secs(100));
         assert_eq!(deadline.remaining(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_stop_brings_every_deadline_that_goes_by_it_forward() {
+        let seconds = Duration::from_secs;
+        let clock = Clock::simulated(Timestamp::UNIX_EPOCH);
+        let stop = Stop::default();
+        let deadline = Deadline::after(&clock, seconds(100)).stopped_by(&stop);
+        let (margin, limited) = (
+            deadline.earlier_by(seconds(3)),
+            deadline.at_most(seconds(50)),
+        );
+        assert_eq!(deadline.remaining(), seconds(100));
+        assert_eq!(limited.remaining(), seconds(50));
+        stop.within(&clock, seconds(8));
+        stop.within(&clock, seconds(80));
+        assert_eq!(deadline.remaining(), seconds(8));
+        assert_eq!(margin.remaining(), seconds(5));
+        assert_eq!(limited.remaining(), seconds(8));
+        assert_eq!(deadline.at_most(seconds(2)).remaining(), seconds(2));
     }
 }

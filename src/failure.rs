@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use crate::bitbucket;
+pub use crate::class::Class;
+use crate::identity::RepositoryId;
 use crate::mapping::InvalidMapping;
 use crate::port;
+use crate::queue::QueueError;
 use crate::secrets::SecretsError;
-use crate::state::StateError;
+use crate::store::StoreError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -19,7 +22,33 @@ pub enum Failure {
     #[error(transparent)]
     Mapping(#[from] InvalidMapping),
     #[error(transparent)]
-    State(#[from] StateError),
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// Port could not be reached for what a commit has announced.
+    #[error("Port did not take it: {}", .0.reason)]
+    CommitLater(Later),
+    /// Others write, and there was no time left to wait for them.
+    #[error("no time was left to wait for the pen")]
+    PenIsBusy,
+    /// Somebody else was faster, again and again.
+    #[error("it changes faster than it can be looked at")]
+    Overtaken,
+    /// Bitbucket's answer is older than the event that made us ask.
+    #[error("Bitbucket answers with an older state than the event's")]
+    Outdated,
+    /// No event says that the repository has gone.
+    #[error(
+        "the repository {repository} is not to be seen, and no event says that it was deleted: were rights taken from \
+         the credentials?"
+    )]
+    Invisible { repository: RepositoryId },
+    /// The object is there, and something that goes along with it cannot be read.
+    #[error("a part of the object could not be read")]
+    Unread,
+    /// The mapping in force is another one than this run began with.
+    #[error("the mapping has changed")]
+    MappingChanged,
     /// Port is still setting the installation up.
     #[error("Port has no mapping for this installation yet")]
     NoMapping,
@@ -31,26 +60,73 @@ pub enum Failure {
     NothingRead(String),
 }
 
+/// Why an item is to be committed later.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Later {
+    pub reason: String,
+    /// How long Port asks to be left alone.
+    pub wait: Option<Duration>,
+}
+
 impl Failure {
-    /// Whether the same thing may succeed later without anybody's doing.
-    pub fn is_retryable(&self) -> bool {
+    /// What it costs, and what is done about it; the table is in [`class`](crate::class).
+    pub fn class(&self) -> Class {
         match self {
-            Failure::Secrets(SecretsError::Invalid(_))
-            | Failure::Mapping(_)
-            | Failure::NothingRead(_) => false,
-            Failure::Secrets(SecretsError::Unavailable { .. }) => true,
-            Failure::Bitbucket(error) => error.is_retryable(),
-            Failure::Port(error) => error.is_retryable(),
-            Failure::NoMapping => true,
-            Failure::State(error) => !matches!(error, StateError::Unreadable { .. }),
+            Failure::Secrets(SecretsError::Invalid(_)) => Class::Credentials,
+            Failure::Secrets(SecretsError::Unavailable { .. }) | Failure::NoMapping => Class::Later,
+            Failure::Bitbucket(error) => error.class(),
+            Failure::Port(error) => error.class(),
+            // The user's to mend; Port, or the next run, brings the mended one.
+            Failure::Mapping(_) | Failure::NothingRead(_) | Failure::Unread => Class::Part,
+            Failure::Store(StoreError::Unwritable { .. })
+            | Failure::Queue(
+                QueueError::Unwritable(_) | QueueError::Store(StoreError::Unwritable { .. }),
+            ) => Class::Ours,
+            Failure::Store(StoreError::InUse { .. }) => Class::Credentials,
+            Failure::Store(_)
+            | Failure::Queue(_)
+            | Failure::CommitLater(_)
+            | Failure::PenIsBusy
+            | Failure::Overtaken
+            | Failure::Outdated
+            | Failure::Invisible { .. }
+            | Failure::MappingChanged => Class::Later,
         }
     }
 
-    /// How long the side that failed asks to be left alone, if it says so.
+    /// Whether the same thing may succeed later without anybody's doing.
+    pub fn is_retryable(&self) -> bool {
+        self.class() == Class::Later
+    }
+
+    /// Whether anything else that is asked for now would fare no better: it is about the moment or the credentials, not
+    /// about one object.
+    pub fn meets_everything(&self) -> bool {
+        match self {
+            Failure::Bitbucket(error) => error.meets_every_request(),
+            Failure::Port(error) => error.meets_every_call(),
+            Failure::Secrets(_)
+            | Failure::Store(_)
+            | Failure::Queue(_)
+            | Failure::PenIsBusy
+            | Failure::NoMapping
+            | Failure::MappingChanged => true,
+            Failure::Mapping(_)
+            | Failure::NothingRead(_)
+            | Failure::CommitLater(_)
+            | Failure::Overtaken
+            | Failure::Outdated
+            | Failure::Unread
+            | Failure::Invisible { .. } => false,
+        }
+    }
+
+    /// How long the side that failed asks to be left alone, if it says so: `Retry-After`, or the reset of its limit.
     pub fn wait(&self) -> Option<Duration> {
         match self {
-            Failure::Bitbucket(bitbucket::Error::RateLimited { retry_after }) => Some(*retry_after),
-            Failure::Port(port::Error::RateLimited { retry_after, .. }) => *retry_after,
+            Failure::Bitbucket(error) => error.wait(),
+            Failure::Port(error) => error.wait(),
+            Failure::CommitLater(later) => later.wait,
             _ => None,
         }
     }
@@ -70,27 +146,16 @@ impl Failure {
             Failure::Secrets(SecretsError::Invalid(_)) => "Configuration",
             Failure::Secrets(SecretsError::Unavailable { .. }) => "SecretsManager",
             Failure::Bitbucket(bitbucket::Error::Unauthorized { .. }) => "BitbucketCredentials",
-            Failure::Bitbucket(_) | Failure::NothingRead(_) => "Bitbucket",
+            Failure::Bitbucket(_)
+            | Failure::NothingRead(_)
+            | Failure::Outdated
+            | Failure::Unread
+            | Failure::Invisible { .. } => "Bitbucket",
             Failure::Port(port::Error::Unauthorized { .. }) => "PortCredentials",
-            Failure::Port(_) => "Port",
-            Failure::Mapping(_) | Failure::NoMapping => "Mapping",
-            Failure::State(_) => "State",
+            Failure::Port(_) | Failure::CommitLater(_) => "Port",
+            Failure::Mapping(_) | Failure::NoMapping | Failure::MappingChanged => "Mapping",
+            Failure::Store(_) | Failure::PenIsBusy | Failure::Overtaken => "State",
+            Failure::Queue(_) => "Queue",
         }
     }
-}
-
-/// The whole chain of causes on one line, for the one place that logs it.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        // A transparent wrapper repeats its source.
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }

@@ -1,4 +1,5 @@
-//! HTTP as both outside systems need it: one connection pool, one retry decision, one reading of `Retry-After`.
+//! HTTP as both outside systems need it: one connection pool, one decision what is repeated in place, one reading of
+//! `Retry-After`.
 //!
 //! Knows no endpoint, no credential and no JSON shape. Requests and bodies are never logged.
 
@@ -12,8 +13,10 @@ use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::deadline::{Clock, Deadline};
+use crate::lenient_json;
 
 /// Both APIs answer small requests within a second; a connection that takes longer will not come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -46,6 +49,9 @@ pub struct RetryPolicy {
     pub max_body: usize,
     /// Answers that a repetition may mend. Failures without an answer are always repeated.
     pub statuses: &'static [u16],
+    /// Repetitions after a 500, or after a success that could not be read: some stand for a defect that each
+    /// repetition meets again.
+    pub max_defects: usize,
 }
 
 /// A complete answer, whatever its status.
@@ -54,6 +60,14 @@ pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
+}
+
+/// A complete answer, and what the body of a success was read as.
+#[derive(Debug)]
+pub struct Reply<T> {
+    pub answer: Answer,
+    /// `None` where the status is no success.
+    pub content: Option<anyhow::Result<T>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +82,12 @@ pub enum HttpError {
     TooLarge { request: String, limit: usize },
     #[error("no time left for {request}")]
     OutOfTime { request: String },
+    /// Nothing was sent.
+    #[error("{request} cannot be sent")]
+    Invalid {
+        request: String,
+        source: reqwest::Error,
+    },
 }
 
 impl Http {
@@ -91,6 +111,20 @@ impl Http {
         Http { timeout, ..self }
     }
 
+    /// The same, waiting for an answer no longer than `limit`, whatever was set.
+    #[must_use]
+    pub fn at_most(&self, limit: Duration) -> Http {
+        Http {
+            timeout: Some(self.timeout.map_or(limit, |timeout| timeout.min(limit))),
+            ..self.clone()
+        }
+    }
+
+    /// The longest time that one try under `policy` takes, the deadline aside.
+    pub fn timeout(&self, policy: &RetryPolicy) -> Duration {
+        self.timeout.unwrap_or(policy.timeout)
+    }
+
     /// For building requests to [`send`](Http::send).
     pub fn client(&self) -> &reqwest::Client {
         &self.client
@@ -108,31 +142,48 @@ impl Http {
     /// Sends what `request` builds until an answer comes that `policy` does not repeat, or the retries or the
     /// deadline are used up; then the last answer, whatever its status, or the last failure is returned.
     ///
+    /// `read` is given each success. What it cannot read is no answer to what was asked, whatever the status says
+    /// (a gateway's HTML, half a body), and is repeated as an outage is.
+    ///
     /// A wait that the server asks for (`Retry-After`, `x-ratelimit-reset`) takes the place of the back-off. A
     /// wait that does not fit the deadline is not begun.
-    pub async fn send(
+    pub async fn send<T>(
         &self,
         policy: &RetryPolicy,
         deadline: &Deadline,
         request: impl Fn() -> RequestBuilder,
-    ) -> Result<Answer, HttpError> {
+        read: impl Fn(&Answer) -> anyhow::Result<T>,
+    ) -> Result<Reply<T>, HttpError> {
         let mut delays = ExponentialBuilder::default()
             .with_min_delay(policy.base_delay)
             .with_max_delay(policy.max_delay)
             .with_max_times(policy.max_retries)
             .with_jitter()
             .build();
+        let mut defects = 0;
         loop {
             let outcome = self.try_once(policy, deadline, request()).await;
+            let outcome = outcome.map(|answer| Reply::read(answer, &read));
             let asked = match &outcome {
-                Ok(answer) if !policy.statuses.contains(&answer.status.as_u16()) => return outcome,
-                Ok(answer) => retry_after(&answer.headers, self.clock.now()),
+                Ok(reply) if reply.is_defect() => {
+                    defects += 1;
+                    if policy.max_defects < defects {
+                        return outcome;
+                    }
+                    None
+                }
+                Ok(reply) if !policy.statuses.contains(&reply.answer.status.as_u16()) => {
+                    return outcome;
+                }
+                Ok(reply) => retry_after(&reply.answer.headers, self.clock.now()),
                 Err(HttpError::Transport { .. }) => None,
                 Err(_) => return outcome,
             };
             let Some(delay) = delays.next() else {
                 return outcome;
             };
+            // A wait of nothing would be a tight loop.
+            let asked = asked.filter(|asked| !asked.is_zero());
             let delay = asked.unwrap_or(delay).min(policy.max_delay);
             if !deadline.has(delay) {
                 return outcome;
@@ -148,9 +199,9 @@ impl Http {
         request: RequestBuilder,
     ) -> Result<Answer, HttpError> {
         let (client, request) = request.build_split();
-        let request = request.map_err(|source| HttpError::Transport {
+        let request = request.map_err(|source| HttpError::Invalid {
             request: "a malformed request".into(),
-            source,
+            source: source.without_url(),
         })?;
         let shown = format!("{} {}", request.method(), request.url().path());
         let left = deadline.remaining();
@@ -158,7 +209,7 @@ impl Http {
             return Err(HttpError::OutOfTime { request: shown });
         }
         let mut request = request;
-        *request.timeout_mut() = Some(self.timeout.unwrap_or(policy.timeout).min(left));
+        *request.timeout_mut() = Some(self.timeout(policy).min(left));
         self.sent.fetch_add(1, Ordering::Relaxed);
         let transport = |source: reqwest::Error| HttpError::Transport {
             request: shown.clone(),
@@ -185,16 +236,46 @@ impl Http {
     }
 }
 
+impl RetryPolicy {
+    /// The same without repetitions.
+    #[must_use]
+    pub fn once(self) -> RetryPolicy {
+        RetryPolicy {
+            max_retries: 0,
+            ..self
+        }
+    }
+}
+
+impl<T> Reply<T> {
+    fn read(answer: Answer, read: impl Fn(&Answer) -> anyhow::Result<T>) -> Reply<T> {
+        let content = answer.status.is_success().then(|| read(&answer));
+        Reply { answer, content }
+    }
+
+    fn is_defect(&self) -> bool {
+        self.answer.status == StatusCode::INTERNAL_SERVER_ERROR
+            || matches!(self.content, Some(Err(_)))
+    }
+}
+
 impl Answer {
+    /// The body as JSON, with U+FFFD for what is no text in a text.
+    pub fn value(&self) -> anyhow::Result<Value> {
+        lenient_json::from_slice(&self.body).with_context(|| self.is_no_json())
+    }
+
     /// Decodes the body. The error names the wanted type, the place, and the beginning of what came instead.
     pub fn json<T: DeserializeOwned>(&self) -> anyhow::Result<T> {
-        serde_json::from_slice(&self.body).with_context(|| {
-            format!(
-                "the body is not the expected JSON (HTTP {}): {}",
-                self.status.as_u16(),
-                self.excerpt()
-            )
-        })
+        serde_json::from_slice(&self.body).with_context(|| self.is_no_json())
+    }
+
+    fn is_no_json(&self) -> String {
+        format!(
+            "the body is not the expected JSON (HTTP {}): {}",
+            self.status.as_u16(),
+            self.excerpt()
+        )
     }
 
     /// The beginning of the body on one line, for errors.
@@ -299,10 +380,11 @@ mod tests {
             timeout: Duration::from_secs(3_600),
             max_body: 1,
             statuses: &[],
+            max_defects: 0,
         };
         let deadline = Deadline::after(http.clock(), Duration::from_secs(3_600));
         let outcome = http
-            .send(&policy, &deadline, || http.client().get(&url))
+            .send(&policy, &deadline, || http.client().get(&url), |_| Ok(()))
             .await;
         let Err(HttpError::Transport { source, .. }) = outcome else {
             panic!("an answer from nobody");

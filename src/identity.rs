@@ -6,6 +6,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// One distinct query of the mapping. The same query has the same id in every run and every process.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -182,6 +183,28 @@ impl TryFrom<String> for ItemId {
             "*" => Ok(ItemId::Whole),
             number => Ok(ItemId::Number(number.parse()?)),
         }
+    }
+}
+
+/// What later requests need to know of a repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repository {
+    pub uuid: RepositoryId,
+    /// `workspace/slug`
+    pub full_name: String,
+    /// `None` for a repository without commits.
+    pub main_branch: Option<String>,
+}
+
+impl Repository {
+    /// What `raw` says; `None` when it is no repository that could be asked about.
+    pub fn of(raw: &Value) -> Option<Repository> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        Some(Repository {
+            uuid: RepositoryId::new(text(raw.get("uuid")?)?),
+            full_name: raw.get("full_name").and_then(text).unwrap_or_default(),
+            main_branch: raw.pointer("/mainbranch/name").and_then(text),
+        })
     }
 }
 

@@ -20,9 +20,10 @@ use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse};
 
 use crate::app::App;
 use crate::deadline::Deadline;
-use crate::failure::{Failure, chain};
+use crate::failure::Failure;
 use crate::port::is_signed_by_port;
-use crate::webhook::{self, Answer, Delivery, Received};
+use crate::telemetry::chain;
+use crate::webhook::{self, Answer, Delivery, Ignored, Received};
 use crate::{resync, subscription};
 
 /// What made Lambda call us.
@@ -97,13 +98,17 @@ async fn serve(app: &App, event: Value, deadline: &Deadline) -> Result<Value, Er
             if let Some(address) = address {
                 Box::pin(subscription::keep(app, &address, true, deadline)).await;
             }
-            to_value(&Box::pin(resync::resync(app, "scheduled", deadline)).await?)
+            let outcome = Box::pin(resync::resync(app, "scheduled", deadline)).await?;
+            Box::pin(webhook::again::settle(app, deadline)).await;
+            to_value(&outcome)
         }
         Invocation::Tick { address } => {
             if let Some(address) = address {
                 Box::pin(subscription::keep(app, &address, false, deadline)).await;
             }
-            to_value(&Box::pin(resync::tick(app, deadline)).await?)
+            Box::pin(webhook::again::settle(app, deadline)).await;
+            let outcome = Box::pin(resync::tick(app, deadline)).await?;
+            to_value(&outcome)
         }
     }
 }
@@ -212,7 +217,6 @@ struct SqsRecord {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct SqsAttributes {
-    message_group_id: Option<String>,
     approximate_receive_count: Option<String>,
 }
 
@@ -226,7 +230,6 @@ fn received(record: SqsRecord) -> Received {
     let receives = attributes.approximate_receive_count;
     Received {
         id: message_id,
-        line: attributes.message_group_id.unwrap_or_default(),
         body: body.unwrap_or_default(),
         receives: receives.and_then(|count| count.parse().ok()).unwrap_or(1),
         receipt: receipt_handle.unwrap_or_default(),
@@ -360,10 +363,23 @@ pub async fn route(app: &App, request: &Request, deadline: &Deadline) -> Respons
                 body: &request.body,
             };
             match Box::pin(webhook::receive(app, delivery, deadline)).await {
-                Answer::Accepted => respond(StatusCode::ACCEPTED, "accepted"),
-                Answer::Ignored => respond(StatusCode::ACCEPTED, "ignored"),
+                Answer::Queued => respond(StatusCode::ACCEPTED, "queued"),
+                Answer::Done => respond(StatusCode::ACCEPTED, "done"),
+                Answer::Remembered => respond(StatusCode::ACCEPTED, "stored, and done later"),
+                Answer::Ignored(Ignored::UnknownEvent) => respond(
+                    StatusCode::ACCEPTED,
+                    "ignored: nothing is known of such events",
+                ),
+                Answer::Ignored(Ignored::Elsewhere) => respond(
+                    StatusCode::ACCEPTED,
+                    "ignored: it is about another workspace",
+                ),
                 Answer::Unsigned => respond(StatusCode::UNAUTHORIZED, "unauthorized"),
-                Answer::Malformed(reason) => respond(StatusCode::BAD_REQUEST, &reason),
+                Answer::Malformed(reason) => respond(StatusCode::BAD_REQUEST, &reason.to_string()),
+                Answer::NoEventKey => respond(
+                    StatusCode::BAD_REQUEST,
+                    "the header `X-Event-Key` is missing",
+                ),
                 Answer::TooLarge => respond(
                     StatusCode::PAYLOAD_TOO_LARGE,
                     "the body is larger than 1 MiB",

@@ -1,49 +1,60 @@
-//! Ferry keeps a Port catalogue in step with a Bitbucket Cloud workspace.
+//! Ferry keeps a Port catalogue equal to a Bitbucket Cloud workspace.
 //!
-//! Two flows, one handler ([`invocation`]):
+//! Two triggers call one engine, and nothing else changes Port:
 //!
 //! ```text
-//! webhook   verify the signature → what changed → read it back from Bitbucket ┐
-//!                                                                             ├→ map → upsert or delete
-//! resync    list the workspace, partition by partition ───────────────────────┘      → then delete what is stale
+//! webhook   verify → what to look at → queue ─┐
+//!                                             ├─▶ look (read, map) ─▶ commit (plan, write, delete, record)
+//! resync    everything, list by list ─────────┘
 //! ```
 //!
-//! Both meet in [`pipeline`], which transforms raw items by the user's [`mapping`] and loads entities into
-//! [`port`]. [`extract`] gets the raw items out of [`bitbucket`], in one shape for both. What must outlive an
-//! invocation is in [`state`]: the [`resync`] run, and per [`partition`] which entities it produced.
+//! A webhook never maps its own body: it says what to look at, and Ferry reads the present state from Bitbucket as a
+//! [`resync`] would. So once all events are worked off, the catalogue equals the one that a resync into an empty
+//! catalogue would produce; and applying anything twice, or late, changes nothing.
 //!
-//! The property everything serves: at any moment the catalogue that [`webhook`]s have produced equals the one that a
-//! resync started at that moment would produce.
+//! [`sync`] is the engine. A *look* asks [`extract`] for raw items and has the user's [`mapping`] make entities of them. A
+//! *commit* happens under the *pen*, which one process holds at a time: it compares with what the [`store`] has recorded,
+//! decides in one pure function what is written and deleted, announces it, writes to [`port`], and settles the records.
+//! What a death leaves undone is looked at again. [`class`] says what a failure means, for everybody.
+//!
+//! ARCHITECTURE.md has the protocol, the path of deletion, three walkthroughs and the glossary.
 
 pub mod invocation;
 
-pub mod check;
 pub mod resync;
 pub mod subscription;
 pub mod webhook;
 
+pub mod app;
+
+pub mod live;
+
+pub mod sync;
+
+pub mod queue;
+
+pub mod store;
+
 pub mod extract;
-pub mod partition;
-pub mod pipeline;
-pub mod refresh;
+pub mod mapping;
 
 pub mod bitbucket;
-pub mod mapping;
 pub mod port;
 
-pub mod app;
 pub mod aws;
 pub mod config;
 pub mod failure;
+pub mod secrets;
+
+pub mod counts;
 pub mod metrics;
 pub mod progress;
-pub mod queue;
-pub mod secrets;
-pub mod state;
 pub mod telemetry;
 
+pub mod class;
 pub mod deadline;
 pub mod entity;
 pub mod http;
 pub mod identity;
-pub mod store;
+pub mod lenient_json;
+pub mod look;

@@ -4,18 +4,19 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::app::App;
 use crate::bitbucket::{self, Hook, HookSettings};
 use crate::deadline::{Deadline, later};
-use crate::failure::{Failure, chain};
-use crate::state::Expected;
+use crate::failure::Failure;
+use crate::store::Revision;
+use crate::store::documents::{Subscription, subscription};
+use crate::telemetry::chain;
 
-/// What Bitbucket is to tell us (Bitbucket Cloud, event payloads). The same as `webhook` takes in.
+/// What Bitbucket is to tell us (Bitbucket Cloud, event payloads). `webhook` takes all of them in, and a few more that a
+/// webhook made by hand may tell of.
 pub const EVENTS: [&str; 18] = [
     "repo:push",
     "repo:created",
@@ -48,20 +49,6 @@ const OCEAN_PATH: &str = "integration/webhook";
 /// A subscription that was right this recently is left alone by ticks.
 const TRUSTED_FOR: Duration = Duration::from_secs(24 * 3600);
 
-/// Key of what was found last.
-const KEY: &str = "subscription";
-
-/// What was found when the subscription was looked at last.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Found {
-    url: String,
-    /// Digest of the secret that Bitbucket was given: it never shows it.
-    secret: String,
-    checked_at: Timestamp,
-    /// We may not look, or not repair.
-    refused: bool,
-}
-
 /// How the subscription stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -89,8 +76,8 @@ pub async fn keep(app: &App, base: &str, now: bool, deadline: &Deadline) {
 
 async fn try_to_keep(app: &App, base: &str, now: bool, deadline: &Deadline) -> Result<(), Failure> {
     let url = address(base);
-    let found = app.store.load::<Found>(KEY).await?;
-    let found = found.map(|found| found.value);
+    let key = subscription();
+    let found = app.store.load(&key).await?.value;
     let secret = app
         .secrets
         .webhook_secrets(deadline)
@@ -129,13 +116,13 @@ async fn try_to_keep(app: &App, base: &str, now: bool, deadline: &Deadline) -> R
         ),
         _ => {}
     }
-    let found = Found {
+    let found = Subscription {
         url,
         secret: digest,
         checked_at: app.clock.now(),
         refused,
     };
-    app.store.save(KEY, &found, Expected::Anything).await?;
+    app.store.save(&key, &found, Revision::ANYTHING).await?;
     Ok(())
 }
 
@@ -178,7 +165,7 @@ async fn look(
 
 /// How the subscription that leads to `base` stands; changes nothing.
 pub async fn status(app: &App, base: &str, deadline: &Deadline) -> Result<Standing, Failure> {
-    let found = app.store.load::<Found>(KEY).await?;
+    let found = app.store.load(&subscription()).await?;
     let secret = app
         .secrets
         .webhook_secrets(deadline)
@@ -186,7 +173,7 @@ pub async fn status(app: &App, base: &str, deadline: &Deadline) -> Result<Standi
         .first()
         .map(digest);
     // Where nothing is remembered of it, the secret has the benefit of the doubt.
-    let known = found.is_none_or(|found| Some(found.value.secret) == secret);
+    let known = found.value.is_none_or(|found| Some(found.secret) == secret);
     look(app, &address(base), known, deadline).await
 }
 
@@ -201,13 +188,15 @@ pub async fn install(app: &App, base: &str, deadline: &Deadline) -> Result<Stand
             .await?
             .first()
             .map(digest);
-        let found = Found {
+        let found = Subscription {
             url,
             secret: secret.unwrap_or_default(),
             checked_at: app.clock.now(),
             refused: false,
         };
-        app.store.save(KEY, &found, Expected::Anything).await?;
+        app.store
+            .save(&subscription(), &found, Revision::ANYTHING)
+            .await?;
     }
     Ok(standing)
 }
@@ -252,7 +241,7 @@ pub async fn remove(app: &App, base: &str, deadline: &Deadline) -> Result<usize,
         session.bitbucket.delete_hook(&hook.uuid, deadline).await?;
         removed += 1;
     }
-    app.store.remove(KEY).await?;
+    app.store.remove(&subscription()).await?;
     Ok(removed)
 }
 
@@ -279,7 +268,11 @@ fn allowed<T>(result: Result<T, bitbucket::Error>) -> Result<Result<T, String>, 
     match result {
         Ok(found) => Ok(Ok(found)),
         Err(
-            error @ (Error::Forbidden { .. } | Error::NotFound { .. } | Error::Unexpected { .. }),
+            error @ (Error::Forbidden { .. }
+            | Error::NotFound { .. }
+            | Error::NotForThisToken { .. }
+            | Error::Refused { .. }
+            | Error::Unexpected { .. }),
         ) => Ok(Err(chain(&error))),
         Err(error) => Err(error),
     }

@@ -22,15 +22,16 @@ use ferry::app::App;
 use ferry::config::Config;
 use ferry::deadline::{Clock, Deadline};
 use ferry::http::Http;
-use ferry::resync::{self, Outcome};
+use ferry::resync::{self, Outcome, Summary};
 use ferry::secrets::Secrets;
-use ferry::state::Store;
+use ferry::store::Store;
 use sandbox::bitbucket::{Bitbucket, Workspace};
 use sandbox::port::Port;
 use sandbox::server::Request;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use table::Table;
 
@@ -212,6 +213,104 @@ async fn resync(latency: u64, tokens: usize) -> anyhow::Result<()> {
         anyhow::bail!("the servers did not start");
     };
     let clock = Clock::simulated("2026-11-23T07:00:00Z".parse()?);
+    let store = store(table, &Http::new(clock.clone())?, &clock);
+    let app = app([bitbucket, workspace, port], tokens, store, &clock)?;
+    let (end, ended) = oneshot::channel();
+    let times = servers.stdin.take().context("no input")?;
+    let time = tokio::spawn(keep_time(clock.clone(), times, ended));
+    let begun = clock.now();
+    let work = to_the_end(&app, &time).await?;
+    let wall = Duration::try_from(clock.now().duration_since(begun))?;
+    let computed = processor_time()?;
+    end.send(()).ok();
+    let mut times = time.await??;
+    times.write_all(b"?\n").await?;
+    let told = lines.next_line().await?.context("the servers have ended")?;
+    let told = told.split_whitespace().map(str::parse);
+    let told: Vec<usize> = told.collect::<Result<_, _>>()?;
+    let [of_bitbucket, of_port, of_table, api, files, largest] = told[..] else {
+        anyhow::bail!("the servers said {told:?}");
+    };
+    let Work {
+        summary,
+        slices,
+        at_work,
+    } = work;
+    // Projects, repositories, and a page of open pull requests for each.
+    let requests = 1 + REPOSITORIES.div_ceil(100) + REPOSITORIES;
+    let an_hour = (1_000.0 * (1.0 - RESERVE)) as usize * tokens;
+    let bound = Duration::from_secs(3600) * u32::try_from(requests / an_hour)?;
+    let share = |billed: Duration| 100.0 * billed.as_secs_f64() / wall.as_secs_f64();
+    println!(
+        "{tokens} token(s): {} entities, {of_bitbucket} requests to Bitbucket, {requests} of them limited to \
+         {an_hour}/h: at least {bound:?}; {of_port} requests to Port, {of_table} to the table",
+        summary.counts.written,
+    );
+    println!(
+        "  wall {wall:.0?} ({:+.1} %), {slices} slices; at work {at_work:.1?} ({:.2} % of wall), computing \
+         {computed:.1?} ({:.2} %); peak memory {} MB",
+        100.0 * (wall.as_secs_f64() / bound.as_secs_f64().max(1.0) - 1.0),
+        share(at_work),
+        share(computed),
+        peak_memory()? / 1024,
+    );
+    println!(
+        "  at most {api} requests to the API and {files} for files in any hour with any token"
+    );
+    println!("  the largest item in the table: {largest} bytes");
+    Ok(())
+}
+
+/// What a run took.
+struct Work {
+    summary: Summary,
+    slices: u32,
+    at_work: Duration,
+}
+
+/// One slice after the other, as ticks make them, until the run has completed.
+async fn to_the_end(
+    app: &App,
+    time: &JoinHandle<anyhow::Result<ChildStdin>>,
+) -> anyhow::Result<Work> {
+    let (mut slices, mut at_work) = (0, Duration::ZERO);
+    let mut first = true;
+    loop {
+        let sent = app.http.sent();
+        let deadline = Deadline::after(&app.clock, Duration::from_secs(900));
+        let woken = Instant::now();
+        let outcome = match std::mem::take(&mut first) {
+            true => resync::resync(app, "bench", &deadline).await?,
+            false => resync::tick(app, &deadline).await?,
+        };
+        at_work += woken.elapsed();
+        slices += u32::from(sent < app.http.sent());
+        ensure!(!time.is_finished(), "the servers have ended");
+        match outcome {
+            Outcome::Completed(summary) => {
+                return Ok(Work {
+                    summary,
+                    slices,
+                    at_work,
+                });
+            }
+            Outcome::CompletedWithLosses(summary) => anyhow::bail!("losses: {summary:#?}"),
+            // The next tick.
+            Outcome::Paused { .. } | Outcome::Busy | Outcome::Idle => {
+                app.clock.advance(Duration::from_secs(60));
+            }
+        }
+        // The servers learn the time.
+        tokio::time::sleep(2 * BEAT).await;
+    }
+}
+
+fn app(
+    [bitbucket, workspace, port]: [&str; 3],
+    tokens: usize,
+    store: Store,
+    clock: &Clock,
+) -> anyhow::Result<App> {
     let others = (2..=tokens).map(|token| format!(",token-{token}"));
     let tokens_text: String = std::iter::once(Bitbucket::TOKEN.to_owned())
         .chain(others)
@@ -233,73 +332,7 @@ async fn resync(latency: u64, tokens: usize) -> anyhow::Result<()> {
     };
     let config = Config::read(lookup)?;
     let secrets = Secrets::new(&config, None, clock.clone());
-    let http = Http::new(clock.clone())?;
-    let store = store(table, &http, &clock);
-    let app = App::new(config, http, secrets, store);
-    let (end, ended) = oneshot::channel();
-    let times = servers.stdin.take().context("no input")?;
-    let time = tokio::spawn(keep_time(clock.clone(), times, ended));
-    let begun = clock.now();
-    let (mut slices, mut at_work) = (0, Duration::ZERO);
-    let mut first = true;
-    let summary = loop {
-        let sent = app.http.sent();
-        let deadline = Deadline::after(&clock, Duration::from_secs(900));
-        let woken = Instant::now();
-        let outcome = match std::mem::take(&mut first) {
-            true => resync::resync(&app, "bench", &deadline).await?,
-            false => resync::tick(&app, &deadline).await?,
-        };
-        at_work += woken.elapsed();
-        slices += u32::from(sent < app.http.sent());
-        ensure!(!time.is_finished(), "the servers have ended");
-        match outcome {
-            Outcome::Completed(summary) => break summary,
-            // The next tick.
-            _ => clock.advance(Duration::from_secs(60)),
-        }
-        // The servers learn the time.
-        tokio::time::sleep(2 * BEAT).await;
-    };
-    let wall = Duration::try_from(clock.now().duration_since(begun))?;
-    let computed = processor_time()?;
-    end.send(()).ok();
-    let mut times = time.await??;
-    times.write_all(b"?\n").await?;
-    let told = lines.next_line().await?.context("the servers have ended")?;
-    let told = told.split_whitespace().map(str::parse);
-    let told: Vec<usize> = told.collect::<Result<_, _>>()?;
-    let [of_bitbucket, of_port, of_table, api, files, largest] = told[..] else {
-        anyhow::bail!("the servers said {told:?}");
-    };
-    // Projects, repositories, and a page of open pull requests for each.
-    let requests = 1 + REPOSITORIES.div_ceil(100) + REPOSITORIES;
-    let an_hour = (1_000.0 * (1.0 - RESERVE)) as usize * tokens;
-    let bound = Duration::from_secs(3600) * u32::try_from(requests / an_hour)?;
-    ensure!(
-        summary.failed_partitions.is_empty(),
-        "{:?}",
-        summary.failed_partitions
-    );
-    let share = |billed: Duration| 100.0 * billed.as_secs_f64() / wall.as_secs_f64();
-    println!(
-        "{tokens} token(s): {} entities, {of_bitbucket} requests to Bitbucket, {requests} of them limited to \
-         {an_hour}/h: at least {bound:?}; {of_port} requests to Port, {of_table} to the table",
-        summary.counts.written,
-    );
-    println!(
-        "  wall {wall:.0?} ({:+.1} %), {slices} slices; at work {at_work:.1?} ({:.2} % of wall), computing \
-         {computed:.1?} ({:.2} %); peak memory {} MB",
-        100.0 * (wall.as_secs_f64() / bound.as_secs_f64().max(1.0) - 1.0),
-        share(at_work),
-        share(computed),
-        peak_memory()? / 1024,
-    );
-    println!(
-        "  at most {api} requests to the API and {files} for files in any hour with any token"
-    );
-    println!("  the largest item in the table: {largest} bytes");
-    Ok(())
+    Ok(App::new(config, Http::new(clock.clone())?, secrets, store))
 }
 
 fn store(url: &str, http: &Http, clock: &Clock) -> Store {

@@ -13,6 +13,11 @@ const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 /// DynamoDB: a page of a query holds at most 1 MB.
 const PAGE_BYTES: usize = 1 << 20;
 
+/// A kind of error and its message.
+type Refusal = (&'static str, &'static str);
+
+const CONDITION: Refusal = ("ConditionalCheckFailedException", "The condition failed");
+
 /// By `pk` and `sk`.
 type Items = BTreeMap<(String, String), Map<String, Value>>;
 
@@ -61,11 +66,10 @@ impl Content {
                 Some(item) => Ok(json!({"Item": item})),
                 None => Ok(json!({})),
             },
-            "UpdateItem" => self.update(&body),
-            "DeleteItem" => {
-                let old = self.items.remove(&key(&body["Key"]));
-                Ok(json!({"Attributes": old.unwrap_or_default()}))
-            }
+            "PutItem" => self.put(&body),
+            "DeleteItem" => self.delete(&body),
+            "BatchGetItem" => Ok(self.get_all(&body)),
+            "BatchWriteItem" => Ok(self.write_all(&body)),
             "Query" => Ok(self.query(&body)),
             _ => Err(("UnknownOperationException", operation)),
         };
@@ -76,43 +80,66 @@ impl Content {
         Response::bytes(status, CONTENT_TYPE, answer.to_string().into_bytes())
     }
 
-    /// Sets what `SET` names, one attribute after the other, and counts the version up.
-    fn update(&mut self, body: &Value) -> Result<Value, (&'static str, &'static str)> {
-        let key = key(&body["Key"]);
-        let values = &body["ExpressionAttributeValues"];
-        let old = self.items.get(&key);
-        let version = |item: &Map<String, Value>| item["version"]["N"].clone();
-        let met = match body["ConditionExpression"].as_str() {
-            None => true,
-            Some("attribute_not_exists(pk)") => old.is_none(),
-            Some(_) => old.map(version).as_ref() == Some(&values[":expected"]["N"]),
-        };
-        if !met {
-            return Err(("ConditionalCheckFailedException", "The condition failed"));
+    fn put(&mut self, body: &Value) -> Result<Value, Refusal> {
+        let item = fields(&body["Item"]);
+        let old = self.items.get(&key(&body["Item"]));
+        if !is_met(body, old) {
+            return Err(CONDITION);
         }
-        let count = old.and_then(|old| old["version"]["N"].as_str()?.parse().ok());
-        let mut item = Map::new();
-        for (name, value) in [("pk", &key.0), ("sk", &key.1)] {
-            item.insert(name.to_owned(), json!({"S": value}));
-        }
-        for name in ["body", "parts", "writer", "expires"] {
-            item.insert(name.to_owned(), values[format!(":{name}")].clone());
-        }
-        let count = count.unwrap_or(0_u64) + 1;
-        item.insert("version".to_owned(), json!({"N": count.to_string()}));
-        self.largest = self.largest.max(size(&item));
-        let old = self.items.insert(key, item);
+        let old = self.insert(item);
         Ok(json!({"Attributes": old.unwrap_or_default()}))
     }
 
+    fn delete(&mut self, body: &Value) -> Result<Value, Refusal> {
+        let key = key(&body["Key"]);
+        if !is_met(body, self.items.get(&key)) {
+            return Err(CONDITION);
+        }
+        let old = self.items.remove(&key);
+        Ok(json!({"Attributes": old.unwrap_or_default()}))
+    }
+
+    fn get_all(&self, body: &Value) -> Value {
+        let mut responses = Map::new();
+        for (table, wanted) in fields(&body["RequestItems"]) {
+            let keys = wanted["Keys"].as_array().into_iter().flatten().map(key);
+            let found: Vec<&Map<String, Value>> =
+                keys.filter_map(|key| self.items.get(&key)).collect();
+            responses.insert(table, json!(found));
+        }
+        json!({"Responses": responses, "UnprocessedKeys": {}})
+    }
+
+    fn write_all(&mut self, body: &Value) -> Value {
+        for (_, requests) in fields(&body["RequestItems"]) {
+            for request in requests.as_array().into_iter().flatten() {
+                match request.get("DeleteRequest") {
+                    Some(delete) => self.items.remove(&key(&delete["Key"])),
+                    None => self.insert(fields(&request["PutRequest"]["Item"])),
+                };
+            }
+        }
+        json!({"UnprocessedItems": {}})
+    }
+
+    /// Returns what was there before.
+    fn insert(&mut self, item: Map<String, Value>) -> Option<Map<String, Value>> {
+        self.largest = self.largest.max(size(&item));
+        let key = key(&Value::Object(item.clone()));
+        self.items.insert(key, item)
+    }
+
     fn query(&self, body: &Value) -> Value {
-        let folder = body["ExpressionAttributeValues"][":folder"]["S"].as_str();
-        let folder = folder.unwrap_or_default().to_owned();
+        let value = |name: &str| {
+            let value = body["ExpressionAttributeValues"][name]["S"].as_str();
+            value.unwrap_or_default().to_owned()
+        };
+        let (folder, prefix) = (value(":folder"), value(":prefix"));
         let from = body.get("ExclusiveStartKey").map(key);
         let (mut found, mut bytes, mut last) = (Vec::new(), 0, None);
-        let first = (folder.clone(), String::new());
+        let first = (folder.clone(), prefix.clone());
         for (place, item) in self.items.range(from.clone().unwrap_or(first)..) {
-            if place.0 != folder {
+            if place.0 != folder || !place.1.starts_with(&prefix) {
                 break;
             }
             if from.as_ref() == Some(place) {
@@ -132,6 +159,20 @@ impl Content {
             None => json!({"Items": found}),
         }
     }
+}
+
+/// The conditions that the store makes: nothing is there, or what was read.
+fn is_met(body: &Value, old: Option<&Map<String, Value>>) -> bool {
+    let expected = &body["ExpressionAttributeValues"][":expected"]["N"];
+    match (body["ConditionExpression"].as_str(), old) {
+        (None, _) => true,
+        (Some(condition), None) => condition.starts_with("attribute_not_exists"),
+        (Some(_), Some(old)) => old["revision"]["N"] == *expected,
+    }
+}
+
+fn fields(object: &Value) -> Map<String, Value> {
+    object.as_object().cloned().unwrap_or_default()
 }
 
 fn key(key: &Value) -> (String, String) {

@@ -48,5 +48,5 @@ async fn connect(config: Result<Config, InvalidConfig>) -> anyhow::Result<App> {
     let config = config?;
     let http = Http::new(Clock::System)?.with_timeout(config.client_timeout);
     let aws = aws::of_function(&http).await;
-    Ok(App::connect(config, http, Some(&aws)))
+    Ok(App::connect(config, http, Some(&aws))?)
 }

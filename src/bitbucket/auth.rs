@@ -18,7 +18,21 @@ pub enum Credential {
     },
 }
 
+/// What a credential is to Bitbucket: some endpoints take only one of the kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CredentialKind {
+    AccessToken,
+    User,
+}
+
 impl Credential {
+    pub(super) fn kind(&self) -> CredentialKind {
+        match self {
+            Credential::Token(_) => CredentialKind::AccessToken,
+            Credential::Basic { .. } => CredentialKind::User,
+        }
+    }
+
     /// Tells credentials apart without giving them away: the beginning of a digest.
     pub(super) fn name(&self) -> String {
         let mut digest = hex::encode(Sha256::digest(self.secret().expose_secret()));

@@ -1,23 +1,26 @@
-//! Requests to Bitbucket: addresses, credentials, repetitions, and the first reading of the answer.
+//! The client: where Bitbucket is, how an address is written, and what is asked with which patience.
+//!
+//! `sending` sends; `resources` and `by_id` know what there is to ask for.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{anyhow, ensure};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use url::Url;
 
+use super::accounts::Accounts;
 use super::auth::Credential;
 use super::error::Error;
 use super::pages::Pages;
-use super::rate_limit::{Allowance, Group, Purpose, Turn, turn};
+use super::rate_limit::{Allowance, Group, Purpose};
+use super::sending::Sending;
 use crate::deadline::Deadline;
-use crate::http::{Answer, Http, RetryPolicy, retry_after};
+use crate::http::{Answer, Http, RetryPolicy};
 
 /// Requests to the API under way at once, with each credential and with all. Short bursts draw a 429 far below the
 /// hourly limit, and answers take memory.
@@ -32,10 +35,7 @@ const MAX_JSON_BYTES: usize = 32 << 20;
 /// Longest file that is read. Port takes bodies of up to 1 MiB, so a longer text could not be stored anyway.
 const MAX_FILE_BYTES: usize = 1 << 20;
 
-/// Waits up to this long are sat out; for longer ones the caller has better things to do.
-const SHORT_WAIT: Duration = Duration::from_secs(10);
-
-const JSON: RetryPolicy = RetryPolicy {
+pub(super) const JSON: RetryPolicy = RetryPolicy {
     max_retries: 4,
     base_delay: Duration::from_millis(500),
     max_delay: Duration::from_secs(10),
@@ -43,9 +43,10 @@ const JSON: RetryPolicy = RetryPolicy {
     max_body: MAX_JSON_BYTES,
     // 429 is not among them: another credential may go at once. 555 neither: the same list would take as long again.
     statuses: &[408, 500, 502, 503, 504],
+    max_defects: 4,
 };
 
-pub(super) const RAW_FILE: RetryPolicy = RetryPolicy {
+const RAW_FILE: RetryPolicy = RetryPolicy {
     max_body: MAX_FILE_BYTES,
     ..JSON
 };
@@ -78,18 +79,19 @@ pub struct Settings {
 /// Clones share credentials, allowances and connections.
 #[derive(Clone)]
 pub struct BitbucketClient {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     purpose: Purpose,
 }
 
-struct Shared {
-    http: Http,
+pub(super) struct Shared {
+    pub(super) http: Http,
     base_url: Url,
     workspace: String,
     live_reserve: f64,
-    accounts: Mutex<Vec<Account>>,
-    slots: Mutex<Slots>,
-    set_aside: Mutex<Vec<String>>,
+    pub(super) accounts: Accounts,
+    /// Held while a credential is probed, so that several refusals ask once.
+    pub(super) probing: tokio::sync::Mutex<()>,
+    pub(super) slots: Mutex<Slots>,
 }
 
 /// How many requests may be under way.
@@ -101,14 +103,9 @@ struct AtOnce {
 }
 
 /// As many permits as requests may be under way.
-struct Slots {
+pub(super) struct Slots {
     api: Arc<Semaphore>,
     raw_files: Arc<Semaphore>,
-}
-
-struct Account {
-    credential: Credential,
-    allowance: Allowance,
 }
 
 impl BitbucketClient {
@@ -119,18 +116,14 @@ impl BitbucketClient {
             credentials,
             live_reserve,
         } = settings;
-        let account = |credential| Account {
-            credential,
-            allowance: Allowance::new(),
-        };
         let shared = Shared {
             http,
             base_url,
             workspace,
             live_reserve,
             slots: Mutex::new(Slots::new(credentials.len())),
-            accounts: Mutex::new(credentials.into_iter().map(account).collect()),
-            set_aside: Mutex::default(),
+            accounts: Accounts::new(credentials),
+            probing: tokio::sync::Mutex::default(),
         };
         BitbucketClient {
             shared: Arc::new(shared),
@@ -149,81 +142,46 @@ impl BitbucketClient {
 
     /// Goes on with `credentials`. Those that stay keep what they have used; refused ones get another chance.
     pub fn replace_credentials(&self, credentials: Vec<Credential>) {
-        let mut accounts = self.accounts();
-        if accounts.len() != credentials.len() {
+        if self.shared.accounts.len() != credentials.len() {
             *lock(&self.shared.slots) = Slots::new(credentials.len());
         }
-        let before = std::mem::take(&mut *accounts);
-        *accounts = credentials
-            .into_iter()
-            .map(|credential| {
-                let known = before
-                    .iter()
-                    .find(|account| account.credential.is(&credential));
-                let mut allowance =
-                    known.map_or_else(Allowance::new, |account| account.allowance.clone());
-                allowance.revoked = false;
-                Account {
-                    credential,
-                    allowance,
-                }
-            })
-            .collect();
+        self.shared.accounts.replace(credentials);
     }
 
     /// Where all credentials are set aside, each gets another chance: a refusal may have been Bitbucket's mistake.
     pub fn try_refused_again(&self) {
-        let mut accounts = self.accounts();
-        if accounts.iter().all(|account| account.allowance.revoked) {
-            for account in accounts.iter_mut() {
-                account.allowance.revoked = false;
-            }
-        }
+        self.shared.accounts.try_refused_again();
     }
 
     /// How many requests to the API may be under way: whoever asks for more at once only waits.
     pub fn requests_at_once(&self) -> usize {
-        API_REQUESTS_AT_ONCE.with(self.accounts().len())
+        API_REQUESTS_AT_ONCE.with(self.shared.accounts.len())
     }
 
     /// How many contents of files may be under way.
     pub fn files_at_once(&self) -> usize {
-        FILES_AT_ONCE.with(self.accounts().len())
+        FILES_AT_ONCE.with(self.shared.accounts.len())
     }
 
     /// How many requests to the API may go within this hour, all credentials together.
     pub fn requests_left(&self) -> u32 {
         let now = self.shared.http.clock().now();
-        let reserve = self.reserve();
-        let mut accounts = self.accounts();
-        let allowances = accounts.iter_mut().map(|account| &mut account.allowance);
-        allowances
-            .filter(|allowance| !allowance.revoked)
-            .map(|allowance| allowance.left(Group::Api, reserve, now))
-            .sum()
+        self.shared.accounts.left(Group::Api, self.reserve(), now)
     }
 
     /// What each credential has used, by a name that does not give it away: for the next process.
     pub fn usage(&self) -> BTreeMap<String, Allowance> {
-        let accounts = self.accounts();
-        let named = accounts
-            .iter()
-            .map(|account| (account.credential.name(), account.allowance.clone()));
-        named.collect()
+        self.shared.accounts.usage()
     }
 
     /// Takes in the [`usage`](Self::usage) that another process has left.
     pub fn learn(&self, usage: &BTreeMap<String, Allowance>) {
-        for account in self.accounts().iter_mut() {
-            if let Some(known) = usage.get(&account.credential.name()) {
-                account.allowance.learn(known);
-            }
-        }
+        self.shared.accounts.learn_usage(usage);
     }
 
     /// Which credentials were set aside since this was asked last, and why.
     pub fn take_set_aside(&self) -> Vec<String> {
-        std::mem::take(&mut *lock(&self.shared.set_aside))
+        self.shared.accounts.take_set_aside()
     }
 
     /// Not repeated: whoever keeps something right looks before the next try.
@@ -234,9 +192,14 @@ impl BitbucketClient {
         body: Option<&Value>,
         deadline: &Deadline,
     ) -> Result<(), Error> {
-        self.request(Group::Api, &WRITE, (&method, body), url, deadline)
-            .await
-            .map(|_| ())
+        let sending = Sending {
+            group: Group::Api,
+            policy: &WRITE,
+            method,
+            body,
+            url,
+        };
+        self.request(&sending, deadline, |_| Ok(())).await
     }
 
     pub(super) fn workspace_name(&self) -> &str {
@@ -271,178 +234,84 @@ impl BitbucketClient {
         url
     }
 
-    /// An address that Bitbucket gave us. Credentials go nowhere but where the configuration says.
+    /// Our own address for one that Bitbucket gave us: proxies and mirrors name other hosts, schemes and ports than
+    /// the configuration does, and credentials go nowhere but there. Path and query stay.
     pub(super) fn own(&self, address: &str) -> Result<Url, Error> {
         let base = &self.shared.base_url;
-        let unexpected =
-            |reason: String| Error::unexpected("a link to the next page", anyhow!(reason));
-        let url = Url::parse(address)
-            .map_err(|error| unexpected(format!("it is no address: {error}")))?;
-        if url.origin() != base.origin() {
-            let (host, own) = (
-                url.host_str().unwrap_or_default(),
-                base.host_str().unwrap_or_default(),
-            );
-            return Err(unexpected(format!(
-                "it leads to the host {host} instead of {own}"
-            )));
+        let unexpected = |reason: anyhow::Error| {
+            Error::unexpected(
+                "a link to the next page",
+                reason.context("it is no address"),
+            )
+        };
+        let url = Url::parse(address).map_err(|error| unexpected(error.into()))?;
+        if url.origin() == base.origin() {
+            return Ok(url);
         }
-        Ok(url)
+        if url.cannot_be_a_base() {
+            return Err(unexpected(anyhow!("{}:", url.scheme())));
+        }
+        let mut own = base.clone();
+        own.set_path(&own_path(base.path(), url.path()));
+        own.set_query(url.query());
+        Ok(own)
     }
 
+    /// An object. Any other JSON is no answer.
     pub(super) async fn get(&self, url: Url, deadline: &Deadline) -> Result<Value, Error> {
-        let answer = self.send(Group::Api, &JSON, &url, deadline).await?;
-        answer
-            .json()
-            .map_err(|source| Error::unexpected(url.path(), source))
+        let object = |answer: &Answer| {
+            let value = answer.value()?;
+            ensure!(value.is_object(), "no object: {}", answer.excerpt());
+            Ok(value)
+        };
+        self.read(&url, deadline, object).await
     }
 
-    pub(super) async fn send(
+    /// Asks the API, and reads the answer with `read`; what that cannot read is asked for again.
+    pub(super) async fn read<T>(
         &self,
-        group: Group,
-        policy: &RetryPolicy,
         url: &Url,
         deadline: &Deadline,
-    ) -> Result<Answer, Error> {
-        self.request(group, policy, (&Method::GET, None), url, deadline)
-            .await
+        read: impl Fn(&Answer) -> anyhow::Result<T>,
+    ) -> Result<T, Error> {
+        let sending = Sending::get(Group::Api, &JSON, url);
+        self.request(&sending, deadline, read).await
     }
 
-    /// Sends with one credential after the other until one is neither refused nor out of allowance.
-    async fn request(
-        &self,
-        group: Group,
-        policy: &RetryPolicy,
-        (method, body): (&Method, Option<&Value>),
-        url: &Url,
-        deadline: &Deadline,
-    ) -> Result<Answer, Error> {
-        let request = url.path();
-        let mut refusal = String::new();
-        let slots = lock(&self.shared.slots).of(group);
-        // Closed only when it is dropped.
-        let _slot = slots
-            .acquire()
-            .await
-            .map_err(|error| Error::unexpected(request, error.into()))?;
-        loop {
-            let (index, header) = match self.choose(group) {
-                Turn::Take(index) => match self.header(index) {
-                    Some(header) => (index, header),
-                    None => continue,
-                },
-                Turn::Wait(wait) if wait <= SHORT_WAIT && deadline.has(wait) => {
-                    self.shared.http.clock().sleep(wait).await;
-                    continue;
-                }
-                Turn::Wait(retry_after) => return Err(Error::RateLimited { retry_after }),
-                Turn::Nobody => return Err(Error::Unauthorized { message: refusal }),
-            };
-            let outcome = self.shared.http.send(policy, deadline, || {
-                self.with_allowance(index, |allowance| {
-                    allowance.count(group, self.shared.http.clock().now())
-                });
-                let client = self.shared.http.client();
-                let builder = client.request(method.clone(), url.clone());
-                let builder = match body {
-                    Some(body) => builder.json(body),
-                    None => builder,
-                };
-                builder
-                    .header(AUTHORIZATION, header.clone())
-                    .header(ACCEPT, "application/json, */*;q=0.5")
-            });
-            let answer = outcome
-                .await
-                .map_err(|error| Error::from_http(request, error, deadline))?;
-            let now = self.shared.http.clock().now();
-            if answer.status.as_u16() == 429 {
-                let wait = retry_after(&answer.headers, now);
-                self.with_allowance(index, |allowance| allowance.refuse(group, wait, now));
-                continue;
-            }
-            let limit = answer
-                .header("x-ratelimit-limit")
-                .and_then(|limit| limit.trim().parse().ok());
-            let near_limit = answer
-                .header("x-ratelimit-nearlimit")
-                .is_some_and(|near| near.trim() == "true");
-            self.with_allowance(index, |allowance| {
-                allowance.accept(group, limit, near_limit, now)
-            });
-            if answer.status.is_success() {
-                return Ok(answer);
-            }
-            match Error::from_answer(request, &answer) {
-                Error::Unauthorized { message } => {
-                    refusal = message;
-                    self.set_aside(index, "Bitbucket refuses it");
-                }
-                error => return Err(error),
-            }
-        }
+    /// The bytes of the file at `url`. Bitbucket guesses its type from the name: a page under any other name is a
+    /// gateway's.
+    pub(super) async fn bytes(&self, url: &Url, deadline: &Deadline) -> Result<Vec<u8>, Error> {
+        let sending = Sending::get(Group::RawFiles, &RAW_FILE, url);
+        let may_be_page = url.path().to_ascii_lowercase().contains("htm");
+        let read = |answer: &Answer| {
+            let kind = answer.header("content-type").unwrap_or_default();
+            let is_page = kind.starts_with("text/html") && !may_be_page;
+            ensure!(!is_page, "no file: {}", answer.excerpt());
+            Ok(answer.body.clone())
+        };
+        self.request(&sending, deadline, read).await
     }
 
-    fn choose(&self, group: Group) -> Turn {
-        let reserve = self.reserve();
-        let now = self.shared.http.clock().now();
-        turn(
-            self.accounts()
-                .iter_mut()
-                .map(|account| &mut account.allowance),
-            group,
-            reserve,
-            now,
-        )
-    }
-
-    fn reserve(&self) -> f64 {
+    pub(super) fn reserve(&self) -> f64 {
         match self.purpose {
             Purpose::Resync => self.shared.live_reserve,
             Purpose::Live => 0.0,
         }
     }
+}
 
-    fn header(&self, index: usize) -> Option<HeaderValue> {
-        let header = self
-            .accounts()
-            .get(index)
-            .map(|account| account.credential.header())?;
-        if header.is_none() {
-            self.set_aside(index, "it holds characters that no header may hold");
-        }
-        header
-    }
-
-    fn set_aside(&self, index: usize, reason: &str) {
-        let mut accounts = self.accounts();
-        let all = accounts.len();
-        if let Some(account) = accounts.get_mut(index)
-            && !account.allowance.revoked
-        {
-            account.allowance.revoked = true;
-            tracing::warn!(
-                credential = index + 1,
-                of = all,
-                reason,
-                "Bitbucket credential set aside"
-            );
-            let line = format!(
-                "Bitbucket credential {} of {all} set aside: {reason}",
-                index + 1
-            );
-            lock(&self.shared.set_aside).push(line);
-        }
-    }
-
-    fn with_allowance(&self, index: usize, change: impl FnOnce(&mut Allowance)) {
-        if let Some(account) = self.accounts().get_mut(index) {
-            change(&mut account.allowance);
-        }
-    }
-
-    fn accounts(&self) -> MutexGuard<'_, Vec<Account>> {
-        lock(&self.shared.accounts)
+/// `path` below our base. A proxy may put the API elsewhere: what follows the version (`2.0`, the last segment of the
+/// base) is the same everywhere.
+fn own_path(base: &str, path: &str) -> String {
+    let base = base.trim_end_matches('/');
+    let version = base.rsplit('/').next().unwrap_or_default();
+    let below = path
+        .strip_prefix('/')
+        .and_then(|path| path.strip_prefix(version))
+        .filter(|below| below.starts_with('/') && !version.is_empty());
+    match below {
+        Some(below) => format!("{base}{below}"),
+        None => path.to_owned(),
     }
 }
 
@@ -462,7 +331,7 @@ impl Slots {
         }
     }
 
-    fn of(&self, group: Group) -> Arc<Semaphore> {
+    pub(super) fn of(&self, group: Group) -> Arc<Semaphore> {
         Arc::clone(match group {
             Group::Api => &self.api,
             Group::RawFiles => &self.raw_files,
@@ -470,6 +339,6 @@ impl Slots {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

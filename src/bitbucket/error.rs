@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use anyhow::anyhow;
 use serde_json::Value;
 
+use crate::class::Class;
 use crate::deadline::Deadline;
 use crate::http::{Answer, HttpError};
 
@@ -30,6 +30,21 @@ pub enum Error {
         shown(.message)
     )]
     Unauthorized { message: String },
+    /// A 401 to credentials that are alive: this request is not for their kind, or it failed in passing.
+    #[error(
+        "{request}: refused to this kind of credentials, which are accepted elsewhere{}: a user's API token with \
+         scopes (BITBUCKET_USER_EMAIL and BITBUCKET_USER_SCOPED_TOKEN) may read it, or take its kind out of the \
+         mapping",
+        shown(.message)
+    )]
+    NotForThisToken { request: String, message: String },
+    /// Bitbucket understood and declined: a query that it cannot read, for one.
+    #[error("{request}: Bitbucket refuses the request (HTTP {status}){}", shown(.message))]
+    Refused {
+        request: String,
+        status: u16,
+        message: String,
+    },
     /// More than is read into memory, or more than Bitbucket puts together in one answer (HTTP 555).
     #[error("{request}: the answer is too large")]
     TooLarge { request: String },
@@ -43,11 +58,19 @@ pub enum Error {
     },
     #[error("no time was left to ask Bitbucket")]
     OutOfTime,
+    /// A success that is not what was asked for, after all repetitions: HTML, half a body, a page without values.
     #[error("{request}: unexpected answer from Bitbucket")]
     Unexpected {
         request: String,
         #[source]
         source: anyhow::Error,
+    },
+    /// Nothing was sent: Ferry built no valid request.
+    #[error("{request}: not a valid request")]
+    Invalid {
+        request: String,
+        #[source]
+        source: HttpError,
     },
 }
 
@@ -64,12 +87,39 @@ fn shown_status(status: Option<u16>) -> String {
 }
 
 impl Error {
-    /// Whether the same request may succeed later without anybody changing anything.
-    pub fn is_retryable(&self) -> bool {
+    /// What it costs, and what is done about it.
+    pub fn class(&self) -> Class {
+        match self {
+            Error::RateLimited { .. }
+            | Error::Unavailable { .. }
+            | Error::OutOfTime
+            | Error::Unexpected { .. } => Class::Later,
+            Error::NotFound { .. }
+            | Error::Forbidden { .. }
+            | Error::Gone { .. }
+            | Error::NotForThisToken { .. }
+            | Error::Refused { .. }
+            | Error::TooLarge { .. } => Class::Part,
+            Error::Unauthorized { .. } => Class::Credentials,
+            Error::Invalid { .. } => Class::Ours,
+        }
+    }
+
+    /// Whether any other request would fare no better: it is about the moment or the credentials, not about what was
+    /// asked for.
+    pub fn meets_every_request(&self) -> bool {
         matches!(
             self,
-            Error::RateLimited { .. } | Error::Unavailable { .. } | Error::OutOfTime
+            Error::RateLimited { .. } | Error::OutOfTime | Error::Unauthorized { .. }
         )
+    }
+
+    /// How long Bitbucket asks to be left alone, if it says so.
+    pub fn wait(&self) -> Option<Duration> {
+        match self {
+            Error::RateLimited { retry_after } => Some(*retry_after),
+            _ => None,
+        }
     }
 
     pub(super) fn unexpected(request: &str, source: anyhow::Error) -> Error {
@@ -89,22 +139,20 @@ impl Error {
             404 => Error::NotFound { request, message },
             410 => Error::Gone { request, message },
             555 => Error::TooLarge { request },
-            status @ (408 | 500..) => Error::Unavailable {
+            status if Class::of_status(status) == Class::Later => Error::Unavailable {
                 request,
                 status: Some(status),
                 source: None,
             },
-            status => {
-                let message = if message.is_empty() {
+            status => Error::Refused {
+                request,
+                status,
+                message: if message.is_empty() {
                     answer.excerpt()
                 } else {
                     message
-                };
-                Error::Unexpected {
-                    request,
-                    source: anyhow!("HTTP {status}: {message}"),
-                }
-            }
+                },
+            },
         }
     }
 
@@ -120,13 +168,14 @@ impl Error {
                 status: None,
                 source: Some(error),
             },
+            source @ HttpError::Invalid { .. } => Error::Invalid { request, source },
         }
     }
 }
 
 /// `{"type": "error", "error": {"message": ..., "detail": ...}}`, on one line.
 fn message(answer: &Answer) -> String {
-    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let body: Value = answer.value().unwrap_or_default();
     let text = body
         .pointer("/error/message")
         .and_then(Value::as_str)

@@ -1,21 +1,26 @@
 //! The source: all that Ferry knows about the Bitbucket Cloud API.
 //!
-//! [`BitbucketClient`] asks for raw JSON: `pages` follows lists, `auth` holds credentials, `rate_limit` decides whose
-//! turn it is and when nobody's is, `error` says what an answer means, `hooks` keeps webhook subscriptions. Objects stay raw values, because a mapping may
-//! read any of their fields.
+//! [`BitbucketClient`] asks for raw JSON: `resources` knows the lists and `by_id` the objects, `pages` follows lists,
+//! `auth` and `accounts` hold credentials, `rate_limit` decides whose turn it is and when nobody's is, `sending` sends a
+//! request, `error` says what an answer means, `hooks` keeps webhook subscriptions. Objects stay raw values, because a mapping may read any of
+//! their fields.
 //!
 //! Must not know what anything is for: no mapping, no entity, no Port.
 
+mod accounts;
 mod auth;
+mod by_id;
 mod client;
 mod error;
 mod hooks;
 mod pages;
 mod rate_limit;
 mod resources;
+mod sending;
 mod tree;
 
 pub use auth::Credential;
+pub use by_id::{Gone, quoted};
 pub use client::{BitbucketClient, Settings};
 pub use error::Error;
 pub use hooks::{Hook, HookSettings};

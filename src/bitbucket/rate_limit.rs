@@ -58,15 +58,23 @@ pub struct Allowance {
     pub(super) revoked: bool,
 }
 
+/// How often a window had been blocked when a request was sent. Several requests under way meet one limit together:
+/// only the first 429 among them is news.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Incident(u64);
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Window {
     limit: u32,
     /// Number of the ten seconds and requests in them, oldest first.
     buckets: VecDeque<(i64, u32)>,
     blocked_until: Option<Timestamp>,
-    /// 429s in a row.
+    /// Times in a row that it was blocked.
     #[serde(skip)]
     strikes: u32,
+    /// Of the last time it was blocked.
+    #[serde(skip)]
+    incident: Incident,
 }
 
 impl Allowance {
@@ -96,30 +104,50 @@ impl Allowance {
         self.window(group).left(reserve, now).unwrap_or(0)
     }
 
-    pub(super) fn count(&mut self, group: Group, now: Timestamp) {
-        self.window(group).count(now, 1);
+    /// A request is sent; what is returned comes back with its answer.
+    pub(super) fn count(&mut self, group: Group, now: Timestamp) -> Incident {
+        let window = self.window(group);
+        window.count(now, 1);
+        window.incident
     }
 
-    /// A 429: nothing more with this credential for as long as the answer says.
-    pub(super) fn refuse(&mut self, group: Group, retry_after: Option<Duration>, now: Timestamp) {
+    /// A 429: nothing more with this credential for as long as the answer says. Where it says nothing, or no time at
+    /// all, for twice as long as the last time in a row.
+    ///
+    /// A request that was sent before the window was blocked adds no strike: it met the same limit.
+    pub(super) fn refuse(
+        &mut self,
+        group: Group,
+        sent: Incident,
+        retry_after: Option<Duration>,
+        now: Timestamp,
+    ) {
         let window = self.window(group);
-        let wait = retry_after
-            .unwrap_or_else(|| FIRST_WAIT * 2_u32.saturating_pow(window.strikes))
-            .min(LONGEST_WAIT);
+        let asked = retry_after.filter(|wait| !wait.is_zero());
+        let until = |wait: Duration| Some(crate::deadline::later(now, wait.min(LONGEST_WAIT)));
+        if sent != window.incident {
+            window.blocked_until = window.blocked_until.max(asked.and_then(until));
+            return;
+        }
+        let wait = asked.unwrap_or_else(|| FIRST_WAIT * 2_u32.saturating_pow(window.strikes));
         window.strikes = (window.strikes + 1).min(10);
-        window.blocked_until = Some(crate::deadline::later(now, wait));
+        window.incident = Incident(window.incident.0 + 1);
+        window.blocked_until = until(wait);
     }
 
     /// An answer that is no 429, with what its headers say about the allowance.
     pub(super) fn accept(
         &mut self,
         group: Group,
+        sent: Incident,
         limit: Option<u32>,
         near_limit: bool,
         now: Timestamp,
     ) {
         let window = self.window(group);
-        window.strikes = 0;
+        if sent == window.incident {
+            window.strikes = 0;
+        }
         if let Some(limit) = limit.filter(|limit| 0 < *limit) {
             window.limit = limit;
         }
@@ -139,6 +167,7 @@ impl Window {
             buckets: VecDeque::new(),
             blocked_until: None,
             strikes: 0,
+            incident: Incident::default(),
         }
     }
 
@@ -242,133 +271,4 @@ pub(super) fn turn<'a>(
 }
 
 #[cfg(test)]
-mod tests {
-    use jiff::ToSpan as _;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn start() -> Timestamp {
-        "2026-11-23T12:00:30Z".parse().unwrap()
-    }
-
-    fn one(allowance: &mut Allowance, reserve: f64, now: Timestamp) -> Turn {
-        turn(std::iter::once(allowance), Group::Api, reserve, now)
-    }
-
-    #[test]
-    fn an_hour_holds_a_thousand_requests_and_a_reserve_for_live_events() {
-        let (mut allowance, now) = (Allowance::new(), start());
-        let mut sent = 0;
-        while one(&mut allowance, 0.1, now) == Turn::Take(0) {
-            allowance.count(Group::Api, now);
-            sent += 1;
-        }
-        assert_eq!(sent, 900);
-        // The ten seconds of the requests leave the window together.
-        assert_eq!(
-            one(&mut allowance, 0.1, now),
-            Turn::Wait(Duration::from_secs(3610))
-        );
-        assert_eq!(one(&mut allowance, 0.0, now), Turn::Take(0));
-        assert_eq!(
-            turn(std::iter::once(&mut allowance), Group::RawFiles, 0.1, now),
-            Turn::Take(0)
-        );
-        assert_eq!(
-            one(&mut allowance, 0.1, now + 3609.seconds()),
-            Turn::Wait(Duration::from_secs(1))
-        );
-        assert_eq!(
-            one(&mut allowance, 0.1, now + 3610.seconds()),
-            Turn::Take(0)
-        );
-    }
-
-    #[test]
-    fn what_another_process_has_used_is_used() {
-        let (mut mine, mut theirs, now) = (Allowance::new(), Allowance::new(), start());
-        for _ in 0..300 {
-            mine.count(Group::Api, now);
-        }
-        for _ in 0..700 {
-            theirs.count(Group::Api, now + 60.seconds());
-        }
-        theirs.refuse(Group::RawFiles, Some(Duration::from_secs(90)), now);
-        let stored = serde_json::to_string(&theirs).unwrap();
-        for _ in 0..2 {
-            mine.learn(&serde_json::from_str(&stored).unwrap());
-            assert_eq!(mine.api.used(now + 60.seconds()), 1_000);
-        }
-        let raw = turn(std::iter::once(&mut mine), Group::RawFiles, 0.0, now);
-        assert_eq!(raw, Turn::Wait(Duration::from_secs(90)));
-    }
-
-    #[test]
-    fn several_credentials_share_the_work() {
-        let mut allowances = [Allowance::new(), Allowance::new(), Allowance::new()];
-        allowances[2].revoked = true;
-        let mut sent = [0; 3];
-        while let Turn::Take(index) = turn(allowances.iter_mut(), Group::Api, 0.0, start()) {
-            allowances[index].count(Group::Api, start());
-            sent[index] += 1;
-        }
-        assert_eq!(sent, [1000, 1000, 0]);
-    }
-
-    #[test]
-    fn a_429_blocks_as_long_as_it_says_and_longer_each_time_it_says_nothing() {
-        let (mut allowance, now) = (Allowance::new(), start());
-        let wait = |allowance: &mut Allowance, retry_after: Option<u64>| {
-            allowance.refuse(Group::Api, retry_after.map(Duration::from_secs), now);
-            match one(allowance, 0.0, now) {
-                Turn::Wait(wait) => wait.as_secs(),
-                other => panic!("{other:?}"),
-            }
-        };
-        assert_eq!(wait(&mut allowance, None), 5);
-        assert_eq!(wait(&mut allowance, None), 10);
-        assert_eq!(wait(&mut allowance, Some(77)), 77);
-        allowance.accept(Group::Api, None, false, now);
-        assert_eq!(wait(&mut allowance, None), 5);
-        assert_eq!(one(&mut allowance, 0.0, now + 5.seconds()), Turn::Take(0));
-    }
-
-    #[test]
-    fn answers_correct_the_count() {
-        let (mut allowance, now) = (Allowance::new(), start());
-        allowance.accept(Group::Api, Some(8_370), false, now);
-        assert_eq!(allowance.api.left(0.0, now), Ok(8_370));
-        allowance.accept(Group::Api, None, true, now);
-        assert_eq!(allowance.api.left(0.0, now), Ok(8_370 - 6_696));
-        allowance.revoked = true;
-        assert_eq!(one(&mut allowance, 0.0, now), Turn::Nobody);
-    }
-
-    proptest! {
-        /// Whoever keeps to the turns never exceeds the limit in any hour.
-        #[test]
-        fn no_hour_holds_more_than_the_limit(pauses in prop::collection::vec(0_i64..40, 1..400)) {
-            let (mut allowance, mut now, mut sent) = (Allowance::new(), start(), Vec::new());
-            allowance.accept(Group::Api, Some(50), false, now);
-            for pause in pauses {
-                now += pause.seconds();
-                match one(&mut allowance, 0.0, now) {
-                    Turn::Take(_) => {
-                        allowance.count(Group::Api, now);
-                        sent.push(now);
-                    }
-                    Turn::Wait(wait) => {
-                        now = crate::deadline::later(now, wait);
-                        prop_assert_eq!(one(&mut allowance, 0.0, now), Turn::Take(0), "a wait that was kept is enough");
-                    }
-                    Turn::Nobody => prop_assert!(false),
-                }
-            }
-            for (index, first) in sent.iter().enumerate() {
-                let within = sent[index..].iter().take_while(|at| at.duration_since(*first).as_secs() < WINDOW).count();
-                prop_assert!(within <= 50, "{within} requests within an hour");
-            }
-        }
-    }
-}
+mod tests;

@@ -1,11 +1,12 @@
-//! The resources of Bitbucket's REST API that Ferry reads: where each is, and how it is asked for.
+//! The lists of Bitbucket's REST API that Ferry reads, and what they hold of one object: where each is, and how it is
+//! asked for. Objects by their own address are `by_id`'s.
 
 use serde_json::Value;
 
-use super::client::{BitbucketClient, RAW_FILE};
+use super::by_id::{and, quoted};
+use super::client::BitbucketClient;
 use super::error::Error;
 use super::pages::Pages;
-use super::rate_limit::Group;
 use crate::deadline::Deadline;
 
 /// Objects per page (Bitbucket REST API: pagelen at most 100).
@@ -24,14 +25,6 @@ impl BitbucketClient {
             ["workspaces", self.workspace_name(), "projects"],
             &[("pagelen", PAGELEN)],
         )
-    }
-
-    pub async fn project(&self, key: &str, deadline: &Deadline) -> Result<Value, Error> {
-        self.get(
-            self.url(["workspaces", self.workspace_name(), "projects", key], &[]),
-            deadline,
-        )
-        .await
     }
 
     pub async fn workspace(&self, deadline: &Deadline) -> Result<Value, Error> {
@@ -101,8 +94,7 @@ impl BitbucketClient {
         query: Option<&str>,
         deadline: &Deadline,
     ) -> Result<Option<Value>, Error> {
-        let is_it = format!("uuid=\"{}\"", uuid.replace(['"', '\\'], ""));
-        let query = query.map_or_else(|| is_it.clone(), |query| format!("({query}) AND {is_it}"));
+        let query = and(query, &format!("uuid={}", quoted(uuid)));
         only(self.repositories(role, Some(&query)), deadline).await
     }
 
@@ -132,34 +124,8 @@ impl BitbucketClient {
         query: &str,
         deadline: &Deadline,
     ) -> Result<Option<Value>, Error> {
-        let query = format!("({query}) AND id={id}");
+        let query = and(Some(query), &format!("id={id}"));
         only(self.pull_requests(repository_uuid, Some(&query)), deadline).await
-    }
-
-    /// The commit at the head of a branch; `None` when there is no such branch.
-    pub async fn branch_head(
-        &self,
-        repository_uuid: &str,
-        branch: &str,
-        deadline: &Deadline,
-    ) -> Result<Option<String>, Error> {
-        let route = [
-            "repositories",
-            self.workspace_name(),
-            repository_uuid,
-            "refs",
-            "branches",
-            branch,
-        ];
-        let branch = match self.get(self.url(route, &[]), deadline).await {
-            Ok(branch) => branch,
-            Err(Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        Ok(branch
-            .pointer("/target/hash")
-            .and_then(Value::as_str)
-            .map(str::to_owned))
     }
 
     /// The entries of a folder and of those below it, `levels` deep, at a commit; the root is the empty path.
@@ -205,8 +171,8 @@ impl BitbucketClient {
         ];
         let segments = path.split('/').filter(|segment| !segment.is_empty());
         let url = self.url(route.into_iter().chain(segments), &[]);
-        match self.send(Group::RawFiles, &RAW_FILE, &url, deadline).await {
-            Ok(answer) => Ok(Some(answer.body)),
+        match self.bytes(&url, deadline).await {
+            Ok(bytes) => Ok(Some(bytes)),
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }

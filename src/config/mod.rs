@@ -47,10 +47,10 @@ pub struct Config {
     pub shutdown_wait: Duration,
     /// `OCEAN__CLIENT_TIMEOUT`, seconds: how long one answer may take; default 60.
     pub client_timeout: Option<Duration>,
-    /// `OCEAN__PORT__PORT_APP_CONFIG_CACHE_TTL`, seconds: how long live events trust a mapping; default 60.
-    pub mapping_ttl: Duration,
     /// `FERRY__LIVE_RESERVE`: the share of each Bitbucket rate limit a resync leaves to live events; default 0.1.
     pub live_reserve: f64,
+    /// `FERRY__DELETE`: `off` keeps every entity, and lists what would go; default on.
+    pub deletes_off: bool,
     /// `FERRY__SLICE_SECONDS`: how long before the end of its invocation a resync stops and saves; default 60.
     pub slice_margin: Duration,
     /// `FERRY__STATE_DIR`: where `ferry` keeps its state off Lambda; memory when unset.

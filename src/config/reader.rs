@@ -26,7 +26,7 @@ const LOG_LEVEL: [&str; 4] = [
 ];
 
 /// Settings of Ocean for what is done otherwise here, or not at all.
-pub(super) const WITHOUT_EFFECT: [(&str, &str); 19] = [
+pub(super) const WITHOUT_EFFECT: [(&str, &str); 20] = [
     ("OCEAN__INTEGRATION__TYPE", "it is always bitbucket-cloud"),
     ("OCEAN__RUNTIME", "there is one kind of installation"),
     (
@@ -36,6 +36,10 @@ pub(super) const WITHOUT_EFFECT: [(&str, &str); 19] = [
     (
         "OCEAN__PORT__FEATURE_FLAGS_CACHE_TTL_SECONDS",
         "no feature flags are read",
+    ),
+    (
+        "OCEAN__PORT__PORT_APP_CONFIG_CACHE_TTL",
+        "live events use the mapping of the last run, and a saved one begins a run",
     ),
     (
         "OCEAN__PORT__BLUEPRINT_CACHE_TTL_SECONDS",
@@ -146,8 +150,7 @@ impl Reader<'_> {
         let client_timeout = seconds("OCEAN__CLIENT_TIMEOUT");
         let shutdown_wait =
             seconds("OCEAN__MAX_WAIT_SECONDS_BEFORE_SHUTDOWN").unwrap_or(Duration::from_secs(8));
-        let mapping_ttl =
-            seconds("OCEAN__PORT__PORT_APP_CONFIG_CACHE_TTL").unwrap_or(Duration::from_secs(60));
+        let deletes_off = !self.flag("FERRY__DELETE", true);
         Some(Config {
             port_base_url: port_base_url?,
             bitbucket_base_url: bitbucket_base_url?,
@@ -163,7 +166,7 @@ impl Reader<'_> {
             poll_interval: listener.interval,
             shutdown_wait,
             client_timeout,
-            mapping_ttl,
+            deletes_off,
             live_reserve,
             slice_margin: Duration::from_secs(slice_seconds.unwrap_or(60).into()),
             state_dir: self.text("FERRY__STATE_DIR").map(PathBuf::from),

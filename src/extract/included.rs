@@ -7,9 +7,10 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
-use super::{FILES_AT_ONCE, Group, Repository, Source, content};
+use super::{FILES_AT_ONCE, Group, Source, content};
 use crate::bitbucket::{self, BitbucketClient};
 use crate::deadline::Deadline;
+use crate::identity::{Repository, RepositoryId};
 
 /// Reads the files that a group includes, those of one branch once.
 pub(super) struct IncludedFiles<'a> {
@@ -17,7 +18,7 @@ pub(super) struct IncludedFiles<'a> {
     paths: &'a [String],
     of_pull_requests: bool,
     /// By repository and branch. Only pull requests share a branch.
-    read: Mutex<HashMap<(String, String), Arc<Files>>>,
+    read: Mutex<HashMap<(RepositoryId, String), Arc<Files>>>,
 }
 
 /// An item with its files, or why it has none; and whose they are, where that is known.
@@ -100,7 +101,7 @@ impl<'a> IncludedFiles<'a> {
         let revision = if branch.contains('/') {
             let head = self
                 .bitbucket
-                .branch_head(&repository.uuid, branch, deadline);
+                .branch_head(repository.uuid.as_str(), branch, deadline);
             match head.await? {
                 Some(commit) => commit,
                 None => return Ok(self.nothing()),
@@ -112,9 +113,9 @@ impl<'a> IncludedFiles<'a> {
             .map(|path| {
                 let revision = &revision;
                 async move {
-                    let read = self
-                        .bitbucket
-                        .file(&repository.uuid, revision, path, deadline);
+                    let read =
+                        self.bitbucket
+                            .file(repository.uuid.as_str(), revision, path, deadline);
                     let text = match read.await {
                         Ok(bytes) => bytes.and_then(content::text),
                         Err(bitbucket::Error::TooLarge { .. }) => {

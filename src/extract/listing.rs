@@ -1,16 +1,20 @@
 //! Raw items page by page, each with the files that go along.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::{Stream, StreamExt as _, stream};
+use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::included::{Completed, IncludedFiles};
 use super::part::PartListing;
 use super::tree::TreeListing;
-use super::{Batch, Group, Repository, Source, stops_everything};
+use super::{Batch, Group, Source};
 use crate::bitbucket::{self, BitbucketClient, Pages};
 use crate::deadline::Deadline;
+use crate::failure::Class;
+use crate::identity::Repository;
 
 /// A listing in progress.
 pub struct Listing<'a> {
@@ -76,6 +80,26 @@ impl<'a> Listing<'a> {
         }
     }
 
+    /// Whether the list ended at a bound of its selector, and not where Bitbucket's own does.
+    pub fn is_cut(&self) -> bool {
+        matches!(&self.feed, Feed::Part(part) if part.is_cut())
+    }
+
+    /// Address of the page that comes next, where it can be gone on with later.
+    pub fn cursor(&self) -> Option<&str> {
+        match &self.feed {
+            Feed::Pages(pages) => pages.cursor(),
+            Feed::Tree(_) | Feed::Part(_) | Feed::Workspace | Feed::Nothing => None,
+        }
+    }
+
+    /// Goes on at `cursor`, which an earlier listing of the same has given.
+    pub fn resume(&mut self, cursor: &str) {
+        if let Feed::Pages(pages) = &mut self.feed {
+            *pages = Pages::resume(self.bitbucket.clone(), cursor);
+        }
+    }
+
     /// The next page; `None` after the last one.
     pub async fn next(&mut self, deadline: &Deadline) -> Result<Option<Batch>, bitbucket::Error> {
         let pages = match &mut self.feed {
@@ -114,7 +138,8 @@ impl<'a> Listing<'a> {
 /// The list of repositories that `group` is about, from `cursor` on where there is one.
 ///
 /// Files are read in the order of the list, those of the next page when a page has no more to begin with. A page that
-/// finds no `room` waits until another one is dropped.
+/// finds no `room` waits until another one is dropped. A repository whose files could not be read costs its page nothing,
+/// whatever the reason; where that meets everything, no more files are asked for.
 pub fn repository_pages<'a>(
     bitbucket: &'a BitbucketClient,
     group: &'a Group,
@@ -122,13 +147,7 @@ pub fn repository_pages<'a>(
     room: &'a Semaphore,
     deadline: &'a Deadline,
 ) -> impl Stream<Item = Result<Page<'a>, bitbucket::Error>> {
-    let pages = match (cursor, group.source.repositories()) {
-        (Some(cursor), _) => Pages::resume(bitbucket.clone(), cursor),
-        (None, filter) => bitbucket.repositories(
-            filter.and_then(|filter| filter.role.as_deref()),
-            filter.and_then(|filter| filter.query.as_deref()),
-        ),
-    };
+    let pages = listed(bitbucket, group, cursor);
     let read = stream::try_unfold(pages, async move |mut pages| {
         // Never closed.
         let room = room.acquire().await.ok();
@@ -136,27 +155,23 @@ pub fn repository_pages<'a>(
         let cursor = pages.cursor().map(str::to_owned);
         Ok(items.map(|items| ((items, cursor, room), pages)))
     });
-    let pieces = read.flat_map(|page| {
-        stream::iter(match page {
-            Ok((items, cursor, room)) => {
-                let items = items.into_iter().map(|item| Ok(Piece::Item(item)));
-                let end = Ok(Piece::End {
-                    cursor,
-                    _room: room,
-                });
-                items.chain([end]).collect()
-            }
-            Err(error) => vec![Err(error)],
-        })
-    });
-    let included = Arc::new(IncludedFiles::of(bitbucket, group));
+    let pieces = read.flat_map(|page| stream::iter(pieces(page)));
+    let included = Arc::new((IncludedFiles::of(bitbucket, group), AtomicBool::new(false)));
     let completed = pieces
         .map(move |piece| {
             let included = Arc::clone(&included);
             async move {
-                Ok(match (piece?, included.as_ref()) {
+                let (included, is_over) = included.as_ref();
+                Ok(match (piece?, included) {
+                    (Piece::Item(item), Some(_)) if is_over.load(Ordering::Relaxed) => {
+                        Piece::Item(Err((Repository::of(&item), bitbucket::Error::OutOfTime)))
+                    }
                     (Piece::Item(item), Some(included)) => {
-                        Piece::Item(included.add_to(item, deadline).await)
+                        let item = included.add_to(item, deadline).await;
+                        if let Err((_, error)) = &item {
+                            is_over.fetch_or(error.meets_every_request(), Ordering::Relaxed);
+                        }
+                        Piece::Item(item)
                     }
                     (Piece::Item(item), None) => Piece::Item(Ok(item)),
                     (Piece::End { cursor, _room }, _) => Piece::End { cursor, _room },
@@ -168,6 +183,9 @@ pub fn repository_pages<'a>(
         let mut batch = Batch::of(group);
         while let Some(piece) = completed.next().await {
             match piece? {
+                Piece::Item(Err((Some(repository), error))) => {
+                    batch.failed.push((repository, error));
+                }
                 Piece::Item(item) => batch.take(group, item)?,
                 Piece::End { cursor, _room } => {
                     let page = Page {
@@ -181,6 +199,33 @@ pub fn repository_pages<'a>(
         }
         Ok(None)
     })
+}
+
+/// The items of a page, and its end.
+fn pieces<'a>(
+    page: Result<Listed<'a>, bitbucket::Error>,
+) -> Vec<Result<Piece<'a, Value>, bitbucket::Error>> {
+    let (items, cursor, _room) = match page {
+        Ok(page) => page,
+        Err(error) => return vec![Err(error)],
+    };
+    let items = items.into_iter().map(|item| Ok(Piece::Item(item)));
+    items.chain([Ok(Piece::End { cursor, _room })]).collect()
+}
+
+/// Items of a page, where its list goes on, and the room that it takes.
+type Listed<'a> = (Vec<Value>, Option<String>, Option<SemaphorePermit<'a>>);
+
+/// The list of the repositories that the filter of `group` selects, from `cursor` on.
+fn listed(bitbucket: &BitbucketClient, group: &Group, cursor: Option<&str>) -> Pages {
+    let filter = group.source.repositories();
+    match cursor {
+        Some(cursor) => Pages::resume(bitbucket.clone(), cursor),
+        None => bitbucket.repositories(
+            filter.and_then(|filter| filter.role.as_deref()),
+            filter.and_then(|filter| filter.query.as_deref()),
+        ),
+    }
 }
 
 /// Of a list that is completed item by item.
@@ -206,7 +251,7 @@ impl Batch {
         let is_of_repositories = matches!(group.source, Source::Repositories(_));
         match item {
             Ok(item) => self.items.push(item),
-            Err((_, error)) if stops_everything(&error) => return Err(error),
+            Err((_, error)) if error.class() != Class::Part => return Err(error),
             Err((Some(repository), error)) if is_of_repositories => {
                 self.failed.push((repository, error));
             }

@@ -3,23 +3,28 @@
 //! Resources that want the same data share a [`Group`] and thereby its requests. Knows what a selector asks for;
 //! knows nothing of entities or Port.
 
+mod ask;
 mod content;
 mod included;
 mod listing;
 mod part;
 mod tree;
 
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::bitbucket::{self, BitbucketClient};
-use crate::deadline::Deadline;
+use crate::bitbucket;
+use crate::identity::{ItemId, PartitionId, Repository, RepositoryId, SourceId};
 use crate::mapping::{Mapping, Part, RepositoryFilter, Resource, Selector};
 
+pub use ask::{
+    Asked, Hidden, member, pull_requests, repositories, repositories_of_project, repository,
+    with_files,
+};
 pub use listing::{Listing, Page, repository_pages};
 
-use included::IncludedFiles;
 use tree::TreeResource;
 
 /// Where raw items come from: one query per distinct source, however many resources read it.
@@ -43,32 +48,22 @@ pub enum Source {
 }
 
 /// Resources with the same source.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Group {
+    pub id: SourceId,
     pub source: Source,
-    /// Indices into the mapping's resources, in their order.
-    pub resources: Vec<usize>,
+    /// In the order of the mapping.
+    pub resources: Vec<Arc<Resource>>,
     /// Paths of files that go along with each item, as `__includedFiles`.
     pub included_files: Vec<String>,
     /// What its resources want of trees.
     trees: Vec<TreeResource>,
 }
 
-/// What later requests need to know of a repository.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Repository {
-    /// With braces, as Bitbucket writes it.
-    pub uuid: String,
-    /// `workspace/slug`
-    pub full_name: String,
-    /// `None` for a repository without commits.
-    pub main_branch: Option<String>,
-}
-
 /// The sources of `mapping` in the order in which its resources first need them.
 pub fn groups(mapping: &Mapping) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
-    for (index, resource) in mapping.resources().iter().enumerate() {
+    for resource in mapping.resources() {
         let source = Source::of(resource);
         let position = groups
             .iter()
@@ -78,7 +73,7 @@ pub fn groups(mapping: &Mapping) -> Vec<Group> {
                 groups.len() - 1
             });
         if let Some(group) = groups.get_mut(position) {
-            group.resources.push(index);
+            group.resources.push(Arc::clone(resource));
             group.trees.extend(TreeResource::of(resource));
             for path in resource.included_files() {
                 if !group.included_files.contains(path) {
@@ -94,6 +89,7 @@ impl Group {
     /// A source that no resource asks for: it is listed for what others need to know of it.
     pub fn of_nobody(source: Source) -> Group {
         Group {
+            id: source.id(),
             source,
             resources: Vec::new(),
             included_files: Vec::new(),
@@ -101,11 +97,11 @@ impl Group {
         }
     }
 
-    /// The same, of another source: a part of its own.
-    pub fn narrowed(&self, source: Source) -> Group {
-        Group {
-            source,
-            ..self.clone()
+    /// The partition of `repository`, or that of the workspace.
+    pub fn partition(&self, repository: Option<&RepositoryId>) -> PartitionId {
+        PartitionId {
+            source: self.id.clone(),
+            repository: repository.cloned(),
         }
     }
 
@@ -154,12 +150,37 @@ impl Source {
         }
     }
 
-    /// Which item of its partition `raw` is: the id of a pull request; empty where a partition is always looked at as
-    /// a whole.
-    pub fn item(&self, raw: &Value) -> String {
-        match (self, raw.get("id").and_then(Value::as_u64)) {
-            (Source::PullRequests { .. }, Some(id)) => id.to_string(),
-            _ => String::new(),
+    /// Whether its partitions are looked at item by item; any other is looked at as a whole.
+    pub fn is_numbered(&self) -> bool {
+        matches!(self, Source::PullRequests { .. })
+    }
+
+    /// Which item of its partition `raw` is; `None` for a pull request without a number.
+    pub fn item(&self, raw: &Value) -> Option<ItemId> {
+        match self {
+            Source::PullRequests { .. } => {
+                let id = raw.get("id").and_then(Value::as_u64)?;
+                Some(ItemId::Number(id))
+            }
+            _ => Some(ItemId::Whole),
+        }
+    }
+
+    /// Which member of a partition that is looked at as a whole `raw` is, by a name that Bitbucket can be asked for;
+    /// empty where the partition has one member only, or none could be asked for.
+    pub fn member(&self, raw: &Value) -> String {
+        let text = |pointer: &str| {
+            let value = raw.pointer(pointer).and_then(Value::as_str);
+            value.unwrap_or_default().to_owned()
+        };
+        match self {
+            Source::Projects => text("/key"),
+            Source::Members => text("/user/uuid"),
+            Source::Trees(_) => member_of_tree(raw),
+            Source::Parts { part, .. } => part::member(part.kind, raw),
+            Source::Repositories(_) | Source::PullRequests { .. } | Source::Workspace => {
+                String::new()
+            }
         }
     }
 
@@ -177,8 +198,8 @@ impl Source {
     }
 
     /// Names this source in stored documents: the same query has the same id in every run.
-    pub fn id(&self) -> String {
-        match self {
+    pub fn id(&self) -> SourceId {
+        SourceId::new(match self {
             Source::Projects => "project".to_owned(),
             Source::Repositories(filter) => format!("repository-{}", filter_id(filter)),
             Source::Workspace => "workspace".to_owned(),
@@ -199,8 +220,17 @@ impl Source {
                     short_hash(query)
                 )
             }
-        }
+        })
     }
+}
+
+/// Branch and path of a folder or file.
+fn member_of_tree(raw: &Value) -> String {
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+    let path = raw
+        .pointer("/folder/path")
+        .or_else(|| raw.pointer("/metadata/path"));
+    format!("{}:{}", text(raw.get("branch")), text(path))
 }
 
 /// Names a repository filter in stored documents.
@@ -222,23 +252,11 @@ fn short_hash(text: &str) -> String {
     digest
 }
 
-impl Repository {
-    /// What `raw` says; `None` when it is no repository that could be asked about.
-    pub fn of(raw: &Value) -> Option<Repository> {
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        Some(Repository {
-            uuid: text(raw.get("uuid")?)?,
-            full_name: raw.get("full_name").and_then(text).unwrap_or_default(),
-            main_branch: raw.pointer("/mainbranch/name").and_then(text),
-        })
-    }
-}
-
 /// One page of raw items.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Batch {
-    /// Indices of the resources whose items these are.
-    pub resources: Vec<usize>,
+    /// Whose items these are.
+    pub resources: Vec<Arc<Resource>>,
     pub items: Vec<Value>,
     /// Repositories whose item could not be completed.
     pub failed: Vec<(Repository, bitbucket::Error)>,
@@ -256,116 +274,3 @@ pub struct Skipped {
 
 /// Files of one item or repository are read this many at a time; the client bounds what is in flight altogether.
 const FILES_AT_ONCE: usize = 6;
-
-/// Errors that are about the moment or the credentials, not about one item.
-pub fn stops_everything(error: &bitbucket::Error) -> bool {
-    use bitbucket::Error;
-    matches!(
-        error,
-        Error::RateLimited { .. } | Error::OutOfTime | Error::Unauthorized { .. }
-    )
-}
-
-/// One object as an event names it.
-#[derive(Clone, Copy, Debug)]
-pub enum Item<'a> {
-    Project { key: &'a str },
-    Repository { uuid: &'a str },
-    PullRequest { repository_uuid: &'a str, id: u64 },
-}
-
-/// The present raw item of `group`, as a resync would list it; `None` when it is gone or the group's query does not
-/// select it any more.
-pub async fn fetch(
-    bitbucket: &BitbucketClient,
-    group: &Group,
-    item: Item<'_>,
-    deadline: &Deadline,
-) -> Result<Option<Value>, bitbucket::Error> {
-    match (&group.source, item) {
-        (Source::Projects, Item::Project { key }) => {
-            gone_is_none(bitbucket.project(key, deadline).await)
-        }
-        (Source::Repositories(filter), Item::Repository { uuid }) => {
-            let Some(raw) = fetch_repository(bitbucket, filter, uuid, deadline).await? else {
-                return Ok(None);
-            };
-            with_included(bitbucket, group, raw, deadline)
-                .await
-                .map(Some)
-        }
-        (
-            Source::PullRequests {
-                repositories,
-                query,
-            },
-            Item::PullRequest {
-                repository_uuid,
-                id,
-            },
-        ) => {
-            let filtered = repositories.role.is_some() || repositories.query.is_some();
-            if filtered
-                && fetch_repository(bitbucket, repositories, repository_uuid, deadline)
-                    .await?
-                    .is_none()
-            {
-                return Ok(None);
-            }
-            let found = bitbucket.pull_request_matching(repository_uuid, id, query, deadline);
-            match gone_is_none(found.await)?.flatten() {
-                Some(raw) => with_included(bitbucket, group, raw, deadline)
-                    .await
-                    .map(Some),
-                None => Ok(None),
-            }
-        }
-        _ => Ok(None),
-    }
-}
-
-async fn with_included(
-    bitbucket: &BitbucketClient,
-    group: &Group,
-    raw: Value,
-    deadline: &Deadline,
-) -> Result<Value, bitbucket::Error> {
-    match IncludedFiles::of(bitbucket, group) {
-        Some(included) => {
-            let added = included.add_to(raw, deadline).await;
-            added.map_err(|(_, error)| error)
-        }
-        None => Ok(raw),
-    }
-}
-
-async fn fetch_repository(
-    bitbucket: &BitbucketClient,
-    filter: &RepositoryFilter,
-    uuid: &str,
-    deadline: &Deadline,
-) -> Result<Option<Value>, bitbucket::Error> {
-    let role = filter.role.as_deref();
-    match (&filter.query, role) {
-        (None, None) => gone_is_none(bitbucket.repository(uuid, deadline).await),
-        (Some(query), _) => {
-            bitbucket
-                .repository_matching(uuid, role, Some(query), deadline)
-                .await
-        }
-        (None, Some(_)) => {
-            bitbucket
-                .repository_matching(uuid, role, None, deadline)
-                .await
-        }
-    }
-}
-
-/// A single object that Bitbucket does not know (any more) is gone; on a listing the same answer is a failure.
-fn gone_is_none<T>(result: Result<T, bitbucket::Error>) -> Result<Option<T>, bitbucket::Error> {
-    match result {
-        Ok(found) => Ok(Some(found)),
-        Err(bitbucket::Error::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
-}

@@ -1,17 +1,21 @@
 //! Branches, tags, pipelines, deployments and environments: what a repository has many of, newest first and bounded.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Batch, Repository};
+use super::Batch;
+use super::ask::Hidden;
 use crate::bitbucket::{self, BitbucketClient, Pages};
 use crate::deadline::Deadline;
-use crate::mapping::{Kind, Part};
+use crate::identity::Repository;
+use crate::mapping::{Kind, Part, Resource};
 
 /// One part of one repository, page by page. Items are `{<kind>: .., repo: ..}`.
 pub(super) struct PartListing<'a> {
     bitbucket: &'a BitbucketClient,
-    resources: &'a [usize],
+    resources: &'a [Arc<Resource>],
     part: &'a Part,
     uuid: String,
     /// `None` when nothing more is wanted.
@@ -19,6 +23,7 @@ pub(super) struct PartListing<'a> {
     /// The repository as items carry it; asked for when there is an item.
     repository: Option<Value>,
     taken: usize,
+    is_cut: bool,
 }
 
 const HOURS_PER_DAY: i64 = 24;
@@ -26,11 +31,11 @@ const HOURS_PER_DAY: i64 = 24;
 impl<'a> PartListing<'a> {
     pub(super) fn new(
         bitbucket: &'a BitbucketClient,
-        resources: &'a [usize],
+        resources: &'a [Arc<Resource>],
         part: &'a Part,
         repository: &Repository,
     ) -> PartListing<'a> {
-        let uuid = repository.uuid.clone();
+        let uuid = repository.uuid.as_str().to_owned();
         let query = part.query.as_deref();
         let pages = match part.kind {
             Kind::Branch => bitbucket.refs(&uuid, "branches", query),
@@ -47,6 +52,7 @@ impl<'a> PartListing<'a> {
             pages: Some(pages),
             repository: None,
             taken: 0,
+            is_cut: false,
         }
     }
 
@@ -90,6 +96,7 @@ impl<'a> PartListing<'a> {
         self.taken += items.len();
         if reached_the_old || self.part.limit <= self.taken {
             self.pages = None;
+            self.is_cut = true;
         }
         if items.is_empty() {
             return Ok(Some(Batch::default()));
@@ -111,6 +118,11 @@ impl<'a> PartListing<'a> {
         }))
     }
 
+    /// Whether it ended at a number or an age, and not where Bitbucket's own list does.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
     fn oldest(&self, now: Timestamp) -> Option<Timestamp> {
         let days = i64::from(self.part.since_days?);
         now.checked_sub(jiff::SignedDuration::from_hours(
@@ -129,4 +141,44 @@ fn is_older(item: &Value, oldest: Option<Timestamp>) -> bool {
     let created_on = item.get("created_on").and_then(Value::as_str);
     let created_on = created_on.and_then(|text| text.parse::<Timestamp>().ok());
     matches!((created_on, oldest), (Some(created_on), Some(oldest)) if created_on < oldest)
+}
+
+/// The name by which Bitbucket can be asked for the branch, pipeline, .. that `raw` carries.
+pub(super) fn member(kind: Kind, raw: &Value) -> String {
+    let field = match kind {
+        Kind::Branch | Kind::Tag => "name",
+        _ => "uuid",
+    };
+    let value = raw.get(kind.name()).and_then(|item| item.get(field));
+    value.and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// Whether `member`, which the list did not show, is there, and whether the list should have shown it.
+///
+/// A list that `is_cut` at a number or an age leaves things out, and so does a query, which only Bitbucket can judge.
+pub(super) async fn hidden(
+    bitbucket: &BitbucketClient,
+    part: &Part,
+    repository: &Repository,
+    (member, is_cut): (&str, bool),
+    deadline: &Deadline,
+) -> Result<Hidden, bitbucket::Error> {
+    let uuid = repository.uuid.as_str();
+    let found = match part.kind {
+        Kind::Branch => bitbucket.branch(uuid, member, deadline).await?,
+        Kind::Tag => bitbucket.tag(uuid, member, deadline).await?,
+        Kind::Deployment => bitbucket.deployment(uuid, member, deadline).await?,
+        Kind::Environment => bitbucket.environment(uuid, member, deadline).await?,
+        _ => bitbucket.pipeline(uuid, member, deadline).await?,
+    };
+    let Some(found) = found else {
+        return Ok(Hidden::Gone);
+    };
+    if is_cut || part.query.is_some() || part.target_branch.is_some() {
+        return Ok(Hidden::LeftOut);
+    }
+    let raw = bitbucket.repository(uuid, deadline).await?;
+    Ok(Hidden::Overlooked(
+        json!({ part.kind.name(): found, "repo": raw }),
+    ))
 }

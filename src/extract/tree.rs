@@ -9,9 +9,10 @@ use serde_json::{Map, Value, json};
 use tokio::sync::OnceCell;
 
 use super::content::{self, Skip};
-use super::{Batch, FILES_AT_ONCE, Repository, Skipped};
+use super::{Batch, FILES_AT_ONCE, Skipped};
 use crate::bitbucket::{self, BitbucketClient, list_tree};
 use crate::deadline::Deadline;
+use crate::identity::Repository;
 use crate::mapping::{FileSelector, Folder, PathGlob, Resource, Selector};
 
 /// Items made at a time: each may hold a file of 1 MiB.
@@ -24,9 +25,9 @@ const MAX_REFERENCES: usize = 50;
 const MAX_KEPT_BYTES: usize = 4 << 20;
 
 /// What one resource wants of a tree.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct TreeResource {
-    index: usize,
+    resource: Arc<Resource>,
     wanted: Wanted,
     included_files: Vec<String>,
 }
@@ -38,14 +39,14 @@ enum Wanted {
 }
 
 impl TreeResource {
-    pub(super) fn of(resource: &Resource) -> Option<TreeResource> {
+    pub(super) fn of(resource: &Arc<Resource>) -> Option<TreeResource> {
         let wanted = match &resource.selector {
             Selector::Folder { folders, .. } => Wanted::Folders(folders.clone()),
             Selector::File { files, .. } => Wanted::Files(files.clone()),
             _ => return None,
         };
         Some(TreeResource {
-            index: resource.index,
+            resource: Arc::clone(resource),
             wanted,
             included_files: resource.included_files().to_vec(),
         })
@@ -143,7 +144,7 @@ fn path_of(entry: &Value) -> &str {
 
 /// An item to be made, and who wants it.
 struct Work<'a> {
-    resources: Vec<usize>,
+    resources: Vec<Arc<Resource>>,
     entry: Value,
     branch: Arc<str>,
     commit: Arc<str>,
@@ -203,7 +204,7 @@ impl<'a> TreeListing<'a> {
             if !work.is_empty() {
                 self.raw = self
                     .bitbucket
-                    .repository(&self.repository.uuid, deadline)
+                    .repository(self.repository.uuid.as_str(), deadline)
                     .await?;
             }
             self.work = Some(work);
@@ -215,10 +216,13 @@ impl<'a> TreeListing<'a> {
             return Ok(None);
         };
         // One batch goes to one set of resources.
-        let same = work
-            .iter()
-            .take(ITEMS_AT_ONCE)
-            .take_while(|one| one.resources == first.resources);
+        let same = work.iter().take(ITEMS_AT_ONCE).take_while(|one| {
+            one.resources.len() == first.resources.len()
+                && one
+                    .resources
+                    .iter()
+                    .all(|resource| is_among(&first.resources, resource))
+        });
         let resources = first.resources.clone();
         let count = same.count();
         let chunk: Vec<Work<'a>> = work.drain(..count).collect();
@@ -249,6 +253,7 @@ impl<'a> TreeListing<'a> {
             full_name,
             main_branch,
         } = &self.repository;
+        let uuid = uuid.as_str();
         let slug = full_name.rsplit('/').next().unwrap_or_default();
         let resources: &'a [TreeResource] = self.resources;
         let mut by_branch: BTreeMap<String, Vec<Search<'a>>> = BTreeMap::new();
@@ -281,12 +286,12 @@ impl<'a> TreeListing<'a> {
             for entry in entries {
                 let mut items: Vec<Work<'a>> = Vec::new();
                 for search in searches.iter().filter(|search| search.matches(&entry)) {
-                    let index = search.resource.index;
+                    let resource = &search.resource.resource;
                     match items.iter_mut().find(|item| item.is_for(search)) {
-                        Some(item) if item.resources.contains(&index) => {}
-                        Some(item) => item.resources.push(index),
+                        Some(item) if is_among(&item.resources, resource) => {}
+                        Some(item) => item.resources.push(Arc::clone(resource)),
                         None => items.push(Work {
-                            resources: vec![index],
+                            resources: vec![Arc::clone(resource)],
                             entry: entry.clone(),
                             branch: Arc::clone(&branch),
                             commit: Arc::clone(&commit),
@@ -446,7 +451,7 @@ impl<'a> TreeListing<'a> {
             Arc::clone(texts.entry(key).or_default())
         };
         let read = || async {
-            let uuid = &self.repository.uuid;
+            let uuid = self.repository.uuid.as_str();
             match self.bitbucket.file(uuid, commit, path, deadline).await {
                 Ok(Some(bytes)) => Ok(content::text(bytes).ok_or(Skip::Binary)),
                 Ok(None) => Ok(Err(Skip::Gone)),
@@ -468,6 +473,10 @@ impl<'a> TreeListing<'a> {
             texts.clear();
         }
     }
+}
+
+fn is_among(resources: &[Arc<Resource>], resource: &Arc<Resource>) -> bool {
+    resources.iter().any(|one| Arc::ptr_eq(one, resource))
 }
 
 fn object(value: Value) -> Map<String, Value> {

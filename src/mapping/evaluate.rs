@@ -1,10 +1,10 @@
 //! A raw item in, entities out: the part of the mapping that runs for every item.
 
+use jq18::Input;
 use serde_json::{Map, Value};
 
 use super::expression::{NoValue, Operand, evaluate_noting};
 use super::items::NoItems;
-use super::jq::Input;
 use super::resource::{EntityMapping, Resource};
 use crate::entity::{Entity, Identifier, is_valid_identifier};
 

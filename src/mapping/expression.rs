@@ -1,9 +1,10 @@
 //! What stands in a mapping where a value is wanted: a jq expression, a `file://` path, or a search query of
 //! expressions that Port resolves.
 
+use jq18::{EvalError, Filter, Input};
 use serde_json::{Map, Value, json};
 
-use super::jq::{EvalError, Filter, Input};
+use super::quotes::double_quoted;
 use super::read::{Node, Reader};
 
 /// Text in a mapping that begins so means the content of that file.
@@ -65,7 +66,7 @@ impl Expression {
                     .to_owned(),
             );
         }
-        match Filter::compile(source) {
+        match Filter::compile(&double_quoted(source)) {
             Ok(filter) => Expression::Filter(filter),
             Err(error) => Expression::Broken {
                 reason: error.to_string(),

@@ -2,11 +2,11 @@
 
 use std::sync::LazyLock;
 
+use jq18::Input;
 use regex::Regex;
 use serde_json::{Map, Value};
 
 use super::expression::{Expression, NoValue};
-use super::jq::Input;
 use super::read::{Object, Reader};
 
 /// How a resource expands its raw items.

@@ -7,10 +7,10 @@ pub mod defaults;
 mod evaluate;
 mod expression;
 mod items;
-pub mod jq;
 mod lines;
 mod path_glob;
 mod problem;
+mod quotes;
 mod read;
 mod report;
 mod resource;
@@ -26,11 +26,13 @@ use std::sync::Arc;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+pub use jq18 as jq;
+
 pub use evaluate::{Dropped, Failure, Mapped, MappedEntity, Null};
 pub use path_glob::PathGlob;
 pub use problem::{InvalidMapping, Problem};
 pub use report::MappingReport;
-pub use resource::Resource;
+pub use resource::{Fields, Resource};
 pub use selector::{
     FileSelector, Folder, FolderRepository, Kind, Part, RepositoryFilter, Selector,
 };

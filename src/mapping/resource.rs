@@ -1,5 +1,7 @@
 //! One resource of a mapping, compiled: what to ask for, which of it to take, and what to make of it.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::expression::{Expression, INCLUDED_FILES, Operand};
@@ -164,6 +166,41 @@ impl Resource {
         !self.whole.is_empty()
     }
 
+    /// What this resource writes to entities of `blueprint`, as far as it is the same for every item.
+    pub fn fields(&self, blueprint: &str) -> Fields {
+        let mut fields = Fields::default();
+        for entity in &self.entities {
+            let constant = entity.blueprint.constant().and_then(Value::as_str);
+            if constant.is_some_and(|constant| constant != blueprint) {
+                continue;
+            }
+            fn names<T>(fields: &Option<Vec<Field<T>>>) -> BTreeSet<String> {
+                let fields = fields.iter().flatten();
+                fields.map(|field| field.name.clone()).collect()
+            }
+            fields.extend(Fields {
+                title: entity.title.is_some(),
+                icon: entity.icon.is_some(),
+                team: entity.team.is_some(),
+                properties: names(&entity.properties),
+                relations: names(&entity.relations),
+            });
+        }
+        fields
+    }
+
+    /// Whether it addresses entities of `blueprint` by a search query, so that some of them are somebody else's.
+    pub fn searches(&self, blueprint: &str) -> bool {
+        let searches = |entity: &&EntityMapping| matches!(entity.identifier, Operand::Search(_));
+        let mut entities = self.entities.iter().filter(searches);
+        // An entity given as a whole says itself how it is addressed.
+        !self.whole.is_empty()
+            || entities.any(|entity| {
+                let constant = entity.blueprint.constant().and_then(Value::as_str);
+                constant.is_none_or(|constant| constant == blueprint)
+            })
+    }
+
     /// Names of the properties that this resource may write.
     pub fn property_names(&self) -> impl Iterator<Item = &str> {
         let fields = self
@@ -180,6 +217,41 @@ impl Resource {
             .iter()
             .flat_map(|entity| entity.relations.iter().flatten());
         fields.map(|field| field.name.as_str())
+    }
+}
+
+/// Fields of an entity that a resource names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields {
+    pub title: bool,
+    pub icon: bool,
+    pub team: bool,
+    pub properties: BTreeSet<String>,
+    pub relations: BTreeSet<String>,
+}
+
+impl Fields {
+    pub fn extend(&mut self, other: Fields) {
+        let Fields {
+            title,
+            icon,
+            team,
+            properties,
+            relations,
+        } = other;
+        self.title |= title;
+        self.icon |= icon;
+        self.team |= team;
+        self.properties.extend(properties);
+        self.relations.extend(relations);
+    }
+
+    pub fn overlap(&self, other: &Fields) -> bool {
+        (self.title && other.title)
+            || (self.icon && other.icon)
+            || (self.team && other.team)
+            || !self.properties.is_disjoint(&other.properties)
+            || !self.relations.is_disjoint(&other.relations)
     }
 }
 

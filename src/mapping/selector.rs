@@ -127,6 +127,13 @@ pub struct RepositoryFilter {
     pub query: Option<String>,
 }
 
+impl RepositoryFilter {
+    /// Whether it leaves any repository out that the credentials see.
+    pub fn selects(&self) -> bool {
+        self.role.is_some() || self.query.is_some()
+    }
+}
+
 /// Folders by path, such as `apps/*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folder {

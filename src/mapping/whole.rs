@@ -3,11 +3,11 @@
 //! That is how a file in the repository can say what its entity is (`port.yml`): a key that is left out keeps its value
 //! in Port, null clears it. A mapping of single fields cannot leave any out.
 
+use jq18::Input;
 use serde_json::{Map, Value};
 
 use super::evaluate::{Dropped, Failure, Mapped, shown, usable_identifier};
 use super::expression::Expression;
-use super::jq::Input;
 use super::read::{Node, Reader};
 use crate::entity::{Entity, Identifier};
 

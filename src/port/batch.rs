@@ -3,13 +3,14 @@
 //! Pure. Which batches are sent, and what follows from a refusal, is `upsert`'s.
 
 use std::collections::HashMap;
-use std::fmt;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::error::{Error, shortened};
-use crate::entity::{Entity, EntityKey, Identifier};
+use super::error::shortened;
+use super::outcome::{Postponed, Refusal, UpsertOutcome};
+use crate::class::Class;
+use crate::entity::{Entity, Identifier};
 use crate::http::Answer;
 
 /// Entities per call (Port API, create multiple entities: 1 to 20).
@@ -21,148 +22,41 @@ pub(super) const MAX_BODY_BYTES: usize = (1 << 20) - 1024;
 const OPENING: &[u8] = br#"{"entities":["#;
 const CLOSING: &[u8] = b"]}";
 
-/// An entity that was not written, or not deleted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FailedEntity {
-    /// `None` when the identifier is a search query.
-    pub key: Option<EntityKey>,
-    /// Position in what the caller passed.
-    pub index: usize,
-    /// Of the entity if Port named one, else of the call. `None`: there was no answer, or nothing was sent.
-    pub status: Option<u16>,
-    /// Port's error code, or empty.
-    pub code: String,
-    pub message: String,
-    /// Nothing is wrong with the entity: the same call may succeed later.
-    pub retryable: bool,
-}
-
-impl fmt::Display for FailedEntity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let FailedEntity {
-            key,
-            index,
-            status,
-            code,
-            message,
-            retryable: _,
-        } = self;
-        match key {
-            Some(key) => write!(f, "{key}")?,
-            None => write!(f, "the entity found by search ({index})")?,
-        }
-        if let Some(status) = status {
-            write!(f, ": HTTP {status}")?;
-        }
-        let parts = [code, message].into_iter().filter(|part| !part.is_empty());
-        parts.into_iter().try_for_each(|part| write!(f, ": {part}"))
-    }
-}
-
-impl FailedEntity {
-    /// Whether a relation leads to an entity that does not exist (yet).
-    pub fn lacks_target(&self) -> bool {
-        lacks_target(self.status, &self.code)
-    }
-}
-
-/// Port API, create entities in bulk: a missing relation target is told per entity, as a 404.
-pub(super) fn lacks_target(status: Option<u16>, code: &str) -> bool {
-    status == Some(404) && code == "not_found"
-}
-
-/// What became of one entity.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    Done {
-        /// Port says that it had the entity before.
-        known: bool,
-    },
-    Failed(Failure),
-}
-
-/// Why one entity failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Failure {
-    pub(super) status: Option<u16>,
-    pub(super) code: String,
-    pub(super) message: String,
-    pub(super) retryable: bool,
-}
-
-impl Fate {
-    /// What holds until there is an answer.
-    pub(super) fn unsent() -> Fate {
-        Fate::Failed(Failure {
-            status: None,
-            code: String::new(),
-            message: "not sent".into(),
-            retryable: true,
-        })
-    }
-}
-
 /// An entity as it goes over the wire.
 pub(super) struct Item {
     pub(super) index: usize,
     json: Vec<u8>,
+    /// `None` when it is a search query.
+    identifier: Option<String>,
+    /// Whether it names relation targets at all.
+    is_related: bool,
 }
 
 /// What a bulk call was answered.
 pub(super) struct BulkAnswer {
     /// One for each entity of the call, in its order.
-    pub(super) fates: Vec<Fate>,
+    pub(super) told: Vec<Told>,
     pub(super) max_bulk: Option<usize>,
 }
 
-impl Failure {
-    pub(super) fn of(error: &Error) -> Failure {
-        let (code, message) = match error {
-            Error::Refused { code, message, .. } => (code.clone(), message.clone()),
-            Error::NotFound { .. } => ("not_found".to_owned(), error.to_string()),
-            _ => (String::new(), error.to_string()),
-        };
-        Failure {
-            status: error.status(),
-            code,
-            message,
-            retryable: error.is_retryable(),
-        }
-    }
-
-    /// For what was not sent because of `error`.
-    pub(super) fn unsent(error: &Error) -> Failure {
-        Failure {
-            status: None,
-            code: String::new(),
-            message: format!("not sent: {error}"),
-            retryable: true,
-        }
-    }
-
-    pub(super) fn named(self, index: usize, key: Option<EntityKey>) -> FailedEntity {
-        let Failure {
-            status,
-            code,
-            message,
-            retryable,
-        } = self;
-        FailedEntity {
-            key,
-            index,
-            status,
-            code,
-            message,
-            retryable,
-        }
-    }
+/// What an answer says about one entity.
+pub(super) enum Told {
+    Settled(UpsertOutcome),
+    /// An outage that may be this entity's own doing or a neighbour's: alone, it shows.
+    Alone(UpsertOutcome),
 }
 
 impl Item {
     pub(super) fn new(index: usize, entity: &Entity) -> Item {
+        let mut relations = entity.relations.iter().flat_map(Map::values);
         Item {
             index,
             json: wire(entity).to_string().into_bytes(),
+            identifier: match &entity.identifier {
+                Identifier::Text(text) => Some(text.clone()),
+                Identifier::Search(_) => None,
+            },
+            is_related: relations.any(|value| !value.is_null()),
         }
     }
 
@@ -227,55 +121,102 @@ fn wire(entity: &Entity) -> Value {
     Value::Object(wire)
 }
 
-/// Reads a 2xx answer to `count` entities. Results are paired by index only: the identifier in an error may be the
-/// word `unknown`.
-pub(super) fn read(answer: &Answer, count: usize) -> anyhow::Result<BulkAnswer> {
+/// Reads a 2xx answer to `items`. Results are paired by index only: the identifier in an error may be the word
+/// `unknown`.
+pub(super) fn read(answer: &Answer, items: &[Item]) -> anyhow::Result<BulkAnswer> {
     let wire: Wire = answer.json()?;
-    let mut failures: HashMap<usize, Failure> = HashMap::new();
+    let mut errors: HashMap<usize, WireError> = HashMap::new();
     let mut unplaced = None;
     for error in wire.errors {
-        let failure = Failure {
-            status: error.status_code,
-            code: error.error.unwrap_or_default(),
-            message: shortened(&error.message.unwrap_or_default()),
-            retryable: error.status_code.is_some_and(is_transient),
-        };
-        match error.index {
-            Some(index) if index < count => {
-                failures.insert(index, failure);
+        match error.index.filter(|index| *index < items.len()) {
+            Some(index) => {
+                errors.insert(index, error);
             }
-            _ => unplaced = Some(failure),
+            None => unplaced = Some(error),
         }
     }
-    let written: HashMap<usize, bool> = wire
-        .entities
-        .iter()
-        .filter_map(|entity| Some((entity.index?, entity.created == Some(false))))
+    let written = wire.entities.into_iter();
+    let mut written: HashMap<usize, WireWritten> = written
+        .filter_map(|entity| Some((entity.index?, entity)))
         .collect();
-    let fate = |index: usize| match (failures.remove(&index), &unplaced) {
-        (Some(failure), _) => Fate::Failed(failure),
-        // An error that names no entity costs every one that is not known to be written.
-        (None, Some(failure)) if !written.contains_key(&index) => Fate::Failed(failure.clone()),
-        _ => Fate::Done {
-            known: written.get(&index).copied().unwrap_or(false),
+    let told = |(index, item): (usize, &Item)| match (errors.remove(&index), written.remove(&index))
+    {
+        (Some(error), _) => error.told(item),
+        (None, Some(written)) => Told::Settled(UpsertOutcome::Written {
+            created: written.created,
+            identifier: item.identifier.clone().or(written.found()),
+        }),
+        // An error that names no entity is about any that is not known to be written.
+        (None, None) => match &unplaced {
+            Some(error) => Told::Alone(error.told(item).outcome()),
+            None => Told::Settled(UpsertOutcome::Later(Postponed {
+                class: Class::Later,
+                status: Some(answer.status.as_u16()),
+                message: "Port's answer does not mention it".into(),
+                wait: None,
+            })),
         },
     };
-    let fates = (0..count).map(fate).collect();
+    let told = items.iter().enumerate().map(told).collect();
     Ok(BulkAnswer {
-        fates,
+        told,
         max_bulk: wire.max_bulk_size.filter(|size| 0 < *size),
     })
 }
 
-/// Of a single entity: worth another try without any change.
-fn is_transient(status: u16) -> bool {
-    matches!(status, 408 | 429 | 500..)
+impl Told {
+    pub(super) fn outcome(self) -> UpsertOutcome {
+        match self {
+            Told::Settled(outcome) | Told::Alone(outcome) => outcome,
+        }
+    }
+}
+
+impl WireWritten {
+    /// The identifier that Port found.
+    fn found(self) -> Option<String> {
+        self.identifier
+            .filter(|identifier| !matches!(identifier.as_str(), "" | "unknown"))
+    }
+}
+
+impl WireError {
+    fn told(&self, item: &Item) -> Told {
+        let code = self.error.clone().unwrap_or_default();
+        let message = shortened(self.message.as_deref().unwrap_or_default());
+        match self.status_code {
+            Some(status) if Class::of_status(status) == Class::Later => {
+                Told::Alone(UpsertOutcome::Later(Postponed {
+                    class: Class::Later,
+                    status: Some(status),
+                    message: format!("{code}: {message}"),
+                    wait: None,
+                }))
+            }
+            status => {
+                let refusal = Refusal {
+                    status: status.unwrap_or(422),
+                    code,
+                    message,
+                };
+                // Port API, create entities in bulk: a missing relation target is told per entity, as a 404. A search
+                // query that finds nothing looks the same.
+                let lacks_target =
+                    item.is_related && refusal.status == 404 && refusal.code == "not_found";
+                Told::Settled(if lacks_target {
+                    UpsertOutcome::LacksTarget(refusal)
+                } else {
+                    UpsertOutcome::Refused(refusal)
+                })
+            }
+        }
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Wire {
-    #[serde(default)]
+    /// Port sends it always; without it, this is somebody else's answer.
     entities: Vec<WireWritten>,
     #[serde(default)]
     errors: Vec<WireError>,
@@ -286,6 +227,7 @@ struct Wire {
 struct WireWritten {
     index: Option<usize>,
     created: Option<bool>,
+    identifier: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::client::{Call, PortClient, locked};
+use super::call::Call;
+use super::client::{PortClient, locked};
 use super::error::Error;
 use crate::deadline::{Deadline, later};
 

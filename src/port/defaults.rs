@@ -1,12 +1,17 @@
 //! What a new installation gets: its registration, three blueprints and a mapping. Once, and never over anything
 //! that a user has.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, anyhow};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::client::{Call, INTEGRATION_TYPE, PortClient};
+use super::call::Call;
+use super::client::{INTEGRATION_TYPE, PortClient};
 use super::error::{Error, TraceId};
 use super::integration::{Integration, PROCESSING_MODE};
+use crate::class::Class;
 use crate::deadline::Deadline;
 
 /// The default blueprints, each one after those that it points at.
@@ -25,7 +30,7 @@ impl PortClient {
     ///
     /// With `initialize` off (`OCEAN__INITIALIZE_PORT_RESOURCES`) only the registration is made; a new one carries
     /// `default_mapping` all the same, because a registration needs one. A stored mapping is never touched, and when
-    /// one of the default blueprints exists none is created. If one cannot be created, those before it are removed
+    /// one of the default blueprints is a user's none is created. If one cannot be created, those before it are removed
     /// again; only a final refusal counts as set up, so that an outage does not leave an installation without its
     /// defaults.
     pub async fn ensure_integration(
@@ -61,7 +66,7 @@ impl PortClient {
                     integration.config = Some(default_mapping.clone());
                 }
                 if let Err(error) = self.create_default_blueprints(deadline).await {
-                    if !error.is_retryable() {
+                    if error.class() != Class::Later {
                         self.mark_initialized(deadline).await?;
                     }
                     return Err(error);
@@ -139,11 +144,16 @@ impl PortClient {
         Ok(())
     }
 
-    /// Creates all default blueprints, or none: none when one of them exists, none when one cannot be created.
+    /// Creates all default blueprints, or none: none when one of them exists and is a user's, none when one cannot be
+    /// created. One that is just as we make it is left of a process that died here, and the rest is made around it.
     async fn create_default_blueprints(&self, deadline: &Deadline) -> Result<(), Error> {
         let blueprints = default_blueprints()?;
-        for (identifier, _) in &blueprints {
-            match self.fresh_blueprint(identifier, deadline).await {
+        let mut existing = BTreeSet::new();
+        for (identifier, blueprint) in &blueprints {
+            match self.blueprint_as_stored(identifier, deadline).await {
+                Ok(stored) if is_as_made(&stored, blueprint) => {
+                    existing.insert(identifier.as_str());
+                }
                 Ok(_) => return Ok(()),
                 Err(Error::NotFound { .. }) => {}
                 Err(error) => return Err(error),
@@ -151,7 +161,7 @@ impl PortClient {
         }
         let mut created = Vec::new();
         let outcome = self
-            .create_blueprints(&blueprints, &mut created, deadline)
+            .create_blueprints(&blueprints, &existing, &mut created, deadline)
             .await;
         if outcome.is_err() {
             // Dependents first.
@@ -172,19 +182,39 @@ impl PortClient {
         outcome
     }
 
+    async fn blueprint_as_stored(
+        &self,
+        identifier: &str,
+        deadline: &Deadline,
+    ) -> Result<Map<String, Value>, Error> {
+        #[derive(Deserialize)]
+        struct Answer {
+            blueprint: Map<String, Value>,
+        }
+        let call = Call::get(["blueprints", identifier]);
+        let answer: Answer = self.call_json(call, deadline).await?;
+        Ok(answer.blueprint)
+    }
+
     /// Bare ones first, then their relations, then what is calculated.
     async fn create_blueprints<'a>(
         &self,
         blueprints: &'a [Definition],
+        existing: &BTreeSet<&str>,
         created: &mut Vec<&'a str>,
         deadline: &Deadline,
     ) -> Result<(), Error> {
-        for (identifier, blueprint) in blueprints {
+        let missing = |(identifier, _): &&Definition| !existing.contains(identifier.as_str());
+        for (identifier, blueprint) in blueprints.iter().filter(missing) {
             let bare = without(blueprint, &[RELATIONS, CALCULATIONS]);
             let call = Call::post(["blueprints"], &bare).exporter();
             let outcome = self.call(call, deadline).await;
             // Without an answer it may exist; with a refusal it is somebody else's, if it does.
-            if outcome.as_ref().err().is_none_or(Error::is_retryable) {
+            if outcome
+                .as_ref()
+                .err()
+                .is_none_or(|error| error.class() == Class::Later)
+            {
                 created.push(identifier);
             }
             outcome?;
@@ -201,6 +231,38 @@ impl PortClient {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether `stored` is what we make as `blueprint`, complete or not yet. What Port adds by itself does not count; whatever
+/// a user has added, left out or changed does.
+fn is_as_made(stored: &Map<String, Value>, blueprint: &Map<String, Value>) -> bool {
+    let part = |of: &Map<String, Value>, pointer: &str| -> Map<String, Value> {
+        let found = Value::Object(of.clone()).pointer(pointer).cloned();
+        found
+            .and_then(|found| found.as_object().cloned())
+            .unwrap_or_default()
+    };
+    let is_within = |pointer: &str| {
+        let made = part(blueprint, pointer);
+        let mut stored = part(stored, pointer).into_iter();
+        stored.all(|(name, stored)| made.get(&name).is_some_and(|made| says(&stored, made)))
+    };
+    let properties = "/schema/properties";
+    let bare = without(blueprint, &[RELATIONS, CALCULATIONS]);
+    part(stored, properties).len() == part(blueprint, properties).len()
+        && says(&Value::Object(stored.clone()), &bare)
+        && is_within("/relations")
+        && is_within("/calculationProperties")
+}
+
+/// Whether `stored` has all that `made` has, perhaps with more members.
+fn says(stored: &Value, made: &Value) -> bool {
+    match (stored, made) {
+        (Value::Object(stored), Value::Object(made)) => made
+            .iter()
+            .all(|(name, made)| stored.get(name).is_some_and(|stored| says(stored, made))),
+        _ => stored == made,
     }
 }
 

@@ -1,58 +1,55 @@
 //! Deleting entities. Whose they are and whether they should go is decided by the caller.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
+use serde::Deserialize;
 use serde_json::json;
 
-use super::batch::{FailedEntity, Failure, Fate};
-use super::client::{Call, PortClient};
+use super::call::Call;
+use super::client::PortClient;
 use super::error::Error;
 use super::order::{Node, levels};
+use super::outcome::{DeleteOutcome, Deletion, Postponed, Refusal};
+use super::upsert::{OUTAGE, outage};
+use crate::class::Class;
 use crate::deadline::Deadline;
 use crate::entity::EntityKey;
 
 /// Entities per call (Port API, delete multiple entities: 1 to 100).
 const MAX_BULK_DELETE: usize = 100;
 
-/// What became of the keys of one [`delete`](PortClient::delete).
-#[derive(Debug, Default)]
-pub struct DeleteReport {
-    /// No longer in Port, including those that were not there in the first place.
-    pub deleted: usize,
-    /// In the order of the call.
-    pub failed: Vec<FailedEntity>,
-    /// Why keys were left unsent, if any were. They are among the failed, and retryable.
-    pub stopped: Option<Error>,
-}
-
 impl PortClient {
-    /// Deletes the entities under `keys`; those that do not exist count as deleted.
+    /// Deletes the entities under `keys`.
     ///
     /// With `delete_dependents` Port also deletes what requires them, in a chain and whoever owns it. Without it,
-    /// dependents among `keys` go first, and an entity that others still require is reported as failed. Errors are
-    /// returned as by [`upsert`](PortClient::upsert).
+    /// dependents among `keys` go first, and an entity that others still require is refused. Each key has exactly one
+    /// outcome; a call that fails as a whole is repeated key by key, and an outage stops the rest, as with
+    /// [`upsert`](PortClient::upsert).
     pub async fn delete(
         &self,
         keys: &[EntityKey],
         delete_dependents: bool,
         deadline: &Deadline,
-    ) -> Result<DeleteReport, Error> {
+    ) -> Deletion {
         if let Some(rehearsal) = &self.rehearsal {
             super::client::locked(rehearsal)
                 .deleted
                 .extend_from_slice(keys);
-            return Ok(DeleteReport {
-                deleted: keys.len(),
-                ..DeleteReport::default()
-            });
+            return Deletion {
+                outcomes: vec![DeleteOutcome::Deleted; keys.len()],
+                along: Vec::new(),
+                stopped: None,
+            };
         }
         let mut run = Run {
             client: self,
             keys,
             delete_dependents,
             deadline,
-            fates: vec![Fate::unsent(); keys.len()],
+            outcomes: vec![DeleteOutcome::Later(Postponed::unsent(None)); keys.len()],
+            along: BTreeSet::new(),
             required: Vec::new(),
+            later_in_a_row: 0,
             stopped: None,
         };
         for (blueprint, indices) in run.groups().await {
@@ -61,7 +58,11 @@ impl PortClient {
             }
         }
         run.delete_required().await;
-        run.report()
+        Deletion {
+            outcomes: run.outcomes,
+            along: run.along.into_iter().collect(),
+            stopped: run.stopped,
+        }
     }
 }
 
@@ -71,10 +72,19 @@ struct Run<'a> {
     keys: &'a [EntityKey],
     delete_dependents: bool,
     deadline: &'a Deadline,
-    fates: Vec<Fate>,
+    outcomes: Vec<DeleteOutcome>,
+    along: BTreeSet<String>,
     /// Keys that something else still required when they were tried.
     required: Vec<usize>,
+    /// Single keys that have to wait, since anything else was answered.
+    later_in_a_row: usize,
     stopped: Option<Error>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire {
+    deleted_entities: Vec<String>,
 }
 
 impl<'a> Run<'a> {
@@ -117,8 +127,8 @@ impl<'a> Run<'a> {
 
     async fn delete_chunk(&mut self, blueprint: &str, chunk: &[usize]) {
         if let Some(error) = &self.stopped {
-            let failure = Failure::unsent(error);
-            return self.record_all(chunk, &Fate::Failed(failure));
+            let postponed = Postponed::unsent(Some(error));
+            return self.record_all(chunk, &DeleteOutcome::Later(postponed));
         }
         let identifiers: Vec<&str> = chunk.iter().filter_map(|at| self.identifier(*at)).collect();
         let route = ["blueprints", blueprint, "bulk", "entities", "delete"];
@@ -126,29 +136,44 @@ impl<'a> Run<'a> {
             .query("delete_dependents", self.delete_dependents)
             .exporter()
             .repeatable();
-        match self.client.call(call, self.deadline).await {
-            // What the answer does not list was not there.
-            Ok(_) => self.record_all(chunk, &Fate::Done { known: true }),
+        match self.client.call_json(call, self.deadline).await {
+            Ok(wire) => self.record_deleted(chunk, wire),
+            Err(error) if error.meets_every_call() => self.stop(chunk, error),
             Err(Error::NotFound { .. }) => {
                 match self.client.fresh_blueprint(blueprint, self.deadline).await {
                     Err(Error::NotFound { .. }) => {
-                        self.record_all(chunk, &Fate::Done { known: true })
+                        self.record_all(chunk, &DeleteOutcome::WasAbsent);
                     }
-                    Ok(_) => self.delete_singly(chunk).await,
-                    Err(error) => self.fail(chunk, error),
+                    Err(error) if error.meets_every_call() => self.stop(chunk, error),
+                    _ => self.delete_singly(chunk).await,
                 }
             }
             // Without `delete_dependents` one entity that is still required fails the whole call.
-            Err(Error::Refused { .. }) => self.delete_singly(chunk).await,
-            Err(error) => self.fail(chunk, error),
+            Err(_) => self.delete_singly(chunk).await,
         }
+    }
+
+    /// What the answer does not list was not there.
+    fn record_deleted(&mut self, chunk: &[usize], wire: Wire) {
+        self.later_in_a_row = 0;
+        let mut deleted: BTreeSet<String> = wire.deleted_entities.into_iter().collect();
+        for index in chunk {
+            let identifier = self.identifier(*index).unwrap_or_default();
+            let outcome = if deleted.remove(identifier) {
+                DeleteOutcome::Deleted
+            } else {
+                DeleteOutcome::WasAbsent
+            };
+            self.record_all(&[*index], &outcome);
+        }
+        self.along.extend(deleted);
     }
 
     async fn delete_singly(&mut self, indices: &[usize]) {
         for index in indices {
             if let Some(error) = &self.stopped {
-                let failure = Failure::unsent(error);
-                self.record_all(&[*index], &Fate::Failed(failure));
+                let postponed = Postponed::unsent(Some(error));
+                self.record_all(&[*index], &DeleteOutcome::Later(postponed));
                 continue;
             }
             let Some(key) = self.keys.get(*index) else {
@@ -158,18 +183,39 @@ impl<'a> Run<'a> {
             let call = Call::new(reqwest::Method::DELETE, route)
                 .query("delete_dependents", self.delete_dependents)
                 .exporter();
-            match self.client.call(call, self.deadline).await {
-                Ok(_) | Err(Error::NotFound { .. }) => {
-                    self.record_all(&[*index], &Fate::Done { known: true })
+            let outcome = match self.client.call(call, self.deadline).await {
+                Ok(()) => DeleteOutcome::Deleted,
+                Err(Error::NotFound { .. }) => DeleteOutcome::WasAbsent,
+                Err(error) if error.meets_every_call() => {
+                    self.stop(&[*index], error);
+                    continue;
                 }
-                Err(error) => {
-                    if matches!(&error, Error::Refused { code, .. } if is_required(code)) {
-                        self.required.push(*index);
-                    }
-                    self.fail(&[*index], error);
-                }
-            }
+                Err(error) => self.judge(*index, &error),
+            };
+            self.record_all(&[*index], &outcome);
         }
+    }
+
+    /// What the failure of a call about one key means.
+    fn judge(&mut self, index: usize, error: &Error) -> DeleteOutcome {
+        if error.class() == Class::Part {
+            self.later_in_a_row = 0;
+            let refusal = Refusal::of(error);
+            let by_dependents = is_required(&refusal.code);
+            if by_dependents {
+                self.required.push(index);
+            }
+            return DeleteOutcome::Refused {
+                by_dependents,
+                refusal,
+            };
+        }
+        let postponed = Postponed::of(error);
+        self.later_in_a_row += 1;
+        if OUTAGE <= self.later_in_a_row {
+            self.stopped = Some(outage("deleting entities".into(), &postponed));
+        }
+        DeleteOutcome::Later(postponed)
     }
 
     /// Tries what was still required again, for as long as that deletes anything.
@@ -190,41 +236,17 @@ impl<'a> Run<'a> {
         self.keys.get(index).map(|key| key.identifier.as_str())
     }
 
-    fn fail(&mut self, indices: &[usize], error: Error) {
-        let ends_all = error.ends_all();
-        let mut failure = Failure::of(&error);
-        failure.retryable |= ends_all;
-        self.record_all(indices, &Fate::Failed(failure));
-        if ends_all {
-            self.stopped.get_or_insert(error);
-        }
+    fn stop(&mut self, indices: &[usize], error: Error) {
+        let postponed = Postponed::of(&error);
+        self.record_all(indices, &DeleteOutcome::Later(postponed));
+        self.stopped.get_or_insert(error);
     }
 
-    fn record_all(&mut self, indices: &[usize], fate: &Fate) {
+    fn record_all(&mut self, indices: &[usize], outcome: &DeleteOutcome) {
         for index in indices {
-            if let Some(slot) = self.fates.get_mut(*index) {
-                *slot = fate.clone();
+            if let Some(slot) = self.outcomes.get_mut(*index) {
+                *slot = outcome.clone();
             }
-        }
-    }
-
-    fn report(self) -> Result<DeleteReport, Error> {
-        let mut report = DeleteReport::default();
-        for (index, (key, fate)) in self.keys.iter().zip(self.fates).enumerate() {
-            match fate {
-                Fate::Failed(failure) => {
-                    report.failed.push(failure.named(index, Some(key.clone())));
-                }
-                Fate::Done { .. } => report.deleted += 1,
-            }
-        }
-        match self.stopped {
-            Some(error)
-                if report.deleted == 0 && report.failed.iter().all(|failed| failed.retryable) =>
-            {
-                Err(error)
-            }
-            stopped => Ok(DeleteReport { stopped, ..report }),
         }
     }
 }

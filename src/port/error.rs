@@ -8,11 +8,15 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::class::Class;
 use crate::deadline::Deadline;
 use crate::http::{Answer, HttpError, retry_after};
 
 /// Longest part of Port's own message that an error repeats, in characters.
 const SHOWN_MESSAGE_CHARS: usize = 300;
+
+/// Port's code while it still sets an integration up (HTTP 400).
+const IN_PROGRESS: &str = "integration_is_in_progress";
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -50,7 +54,7 @@ pub enum Error {
         #[source]
         source: Option<HttpError>,
     },
-    /// Port understood and declined. Repeating changes nothing.
+    /// Port understood and declined. Repeating changes nothing, except while the integration is being set up.
     #[error(
         "Port refused {request} with HTTP {status}{}{trace_id}",
         shown_reason(code, message)
@@ -65,12 +69,23 @@ pub enum Error {
     },
     #[error("no time was left for {request} to Port")]
     OutOfTime { request: String },
+    /// A success that is not what was asked for: HTML, half a body, JSON of another shape, or more of it than is read.
     #[error("unexpected answer from Port to {request}{trace_id}")]
     Unexpected {
         request: String,
         trace_id: TraceId,
         #[source]
         source: anyhow::Error,
+    },
+    /// The settings lead to something that is not Port.
+    #[error("there is no Port API at OCEAN__PORT__BASE_URL ({request}){trace_id}")]
+    NoPort { request: String, trace_id: TraceId },
+    /// Nothing was sent: Ferry built no valid request.
+    #[error("{request} is not a valid request")]
+    Invalid {
+        request: String,
+        #[source]
+        source: HttpError,
     },
 }
 
@@ -79,12 +94,38 @@ pub enum Error {
 pub struct TraceId(pub Option<String>);
 
 impl Error {
-    /// Whether the same call may succeed later without anybody changing anything.
-    pub fn is_retryable(&self) -> bool {
+    /// What it costs, and what is done about it. Of a call about many entities, a refusal costs that part; what Port
+    /// says about a single entity is in its outcome.
+    pub fn class(&self) -> Class {
+        match self {
+            Error::Unauthorized { .. } | Error::NoPort { .. } => Class::Credentials,
+            Error::RateLimited { .. }
+            | Error::Unavailable { .. }
+            | Error::OutOfTime { .. }
+            | Error::Unexpected { .. } => Class::Later,
+            Error::Refused { code, .. } if code == IN_PROGRESS => Class::Later,
+            Error::Forbidden { .. } | Error::NotFound { .. } | Error::Refused { .. } => Class::Part,
+            Error::Invalid { .. } => Class::Ours,
+        }
+    }
+
+    /// Whether any other call would fare no better: it is about the moment or the credentials, not about what was sent.
+    pub fn meets_every_call(&self) -> bool {
         matches!(
             self,
-            Error::RateLimited { .. } | Error::Unavailable { .. } | Error::OutOfTime { .. }
+            Error::Unauthorized { .. }
+                | Error::NoPort { .. }
+                | Error::RateLimited { .. }
+                | Error::OutOfTime { .. }
         )
+    }
+
+    /// How long Port asks to be left alone, if it says so.
+    pub fn wait(&self) -> Option<Duration> {
+        match self {
+            Error::RateLimited { retry_after, .. } => *retry_after,
+            _ => None,
+        }
     }
 
     /// HTTP status of the answer behind this error, if there was one.
@@ -96,7 +137,10 @@ impl Error {
             Error::RateLimited { .. } => Some(429),
             Error::Unavailable { status, .. } => *status,
             Error::Refused { status, .. } => Some(*status),
-            Error::OutOfTime { .. } | Error::Unexpected { .. } => None,
+            Error::OutOfTime { .. }
+            | Error::Unexpected { .. }
+            | Error::NoPort { .. }
+            | Error::Invalid { .. } => None,
         }
     }
 
@@ -120,12 +164,14 @@ impl Error {
                 retry_after: retry_after(&answer.headers, now),
                 trace_id,
             },
-            status @ (408 | 500..) => Error::Unavailable {
-                request,
-                status: Some(status),
-                trace_id,
-                source: None,
-            },
+            status if Class::of_status(status) == Class::Later || 500 <= status => {
+                Error::Unavailable {
+                    request,
+                    status: Some(status),
+                    trace_id,
+                    source: None,
+                }
+            }
             status => Error::Refused {
                 request,
                 status,
@@ -155,18 +201,7 @@ impl Error {
                 trace_id: TraceId::default(),
                 source: error.into(),
             },
-        }
-    }
-
-    /// Whether this is about the call as a whole, so that the next one would fare no better.
-    pub(super) fn ends_all(&self) -> bool {
-        match self {
-            Error::Unavailable { status, .. } => *status != Some(500),
-            Error::Unauthorized { .. }
-            | Error::RateLimited { .. }
-            | Error::OutOfTime { .. }
-            | Error::Unexpected { .. } => true,
-            Error::Forbidden { .. } | Error::NotFound { .. } | Error::Refused { .. } => false,
+            source @ HttpError::Invalid { .. } => Error::Invalid { request, source },
         }
     }
 

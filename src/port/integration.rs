@@ -5,7 +5,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::client::{Call, INTEGRATION_TYPE, PortClient};
+use super::call::Call;
+use super::client::{INTEGRATION_TYPE, PortClient};
 use super::error::Error;
 use crate::deadline::Deadline;
 

@@ -1,6 +1,6 @@
 //! The target: all that Ferry knows about the Port API.
 //!
-//! [`PortClient`] turns entities into requests and answers into reports: `client` sends (token, retries, errors),
+//! [`PortClient`] turns entities into requests and answers into reports: `client` sends (`call`, `token`, retries, errors),
 //! `upsert`, `delete` and `search` speak the entity routes, `integration`, `defaults` and `report` the object that
 //! stands for this installation. What Port holds is compared as digests ([`Snapshot`]); what may leave the process
 //! as an example or a log passes a [`Masker`].
@@ -10,32 +10,36 @@
 
 mod batch;
 mod blueprint;
+mod call;
 mod client;
 mod defaults;
 mod delete;
+mod digest;
 mod error;
 mod integration;
 mod mask;
 mod order;
+mod outcome;
 mod rehearsal;
 mod report;
 mod search;
 mod signature;
 mod snapshot;
+mod token;
 mod upsert;
 
-pub use batch::FailedEntity;
 pub use blueprint::Blueprint;
 pub use client::{PortClient, Settings};
-pub use delete::DeleteReport;
+pub use digest::digest;
 pub use error::{Error, TraceId};
 pub use integration::Integration;
 pub use mask::Masker;
+pub use outcome::{DeleteOutcome, Deletion, Postponed, Refusal, UpsertOutcome, Upserted};
 pub use rehearsal::Rehearsed;
 pub use report::{LogLevel, LogLine, ResyncReport, ResyncStatus};
 pub use signature::is_signed_by_port;
 pub use snapshot::{MappedFields, Snapshot};
-pub use upsert::{UpsertOptions, UpsertReport, WriteEvent};
+pub use upsert::{UpsertOptions, WriteEvent};
 
 #[cfg(test)]
 mod tests;

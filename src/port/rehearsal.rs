@@ -19,8 +19,8 @@ impl PortClient {
     #[must_use]
     pub fn rehearsing(&self) -> PortClient {
         PortClient {
-            inner: Arc::clone(&self.inner),
             rehearsal: Some(Rehearsal::default()),
+            ..self.clone()
         }
     }
 

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::client::{Call, PortClient};
+use super::call::Call;
+use super::client::PortClient;
 use super::error::Error;
 use super::mask::Masker;
 use super::search::moment;

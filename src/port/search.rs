@@ -4,16 +4,19 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::{Context as _, ensure};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::client::{Call, INTEGRATION_TYPE, PortClient};
+use super::call::Call;
+use super::client::{INTEGRATION_TYPE, PortClient};
 use super::error::{Error, TraceId};
 use super::snapshot::{MappedFields, Snapshot, SnapshotBuilder};
 use crate::deadline::Deadline;
 use crate::entity::EntityKey;
+use crate::http::Answer;
 
 /// Entities per page of a blueprint search (Port API, search a blueprint's entities: limit at most 1000).
 const SEARCH_PAGE: usize = 1000;
@@ -248,21 +251,29 @@ impl PortClient {
         take: &mut impl FnMut(Map<String, Value>),
     ) -> Result<Option<String>, Error> {
         #[derive(Deserialize)]
-        struct Page<'a> {
-            #[serde(borrow)]
-            entities: Vec<&'a RawValue>,
+        struct Page {
+            entities: Vec<Box<RawValue>>,
             next: Option<String>,
         }
-        let request = call.shown();
-        let answer = self.call(call, deadline).await?;
-        let unreadable = |error: serde_json::Error| Error::Unexpected {
-            request: request.clone(),
-            trace_id: TraceId::of(&answer),
-            source: anyhow::Error::new(error).context("the answer is no page of entities"),
+        let read = |answer: &Answer| -> anyhow::Result<Page> {
+            let page: Page = serde_json::from_slice(&answer.body)
+                .with_context(|| format!("no page of entities: {}", answer.excerpt()))?;
+            let is_object = |text: &str| text.starts_with('{');
+            ensure!(
+                page.entities.iter().all(|entity| is_object(entity.get())),
+                "not all are entities"
+            );
+            Ok(page)
         };
-        let page: Page = serde_json::from_slice(&answer.body).map_err(unreadable)?;
+        let request = call.shown();
+        let page = self.call_reading(call, deadline, read).await?;
         for entity in page.entities {
-            take(serde_json::from_str(entity.get()).map_err(unreadable)?);
+            let entity = serde_json::from_str(entity.get());
+            take(entity.map_err(|source| Error::Unexpected {
+                request: request.clone(),
+                trace_id: TraceId::default(),
+                source: source.into(),
+            })?);
         }
         Ok(page.next)
     }

@@ -3,10 +3,10 @@
 //! Pure. Says nothing about how the entities were read; see `search`.
 
 use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use serde_json::{Map, Value};
 
+use super::digest::{Digest, NULL, digests, find, hash_of};
 use crate::entity::{Entity, Identifier};
 
 /// The properties and relations that a mapping writes to one blueprint. Port may hold more; nothing else is compared.
@@ -35,12 +35,6 @@ struct Entry {
     identifier: u64,
     start: u32,
     len: u32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Digest {
-    field: u64,
-    value: u64,
 }
 
 /// What counts as a difference.
@@ -196,99 +190,6 @@ impl<'a> SnapshotBuilder<'a> {
         snapshot.entries.shrink_to_fit();
         snapshot.digests.shrink_to_fit();
         snapshot
-    }
-}
-
-/// The value part of a digest of null.
-const NULL: u64 = 0;
-
-/// Digests of an entity, sorted by field. A null title or team is the same as none.
-fn digests(
-    title: Option<&Value>,
-    team: Option<&Value>,
-    properties: Option<&Map<String, Value>>,
-    relations: Option<&Map<String, Value>>,
-    only: Option<&MappedFields>,
-) -> Vec<Digest> {
-    let mut digests = Vec::new();
-    let mut push = |section: u8, name: &str, value: u64| {
-        let field = hash_of(&(section, name));
-        digests.push(Digest { field, value });
-    };
-    if let Some(title) = title.filter(|title| !title.is_null()) {
-        push(0, "title", hash_of_value(title));
-    }
-    if let Some(team) = team.filter(|team| !team.is_null()) {
-        push(0, "team", hash_of_team(team));
-    }
-    for (section, values, names) in [
-        (1, properties, only.map(|only| &only.properties)),
-        (2, relations, only.map(|only| &only.relations)),
-    ] {
-        for (name, value) in values.into_iter().flatten() {
-            if names.is_none_or(|names| names.contains(name)) {
-                push(section, name, hash_of_value(value));
-            }
-        }
-    }
-    digests.sort_unstable();
-    digests
-}
-
-fn find(digests: &[Digest], field: u64) -> Option<u64> {
-    let at = digests
-        .binary_search_by_key(&field, |digest| digest.field)
-        .ok()?;
-    digests.get(at).map(|digest| digest.value)
-}
-
-fn hash_of(value: &(impl std::hash::Hash + ?Sized)) -> u64 {
-    // Its keys are fixed, so digests compare across processes of one build.
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
-}
-
-fn hash_of_value(value: &Value) -> u64 {
-    if value.is_null() {
-        return NULL;
-    }
-    let mut hasher = DefaultHasher::new();
-    add_value(value, &mut hasher);
-    hasher.finish().max(1)
-}
-
-fn hash_of_team(team: &Value) -> u64 {
-    let Value::Array(names) = team else {
-        return hash_of_value(team);
-    };
-    let mut names: Vec<u64> = names.iter().map(hash_of_value).collect();
-    names.sort_unstable();
-    hash_of(&("team", names)).max(1)
-}
-
-/// As JSON with sorted keys would be: the order in lists counts, that of keys does not, and 1 is not 1.0.
-fn add_value(value: &Value, hasher: &mut DefaultHasher) {
-    match value {
-        Value::Null => hasher.write_u8(0),
-        Value::Bool(value) => (1_u8, value).hash(hasher),
-        Value::Number(number) => (2_u8, number.to_string()).hash(hasher),
-        Value::String(text) => (3_u8, text).hash(hasher),
-        Value::Array(values) => {
-            (4_u8, values.len()).hash(hasher);
-            for value in values {
-                add_value(value, hasher);
-            }
-        }
-        Value::Object(values) => {
-            (5_u8, values.len()).hash(hasher);
-            let mut pairs: Vec<_> = values.iter().collect();
-            pairs.sort_unstable_by_key(|(name, _)| *name);
-            for (name, value) in pairs {
-                name.hash(hasher);
-                add_value(value, hasher);
-            }
-        }
     }
 }
 

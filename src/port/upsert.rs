@@ -1,8 +1,10 @@
-//! Writing entities: groups, batches, what a refusal costs, and the second try.
+//! Writing entities: in which order and batches, and what a failure costs.
 //!
-//! The routes are idempotent, so everything here may be repeated by the caller at will.
+//! Each entity is tried once; the routes are idempotent, so the caller may send any again. How patient a single call is
+//! depends on the client ([`once`](PortClient::once)).
 
 use std::collections::{HashMap, HashSet};
+use std::slice;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,18 +12,21 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde_json::Value;
 
-use super::batch::{self, FailedEntity, Failure, Fate, Item, lacks_target};
-use super::client::{Call, PortClient, locked};
+use super::batch::{self, Item, Told};
+use super::call::Call;
+use super::client::{PortClient, locked};
 use super::error::{Error, TraceId};
 use super::order::{Node, levels};
+use super::outcome::{Postponed, Refusal, UpsertOutcome, Upserted};
+use crate::class::Class;
 use crate::deadline::Deadline;
 use crate::entity::{Entity, Identifier};
 
-/// Bulk calls of one batch under way at once.
-const CONCURRENT_CALLS: usize = 4;
+/// Bulk calls under way at once.
+const CONCURRENT_CALLS: usize = 8;
 
-/// Single entities in a row that Port answers with a 500 before it is taken to be down.
-const TOLERATED_DEFECTS: usize = 3;
+/// Single entities in a row that have to wait before Port is taken to be down: one may be the entity's own doing.
+pub(super) const OUTAGE: usize = 2;
 
 #[derive(Clone, Debug)]
 pub struct UpsertOptions {
@@ -42,38 +47,24 @@ pub enum WriteEvent {
     Live,
 }
 
-/// What became of the entities of one [`upsert`](PortClient::upsert): each one is written or failed.
-#[derive(Debug, Default)]
-pub struct UpsertReport {
-    pub written: usize,
-    /// Positions of those written that Port says it had before.
-    pub known: Vec<usize>,
-    /// In the order of the call.
-    pub failed: Vec<FailedEntity>,
-    /// Why entities were left unsent, if any were. They are among the failed, and retryable.
-    pub stopped: Option<Error>,
-}
-
 impl PortClient {
-    /// Writes `entities`, in their order where two have the same key, blueprint after blueprint otherwise.
+    /// Writes `entities`: those with the same key in their order, and otherwise what relations lead to first.
     ///
-    /// An entity that Port refuses costs only itself. An error that would meet every call (credentials, rate limit,
-    /// outage, time) stops the rest; it is returned as an error when nothing at all was written or refused before,
-    /// and in [`stopped`](UpsertReport::stopped) otherwise. Entities whose relation targets were missing are tried
-    /// again at the end, whole and targets first, unless Port creates the targets; targets in a later call are the
-    /// caller's concern.
+    /// Each has exactly one outcome. A call that fails as a whole is repeated entity by entity, so that a bad one costs
+    /// no neighbour. An outage (two single entities in a row, a 429, refused credentials, no time) stops the rest; a
+    /// blueprint that does not exist is told at each of its entities.
     pub async fn upsert(
         &self,
         entities: &[Entity],
         options: &UpsertOptions,
         deadline: &Deadline,
-    ) -> Result<UpsertReport, Error> {
+    ) -> Upserted {
         if let Some(rehearsal) = &self.rehearsal {
             locked(rehearsal).written.extend_from_slice(entities);
-            return Ok(UpsertReport {
-                written: entities.len(),
-                ..UpsertReport::default()
-            });
+            return Upserted {
+                outcomes: entities.iter().map(rehearsed).collect(),
+                stopped: None,
+            };
         }
         let run = Run {
             client: self,
@@ -82,18 +73,19 @@ impl PortClient {
             deadline,
             stopped: Mutex::default(),
             missing: Mutex::default(),
-            defects: AtomicUsize::new(0),
+            later_in_a_row: AtomicUsize::new(0),
         };
-        let mut fates = vec![Fate::unsent(); entities.len()];
-        run.write((0..entities.len()).collect(), &mut fates).await;
-        for level in run.second_try(&fates) {
-            run.write(level, &mut fates).await;
+        let mut outcomes = vec![UpsertOutcome::Later(Postponed::unsent(None)); entities.len()];
+        for wave in waves(entities) {
+            for level in in_levels(entities, wave) {
+                run.write(level, &mut outcomes).await;
+            }
         }
         let stopped = run
             .stopped
             .into_inner()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
-        report(entities, fates, stopped)
+        Upserted { outcomes, stopped }
     }
 }
 
@@ -106,125 +98,127 @@ struct Run<'a> {
     /// The error that would meet every further call.
     stopped: Mutex<Option<Error>>,
     /// Blueprints that do not exist, and how that shows.
-    missing: Mutex<HashMap<String, Failure>>,
-    /// Single entities answered with a 500 since the last success.
-    defects: AtomicUsize,
+    missing: Mutex<HashMap<String, Refusal>>,
+    /// Single entities that have to wait, since anything else was answered.
+    later_in_a_row: AtomicUsize,
 }
 
-impl Run<'_> {
-    /// Sends the entities at `indices` and records what becomes of them.
-    async fn write(&self, indices: Vec<usize>, fates: &mut [Fate]) {
-        for wave in self.waves(indices) {
-            self.write_wave(wave, fates).await;
-        }
-    }
+/// What the failure of a whole call means for its entities.
+enum Verdict {
+    /// All of them alike.
+    All(UpsertOutcome),
+    /// That of a single one; several are to be asked for one by one.
+    Each(UpsertOutcome),
+}
 
-    async fn write_wave(&self, indices: Vec<usize>, fates: &mut [Fate]) {
-        for (blueprint, indices) in self.by_blueprint(indices) {
-            let mut items = Vec::with_capacity(indices.len());
-            for index in indices {
-                let Some(entity) = self.entities.get(index) else {
-                    continue;
-                };
-                let item = Item::new(index, entity);
-                if item.is_too_large() {
-                    record(fates, index, Fate::Failed(too_large()));
-                } else {
-                    items.push(item);
-                }
-            }
-            let mut rest = items.as_slice();
-            let calls = std::iter::from_fn(|| {
-                // Asked anew for each batch: an answer may have lowered it.
-                let max_bulk = self.client.inner.max_bulk.load(Ordering::Relaxed);
-                let (batch, after) = rest.split_at_checked(batch::next_batch(rest, max_bulk))?;
-                rest = after;
-                (!batch.is_empty()).then(|| self.send(blueprint, batch))
-            });
-            let mut sent = stream::iter(calls).buffered(CONCURRENT_CALLS);
-            while let Some(results) = sent.next().await {
-                for (index, fate) in results {
-                    record(fates, index, fate);
-                }
-            }
-        }
-    }
-
-    /// Entities with the same key in different waves, in their order; within a wave the order does not matter.
-    fn waves(&self, indices: Vec<usize>) -> Vec<Vec<usize>> {
-        let mut waves: Vec<Vec<usize>> = Vec::new();
-        let mut occurrences: HashMap<(&str, String), usize> = HashMap::new();
+impl<'a> Run<'a> {
+    /// Sends the entities at `indices`, in any order, and records what becomes of them.
+    async fn write(&self, indices: Vec<usize>, outcomes: &mut [UpsertOutcome]) {
+        let mut groups: Vec<(&str, Vec<Item>)> = Vec::new();
         for index in indices {
             let Some(entity) = self.entities.get(index) else {
                 continue;
             };
-            let occurrence = occurrences.entry(address(entity)).or_insert(0);
-            match waves.get_mut(*occurrence) {
-                Some(wave) => wave.push(index),
-                None => waves.push(vec![index]),
-            }
-            *occurrence += 1;
-        }
-        waves
-    }
-
-    /// Groups in the order in which their blueprints first occur.
-    fn by_blueprint(&self, indices: Vec<usize>) -> Vec<(&str, Vec<usize>)> {
-        let mut groups: Vec<(&str, Vec<usize>)> = Vec::new();
-        for index in indices {
-            let Some(entity) = self.entities.get(index) else {
+            let item = Item::new(index, entity);
+            if item.is_too_large() {
+                record(outcomes, index, UpsertOutcome::Refused(too_large()));
                 continue;
-            };
-            match groups
-                .iter_mut()
-                .find(|(blueprint, _)| *blueprint == entity.blueprint)
-            {
-                Some((_, group)) => group.push(index),
-                None => groups.push((&entity.blueprint, vec![index])),
+            }
+            let blueprint = entity.blueprint.as_str();
+            match groups.iter_mut().find(|(known, _)| *known == blueprint) {
+                Some((_, group)) => group.push(item),
+                None => groups.push((blueprint, vec![item])),
             }
         }
-        groups
-    }
-
-    /// Sends one batch, in ever smaller parts where Port refuses it as a whole: a bad identifier, for one, offends
-    /// against the schema of the request and takes its neighbours along.
-    async fn send(&self, blueprint: &str, batch: &[Item]) -> Vec<(usize, Fate)> {
-        let mut fates = Vec::with_capacity(batch.len());
-        let mut parts = vec![batch];
-        while let Some(part) = parts.pop() {
-            let failure = match self.unsendable(blueprint) {
-                Some(failure) => failure,
-                None => match self.bulk(blueprint, part).await {
-                    Ok(answered) => {
-                        self.defects.store(0, Ordering::Relaxed);
-                        fates.extend(part.iter().map(|item| item.index).zip(answered));
-                        continue;
-                    }
-                    Err(error) => match self.judge(blueprint, part.len(), error).await {
-                        Verdict::Split => {
-                            let (first, second) = part.split_at(part.len() / 2);
-                            parts.extend([second, first]);
-                            continue;
-                        }
-                        Verdict::Fail(failure) => failure,
-                    },
-                },
-            };
-            let failed = |item: &Item| (item.index, Fate::Failed(failure.clone()));
-            fates.extend(part.iter().map(failed));
+        let (mut pending, mut blueprint, mut rest) = (groups.as_slice(), "", &[][..]);
+        let calls = std::iter::from_fn(|| {
+            while rest.is_empty() {
+                let ((next, items), after) = pending.split_first()?;
+                (pending, blueprint, rest) = (after, *next, items.as_slice());
+            }
+            // Asked anew for each batch: an answer may have lowered it.
+            let max_bulk = self.client.inner.max_bulk.load(Ordering::Relaxed);
+            let (batch, after) = rest.split_at_checked(batch::next_batch(rest, max_bulk))?;
+            rest = after;
+            Some(self.send(blueprint, batch))
+        });
+        let mut sent = stream::iter(calls).buffer_unordered(CONCURRENT_CALLS);
+        while let Some(results) = sent.next().await {
+            for (index, outcome) in results {
+                record(outcomes, index, outcome);
+            }
         }
-        fates
     }
 
-    /// Why nothing more is to be sent, at all or for this blueprint.
-    fn unsendable(&self, blueprint: &str) -> Option<Failure> {
+    /// Sends one batch, and one by one what that leaves open.
+    async fn send(&self, blueprint: &str, batch: &[Item]) -> Vec<(usize, UpsertOutcome)> {
+        if let [single] = batch {
+            return vec![(single.index, self.send_alone(blueprint, single).await)];
+        }
+        let all = |outcome: &UpsertOutcome| {
+            let each = |item: &Item| (item.index, outcome.clone());
+            batch.iter().map(each).collect()
+        };
+        if let Some(outcome) = self.unsendable(blueprint) {
+            return all(&outcome);
+        }
+        let told = match self.bulk(blueprint, batch).await {
+            Ok(told) => {
+                self.later_in_a_row.store(0, Ordering::Relaxed);
+                told
+            }
+            Err(error) => match self.judge(blueprint, error).await {
+                Verdict::All(outcome) => return all(&outcome),
+                Verdict::Each(outcome) => {
+                    let alone = |_: &Item| Told::Alone(outcome.clone());
+                    batch.iter().map(alone).collect()
+                }
+            },
+        };
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for (item, told) in batch.iter().zip(told) {
+            let outcome = match told {
+                Told::Settled(outcome) => outcome,
+                Told::Alone(_) => self.send_alone(blueprint, item).await,
+            };
+            outcomes.push((item.index, outcome));
+        }
+        outcomes
+    }
+
+    async fn send_alone(&self, blueprint: &str, item: &Item) -> UpsertOutcome {
+        if let Some(outcome) = self.unsendable(blueprint) {
+            return outcome;
+        }
+        let outcome = match self.bulk(blueprint, slice::from_ref(item)).await {
+            Ok(told) => told.into_iter().next().map(Told::outcome),
+            Err(error) => match self.judge(blueprint, error).await {
+                Verdict::All(outcome) | Verdict::Each(outcome) => Some(outcome),
+            },
+        };
+        let outcome = outcome.unwrap_or_else(|| UpsertOutcome::Later(Postponed::unsent(None)));
+        let UpsertOutcome::Later(postponed) = &outcome else {
+            self.later_in_a_row.store(0, Ordering::Relaxed);
+            return outcome;
+        };
+        let before = self.later_in_a_row.fetch_add(1, Ordering::Relaxed);
+        if OUTAGE <= before + 1 || postponed.status == Some(429) {
+            let request = format!("writing entities of `{blueprint}`");
+            locked(&self.stopped).get_or_insert_with(|| outage(request, postponed));
+        }
+        outcome
+    }
+
+    /// What becomes of entities that are not to be sent, because of all or of their blueprint.
+    fn unsendable(&self, blueprint: &str) -> Option<UpsertOutcome> {
         if let Some(error) = &*locked(&self.stopped) {
-            return Some(Failure::unsent(error));
+            return Some(UpsertOutcome::Later(Postponed::unsent(Some(error))));
         }
-        locked(&self.missing).get(blueprint).cloned()
+        let missing = locked(&self.missing).get(blueprint).cloned();
+        missing.map(UpsertOutcome::Refused)
     }
 
-    async fn bulk(&self, blueprint: &str, part: &[Item]) -> Result<Vec<Fate>, Error> {
+    async fn bulk(&self, blueprint: &str, items: &[Item]) -> Result<Vec<Told>, Error> {
         let UpsertOptions {
             merge,
             create_missing_related,
@@ -232,7 +226,7 @@ impl Run<'_> {
         } = self.options;
         let route = ["blueprints", blueprint, "entities", "bulk"];
         let call = Call::new(reqwest::Method::POST, route)
-            .bytes(batch::body(part))
+            .bytes(batch::body(items))
             .query("upsert", true)
             .query("merge", merge)
             .query("create_missing_related_entities", create_missing_related)
@@ -244,122 +238,105 @@ impl Run<'_> {
             WriteEvent::Live => call.query("ocean_info_event_type", "http_request"),
         };
         let call = call.exporter().repeatable();
-        let request = call.shown();
-        // Never closed.
-        let _permit = self.client.inner.writes.acquire().await;
-        let answer = self.client.call(call, self.deadline).await?;
-        let bulk = batch::read(&answer, part.len()).map_err(|source| Error::Unexpected {
-            request,
-            trace_id: TraceId::of(&answer),
-            source,
-        })?;
-        if let Some(max_bulk) = bulk.max_bulk {
-            self.client
-                .inner
-                .max_bulk
-                .fetch_min(max_bulk, Ordering::Relaxed);
+        let read = |answer: &_| batch::read(answer, items);
+        let answer = self.client.call_reading(call, self.deadline, read).await?;
+        if let Some(max_bulk) = answer.max_bulk {
+            let known = &self.client.inner.max_bulk;
+            known.fetch_min(max_bulk, Ordering::Relaxed);
         }
-        Ok(bulk.fates)
+        Ok(answer.told)
     }
 
-    /// What a refusal of a whole call of `count` entities means.
-    async fn judge(&self, blueprint: &str, count: usize, error: Error) -> Verdict {
-        if error.ends_all() {
-            return Verdict::Fail(self.stop(error));
+    async fn judge(&self, blueprint: &str, error: Error) -> Verdict {
+        if error.meets_every_call() {
+            return Verdict::All(self.stop(error));
         }
-        match error {
-            Error::NotFound { .. } => {
-                // On this route a missing relation is told per entity, so it is about the blueprint; a gateway may
-                // think otherwise.
-                match self.client.fresh_blueprint(blueprint, self.deadline).await {
-                    Ok(_) if 1 < count => Verdict::Split,
-                    Ok(_) => Verdict::Fail(Failure::of(&error)),
-                    Err(missing @ Error::NotFound { .. }) => {
-                        let failure = Failure::of(&missing);
-                        locked(&self.missing).insert(blueprint.to_owned(), failure.clone());
-                        Verdict::Fail(failure)
-                    }
-                    Err(error) if error.ends_all() => Verdict::Fail(self.stop(error)),
-                    Err(error) => Verdict::Fail(Failure::of(&error)),
+        if let Error::NotFound { .. } = error {
+            // On this route a missing relation is told per entity, so it is about the blueprint; a gateway may think
+            // otherwise.
+            return match self.client.fresh_blueprint(blueprint, self.deadline).await {
+                Ok(_) => Verdict::Each(UpsertOutcome::Refused(Refusal::of(&error))),
+                Err(missing @ Error::NotFound { .. }) => {
+                    let refusal = Refusal::of(&missing);
+                    locked(&self.missing).insert(blueprint.to_owned(), refusal.clone());
+                    Verdict::All(UpsertOutcome::Refused(refusal))
                 }
-            }
-            Error::Refused { .. } | Error::Unavailable { .. } if 1 < count => Verdict::Split,
-            Error::Unavailable { .. } => {
-                let failure = Failure::of(&error);
-                if TOLERATED_DEFECTS <= self.defects.fetch_add(1, Ordering::Relaxed) + 1 {
-                    self.stop(error);
-                }
-                Verdict::Fail(failure)
-            }
-            error => Verdict::Fail(Failure::of(&error)),
+                Err(error) if error.meets_every_call() => Verdict::All(self.stop(error)),
+                Err(error) => Verdict::All(UpsertOutcome::Later(Postponed::of(&error))),
+            };
         }
+        Verdict::Each(match error.class() {
+            Class::Part => UpsertOutcome::Refused(Refusal::of(&error)),
+            _ => UpsertOutcome::Later(Postponed::of(&error)),
+        })
     }
 
     /// Ends the run and returns what that means for the entities at hand.
-    fn stop(&self, error: Error) -> Failure {
-        let failure = Failure {
-            retryable: true,
-            ..Failure::of(&error)
-        };
+    fn stop(&self, error: Error) -> UpsertOutcome {
+        let outcome = UpsertOutcome::Later(Postponed::of(&error));
         locked(&self.stopped).get_or_insert(error);
-        failure
-    }
-
-    /// Which entities deserve another try, in levels: those whose relation targets may exist by now, and those that
-    /// met a defect.
-    fn second_try(&self, fates: &[Fate]) -> Vec<Vec<usize>> {
-        if locked(&self.stopped).is_some() {
-            return Vec::new();
-        }
-        let missing = locked(&self.missing);
-        let again = |(index, fate): (usize, &Fate)| {
-            let Fate::Failed(failure) = fate else {
-                return None;
-            };
-            let entity = self.entities.get(index)?;
-            let unmet =
-                lacks_target(failure.status, &failure.code) && !self.options.create_missing_related;
-            let wanted = (unmet || failure.retryable) && !missing.contains_key(&entity.blueprint);
-            wanted.then_some((index, entity))
-        };
-        let candidates: Vec<(usize, &Entity)> =
-            fates.iter().enumerate().filter_map(again).collect();
-        let nodes: Vec<Node<'_>> = candidates
-            .iter()
-            .map(|(_, entity)| Node {
-                name: match &entity.identifier {
-                    Identifier::Text(text) => text,
-                    Identifier::Search(_) => "",
-                },
-                targets: targets(entity),
-            })
-            .collect();
-        let index_of = |position: usize| candidates.get(position).map(|(index, _)| *index);
-        let mut tries: Vec<Vec<usize>> = levels(&nodes)
-            .into_iter()
-            .map(|level| level.into_iter().filter_map(index_of).collect())
-            .collect();
-        // What came later under the same key has the last word again.
-        let mut first: HashMap<(&str, String), usize> = HashMap::new();
-        for (index, entity) in &candidates {
-            first.entry(address(entity)).or_insert(*index);
-        }
-        let overtaken = |index: &usize| {
-            let entity = self.entities.get(*index);
-            let first = entity.and_then(|entity| first.get(&address(entity)));
-            matches!(fates.get(*index), Some(Fate::Done { .. }))
-                && first.is_some_and(|first| first < index)
-        };
-        if !candidates.is_empty() {
-            tries.push((0..self.entities.len()).filter(overtaken).collect());
-        }
-        tries
+        outcome
     }
 }
 
-enum Verdict {
-    Split,
-    Fail(Failure),
+/// What a run of postponed entities says about Port.
+pub(super) fn outage(request: String, postponed: &Postponed) -> Error {
+    let trace_id = TraceId::default();
+    match postponed.status {
+        Some(429) => Error::RateLimited {
+            request,
+            retry_after: postponed.wait,
+            trace_id,
+        },
+        status => Error::Unavailable {
+            request,
+            status,
+            trace_id,
+            source: None,
+        },
+    }
+}
+
+fn rehearsed(entity: &Entity) -> UpsertOutcome {
+    UpsertOutcome::Written {
+        created: None,
+        identifier: entity.key().map(|key| key.identifier),
+    }
+}
+
+/// Positions in waves: entities with the same key come in different ones, in their order.
+fn waves(entities: &[Entity]) -> Vec<Vec<usize>> {
+    let mut waves: Vec<Vec<usize>> = Vec::new();
+    let mut occurrences: HashMap<(&str, String), usize> = HashMap::new();
+    for (index, entity) in entities.iter().enumerate() {
+        let occurrence = occurrences.entry(address(entity)).or_insert(0);
+        match waves.get_mut(*occurrence) {
+            Some(wave) => wave.push(index),
+            None => waves.push(vec![index]),
+        }
+        *occurrence += 1;
+    }
+    waves
+}
+
+/// The positions of a wave in levels, so that each entity comes after those that its relations lead to.
+fn in_levels(entities: &[Entity], wave: Vec<usize>) -> Vec<Vec<usize>> {
+    let nodes: Vec<Node<'_>> = wave
+        .iter()
+        .filter_map(|&index| entities.get(index))
+        .map(|entity| Node {
+            name: match &entity.identifier {
+                Identifier::Text(text) => text,
+                Identifier::Search(_) => "",
+            },
+            targets: targets(entity),
+        })
+        .collect();
+    let index_of = |position: usize| wave.get(position).copied();
+    let levels = levels(&nodes).into_iter();
+    levels
+        .map(|level| level.into_iter().filter_map(index_of).collect())
+        .collect()
 }
 
 /// Blueprint and identifier, or the query that stands for it.
@@ -386,44 +363,18 @@ fn targets(entity: &Entity) -> Vec<&str> {
     targets.into_iter().collect()
 }
 
-fn too_large() -> Failure {
-    Failure {
-        status: Some(413),
+fn too_large() -> Refusal {
+    Refusal {
+        status: 413,
         code: String::new(),
         message:
             "the entity is larger than the 1 MiB that Port takes; map fewer or shorter properties"
                 .into(),
-        retryable: false,
     }
 }
 
-fn record(fates: &mut [Fate], index: usize, fate: Fate) {
-    if let Some(slot) = fates.get_mut(index) {
-        *slot = fate;
-    }
-}
-
-fn report(
-    entities: &[Entity],
-    fates: Vec<Fate>,
-    stopped: Option<Error>,
-) -> Result<UpsertReport, Error> {
-    let mut report = UpsertReport::default();
-    for (index, (entity, fate)) in entities.iter().zip(fates).enumerate() {
-        match fate {
-            Fate::Failed(failure) => report.failed.push(failure.named(index, entity.key())),
-            Fate::Done { known } => {
-                report.written += 1;
-                report.known.extend(known.then_some(index));
-            }
-        }
-    }
-    match stopped {
-        Some(error)
-            if report.written == 0 && report.failed.iter().all(|failed| failed.retryable) =>
-        {
-            Err(error)
-        }
-        stopped => Ok(UpsertReport { stopped, ..report }),
+fn record(outcomes: &mut [UpsertOutcome], index: usize, outcome: UpsertOutcome) {
+    if let Some(slot) = outcomes.get_mut(index) {
+        *slot = outcome;
     }
 }

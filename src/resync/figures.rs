@@ -2,40 +2,37 @@
 
 use jiff::Timestamp;
 
+use super::Summary;
 use super::slice::Slice;
-use super::{COMPLETED, Summary};
 use crate::app::App;
 use crate::metrics::Figure;
-use crate::state::{Expected, StateError};
+use crate::store::StoreError;
+use crate::store::documents::completed;
 
 /// Says how old the last completed resync is, in intervals: one that is due is overdue from 1 on.
-pub(super) async fn put_age(app: &App) -> Result<(), StateError> {
+pub(super) async fn put_age(app: &App) -> Result<(), StoreError> {
     let now = app.clock.now();
     let Some(interval) = app.config.resync_interval else {
         return Ok(());
     };
-    let completed = match app.store.load::<Timestamp>(COMPLETED).await? {
-        Some(completed) => completed.value,
-        // Nothing is late before it could have been in time.
-        None => {
-            app.store.save(COMPLETED, &now, Expected::Anything).await?;
-            now
-        }
-    };
-    let age = now.duration_since(completed).as_secs_f64();
+    let completed = app.store.load(&completed()).await?.value;
+    // Nothing is late before it could have been in time: the first run begins by itself.
+    let at = completed.map_or(app.started_at, |completed| completed.at);
+    let age = now.duration_since(at).as_secs_f64();
     let age = Figure::ratio("ResyncAge", age / interval.as_secs_f64().max(1.0));
     app.metrics.put(now, vec![age]);
     Ok(())
 }
 
 impl Slice<'_> {
-    /// Of a run that is through.
+    /// Of a run that is over.
     pub(super) fn put_completed(&self, now: Timestamp, summary: &Summary) {
         let run = self.run();
         let took = now.duration_since(run.started_at).as_secs_f64();
         let figures = vec![
             Figure::count("CompletedRuns", 1),
-            Figure::count("FailedPartitions", summary.failed_partitions.len()),
+            Figure::count("RunsWithLosses", usize::from(run.has_losses())),
+            Figure::count("FailedPartitions", run.failures),
             Figure::count("WrittenEntities", summary.counts.written),
             Figure::count("DeletedEntities", summary.counts.deleted),
             Figure::count("RefusedEntities", summary.counts.refused),

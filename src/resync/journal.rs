@@ -7,8 +7,8 @@ use url::Url;
 
 use crate::app::Session;
 use crate::deadline::{Clock, Deadline};
-use crate::failure::chain;
 use crate::port::{LogLevel, LogLine};
+use crate::telemetry::chain;
 
 /// More would tell nobody more; the rest is counted.
 const MAX_LINES: usize = 100;

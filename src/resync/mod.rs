@@ -1,55 +1,59 @@
-//! The resync flow: every kind read, mapped, loaded; then what is stale deleted.
+//! The resync flow: everything looked at by list, then what the lists did not show.
 //!
-//! A resync is a run that any number of invocations work on, one at a time, each for a slice. [`resync`] asks for
-//! one and works on it, [`tick`] goes on with it. Knows nothing of webhooks or of Lambda.
+//! A resync is a run that any number of invocations work on, one at a time, each for a slice. [`resync`] asks for one and
+//! works on it, [`tick`] goes on with it. What is written and deleted is the engine's business (`sync`); a run only says
+//! what is to be looked at. Knows nothing of webhooks or of Lambda.
 
-mod evidence;
+mod adopt;
+mod begin;
+mod committer;
 mod examples;
 mod figures;
+mod finish;
 mod journal;
-mod partitions;
+mod order;
+mod pages;
 mod preview;
-mod reconcile;
-mod record;
-mod repositories;
-mod run;
+mod read;
 mod slice;
+mod snapshots;
 
-use std::collections::BTreeSet;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use url::Url;
-use uuid::Uuid;
+use serde::Serialize;
 
 use crate::app::{App, Session};
+use crate::bitbucket;
 use crate::bitbucket::Purpose;
+use crate::counts::Counts;
 use crate::deadline::{Deadline, later};
-use crate::extract;
-use crate::failure::{Failure, chain};
-use crate::mapping::{Mapping, defaults};
-use crate::partition::RUN;
-use crate::pipeline::{Counts, Pipeline};
+use crate::failure::Failure;
 use crate::port::{self, ResyncReport, ResyncStatus};
 use crate::progress::Paused;
-use crate::state::{Expected, Lease, StateError};
+use crate::store::documents::{Completed, completed, generation};
+use crate::store::run::{
+    FailedRepositories, Run, RunRequest, Usage, Watermark, failed_repositories, pages, run,
+    run_request, usage, watermark,
+};
+use crate::store::{Asker, Attempt, Lease, LeaseName, Revision};
+use crate::telemetry::chain;
 
 pub use preview::{Change, Field, Preview, Scope, preview};
 
+use begin::{Begun, begin, resume};
 use figures::put_age;
-use journal::Journal;
-use reconcile::{Evidence, Plan, plan};
-use run::{RUN_VERSION, Run};
 use slice::{Slice, Step};
 
 /// How a call ended when nothing was wrong.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Outcome {
-    /// A run was completed.
+    /// A run has looked at everything, and all of it is in Port.
     Completed(Summary),
+    /// A run is over, and something is not in Port as it should be: parts that could not be read, entities that Port
+    /// refused, items that could not be mapped.
+    CompletedWithLosses(Summary),
     /// There is more to do; a later tick goes on.
     Paused {
         run: String,
@@ -62,12 +66,12 @@ pub enum Outcome {
     Idle,
 }
 
-/// What a completed run did.
+/// What a run did that is over.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
     pub run: String,
     pub counts: Counts,
-    /// Parts of the workspace that could not be read, each with its reason.
+    /// Parts of the workspace that could not be read, each with its reason: the first of many.
     pub failed_partitions: Vec<String>,
     /// Why stale entities were left in place, if they were.
     pub kept: Option<String>,
@@ -75,30 +79,15 @@ pub struct Summary {
     pub mapping_problems: Vec<String>,
 }
 
-/// Key of the wish for a run. It stays until a run has begun, so that no request is lost.
-const REQUEST: &str = "resync-request";
-/// Key of the last resync request of Port that was followed.
-const WATERMARK: &str = "port-request";
-const LEASE: &str = "lease";
-/// Key of the repositories that the last run could not read.
-const FAILED: &str = "failed-repositories";
-/// Key of the moment at which the last run was completed.
-const COMPLETED: &str = "completed";
-/// Key of what each credential has used of Bitbucket's allowance.
-const USAGE: &str = "usage";
-
-/// A lease is renewed when half of it is over: whoever is killed off Lambda blocks nobody for longer.
-const LONGEST_LEASE: Duration = Duration::from_secs(960);
-
-/// A lease outlives its invocation by this much, so that a slow last write cannot meet a successor.
-const LEASE_SLACK: Duration = Duration::from_secs(60);
-
 /// How long to stay away after a failure that may pass by itself and says nothing about when.
 const PAUSE: Duration = Duration::from_secs(60);
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Request {
-    reason: String,
+/// How often a slice goes on at once after it has lost the pen.
+const MOST_RETURNS: usize = 20;
+
+/// Whether there is nothing to wait for.
+fn is_brief(failure: &Failure) -> bool {
+    matches!(failure, Failure::PenIsBusy) || failure.wait() == Some(Duration::ZERO)
 }
 
 /// Asks for a run and works on it. A run that is under way is continued first.
@@ -109,246 +98,209 @@ pub async fn resync(app: &App, reason: &str, deadline: &Deadline) -> Result<Outc
 
 /// Notes that a run is wanted; a tick will begin it.
 pub async fn request(app: &App, reason: &str) -> Result<(), Failure> {
+    let request = RunRequest {
+        reason: reason.to_owned(),
+        at: app.clock.now(),
+    };
     app.store
-        .save(
-            REQUEST,
-            &Request {
-                reason: reason.to_owned(),
-            },
-            Expected::Anything,
-        )
+        .save(&run_request(), &request, Revision::ANYTHING)
         .await?;
     Ok(())
 }
 
-/// Goes on with an unfinished run, or begins one that was asked for here or in Port.
+/// Goes on with an unfinished run, or begins one that was asked for here or in Port, or that the store needs.
 pub async fn tick(app: &App, deadline: &Deadline) -> Result<Outcome, Failure> {
     put_age(app).await?;
-    if let Some(run) = app.store.load::<Run>(RUN).await? {
-        return match run.value.not_before {
+    if let Some(run) = app.store.load(&run()).await?.value {
+        return match run.not_before {
             Some(not_before) if app.clock.now() < not_before => Ok(Outcome::Idle),
             _ => work(app, deadline).await,
         };
     }
-    if app.store.load::<Request>(REQUEST).await?.is_none() && !port_asks(app, deadline).await? {
-        return Ok(Outcome::Idle);
+    let wanted = app.store.load(&run_request()).await?.value.is_some()
+        || store_asks(app).await?
+        || port_asks(app, deadline).await?;
+    match wanted {
+        true => work(app, deadline).await,
+        false => Ok(Outcome::Idle),
     }
-    work(app, deadline).await
 }
 
-/// Whether Port asks for a resync that was not followed yet (a saved mapping, the Resync button), or has never seen
-/// one of this installation. Notes the request.
+/// Whether the store has lost something that only a run can find again.
+async fn store_asks(app: &App) -> Result<bool, Failure> {
+    let unreadable = app.store.take_unreadable();
+    let reason = if app.store.load(&generation()).await?.value.is_none() {
+        "nothing is known of an earlier run"
+    } else if !unreadable.is_empty() {
+        "stored documents could not be read"
+    } else {
+        return Ok(false);
+    };
+    request(app, reason).await?;
+    Ok(true)
+}
+
+/// Whether Port asks for a resync that was not followed yet: a saved mapping, the Resync button. Notes the request.
 async fn port_asks(app: &App, deadline: &Deadline) -> Result<bool, Failure> {
     let session = app.session(deadline).await?;
     let asked_at = session.port.resync_request(deadline).await?;
-    let followed = match app.store.load::<Timestamp>(WATERMARK).await? {
-        Some(watermark) => watermark.value,
-        None => {
-            // This store is young. Port remembers when a resync was last reported.
-            let integration = session.port.integration(deadline).await?;
-            let Some(reported_at) =
-                integration.and_then(|integration| integration.resync_reported_at)
-            else {
-                request(app, "first resync of this installation").await?;
-                return Ok(true);
-            };
-            app.store
-                .save(WATERMARK, &reported_at, Expected::Anything)
-                .await?;
-            reported_at
-        }
-    };
+    let followed = app.store.load(&watermark()).await?.value;
+    let followed = followed.map_or(Timestamp::UNIX_EPOCH, |watermark| watermark.0);
     let Some(asked_at) = asked_at.filter(|asked_at| followed < *asked_at) else {
         return Ok(false);
     };
     request(app, "asked for in Port").await?;
     app.store
-        .save(WATERMARK, &asked_at, Expected::Anything)
+        .save(&watermark(), &Watermark(asked_at), Revision::ANYTHING)
         .await?;
     Ok(true)
 }
 
 /// Works on what is to be done until it is done or the deadline is near. One invocation at a time does.
 async fn work(app: &App, deadline: &Deadline) -> Result<Outcome, Failure> {
-    let duration = deadline.remaining().saturating_add(LEASE_SLACK);
-    let duration = duration.min(LONGEST_LEASE);
-    let Some(lease) = Lease::acquire(&app.store, LEASE, &app.clock, duration).await? else {
-        tracing::info!("another invocation is at work");
-        return Ok(Outcome::Busy);
+    let lease = match app.leases.try_take(LeaseName::Run, Asker::Run).await? {
+        Attempt::Taken(lease) => lease,
+        Attempt::Refused => {
+            tracing::info!("another invocation is at work");
+            return Ok(Outcome::Busy);
+        }
     };
+    let lease = tokio::sync::Mutex::new(lease);
     let mut outcome = work_under_lease(app, &lease, deadline).await;
     if matches!(&outcome, Err(failure) if failure.is_unauthorized()) && app.secrets.forget() {
         tracing::info!("reading the credentials again after a refusal");
-        if app.store.load::<Run>(RUN).await?.is_none() {
+        if app.store.load(&run()).await?.value.is_none() {
             // The refusal ended what was asked for.
             request(app, "the credentials were refused").await?;
         }
         outcome = work_under_lease(app, &lease, deadline).await;
     }
-    lease.release(&app.store).await?;
+    lease.into_inner().release().await?;
     outcome
 }
 
 async fn work_under_lease(
     app: &App,
-    lease: &Lease,
+    lease: &tokio::sync::Mutex<Lease>,
     deadline: &Deadline,
 ) -> Result<Outcome, Failure> {
     let mut outcome = Outcome::Idle;
     loop {
-        let wanted = app.store.load::<Request>(REQUEST).await?;
-        let unfinished = app
-            .store
-            .load::<Run>(RUN)
-            .await?
-            .filter(|run| run.value.version == RUN_VERSION);
-        if wanted.is_none() && unfinished.is_none() {
+        let wanted = app.store.load(&run_request()).await?.value.is_some();
+        let unfinished = app.store.load(&run()).await?;
+        if !wanted && unfinished.value.is_none() {
             return Ok(outcome);
         }
         let session = app.session(deadline).await?;
-        if let Some(usage) = app.store.load(USAGE).await? {
-            session.bitbucket.learn(&usage.value);
+        let usage_key = usage();
+        if let Some(Usage(known)) = app.store.load(&usage_key).await?.value {
+            session.bitbucket.learn(&known);
         }
-        let (given, run, version) = match unfinished {
-            Some(found) => {
-                let given = read_mapping(app, &session, deadline).await?;
-                if given.mapping.fingerprint() != found.value.mapping {
-                    tracing::info!(
-                        run = found.value.id,
-                        "the mapping has changed: the run is abandoned"
-                    );
-                    app.store.remove(RUN).await?;
-                    request(app, "the mapping has changed").await?;
-                    continue;
-                }
-                (given, found.value, found.version)
-            }
+        let begun = match unfinished.value {
+            Some(found) => resume(app, &session, (found, unfinished.revision), deadline).await?,
             None => match begin(app, &session, deadline).await {
-                Ok(begun) => begun,
-                Err(failure) => {
-                    if !failure.is_retryable() {
-                        // Asking again every minute would not change it; the schedule and Port will.
-                        app.store.remove(REQUEST).await?;
-                    }
-                    report(
-                        app,
-                        &session,
-                        ResyncStatus::Failed,
-                        app.clock.now(),
-                        deadline,
-                    )
-                    .await;
-                    return Err(failure);
-                }
+                Ok(begun) => Some(begun),
+                Err(failure) => return not_begun(app, &session, failure, deadline).await,
             },
         };
-        let continued = continue_run(app, &session, &given, (run, version), lease, deadline).await;
-        let usage = session.bitbucket.usage();
-        app.store.save(USAGE, &usage, Expected::Anything).await?;
-        outcome = continued?;
-        if !matches!(outcome, Outcome::Completed(_)) {
+        // The mapping has changed: that run is over, and another one is asked for.
+        let Some(begun) = begun else { continue };
+        let continued = continue_run(app, &session, begun, lease, deadline).await;
+        let used = Usage(session.bitbucket.usage());
+        app.store
+            .save(&usage_key, &used, Revision::ANYTHING)
+            .await?;
+        match continued {
+            Err(Failure::MappingChanged) => {
+                abandon(app, &session, deadline).await?;
+                continue;
+            }
+            continued => outcome = continued?,
+        }
+        if !matches!(
+            outcome,
+            Outcome::Completed(_) | Outcome::CompletedWithLosses(_)
+        ) {
             return Ok(outcome);
         }
     }
 }
 
-/// Registers with Port where needed, reads the mapping, and stores a new run.
-async fn begin(
+async fn not_begun(
     app: &App,
     session: &Session,
+    failure: Failure,
     deadline: &Deadline,
-) -> Result<(Given, Run, u64), Failure> {
-    let started_at = app.clock.now();
-    let given = read_mapping(app, session, deadline).await?;
-    let mapping = &given.mapping;
-    // Whatever Port has asked for until now, this run answers.
-    let asked_at = session
-        .port
-        .resync_request(deadline)
-        .await?
-        .unwrap_or(Timestamp::UNIX_EPOCH);
-    app.store
-        .save(WATERMARK, &asked_at, Expected::Anything)
-        .await?;
-    for problem in mapping.problems() {
-        tracing::warn!(%problem, "a filter of the mapping does not compile: it evaluates to null");
+) -> Result<Outcome, Failure> {
+    if !failure.is_retryable() && !failure.is_unauthorized() {
+        // Asking again every minute would not change it; the schedule and Port will.
+        app.store.remove(&run_request()).await?;
     }
-    let mut run = Run::begin(
-        Uuid::new_v4().to_string(),
-        started_at,
-        mapping.fingerprint(),
-    );
-    let first = app.store.load(FAILED).await?;
-    run.first = first.map(|first| first.value).unwrap_or_default();
-    let version = app.store.save(RUN, &run, Expected::Anything).await?;
-    app.store.remove(REQUEST).await?;
-    tracing::info!(run = run.id, "resync begun");
-    report(app, session, ResyncStatus::Running, started_at, deadline).await;
-    Ok((given, run, version))
+    let now = app.clock.now();
+    report(app, session, ResyncStatus::Failed, now, deadline).await;
+    Err(failure)
 }
 
-/// What Port says about this installation.
-struct Given {
-    mapping: Mapping,
-    /// Where its log lines go.
-    logs: Option<Url>,
+/// Ends a run whose mapping is not the one in Port any more, and asks for another.
+async fn abandon(app: &App, session: &Session, deadline: &Deadline) -> Result<(), Failure> {
+    if let Some(found) = app.store.load(&run()).await?.value {
+        tracing::info!(
+            run = found.id,
+            "the mapping has changed: the run is abandoned"
+        );
+        clean_up(app, &found.id).await?;
+        report(
+            app,
+            session,
+            ResyncStatus::Aborted,
+            found.started_at,
+            deadline,
+        )
+        .await;
+    }
+    request(app, "the mapping has changed").await
 }
 
-/// The mapping as Port has it now, after making sure that Port knows this installation.
-async fn read_mapping(app: &App, session: &Session, deadline: &Deadline) -> Result<Given, Failure> {
-    let initialize = app.config.initialize_port_resources;
-    let integration = session
-        .port
-        .ensure_integration(&defaults::mapping(), initialize, deadline)
-        .await?;
-    let config = match &app.mapping_override {
-        Some(mapping) => mapping.clone(),
-        None => integration.config.ok_or(Failure::NoMapping)?,
-    };
-    Ok(Given {
-        mapping: Mapping::from_config(&config)?,
-        logs: integration.logs_url,
-    })
+/// Removes what only the run `id` needed.
+async fn clean_up(app: &App, id: &str) -> Result<(), Failure> {
+    let folder = pages(id);
+    let names = app.store.names(&folder, "").await?;
+    let keys: Vec<_> = names.into_iter().map(|name| folder.key(name)).collect();
+    app.store.remove_all(&keys).await?;
+    app.store.remove(&run()).await?;
+    Ok(())
 }
 
 async fn continue_run(
     app: &App,
     session: &Session,
-    given: &Given,
-    (run, version): (Run, u64),
-    lease: &Lease,
+    begun: Begun,
+    lease: &tokio::sync::Mutex<Lease>,
     deadline: &Deadline,
 ) -> Result<Outcome, Failure> {
-    let mapping = &given.mapping;
-    let groups = extract::groups(mapping);
-    let pipeline = Pipeline::for_resync(&session.port, mapping, &run.id);
-    let deadline_of_invocation = deadline.clone();
-    let deadline = deadline.earlier_by(app.config.slice_margin);
     let bitbucket = session.bitbucket.with_purpose(Purpose::Resync);
-    let journal = Journal::new(app.clock.clone(), &run.id);
-    let slice = Slice {
-        app,
-        session,
-        bitbucket: &bitbucket,
-        mapping,
-        groups: &groups,
-        pipeline,
-        deadline: deadline.clone(),
-        run: Mutex::new(run),
-        version: tokio::sync::Mutex::new(version),
-        lease,
-        journal,
-        through: Mutex::default(),
-    };
-    let outcome = match slice.finish().await {
+    let logs = begun.logs.clone();
+    let slice = Slice::new(app, session, &bitbucket, begun, lease, deadline);
+    let outcome = match Box::pin(slice.work()).await {
         Ok(outcome) => Ok(outcome),
+        Err(Failure::MappingChanged) => Err(Failure::MappingChanged),
         Err(failure) if failure.is_retryable() => slice.pause(failure).await,
         Err(failure) => {
-            // The run is over. Nothing was deleted; the next one begins afresh.
+            // The run is over. Nothing was deleted for that; the next one begins afresh.
             slice.journal.error(chain(&failure));
-            slice.clean_up().await?;
-            let started_at = slice.run().started_at;
-            report(app, session, ResyncStatus::Failed, started_at, &deadline).await;
+            let (id, started_at) = {
+                let run = slice.run();
+                (run.id.clone(), run.started_at)
+            };
+            clean_up(app, &id).await?;
+            report(
+                app,
+                session,
+                ResyncStatus::Failed,
+                started_at,
+                &slice.deadline,
+            )
+            .await;
             Err(failure)
         }
     };
@@ -356,89 +308,144 @@ async fn continue_run(
     for line in session.bitbucket.take_set_aside() {
         slice.journal.warn(line);
     }
-    let time_left = &deadline_of_invocation;
-    slice
-        .journal
-        .send(session, given.logs.as_ref(), time_left)
-        .await;
+    slice.journal.send(session, logs.as_ref(), deadline).await;
     outcome
 }
 
 impl Slice<'_> {
     /// Takes the run as far as it goes.
-    async fn finish(&self) -> Result<Outcome, Failure> {
-        if !self.run().extracted {
-            if let Step::Paused(failure) = self.extract().await? {
-                self.settle().await?;
+    async fn work(&self) -> Result<Outcome, Failure> {
+        if self.run().is_read && !self.load_pages().await? {
+            self.run().is_read = false;
+        }
+        if !self.run().is_read {
+            if let Step::Paused(failure) = self.read_on().await? {
                 return self.pause(failure).await;
             }
-            self.settle().await?;
-            self.run().extracted = true;
+            self.run().is_read = true;
             self.save().await?;
+            self.send_examples().await;
         }
-        if let Some(reason) = self.run().nothing_read() {
+        if let Some(reason) = self.nothing_read() {
             return Err(Failure::NothingRead(reason));
         }
-        self.restore().await?;
-        let kept = self.reconcile().await?;
+        if let Step::Paused(failure) = self.finish().await? {
+            return self.pause(failure).await;
+        }
+        self.complete().await
+    }
+
+    /// Reads until everything is read or the run has to pause. A section that was given up because somebody else wanted
+    /// the pen, or held it for long, is read again at once.
+    async fn read_on(&self) -> Result<Step, Failure> {
+        for _ in 0..MOST_RETURNS {
+            match self.read().await? {
+                Step::Paused(failure) if is_brief(&failure) && self.deadline.has(PAUSE) => {}
+                step => return Ok(step),
+            }
+        }
+        self.read().await
+    }
+
+    /// False where a page is lost.
+    async fn load_pages(&self) -> Result<bool, Failure> {
+        let (id, lists) = {
+            let run = self.run();
+            (run.id.clone(), run.lists.clone())
+        };
+        for (list, state) in lists {
+            if !self
+                .pages
+                .load(self.store(), &id, (&list, state.pages))
+                .await?
+            {
+                self.run().lists.remove(&list);
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Why there is not a single item, though something was to be read.
+    fn nothing_read(&self) -> Option<String> {
+        let run = self.run();
+        let failed = run.failed.first()?;
+        let nothing = run.counts.extracted == 0;
+        nothing.then(|| failed.reason.clone())
+    }
+
+    async fn complete(&self) -> Result<Outcome, Failure> {
+        self.count();
         let mapping_problems = self.tell_mapping_problems();
         let run = self.run().clone();
+        let now = self.app.clock.now();
         let summary = Summary {
-            run: run.id,
+            run: run.id.clone(),
             counts: run.counts,
             failed_partitions: run.failed.iter().map(ToString::to_string).collect(),
-            kept,
+            kept: run.kept.iter().next().cloned(),
             mapping_problems,
         };
-        let failed: BTreeSet<&String> = run
+        let failed = run
             .failed
             .iter()
-            .filter_map(|failed| failed.repository.as_ref().map(|(uuid, _)| uuid))
-            .collect();
-        let store = &self.app.store;
-        store.save(FAILED, &failed, Expected::Anything).await?;
-        let now = self.app.clock.now();
-        store.save(COMPLETED, &now, Expected::Anything).await?;
-        self.clean_up().await?;
+            .filter_map(|failed| failed.repository.clone());
+        let failed = FailedRepositories(failed.collect());
+        let end = Completed {
+            at: now,
+            mapping: self.sources().mapping().fingerprint().to_owned(),
+            owned: run.owned,
+            all_recorded: run.failures == 0 && run.unsound.is_empty(),
+        };
+        let store = self.store();
+        store
+            .save(&failed_repositories(), &failed, Revision::ANYTHING)
+            .await?;
+        store.save(&completed(), &end, Revision::ANYTHING).await?;
+        clean_up(self.app, &run.id).await?;
+        let status = match run.has_losses() {
+            true => ResyncStatus::Failed,
+            false => ResyncStatus::Completed,
+        };
         report(
             self.app,
             self.session,
-            ResyncStatus::Completed,
+            status,
             run.started_at,
             &self.deadline,
         )
         .await;
-        let Counts {
-            extracted,
-            skipped,
-            transformed,
-            filtered_out,
-            not_mapped,
-            written,
-            unchanged,
-            refused,
-            deleted,
-        } = summary.counts;
+        self.log_completed(&run, &summary);
+        self.put_completed(now, &summary);
+        Ok(match run.has_losses() {
+            true => Outcome::CompletedWithLosses(summary),
+            false => Outcome::Completed(summary),
+        })
+    }
+
+    fn log_completed(&self, run: &Run, summary: &Summary) {
+        let counts = &summary.counts;
         tracing::info!(
-            run = summary.run,
-            extracted,
-            skipped,
-            transformed,
-            filtered_out,
-            not_mapped,
-            written,
-            unchanged,
-            refused,
-            deleted,
-            failed_partitions = summary.failed_partitions.len(),
+            run = run.id,
+            extracted = counts.extracted,
+            skipped = counts.skipped,
+            transformed = counts.transformed,
+            filtered_out = counts.filtered_out,
+            not_mapped = counts.not_mapped,
+            written = counts.written,
+            unchanged = counts.unchanged,
+            refused = counts.refused,
+            waiting = counts.waiting,
+            deleted = counts.deleted,
+            kept = counts.kept,
+            failed_partitions = run.failures,
+            losses = run.has_losses(),
             "resync completed"
         );
-        self.put_completed(now, &summary);
-        Ok(Outcome::Completed(summary))
     }
 
     fn tell_mapping_problems(&self) -> Vec<String> {
-        let problems = self.pipeline.take_report().lines();
+        let problems = self.mapper.take_report().lines();
         for problem in &problems {
             tracing::warn!(problem, "the mapping could not be applied everywhere");
             self.journal.warn(problem.as_str());
@@ -448,8 +455,9 @@ impl Slice<'_> {
 
     async fn pause(&self, failure: Failure) -> Result<Outcome, Failure> {
         let wait = match &failure {
-            Failure::Bitbucket(crate::bitbucket::Error::OutOfTime)
-            | Failure::Port(port::Error::OutOfTime { .. }) => Duration::ZERO,
+            Failure::Bitbucket(bitbucket::Error::OutOfTime)
+            | Failure::Port(port::Error::OutOfTime { .. })
+            | Failure::PenIsBusy => Duration::ZERO,
             failure => failure.wait().unwrap_or(PAUSE),
         };
         let not_before = later(self.app.clock.now(), wait);
@@ -468,68 +476,6 @@ impl Slice<'_> {
             reason,
             not_before: Some(not_before),
         })
-    }
-
-    /// Deletes what this run shows to be stale. Returns why stale entities were kept, if they were.
-    async fn reconcile(&self) -> Result<Option<String>, Failure> {
-        let (seen, targets, unread) = self.evidence().await?;
-        let (started_at, refused) = {
-            let run = self.run();
-            (run.started_at, run.counts.refused)
-        };
-        let evidence = Evidence {
-            owned: self
-                .session
-                .port
-                .owned(Some(started_at), &self.deadline)
-                .await?,
-            refused,
-            targets: self.resolve(&targets).await?,
-            unread,
-            threshold: self.mapping.settings().entity_deletion_threshold,
-            seen,
-        };
-        let stale = match plan(evidence) {
-            Plan::Keep { stale, reason } => {
-                tracing::warn!(stale, %reason, "stale entities kept");
-                let kept = format!("{stale} stale entities kept: {reason}");
-                self.journal.warn(kept.as_str());
-                return Ok(Some(kept));
-            }
-            Plan::Delete { stale, spared } => {
-                if 0 < spared {
-                    tracing::info!(
-                        spared,
-                        "stale entities spared: unread, or targets of relations"
-                    );
-                }
-                stale
-            }
-        };
-        if stale.is_empty() {
-            return Ok(None);
-        }
-        // Whoever overslept the lease must not delete on old evidence.
-        if !self.lease.is_held(&self.app.store, &self.app.clock).await? {
-            return Err(StateError::Conflict {
-                key: LEASE.to_owned(),
-            }
-            .into());
-        }
-        let dependents = self.mapping.settings().delete_dependent_entities;
-        let report = self
-            .session
-            .port
-            .delete(&stale, dependents, &self.deadline)
-            .await?;
-        if let Some(error) = report.stopped {
-            return Err(error.into());
-        }
-        for failed in &report.failed {
-            tracing::warn!(%failed, "stale entity not deleted");
-        }
-        self.run().counts.deleted += report.deleted;
-        Ok(None)
     }
 }
 

@@ -1,27 +1,23 @@
 //! A resync that writes nothing: the same steps over the same data, with Port's answers to writes left out.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use uuid::Uuid;
 
-use super::journal::Journal;
-use super::run::Run;
+use super::begin::begin_rehearsal;
 use super::slice::{Slice, Step};
-use super::{LEASE, LONGEST_LEASE};
 use crate::app::{App, Session};
 use crate::bitbucket::Purpose;
+use crate::counts::Counts;
 use crate::deadline::Deadline;
 use crate::entity::{Entity, EntityKey, Identifier};
-use crate::extract;
-use crate::failure::{Failure, chain};
+use crate::failure::Failure;
 use crate::mapping::{Mapping, defaults};
-use crate::partition::RUN;
-use crate::pipeline::{Counts, Pipeline};
 use crate::port::PortClient;
-use crate::state::{Expected, Lease, StateError, Store};
+use crate::store::{Asker, LeaseName, Store};
+use crate::telemetry::chain;
 
 /// What is looked at.
 #[derive(Clone, Debug, Default)]
@@ -60,13 +56,12 @@ pub struct Field {
     pub after: Value,
 }
 
-/// Says what a resync would do, and does none of it. What `app` has stored is neither read nor changed: a partition
-/// that cannot be read protects nothing here, it stops deletion.
+/// Says what a resync would do, and does none of it. What `app` has stored is neither read nor changed: a part that
+/// cannot be read protects nothing here, it stops deletion.
 pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Preview, Failure> {
-    let app = &app.rehearsing();
     let session = app.session(deadline).await?;
     let session = Session {
-        credentials: session.credentials.clone(),
+        credentials: Arc::clone(&session.credentials),
         bitbucket: session.bitbucket.clone(),
         port: session.port.rehearsing(),
     };
@@ -77,60 +72,55 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
             None => defaults::mapping(),
         },
     };
-    let mapping = Mapping::from_config(&narrowed(config, scope))?;
-    let groups = extract::groups(&mapping);
-    let bitbucket = session.bitbucket.with_purpose(Purpose::Resync);
-    let run = Run::begin(
-        Uuid::new_v4().to_string(),
-        app.clock.now(),
-        mapping.fingerprint(),
-    );
-    let lease = Lease::acquire(&app.store, LEASE, &app.clock, LONGEST_LEASE).await?;
-    let lease = lease.ok_or(StateError::Conflict {
-        key: LEASE.to_owned(),
-    })?;
-    let version = app.store.save(RUN, &run, Expected::Anything).await?;
-    let slice = Slice {
-        app,
-        session: &session,
-        bitbucket: &bitbucket,
-        mapping: &mapping,
-        groups: &groups,
-        pipeline: Pipeline::for_resync(&session.port, &mapping, &run.id),
-        deadline: deadline.clone(),
-        journal: Journal::new(app.clock.clone(), &run.id),
-        run: Mutex::new(run),
-        version: tokio::sync::Mutex::new(version),
-        lease: &lease,
-        through: Mutex::default(),
-    };
-    while let Step::Paused(failure) = slice.extract().await? {
-        let wait = failure.wait().unwrap_or(Duration::from_secs(60));
-        let (reason, seconds) = (chain(&failure), wait.as_secs());
-        tracing::info!(reason, seconds, "waiting");
-        app.clock.sleep(wait).await;
-    }
-    slice.settle().await?;
-    let kept = match &scope.kind {
-        None => slice.reconcile().await?,
-        Some(kind) => Some(format!("only {kind} was looked at")),
-    };
-    let problems = mapping.problems().iter().map(ToString::to_string);
-    let problems = problems
-        .chain(slice.pipeline.take_report().lines())
+    let config = narrowed(config, scope);
+    let problems = Mapping::from_config(&config)?;
+    let problems: Vec<String> = problems
+        .problems()
+        .iter()
+        .map(ToString::to_string)
         .collect();
+    let app = &app.rehearsing(config);
+    let bitbucket = session.bitbucket.with_purpose(Purpose::Resync);
+    let begun = begin_rehearsal(app, &session, deadline).await?;
+    let lease = app
+        .leases
+        .take(LeaseName::Run, Asker::Run, deadline)
+        .await?;
+    let lease = tokio::sync::Mutex::new(lease.ok_or(Failure::PenIsBusy)?);
+    let slice = Slice::new(app, &session, &bitbucket, begun, &lease, deadline);
+    while let Step::Paused(failure) = slice.read().await? {
+        sit_out(app, &failure).await;
+    }
+    if scope.kind.is_none() {
+        while let Step::Paused(failure) = slice.finish().await? {
+            sit_out(app, &failure).await;
+        }
+    }
+    slice.count();
+    let found = slice.mapper.take_report().lines();
     let rehearsed = session.port.rehearsed();
     let (created, changed) = compare(&session.port, rehearsed.written, deadline).await?;
     let run = slice.run().clone();
+    let kept = match &scope.kind {
+        None => run.kept.iter().next().cloned(),
+        Some(kind) => Some(format!("only {kind} was looked at")),
+    };
     Ok(Preview {
         created,
         changed,
         deleted: rehearsed.deleted,
         kept,
-        problems,
+        problems: problems.into_iter().chain(found).collect(),
         failed_partitions: run.failed.iter().map(ToString::to_string).collect(),
         counts: run.counts,
     })
+}
+
+async fn sit_out(app: &App, failure: &Failure) {
+    let wait = failure.wait().unwrap_or(Duration::from_secs(60));
+    let (reason, seconds) = (chain(failure), wait.as_secs());
+    tracing::info!(reason, seconds, "waiting");
+    app.clock.sleep(wait).await;
 }
 
 fn narrowed(mut config: Value, scope: &Scope) -> Value {
@@ -222,13 +212,13 @@ fn differences(before: &Value, after: &Entity) -> Vec<Field> {
 }
 
 impl App {
-    /// The same connections and mapping, with a memory of its own, and nothing to show to Port.
-    fn rehearsing(&self) -> App {
+    /// The same connections, with `mapping`, a memory of its own, and nothing to show to Port.
+    fn rehearsing(&self, mapping: Value) -> App {
         let mut config = self.config.clone();
         config.send_raw_data_examples = false;
         let secrets = self.secrets.clone_for(&config);
         let mut app = App::new(config, self.http.clone(), secrets, Store::memory());
-        app.mapping_override.clone_from(&self.mapping_override);
+        app.mapping_override = Some(mapping);
         app.progress = self.progress.clone();
         app
     }

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -15,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::entity::EntityKey;
 use crate::identity::{Bucket, ItemId, PartitionId, Place, SourceId};
+use crate::look::Look;
 
 /// A stored shape.
 pub trait Document: Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -22,6 +24,8 @@ pub trait Document: Serialize + DeserializeOwned + Send + Sync + 'static {
     const NAME: &'static str;
     /// Raised with every change that an older or newer reader would misunderstand.
     const VERSION: u32;
+    /// How long after its last writing it may be forgotten; `None`: never. It may be found for some time longer.
+    const LIFETIME: Option<Duration> = None;
 }
 
 /// Where one document of the shape `D` lies. Documents of one folder can be listed together.
@@ -62,6 +66,10 @@ impl<D> std::fmt::Display for Key<D> {
 }
 
 impl<D> Folder<D> {
+    pub(super) fn named(name: impl Into<String>) -> Folder<D> {
+        Folder::new(name)
+    }
+
     fn new(name: impl Into<String>) -> Folder<D> {
         Folder {
             name: name.into(),
@@ -93,9 +101,10 @@ pub struct Entry {
     pub stamp: Stamp,
     /// False between the announcement of a commit and its end: Port then holds any part of what is claimed.
     pub sure: bool,
-    /// When the item was found gone. Such an entry stays for a day, so that a look that began before is refused.
+    /// When the item was found gone, or to be nothing in Port. Such an entry stays for a day, so that a look that began
+    /// before is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gone_at: Option<Timestamp>,
+    pub empty_since: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claims: Vec<Claim>,
 }
@@ -128,6 +137,9 @@ pub struct Held {
     /// It waits for a relation target that Port does not hold.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub waits: bool,
+    /// Port refused it the last time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refused: bool,
 }
 
 /// Which places hold an entity, lead to it, or wait for it.
@@ -146,7 +158,7 @@ pub struct Row {
 /// The mapping that every look uses. A run adopts a new one under the pen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generation {
-    /// Grows with each mapping that is adopted.
+    /// Drawn at random for each mapping that is adopted, so that none is met twice.
     pub number: u64,
     /// Of the mapping.
     pub fingerprint: String,
@@ -156,6 +168,76 @@ pub struct Generation {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StoredMapping {
     pub config: Value,
+}
+
+/// A look that was given up for now, or that has to wait for its turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Again {
+    pub look: Look,
+    /// Not before.
+    pub due: Timestamp,
+    /// Looks that came to nothing.
+    pub tries: u32,
+    /// When the first of them was asked for.
+    pub since: Timestamp,
+    /// Why the last one came to nothing; empty for one that has not been tried.
+    pub reason: String,
+}
+
+/// A message of the queue inside a process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueuedMessage {
+    /// Of the messages of one group, only one reader has some at a time.
+    pub group: String,
+    /// The same id within five minutes is the same message.
+    pub id: String,
+    pub body: String,
+    /// Times it was received.
+    pub receives: u32,
+}
+
+/// How the last run that read the whole workspace ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completed {
+    pub at: Timestamp,
+    /// Fingerprint of its mapping.
+    pub mapping: String,
+    /// Entities that Port says are ours.
+    pub owned: usize,
+    /// Whether every part of the workspace is recorded.
+    pub all_recorded: bool,
+}
+
+/// Entities that live looks have deleted of late, by hour since 1970.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveDeletions {
+    pub by_hour: BTreeMap<i64, usize>,
+}
+
+/// What was found when the workspace's webhook was looked at last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscription {
+    pub url: String,
+    /// Digest of the secret that Bitbucket was given: it never shows it.
+    pub secret: String,
+    pub checked_at: Timestamp,
+    /// We may not look, or not repair.
+    pub refused: bool,
+}
+
+/// Who may do something that only one may do at a time. Every change of it is a conditional write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseState {
+    /// Of the last holder. It grows with each.
+    pub epoch: u64,
+    /// False once the last holder has let go.
+    pub held: bool,
+    /// Grows while a long holder is alive.
+    #[serde(default)]
+    pub beat: u64,
+    /// Drawn by a live look that waits; 0: none does.
+    #[serde(default)]
+    pub wanted: u64,
 }
 
 impl Document for Record {
@@ -175,6 +257,36 @@ impl Document for Generation {
 
 impl Document for StoredMapping {
     const NAME: &'static str = "mapping";
+    const VERSION: u32 = 1;
+}
+
+impl Document for Again {
+    const NAME: &'static str = "look to be taken again";
+    const VERSION: u32 = 1;
+}
+
+impl Document for QueuedMessage {
+    const NAME: &'static str = "queued message";
+    const VERSION: u32 = 1;
+}
+
+impl Document for Completed {
+    const NAME: &'static str = "end of the last run";
+    const VERSION: u32 = 1;
+}
+
+impl Document for LiveDeletions {
+    const NAME: &'static str = "live deletions";
+    const VERSION: u32 = 1;
+}
+
+impl Document for Subscription {
+    const NAME: &'static str = "webhook subscription";
+    const VERSION: u32 = 1;
+}
+
+impl Document for LeaseState {
+    const NAME: &'static str = "lease";
     const VERSION: u32 = 1;
 }
 
@@ -219,4 +331,49 @@ pub fn generation() -> Key<Generation> {
 
 pub fn mapping(fingerprint: &str) -> Key<StoredMapping> {
     Key::new("mapping", fingerprint)
+}
+
+/// Looks to be taken again, one for each object.
+pub fn agains() -> Folder<Again> {
+    Folder::new("again")
+}
+
+pub fn again(look: &Look) -> Key<Again> {
+    let digest = hex::encode(Sha256::digest(look.object()));
+    let (name, _) = digest.split_at(32);
+    agains().key(name)
+}
+
+/// Messages of the queue inside a process, named by [`queued_name`].
+pub fn queued() -> Folder<QueuedMessage> {
+    Folder::new("queue")
+}
+
+/// Messages that nobody could deal with, named as they were in the queue.
+pub fn dead_letters() -> Folder<QueuedMessage> {
+    Folder::new("dead-letters")
+}
+
+/// Names sort as the numbers do.
+pub fn queued_name(number: u64) -> String {
+    format!("{number:020}")
+}
+
+pub fn completed() -> Key<Completed> {
+    Key::new("run", "completed")
+}
+
+pub fn live_deletions() -> Key<LiveDeletions> {
+    Key::new("run", "live-deletions")
+}
+
+/// The folder of the leases. A store of one process keeps it in memory: what is held there ends with the process.
+pub const LEASES: &str = "lease";
+
+pub fn lease(name: &str) -> Key<LeaseState> {
+    Key::new(LEASES, name)
+}
+
+pub fn subscription() -> Key<Subscription> {
+    Key::new("webhook", "subscription")
 }

@@ -1,3 +1,363 @@
-//! Where what outlives an invocation lies.
+//! Where what outlives an invocation lies: documents under typed keys, written on conditions.
+//!
+//! Owns the three backends, which offer the same: the memory of a process, an embedded database file, a table in
+//! DynamoDB. Knows nothing of what documents say. Reading never fails because of that: what cannot be understood counts
+//! as absent, is warned of once and counted, and can be replaced.
+//!
+//! Every operation ends by the deadline of the handle it was called on ([`Store::within`]), or else within
+//! [`PATIENCE`].
 
+mod batch;
 pub mod documents;
+mod dynamodb;
+#[cfg(feature = "file-store")]
+mod file;
+pub mod lease;
+mod memory;
+mod raw;
+pub mod run;
+mod unreadable;
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use batch::Batch;
+pub use lease::{Asker, Attempt, Lease, LeaseName, Leases};
+pub use raw::Revision;
+
+use crate::deadline::{Clock, Deadline};
+use batch::{address, draft};
+use documents::{Document, Folder, Key};
+use dynamodb::Table;
+#[cfg(feature = "file-store")]
+use file::File;
+use memory::Memory;
+use raw::{Address, Page, Stored};
+use unreadable::{Unreadable, decode};
+
+/// How long an operation goes on against a store that throttles or does not answer, unless its handle has a deadline
+/// that is nearer.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The documents of an installation; clones share them.
+#[derive(Clone)]
+pub struct Store {
+    backend: Backend,
+    unreadable: Arc<Unreadable>,
+    deadline: Option<Deadline>,
+}
+
+#[derive(Clone)]
+enum Backend {
+    Memory(Arc<Memory>),
+    #[cfg(feature = "file-store")]
+    File(Arc<File>),
+    Table(Arc<Table>),
+}
+
+/// What lies under a key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found<D> {
+    /// `None`: nothing, or nothing that this edition can read.
+    pub value: Option<D>,
+    /// What a save that replaces exactly this has to expect.
+    pub revision: Revision,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else wrote first. Nothing was written.
+    #[error("the document `{key}` has changed meanwhile")]
+    Conflict { key: String },
+    /// Another process works with this database.
+    #[error(
+        "`{}` is in use by another process: stop the other `ferry`, or give this one another directory \
+         (FERRY__STATE_DIR)", path.display()
+    )]
+    InUse { path: PathBuf },
+    /// The store does not answer, refuses, or has not answered in time. A write may have taken effect or not.
+    #[error("cannot reach the store for `{key}`")]
+    Unavailable { key: String, source: anyhow::Error },
+    /// A value that JSON cannot hold.
+    #[error("the document `{key}` cannot be written")]
+    Unwritable {
+        key: String,
+        source: serde_json::Error,
+    },
+}
+
+impl Store {
+    /// Forgets everything with the process.
+    pub fn memory() -> Store {
+        Store::on(Backend::Memory(Arc::default()))
+    }
+
+    /// The database file in the directory `path`, both created when missing. A damaged file is moved aside.
+    #[cfg(feature = "file-store")]
+    pub fn open(path: impl Into<PathBuf>) -> Result<Store, StoreError> {
+        Ok(Store::on(Backend::File(Arc::new(File::open(path.into())?))))
+    }
+
+    /// The DynamoDB table `name`, which `template.yaml` describes.
+    pub fn dynamodb(client: aws_sdk_dynamodb::Client, name: String, clock: Clock) -> Store {
+        Store::on(Backend::Table(Arc::new(Table::new(client, name, clock))))
+    }
+
+    fn on(backend: Backend) -> Store {
+        Store {
+            backend,
+            unreadable: Arc::default(),
+            deadline: None,
+        }
+    }
+
+    /// The same store; what is called on this handle ends by `deadline`, repetitions included.
+    #[must_use]
+    pub fn within(&self, deadline: &Deadline) -> Store {
+        Store {
+            deadline: Some(deadline.clone()),
+            ..self.clone()
+        }
+    }
+
+    pub async fn load<D: Document>(&self, key: &Key<D>) -> Result<Found<D>, StoreError> {
+        let address = address(key);
+        let stored = match &self.backend {
+            Backend::Memory(memory) => memory.load(&address),
+            #[cfg(feature = "file-store")]
+            Backend::File(file) => {
+                let loaded = file.load(vec![address.clone()]).await;
+                loaded.map_err(unavailable(&address))?.pop().flatten()
+            }
+            Backend::Table(table) => {
+                let loaded = table.load(&address, D::VERSION, self.deadline()).await;
+                loaded.map_err(unavailable(&address))?
+            }
+        };
+        Ok(self.found(&address, stored))
+    }
+
+    /// What lies under each of `keys`, in their order.
+    pub async fn load_all<D: Document>(
+        &self,
+        keys: &[Key<D>],
+    ) -> Result<Vec<Found<D>>, StoreError> {
+        let Some(first) = keys.first() else {
+            return Ok(Vec::new());
+        };
+        let addresses: Vec<Address> = keys.iter().map(address).collect();
+        let stored = match &self.backend {
+            Backend::Memory(memory) => addresses.iter().map(|at| memory.load(at)).collect(),
+            #[cfg(feature = "file-store")]
+            Backend::File(file) => {
+                let loaded = file.load(addresses.clone()).await;
+                loaded.map_err(unavailable(first))?
+            }
+            Backend::Table(table) => {
+                let deadline = self.deadline();
+                let loaded = table.load_all(&addresses, D::VERSION, deadline).await;
+                loaded.map_err(unavailable(first))?
+            }
+        };
+        let found = addresses.iter().zip(stored);
+        Ok(found.map(|(at, stored)| self.found(at, stored)).collect())
+    }
+
+    /// Hands each document of `folder` whose name begins with `prefix` to `each`, in the order of their names, until that
+    /// breaks off. Documents that are written meanwhile may be among them or not.
+    pub async fn list<D: Document>(
+        &self,
+        folder: &Folder<D>,
+        prefix: &str,
+        mut each: impl FnMut(&str, Found<D>) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let mut after: Option<String> = None;
+        loop {
+            let page = match &self.backend {
+                Backend::Memory(memory) => memory.list(&folder.name, prefix, after.as_deref()),
+                #[cfg(feature = "file-store")]
+                Backend::File(file) => {
+                    let page = file.list(&folder.name, prefix, after.as_deref()).await;
+                    page.map_err(unavailable(&folder.name))?
+                }
+                Backend::Table(table) => {
+                    let (after, deadline) = (after.as_deref(), self.deadline());
+                    let page = table
+                        .list(&folder.name, prefix, after, D::VERSION, deadline)
+                        .await;
+                    page.map_err(unavailable(&folder.name))?
+                }
+            };
+            let Page { found, more } = page;
+            for (name, stored) in found {
+                let at = address(&folder.key(name.as_str()));
+                if each(&name, self.found(&at, Some(stored))).is_break() {
+                    return Ok(());
+                }
+                after = Some(name);
+            }
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Names of the documents of `folder` that begin with `prefix`, in their order. No document is read.
+    pub async fn names<D: Document>(
+        &self,
+        folder: &Folder<D>,
+        prefix: &str,
+    ) -> Result<Vec<String>, StoreError> {
+        if let Backend::Table(table) = &self.backend {
+            let names = table.names(&folder.name, prefix, self.deadline()).await;
+            return names.map_err(unavailable(&folder.name));
+        }
+        let mut names = Vec::new();
+        let each = |name: &str, _: Found<D>| {
+            names.push(name.to_owned());
+            ControlFlow::Continue(())
+        };
+        self.list(folder, prefix, each).await?;
+        Ok(names)
+    }
+
+    /// Writes the document if what lies there is what `expected` says, and returns its new revision.
+    pub async fn save<D: Document>(
+        &self,
+        key: &Key<D>,
+        value: &D,
+        expected: Revision,
+    ) -> Result<Revision, StoreError> {
+        let (address, draft) = (address(key), draft(key, value)?);
+        let revision = Revision::number(draft.revision);
+        let saved = match &self.backend {
+            Backend::Memory(memory) => memory.save(&address, draft, expected),
+            #[cfg(feature = "file-store")]
+            Backend::File(file) => {
+                let saved = file.save(address.clone(), draft, expected).await;
+                saved.map_err(unavailable(&address))?
+            }
+            Backend::Table(table) => {
+                let saved = table
+                    .save(&address, &draft, expected, self.deadline())
+                    .await;
+                saved.map_err(unavailable(&address))?
+            }
+        };
+        match saved {
+            true => Ok(revision),
+            false => Err(StoreError::Conflict {
+                key: address.to_string(),
+            }),
+        }
+    }
+
+    /// Writes the documents whatever lies there, in any order.
+    pub async fn save_all<D: Document>(
+        &self,
+        documents: Vec<(Key<D>, D)>,
+    ) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        for (key, value) in &documents {
+            batch.put(key, value)?;
+        }
+        self.write(batch).await
+    }
+
+    /// Removes the document; an absent one is as good as removed.
+    pub async fn remove<D: Document>(&self, key: &Key<D>) -> Result<(), StoreError> {
+        self.remove_all(std::slice::from_ref(key)).await
+    }
+
+    /// Removes the document if what lies there is what `expected` says; an absent one is as good as removed.
+    pub async fn remove_if<D: Document>(
+        &self,
+        key: &Key<D>,
+        expected: Revision,
+    ) -> Result<(), StoreError> {
+        let address = address(key);
+        let removed = match &self.backend {
+            Backend::Memory(memory) => memory.remove_if(&address, expected),
+            #[cfg(feature = "file-store")]
+            Backend::File(file) => {
+                let removed = file.remove_if(address.clone(), expected).await;
+                removed.map_err(unavailable(&address))?
+            }
+            Backend::Table(table) => {
+                let deadline = self.deadline();
+                let removed = table.remove_if(&address, expected, deadline).await;
+                removed.map_err(unavailable(&address))?
+            }
+        };
+        match removed {
+            true => Ok(()),
+            false => Err(StoreError::Conflict {
+                key: address.to_string(),
+            }),
+        }
+    }
+
+    pub async fn remove_all<D: Document>(&self, keys: &[Key<D>]) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        keys.iter().for_each(|key| batch.remove(key));
+        self.write(batch).await
+    }
+
+    /// Does what the batch says, in any order. After an error any part of it may have been done.
+    pub async fn write(&self, batch: Batch) -> Result<(), StoreError> {
+        let changes = batch.into_changes();
+        let Some((first, _)) = changes.first().cloned() else {
+            return Ok(());
+        };
+        let written = match &self.backend {
+            Backend::Memory(memory) => {
+                memory.change(changes);
+                Ok(())
+            }
+            #[cfg(feature = "file-store")]
+            Backend::File(file) => file.change(changes).await,
+            Backend::Table(table) => table.change(changes, self.deadline()).await,
+        };
+        written.map_err(unavailable(first))
+    }
+
+    /// Keys of documents that could not be understood since this was last asked.
+    pub fn take_unreadable(&self) -> Vec<String> {
+        self.unreadable.take()
+    }
+
+    fn found<D: Document>(&self, address: &Address, stored: Option<Stored>) -> Found<D> {
+        let Some(stored) = stored else {
+            return Found {
+                value: None,
+                revision: Revision::ABSENT,
+            };
+        };
+        let value = decode::<D>(&stored)
+            .map_err(|problem| self.unreadable.note(address.to_string(), D::NAME, &problem))
+            .ok();
+        Found {
+            value,
+            revision: stored.revision,
+        }
+    }
+
+    /// By when an operation that begins now has to end, as far as the handle says.
+    fn deadline(&self) -> Option<&Deadline> {
+        self.deadline.as_ref()
+    }
+}
+
+fn unavailable<E: Into<anyhow::Error>>(
+    key: impl std::fmt::Display,
+) -> impl FnOnce(E) -> StoreError {
+    move |source| StoreError::Unavailable {
+        key: key.to_string(),
+        source: source.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,61 +1,72 @@
-//! A webhook's event key and body, parsed at the edge into what has changed.
+//! A webhook's event key and body, parsed at the edge into what is to be looked at.
 //!
-//! Pure. What leaves here says which object to look at; its state is read from Bitbucket. Only what can no longer
-//! be read there is taken along: how a deleted object was called, and what a renamed one was called before.
+//! Pure. Owns the table of event keys. What leaves here names an object; its state is read from Bitbucket. Of the body
+//! only `updated_on` is taken along: Bitbucket must not answer with less.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
 use serde_json::Value;
 
-/// What a webhook makes us look at.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Change {
-    PullRequest {
-        repository: RepositoryRef,
-        id: u64,
-        /// As the event saw it: says which entity goes when it is no longer selected.
-        last_seen: Value,
-    },
-    Repository {
-        repository: RepositoryRef,
-        /// What it was called before, when it was renamed.
-        former: Option<FormerName>,
-        /// The branches that were pushed to; `None` when the event was no push.
-        #[serde(default)]
-        pushed: Option<Vec<String>>,
-        last_seen: Value,
-    },
-    RepositoryGone {
-        repository: RepositoryRef,
-        last_seen: Value,
-    },
-    /// Projects are few: all of them are looked at.
-    Projects {
-        /// The project that changed, if the event says which.
-        key: Option<String>,
-    },
+use crate::identity::RepositoryId;
+use crate::lenient_json;
+use crate::live::Wanted;
+use crate::look::{Look, News};
+
+/// What an event is about, and so which parts of its body count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum About {
+    PullRequest,
+    Push,
+    /// A repository that was not there, or not as it is.
+    Arrival,
+    Update,
+    Transfer,
+    Deletion,
+    Fork,
+    Project,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct RepositoryRef {
-    /// With braces, as Bitbucket writes it.
-    pub uuid: String,
-    /// `workspace/slug`
-    pub full_name: String,
-}
+/// Every event that says something to us (Bitbucket Cloud, event payloads).
+const EVENTS: [(&str, About); 22] = [
+    ("pullrequest:created", About::PullRequest),
+    ("pullrequest:updated", About::PullRequest),
+    ("pullrequest:push", About::PullRequest),
+    ("pullrequest:approved", About::PullRequest),
+    ("pullrequest:unapproved", About::PullRequest),
+    ("pullrequest:changes_request_created", About::PullRequest),
+    ("pullrequest:changes_request_removed", About::PullRequest),
+    ("pullrequest:fulfilled", About::PullRequest),
+    ("pullrequest:rejected", About::PullRequest),
+    ("pullrequest:comment_created", About::PullRequest),
+    ("pullrequest:comment_updated", About::PullRequest),
+    ("pullrequest:comment_deleted", About::PullRequest),
+    ("pullrequest:comment_resolved", About::PullRequest),
+    ("pullrequest:comment_reopened", About::PullRequest),
+    ("repo:push", About::Push),
+    ("repo:created", About::Arrival),
+    ("repo:imported", About::Arrival),
+    ("repo:updated", About::Update),
+    ("repo:transfer", About::Transfer),
+    ("repo:deleted", About::Deletion),
+    ("repo:fork", About::Fork),
+    ("project:updated", About::Project),
+];
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FormerName {
-    pub name: Option<String>,
-    pub full_name: Option<String>,
-}
-
-/// The three outcomes of parsing; the third is the error.
-#[derive(Clone, Debug, PartialEq)]
+/// What a valid body leads to.
+#[derive(Clone, Debug)]
 pub enum Parsed {
-    Change(Box<Change>),
-    /// Valid, and nothing to us.
-    Ignored,
+    Look(Wanted),
+    Ignored(Ignored),
+}
+
+/// Why there is nothing to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ignored {
+    /// The table of events does not know the key.
+    UnknownEvent,
+    /// The object belongs to another workspace.
+    Elsewhere,
 }
 
 /// A body that does not hold what its event key promises.
@@ -67,125 +78,168 @@ pub enum Malformed {
     Field { field: &'static str },
 }
 
-/// Reads `body` as the event `key` (Bitbucket Cloud, event payloads).
-pub fn parse(key: &str, body: &[u8]) -> Result<Parsed, Malformed> {
-    let body = || serde_json::from_slice::<Value>(body).map_err(|_| Malformed::NotJson);
-    let change = match key {
-        "pullrequest:created"
-        | "pullrequest:updated"
-        | "pullrequest:approved"
-        | "pullrequest:unapproved"
-        | "pullrequest:changes_request_created"
-        | "pullrequest:changes_request_removed"
-        | "pullrequest:fulfilled"
-        | "pullrequest:rejected"
-        | "pullrequest:comment_created"
-        | "pullrequest:comment_deleted" => pull_request(&body()?)?,
-        "repo:push" | "repo:created" | "repo:imported" | "repo:updated" => repository(body()?)?,
-        "repo:deleted" => {
-            let mut body = body()?;
-            let repository = reference(body.get("repository"), "repository")?;
-            Change::RepositoryGone {
-                repository,
-                last_seen: take(&mut body, "repository"),
-            }
-        }
-        // Leaving or arriving: reading it back tells which.
-        "repo:transfer" => repository(body()?)?,
-        "repo:fork" => {
-            let mut body = body()?;
-            let repository = reference(body.get("fork"), "fork")?;
-            Change::Repository {
-                repository,
-                former: None,
-                pushed: None,
-                last_seen: take(&mut body, "fork"),
-            }
-        }
-        "project:updated" => {
-            // Bitbucket documents the event, not its body.
-            let key = body()?
-                .pointer("/project/key")
-                .and_then(Value::as_str)
-                .map(str::to_owned);
-            Change::Projects { key }
-        }
-        _ => return Ok(Parsed::Ignored),
+/// Reads `body` as the event `key`. `workspace` is the slug or the uuid of ours, as far as it is known.
+pub fn parse(key: &str, body: &[u8], workspace: Option<&str>) -> Result<Parsed, Malformed> {
+    let Some((_, about)) = EVENTS.iter().find(|(known, _)| *known == key) else {
+        return Ok(Parsed::Ignored(Ignored::UnknownEvent));
     };
-    Ok(Parsed::Change(Box::new(change)))
+    let body = lenient_json::from_slice(body).map_err(|_| Malformed::NotJson)?;
+    let (place, look) = match about {
+        About::PullRequest => ("repository", pull_request(&body)?),
+        About::Push => ("repository", repository(&body, pushed(&body)?)?),
+        About::Arrival => ("repository", repository(&body, arrived())?),
+        About::Update => ("repository", repository(&body, updated(&body))?),
+        About::Transfer => ("repository", repository(&body, transferred())?),
+        About::Deletion => ("repository", repository(&body, left())?),
+        About::Fork => ("fork", fork(&body)?),
+        About::Project => ("project", project(&body)),
+    };
+    // One that is transferred away names its new workspace, and was ours.
+    let may_be_elsewhere = *about != About::Transfer;
+    if may_be_elsewhere && is_elsewhere(body.get(place), workspace) {
+        return Ok(Parsed::Ignored(Ignored::Elsewhere));
+    }
+    Ok(Parsed::Look(Wanted {
+        look,
+        not_older_than: updated_on(&body),
+    }))
 }
 
-fn pull_request(body: &Value) -> Result<Change, Malformed> {
-    let repository = reference(body.get("repository"), "repository")?;
-    let last_seen = body.get("pullrequest").cloned().unwrap_or_default();
-    let id = last_seen
-        .get("id")
-        .and_then(Value::as_u64)
-        .ok_or(Malformed::Field {
-            field: "pullrequest.id",
-        })?;
-    Ok(Change::PullRequest {
+fn pull_request(body: &Value) -> Result<Look, Malformed> {
+    let repository = repository_id(body, "/repository/uuid", "repository.uuid")?;
+    let id = body.pointer("/pullrequest/id").and_then(Value::as_u64);
+    let field = "pullrequest.id";
+    let id = id.ok_or(Malformed::Field { field })?;
+    let state = body.pointer("/pullrequest/state").and_then(Value::as_str);
+    let closed = state.is_some_and(|state| state != "OPEN");
+    Ok(Look::PullRequest {
         repository,
         id,
-        last_seen,
+        closed,
     })
 }
 
-fn repository(mut body: Value) -> Result<Change, Malformed> {
-    let repository = reference(body.get("repository"), "repository")?;
-    let old = |name: &str| {
-        let old = body.get("changes")?.get(name)?.get("old")?.as_str()?;
-        Some(old.to_owned())
-    };
-    let former = FormerName {
-        name: old("name"),
-        full_name: old("full_name"),
-    };
-    let former = (former.name.is_some() || former.full_name.is_some()).then_some(former);
-    Ok(Change::Repository {
-        repository,
-        former,
-        pushed: pushed_branches(&body),
-        last_seen: take(&mut body, "repository"),
-    })
+fn repository(body: &Value, news: News) -> Result<Look, Malformed> {
+    let repository = repository_id(body, "/repository/uuid", "repository.uuid")?;
+    Ok(Look::Repository { repository, news })
 }
 
-/// A branch that is gone has `new: null`, one that is new `old: null`.
-fn pushed_branches(body: &Value) -> Option<Vec<String>> {
-    let push = body.get("push")?;
-    let changes = push.get("changes").and_then(Value::as_array);
-    let mut branches = Vec::new();
-    for change in changes.into_iter().flatten() {
-        for side in ["new", "old"].iter().filter_map(|side| change.get(side)) {
-            let is_branch = side.get("type").and_then(Value::as_str) == Some("branch");
-            if let Some(name) = side
-                .get("name")
-                .and_then(Value::as_str)
-                .filter(|_| is_branch)
-                && !branches.iter().any(|branch| branch == name)
-            {
-                branches.push(name.to_owned());
+fn fork(body: &Value) -> Result<Look, Malformed> {
+    let repository = repository_id(body, "/fork/uuid", "fork.uuid")?;
+    let news = arrived();
+    Ok(Look::Repository { repository, news })
+}
+
+/// Bitbucket documents the event, not its body.
+fn project(body: &Value) -> Look {
+    let key = body.pointer("/project/key").and_then(Value::as_str);
+    Look::Projects {
+        keys: key.into_iter().map(str::to_owned).collect(),
+        cursor: None,
+    }
+}
+
+fn repository_id(
+    body: &Value,
+    pointer: &str,
+    field: &'static str,
+) -> Result<RepositoryId, Malformed> {
+    let uuid = body.pointer(pointer).and_then(Value::as_str);
+    let uuid = uuid.map(str::trim).filter(|uuid| !uuid.is_empty());
+    let uuid = uuid.ok_or(Malformed::Field { field })?;
+    Ok(RepositoryId::new(match uuid.starts_with('{') {
+        true => uuid.to_owned(),
+        false => format!("{{{uuid}}}"),
+    }))
+}
+
+fn arrived() -> News {
+    News {
+        all: true,
+        ..News::default()
+    }
+}
+
+fn left() -> News {
+    News {
+        left: true,
+        ..News::default()
+    }
+}
+
+/// Here or away: reading it back tells which.
+fn transferred() -> News {
+    News {
+        left: true,
+        all: true,
+        ..News::default()
+    }
+}
+
+/// A new name shows in everything that the repository holds.
+fn updated(body: &Value) -> News {
+    let changes = body.get("changes").and_then(Value::as_object);
+    let renames = |changes: &serde_json::Map<String, Value>| {
+        ["name", "full_name", "slug"]
+            .iter()
+            .any(|name| changes.contains_key(*name))
+    };
+    News {
+        all: changes.is_none_or(renames),
+        changed: true,
+        ..News::default()
+    }
+}
+
+/// A branch or tag that is gone has `new: null`, one that is new `old: null`.
+fn pushed(body: &Value) -> Result<News, Malformed> {
+    let field = "push.changes";
+    let changes = body.pointer("/push/changes").and_then(Value::as_array);
+    let changes = changes.ok_or(Malformed::Field { field })?;
+    let sides = changes.iter().flat_map(|change| {
+        let sides = [change.get("new"), change.get("old")];
+        sides.into_iter().flatten().filter(|side| !side.is_null())
+    });
+    let (mut pushed, mut changed) = (BTreeSet::new(), changes.is_empty());
+    for side in sides {
+        let text = |name: &str| side.get(name).and_then(Value::as_str);
+        match (text("type"), text("name")) {
+            (Some("branch" | "named_branch" | "tag" | "annotated_tag"), Some(name)) => {
+                pushed.insert(name.to_owned());
             }
+            // Whatever was pushed, it is not said what.
+            _ => changed = true,
         }
     }
-    Some(branches)
-}
-
-fn reference(value: Option<&Value>, field: &'static str) -> Result<RepositoryRef, Malformed> {
-    let malformed = Malformed::Field { field };
-    let value = value
-        .filter(|value| value.is_object())
-        .ok_or_else(|| malformed.clone())?;
-    let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
-    let uuid = text("uuid")
-        .filter(|uuid| !uuid.is_empty())
-        .ok_or(malformed)?;
-    Ok(RepositoryRef {
-        uuid,
-        full_name: text("full_name").unwrap_or_default(),
+    Ok(News {
+        pushed,
+        changed,
+        ..News::default()
     })
 }
 
-fn take(body: &mut Value, field: &str) -> Value {
-    body.get_mut(field).map(Value::take).unwrap_or_default()
+fn updated_on(body: &Value) -> Option<Timestamp> {
+    let text = body.pointer("/pullrequest/updated_on")?.as_str()?;
+    text.parse().ok()
 }
+
+/// Whether `place`, a repository or a project, says that it belongs to another workspace. One that does not say is ours.
+fn is_elsewhere(place: Option<&Value>, workspace: Option<&str>) -> bool {
+    let (Some(place), Some(workspace)) = (place, workspace) else {
+        return false;
+    };
+    let text = |pointer: &str| place.pointer(pointer).and_then(Value::as_str);
+    let bare = |uuid: &str| uuid.trim_matches(['{', '}']).to_lowercase();
+    let (uuid, slug) = (text("/workspace/uuid"), text("/workspace/slug"));
+    let slug = slug.or_else(|| Some(text("/full_name")?.split_once('/')?.0));
+    let is_ours = |name: &str| bare(name) == bare(workspace);
+    let known = match workspace.starts_with('{') {
+        true => uuid,
+        false => slug,
+    };
+    // Both are asked: a workspace may be configured by its uuid without braces.
+    known.is_some() && !uuid.is_some_and(is_ours) && !slug.is_some_and(is_ours)
+}
+
+#[cfg(test)]
+mod tests;

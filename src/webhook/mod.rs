@@ -1,21 +1,27 @@
-//! The webhook flow: a request from Bitbucket in, an answer out, the catalogue brought up to date in between.
+//! The webhook flow: a request from Bitbucket in, an answer out, and what is to be looked at into the queue.
 //!
-//! Verify, parse, apply. Knows nothing of Lambda's request types and nothing of resyncs.
+//! Verify, parse, queue; and the other end of the queue: a [`batch`] of messages, looks whose time has come [`again`].
+//! Knows nothing of Lambda's request types and nothing of runs.
 
-mod apply;
+pub mod again;
+mod batch;
 mod event;
-mod queue;
 mod signature;
+mod verdict;
 
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
+
+pub use batch::{Received, work_off};
+pub use event::{Ignored, Malformed, Parsed, parse};
+
 use crate::app::App;
 use crate::deadline::Deadline;
-use crate::failure::{Failure, chain};
-use crate::secrets::SecretsError;
-
-pub use event::{Change, Malformed, Parsed, RepositoryRef, parse};
-pub use queue::{Envelope, Received, work_off};
+use crate::live::{self, Wanted};
+use crate::queue::{Message, Queue};
+use crate::telemetry::chain;
+use verdict::{Failed, Kept};
 
 /// Larger bodies are refused unread. Bitbucket's own limit for a delivery is 256 KB (Bitbucket Cloud, manage
 /// webhooks); nobody else has anything to say here.
@@ -23,6 +29,9 @@ pub const MAX_BODY: usize = 1 << 20;
 
 /// Bitbucket waits ten seconds for an answer (Bitbucket Cloud, manage webhooks), the way there and back included.
 const PATIENCE: Duration = Duration::from_secs(9);
+
+/// Of that, what is kept for storing a look that could not be taken.
+const STORING: Duration = Duration::from_secs(2);
 
 /// How much of a header that anybody can send is worth a place in the log.
 const SHOWN_CHARS: usize = 64;
@@ -43,13 +52,18 @@ pub struct Delivery<'a> {
 /// What Bitbucket gets to hear.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Stored, or done, or nothing can ever be done about it.
-    Accepted,
+    /// The look waits in the queue.
+    Queued,
+    /// The look has been taken.
+    Done,
+    /// The look could not be taken now; it is stored, and taken again later.
+    Remembered,
     /// Valid, and nothing to us.
-    Ignored,
+    Ignored(Ignored),
     /// Says nothing about why: it may be anybody.
     Unsigned,
-    Malformed(String),
+    Malformed(Malformed),
+    NoEventKey,
     TooLarge,
     /// Please send it again.
     Unavailable,
@@ -61,11 +75,53 @@ pub async fn receive(app: &App, delivery: Delivery<'_>, deadline: &Deadline) -> 
     if MAX_BODY < delivery.body.len() {
         return Answer::TooLarge;
     }
-    let secrets = match app.secrets.webhook_secrets(&deadline).await {
+    match is_signed(app, &delivery, &deadline).await {
+        Some(true) => {}
+        Some(false) => return Answer::Unsigned,
+        None => return Answer::Unavailable,
+    }
+    let Some(key) = delivery.event_key else {
+        return Answer::NoEventKey;
+    };
+    let request_id = shown(delivery.request_id.unwrap_or_default());
+    let workspace = app.config.given.bitbucket_workspace.as_deref();
+    let wanted = match parse(key, delivery.body, workspace) {
+        Ok(Parsed::Look(wanted)) => wanted,
+        Ok(Parsed::Ignored(reason)) => {
+            tracing::debug!(event = shown(key), request_id, ?reason, "webhook ignored");
+            return Answer::Ignored(reason);
+        }
+        Err(malformed) => {
+            tracing::warn!(event = shown(key), request_id, error = %malformed, "webhook refused");
+            return Answer::Malformed(malformed);
+        }
+    };
+    let message = Message {
+        look: wanted.look.clone(),
+        not_older_than: wanted.not_older_than,
+        event_key: key.to_owned(),
+        request_id,
+        accepted_at: Some(deadline.now()),
+        tries: 0,
+        again: false,
+    };
+    match &app.queue {
+        Some(queue) => enqueue(queue, &delivery, &message, &deadline).await,
+        None => take_now(app, wanted, &message, &deadline).await,
+    }
+}
+
+/// `None`: there is no telling, because the secret could not be read.
+async fn is_signed(app: &App, delivery: &Delivery<'_>, deadline: &Deadline) -> Option<bool> {
+    if delivery.signature.is_none() {
+        tracing::warn!("webhook refused: it is not signed");
+        return Some(false);
+    }
+    let secrets = match app.secrets.webhook_secrets(deadline).await {
         Ok(secrets) => secrets,
         Err(error) => {
             tracing::error!(error = chain(&error), "webhook not verified");
-            return Answer::Unavailable;
+            return None;
         }
     };
     if secrets.is_empty() {
@@ -74,71 +130,65 @@ pub async fn receive(app: &App, delivery: Delivery<'_>, deadline: &Deadline) -> 
                       OCEAN__INTEGRATION__CONFIG__WEBHOOK_SECRET",
             "webhook refused: no webhook secret is configured"
         );
-        return Answer::Unsigned;
+        return Some(false);
     }
-    if !signature::is_valid(&secrets, delivery.body, delivery.signature) {
-        tracing::warn!(
-            signed = delivery.signature.is_some(),
-            "webhook refused: its signature is missing or wrong"
-        );
-        return Answer::Unsigned;
+    let is_valid = signature::is_valid(&secrets, delivery.body, delivery.signature);
+    if !is_valid {
+        tracing::warn!("webhook refused: its signature is wrong");
     }
-    let Some(key) = delivery.event_key else {
-        return Answer::Malformed("the header `X-Event-Key` is missing".to_owned());
-    };
-    let request_id = shown(delivery.request_id.unwrap_or_default());
-    let change = match parse(key, delivery.body) {
-        Ok(Parsed::Change(change)) => *change,
-        Ok(Parsed::Ignored) => {
-            tracing::debug!(event = shown(key), request_id, "webhook ignored");
-            return Answer::Ignored;
-        }
-        Err(malformed) => {
-            tracing::warn!(event = shown(key), request_id, error = %malformed, "webhook refused");
-            return Answer::Malformed(malformed.to_string());
-        }
-    };
-    if let Some(queue) = &app.queue {
-        let queued = queue::enqueue(queue, key, delivery.request_id, change, &deadline).await;
-        return match queued {
-            Ok(()) => Answer::Accepted,
-            Err(error) => {
-                let error = chain(&error);
-                tracing::error!(event = key, request_id, error, "webhook not queued");
-                Answer::Unavailable
-            }
-        };
-    }
-    let outcome = apply::apply(app, &[("", &change)], &deadline).await.pop();
-    let Some(Err(failure)) = outcome else {
-        return Answer::Accepted;
-    };
-    let (error, error_type) = (chain(failure.as_ref()), failure.error_type());
-    if deserves_another_try(&failure) {
-        tracing::warn!(
-            event = key,
-            request_id,
-            error,
-            error_type,
-            "webhook postponed"
-        );
-        return Answer::Unavailable;
-    }
-    tracing::error!(
-        event = key,
-        request_id,
-        error,
-        error_type,
-        "webhook not applied"
-    );
-    Answer::Accepted
+    Some(is_valid)
 }
 
-/// Whether an event is to be kept: what failed may pass by itself, or somebody will mend the credentials.
-fn deserves_another_try(failure: &Failure) -> bool {
-    failure.is_retryable()
-        || failure.is_unauthorized()
-        || matches!(failure, Failure::Secrets(SecretsError::Invalid(_)))
+async fn enqueue(
+    queue: &Queue,
+    delivery: &Delivery<'_>,
+    message: &Message,
+    deadline: &Deadline,
+) -> Answer {
+    // Two deliveries without an id are the same if they say the same.
+    let occasion = match delivery.request_id.filter(|id| !id.is_empty()) {
+        Some(id) => id.to_owned(),
+        None => hex::encode(Sha256::digest(delivery.body)),
+    };
+    match queue.send(message, &occasion, deadline).await {
+        Ok(()) => Answer::Queued,
+        Err(error) => {
+            let (event, request_id) = (&message.event_key, &message.request_id);
+            let error = chain(&error);
+            tracing::error!(event, request_id, error, "webhook not queued");
+            Answer::Unavailable
+        }
+    }
+}
+
+/// Without a queue: takes the look before Bitbucket is answered.
+async fn take_now(app: &App, wanted: Wanted, message: &Message, deadline: &Deadline) -> Answer {
+    let taking = deadline.earlier_by(STORING);
+    let outcome = live::take(app, std::slice::from_ref(&wanted), &taking)
+        .await
+        .pop();
+    let Some(Err(failure)) = outcome else {
+        return Answer::Done;
+    };
+    let failed = Failed {
+        look: &wanted.look,
+        failure: &failure,
+        since: message.accepted_at,
+        tries: 0,
+        was_due: false,
+    };
+    failed.log(Some(message));
+    match failed
+        .remember_if_it_helps(&app.store.within(deadline), deadline.now())
+        .await
+    {
+        Ok(Kept::NotNeeded) => Answer::Done,
+        Ok(Kept::Stored) => Answer::Remembered,
+        Err(error) => {
+            tracing::error!(error = chain(&error), "webhook not stored");
+            Answer::Unavailable
+        }
+    }
 }
 
 /// Text from outside, cut to a length that cannot flood a log.

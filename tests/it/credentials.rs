@@ -10,10 +10,10 @@ use crate::support::{
 };
 
 const SECRET_ID: &str = "ferry/credentials";
-const WEBHOOK_SECRET_ID: &str = "ferry/webhook";
+pub(crate) const WEBHOOK_SECRET_ID: &str = "ferry/webhook";
 
 /// The environment of a function whose credentials are in Secrets Manager.
-fn from_secrets() -> Settings {
+pub(crate) fn from_secrets() -> Settings {
     Settings::from([
         ("OCEAN__PORT__CLIENT_ID", String::new()),
         ("OCEAN__PORT__CLIENT_SECRET", String::new()),
@@ -37,7 +37,7 @@ fn document(client_secret: &str, token: &str) -> String {
     .to_string()
 }
 
-async fn secrets() -> SecretsManager {
+pub(crate) async fn secrets() -> SecretsManager {
     let secrets = SecretsManager::start().await.unwrap();
     secrets.put(SECRET_ID, &document(PORT_CLIENT_SECRET, Bitbucket::TOKEN));
     secrets.put(WEBHOOK_SECRET_ID, WEBHOOK_SECRET);
@@ -46,7 +46,7 @@ async fn secrets() -> SecretsManager {
 
 async fn refusal(world: &World) -> String {
     let error = world.invoke(json!({"action": "resync"})).await.unwrap_err();
-    let shown = ferry::failure::chain(&error);
+    let shown = ferry::telemetry::chain(&error);
     let trace_ids = regex::Regex::new("sandbox-trace-[0-9]+").unwrap();
     let shown = trace_ids.replace_all(&shown, "sandbox-trace-#");
     format!("{}: {shown}", error.error_type())

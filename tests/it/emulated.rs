@@ -1,4 +1,4 @@
-//! The queue and the store against an emulator of AWS over HTTP. Needs a `python3` on the path that has moto;
+//! The queue, and both flows, against an emulator of AWS over HTTP. Needs a `python3` on the path that has moto;
 //! `.ci/run emulated` installs and runs it.
 
 use std::io::{BufRead as _, BufReader};
@@ -13,18 +13,21 @@ use aws_sdk_dynamodb::types::{
 use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
 use ferry::deadline::{Clock, Deadline};
 use ferry::http::Http;
+use ferry::identity::RepositoryId;
+use ferry::look::Look;
 use ferry::queue::{Message, Postponed, Queue};
-use ferry::state::{Document, Expected, Lease, StateError, Store};
+use ferry::store::Store;
+use jiff::Timestamp;
 use sandbox::bitbucket::NewPullRequest;
-use sandbox::server::{Fault, Response, Server};
+use sandbox::server::Fault;
 use serde_json::{Value, json};
 
 use crate::support::{World, event};
 
 /// A running emulator, which ends with its test.
-struct Aws {
+pub(crate) struct Aws {
     process: Child,
-    config: SdkConfig,
+    pub(crate) config: SdkConfig,
 }
 
 impl Drop for Aws {
@@ -36,7 +39,7 @@ impl Drop for Aws {
 }
 
 impl Aws {
-    fn start() -> Aws {
+    pub(crate) fn start() -> Aws {
         let mut process = Command::new("python3")
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/emulator.py"))
             .stdout(Stdio::piped())
@@ -57,6 +60,11 @@ impl Aws {
     }
 
     async fn table(&self, name: &str) -> Store {
+        let client = self.create_table(name).await;
+        Store::dynamodb(client, name.to_owned(), Clock::System)
+    }
+
+    pub(crate) async fn create_table(&self, name: &str) -> aws_sdk_dynamodb::Client {
         let client = aws_sdk_dynamodb::Client::new(&self.config);
         let mut table = client
             .create_table()
@@ -74,7 +82,7 @@ impl Aws {
                 .attribute_definitions(attribute.build().unwrap());
         }
         table.send().await.unwrap();
-        Store::dynamodb(client, name.to_owned(), Clock::System)
+        client
     }
 
     /// A FIFO queue with a dead-letter queue, as `template.yaml` makes them; and the URLs of both.
@@ -102,7 +110,7 @@ impl Aws {
     }
 }
 
-fn sdk_config(url: &str) -> SdkConfig {
+pub(crate) fn sdk_config(url: &str) -> SdkConfig {
     let credentials = Credentials::new("AKIAIOSFODNN7EXAMPLE", "not-a-secret", None, None, "test");
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -111,6 +119,11 @@ fn sdk_config(url: &str) -> SdkConfig {
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .http_client(ferry::aws::http_client(&Http::new(Clock::System).unwrap()))
         .build()
+}
+
+/// A client of DynamoDB at an address where nobody listens.
+pub(crate) fn nowhere() -> aws_sdk_dynamodb::Client {
+    aws_sdk_dynamodb::Client::new(&sdk_config("http://127.0.0.1:9"))
 }
 
 async fn create_queue(
@@ -126,6 +139,19 @@ async fn create_queue(
         request = request.attributes(attribute.clone(), *value);
     }
     request.send().await.unwrap().queue_url.unwrap()
+}
+
+/// A look at a pull request.
+fn message(id: u64) -> Message {
+    let repository = RepositoryId::new("{r}");
+    Message::of_look(
+        Look::PullRequest {
+            repository,
+            id,
+            closed: false,
+        },
+        Timestamp::UNIX_EPOCH,
+    )
 }
 
 /// What Lambda would call the function with, and delete afterwards.
@@ -158,7 +184,7 @@ async fn receive(client: &aws_sdk_sqs::Client, url: &str) -> Vec<(String, Value)
 }
 
 /// Text that does not become shorter by compression.
-fn noise(length: usize) -> String {
+pub(crate) fn noise(length: usize) -> String {
     let mut state = 1_u64;
     let mut next = || {
         state = state
@@ -169,7 +195,7 @@ fn noise(length: usize) -> String {
     (0..length).map(|_| next()).collect()
 }
 
-async fn count_items(aws: &Aws, table: &str) -> usize {
+pub(crate) async fn count_items(aws: &Aws, table: &str) -> usize {
     let client = aws_sdk_dynamodb::Client::new(&aws.config);
     let items = client
         .scan()
@@ -182,137 +208,35 @@ async fn count_items(aws: &Aws, table: &str) -> usize {
 
 #[tokio::test]
 #[ignore = "needs moto; run by .ci/run emulated"]
-async fn documents_in_dynamodb_keep_their_conditions_and_any_size() {
-    let aws = Aws::start();
-    let store = aws.table("ferry").await;
-    assert_eq!(store.load::<String>("a/b").await.unwrap(), None);
-    let first = store.save("a/b", &"one", Expected::Absent).await.unwrap();
-    let lost = store.save("a/b", &"two", Expected::Absent).await;
-    assert!(matches!(lost, Err(StateError::Conflict { .. })), "{lost:?}");
-    let second = store
-        .save("a/b", &"two", Expected::Version(first))
-        .await
-        .unwrap();
-    let lost = store.save("a/b", &"three", Expected::Version(first)).await;
-    assert!(matches!(lost, Err(StateError::Conflict { .. })), "{lost:?}");
-    let read: Document<String> = store.load("a/b").await.unwrap().unwrap();
-    assert_eq!((read.value.as_str(), read.version), ("two", second));
-
-    // Three parts, then two, then none: what is replaced leaves nothing behind.
-    for (length, items) in [(1_000_000, 1 + 3), (600_000, 1 + 2), (10, 1)] {
-        let large = noise(length);
-        store.save("a/b", &large, Expected::Anything).await.unwrap();
-        assert_eq!(
-            store.load::<String>("a/b").await.unwrap().unwrap().value,
-            large
-        );
-        assert_eq!(count_items(&aws, "ferry").await, items, "{length}");
-    }
-    let lost = store
-        .save("a/b", &noise(700_000), Expected::Version(1))
-        .await;
-    assert!(matches!(lost, Err(StateError::Conflict { .. })), "{lost:?}");
-    assert_eq!(count_items(&aws, "ferry").await, 1);
-
-    // More than DynamoDB returns in one page of 1 MB.
-    for number in 0..5 {
-        let text = noise(300_000);
-        store
-            .save(&format!("many/{number}"), &text, Expected::Absent)
-            .await
-            .unwrap();
-    }
-    let mut names = Vec::new();
-    let each = |name: &str, _: Document<String>| {
-        names.push(name.to_owned());
-        std::ops::ControlFlow::Continue(())
-    };
-    store.list("many", each).await.unwrap();
-    assert_eq!(names, ["0", "1", "2", "3", "4"]);
-    store.remove("a/b").await.unwrap();
-    store.remove("a/b").await.unwrap();
-    assert_eq!(store.load::<String>("a/b").await.unwrap(), None);
-}
-
-#[tokio::test]
-#[ignore = "needs moto; run by .ci/run emulated"]
-async fn a_lease_in_dynamodb_has_one_holder() {
-    let aws = Aws::start();
-    let store = aws.table("ferry").await;
-    let clock = Clock::simulated("2026-11-23T07:00:00Z".parse().unwrap());
-    let minute = Duration::from_secs(60);
-    let acquire = || Lease::acquire(&store, "lease", &clock, minute);
-    let (first, second) = tokio::join!(acquire(), acquire());
-    let (first, second) = (first.unwrap(), second.unwrap());
-    assert!(first.is_some() != second.is_some(), "{first:?} {second:?}");
-    let zombie = first.or(second).unwrap();
-    clock.advance(2 * minute);
-    let successor = acquire().await.unwrap().unwrap();
-    assert!(!zombie.is_held(&store, &clock).await.unwrap());
-    assert!(successor.is_held(&store, &clock).await.unwrap());
-    zombie.release(&store).await.unwrap();
-    assert!(
-        acquire().await.unwrap().is_none(),
-        "the zombie must not let anybody in"
-    );
-}
-
-#[tokio::test]
-#[ignore = "needs moto; run by .ci/run emulated"]
-async fn a_missing_table_and_a_throttled_one_are_told_apart_and_lose_nothing() {
-    let aws = Aws::start();
-    let client = aws_sdk_dynamodb::Client::new(&aws.config);
-    let store = Store::dynamodb(client, "nowhere".to_owned(), Clock::System);
-    let missing = store.save("run", &1, Expected::Absent).await.unwrap_err();
-    let missing = ferry::failure::chain(&missing);
-    assert!(
-        missing.contains("`nowhere`") && missing.contains("ResourceNotFound"),
-        "{missing}"
-    );
-
-    let throttled = json!({"__type": "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
-        "message": "The level of configured provisioned throughput for the table was exceeded."});
-    let server = Server::start(move |_| Response::json(400, &throttled))
-        .await
-        .unwrap();
-    let client = aws_sdk_dynamodb::Client::new(&sdk_config(server.url()));
-    let store = Store::dynamodb(client, "ferry".to_owned(), Clock::System);
-    let error = store.save("run", &1, Expected::Absent).await.unwrap_err();
-    assert!(matches!(error, StateError::Unavailable { .. }));
-    assert!(
-        ferry::failure::chain(&error).contains("throughput"),
-        "{error:?}"
-    );
-    assert!(1 < server.take_requests().len(), "it was tried again");
-}
-
-#[tokio::test]
-#[ignore = "needs moto; run by .ci/run emulated"]
-async fn a_queue_in_sqs_keeps_lines_apart_and_waits() {
+async fn a_queue_in_sqs_keeps_objects_apart_and_waits() {
     let aws = Aws::start();
     let (queue, url, dead) = aws.queue().await;
     let client = aws_sdk_sqs::Client::new(&aws.config);
     let deadline = Deadline::after(&Clock::System, Duration::from_secs(60));
-    for (line, id) in [("{a}", "1"), ("{a}", "2"), ("{b}", "3"), ("{a}", "1")] {
-        let message = Message { line, id, body: id };
-        queue.send(message, &deadline).await.unwrap();
+    for (object, occasion) in [(1, "a"), (1, "b"), (2, "a"), (1, "a")] {
+        let message = message(object);
+        queue.send(&message, occasion, &deadline).await.unwrap();
     }
-    let bodies = |received: &[(String, Value)]| -> Vec<String> {
-        received
-            .iter()
-            .map(|(_, record)| record["body"].as_str().unwrap().to_owned())
-            .collect()
-    };
     let received = receive(&client, &url).await;
-    let mut all = bodies(&received);
-    all.sort();
-    assert_eq!(all, ["1", "2", "3"], "the repetition is dropped");
-    assert!(
-        receive(&client, &url).await.is_empty(),
-        "they are being worked on"
+    let objects = received.iter().map(|(_, record)| {
+        let body = record["body"].as_str().unwrap();
+        let group = record["attributes"]["MessageGroupId"].as_str().unwrap();
+        (group.to_owned(), Message::decode(body).unwrap())
+    });
+    let mut objects: Vec<(String, Message)> = objects.collect();
+    objects.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let sent = |number: u64| (format!("{{r}}/{number}"), message(number));
+    assert_eq!(
+        objects,
+        [sent(1), sent(1), sent(2)],
+        "the repetition is dropped"
     );
+    // A worker has both objects: nobody else gets what else is to be looked at of them.
+    queue.send(&message(2), "c", &deadline).await.unwrap();
+    assert!(receive(&client, &url).await.is_empty());
 
-    // Nine more receives, each after a wait that is over at once; the next one is the dead-letter queue's.
+    // Nine more receives, each after a wait that is over at once; the next one is the dead-letter queue's. The message
+    // that was sent later has one more left.
     let mut receipts: Vec<String> = received.into_iter().map(|(receipt, _)| receipt).collect();
     for _ in 2..=10 {
         let wait = Duration::ZERO;
@@ -326,7 +250,7 @@ async fn a_queue_in_sqs_keeps_lines_apart_and_waits() {
             .into_iter()
             .map(|(receipt, _)| receipt)
             .collect();
-        assert_eq!(receipts.len(), 3);
+        assert_eq!(receipts.len(), 4);
     }
     let postponed: Vec<Postponed> = receipts
         .drain(..)
@@ -336,16 +260,11 @@ async fn a_queue_in_sqs_keeps_lines_apart_and_waits() {
         })
         .collect();
     queue.postpone(&postponed, &deadline).await.unwrap();
-    assert!(receive(&client, &url).await.is_empty());
+    assert_eq!(receive(&client, &url).await.len(), 1);
     assert_eq!(receive(&client, &dead).await.len(), 3);
 
     let refused = Queue::sqs(client, url.replace("ferry.fifo", "gone.fifo"));
-    let message = Message {
-        line: "a",
-        id: "1",
-        body: "1",
-    };
-    let error = refused.send(message, &deadline).await.unwrap_err();
+    let error = refused.send(&message(1), "d", &deadline).await.unwrap_err();
     assert!(error.to_string().contains("QueueDoesNotExist"), "{error}");
 }
 

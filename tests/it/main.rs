@@ -2,20 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod command;
 mod convergence;
 mod credentials;
+mod doubt;
 mod durability;
 mod emulated;
-mod interleaved;
+mod guards;
+mod histories;
 mod invocation;
 mod kinds;
 mod metrics;
-mod pipelines;
 mod preview;
 mod resync;
 mod runs;
 mod settings;
+mod stores;
 mod subscription;
 mod support;
 mod tidy;

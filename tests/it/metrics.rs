@@ -97,8 +97,8 @@ async fn a_story_leaves_figures_for_the_dashboard_and_the_alarms() {
     );
 
     // Two intervals without a run that completes.
-    let limited = Fault::status("/projects", 401).always();
-    world.bitbucket.server().misbehave(limited);
+    let refused = Fault::status("", 401).always();
+    world.bitbucket.server().misbehave(refused);
     world.clock.advance(Duration::from_secs(7_000));
     world.invoke(event("eventbridge-rule")).await.unwrap_err();
     world.invoke(json!({"action": "tick"})).await.unwrap();

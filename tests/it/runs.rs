@@ -4,7 +4,6 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use ferry::state::Store;
 use sandbox::bitbucket::{Bitbucket, RateLimit};
 use sandbox::port::WriteKind;
 use sandbox::server::{Fault, Request};
@@ -14,7 +13,10 @@ use crate::convergence::every_kind;
 use crate::support::{Settings, World, event};
 
 /// Lambda ends the invocation as soon as `enough` says so; `None` then.
-async fn killed_when<T>(work: impl Future<Output = T>, enough: impl Fn() -> bool) -> Option<T> {
+pub(crate) async fn killed_when<T>(
+    work: impl Future<Output = T>,
+    enough: impl Fn() -> bool,
+) -> Option<T> {
     let mut work: Pin<Box<dyn Future<Output = T>>> = Box::pin(work);
     std::future::poll_fn(|context| match enough() {
         true => Poll::Ready(None),
@@ -23,7 +25,7 @@ async fn killed_when<T>(work: impl Future<Output = T>, enough: impl Fn() -> bool
     .await
 }
 
-fn sent(world: &World) -> usize {
+pub(crate) fn sent(world: &World) -> usize {
     world.bitbucket.server().count() + world.port.server().count()
 }
 
@@ -100,8 +102,8 @@ async fn killed_in_share(share: usize) {
             assert!(may_go.contains(&gone), "{story}: {gone} was deleted");
         }
         let sent = sent(&world);
-        // What was asked for meanwhile is one more run.
-        assert!(sent <= 2 * requests + PER_CUT, "{story}: {sent} requests");
+        // What was asked for meanwhile is one more run; what a death costs is at most read again.
+        assert!(sent <= 3 * requests, "{story}: {sent} requests");
         world.finish();
     }
 }
@@ -132,16 +134,17 @@ async fn a_run_that_outlasts_its_invocations_is_continued_by_ticks() {
     uncut.resync().await;
     let (wanted, requests) = (uncut.port.catalogue(), sent(&uncut));
     uncut.finish();
-    let world = changed().await;
-    // An invocation has 900 s, and stops 60 s before its end.
+    let mut world = changed().await;
+    // An invocation of 900 s stops after 100 s.
+    world.app_mut().config.slice_margin = Duration::from_secs(800);
     for server in [world.bitbucket.server(), world.port.server()] {
         let clock = world.clock.clone();
-        server.before_each(move |_| clock.advance(Duration::from_secs(24)));
+        server.before_each(move |_| clock.advance(Duration::from_secs(4)));
     }
     let first = world.invoke(event("eventbridge-rule")).await.unwrap();
     assert_eq!(first["status"], "paused", "{first}");
     let ticks = tick_to_the_end(&world).await;
-    assert!(3 < ticks, "{ticks}");
+    assert!(1 < ticks, "{ticks}");
     assert_eq!(world.port.catalogue(), wanted);
     let sent = sent(&world);
     assert!(
@@ -191,12 +194,12 @@ async fn a_zombie_writes_nothing() {
         });
         assert!(ended.await.is_none());
         world.clock.advance(Duration::from_secs(1_000));
-        // Another environment takes the run over and ends it.
+        // Another environment takes the run over, once it has seen for a while that nobody works on it, and ends it.
         let other = world.elsewhere();
-        let outcome = world
-            .invoke_at(&other, json!({"action": "tick"}))
-            .await
-            .unwrap();
+        let tick = || world.invoke_at(&other, json!({"action": "tick"}));
+        assert_eq!(tick().await.unwrap()["status"], "busy");
+        world.clock.advance(Duration::from_secs(60));
+        let outcome = tick().await.unwrap();
         assert_eq!(outcome["status"], "completed", "{outcome}");
         let (after, writes) = (world.port.catalogue(), world.port.writes().len());
         // It thaws.
@@ -228,7 +231,7 @@ async fn what_could_not_be_read_is_told_to_port_and_comes_first_the_next_time() 
         .bitbucket
         .server()
         .misbehave(Fault::status(encoded, 500).always());
-    let outcome = world.resync().await;
+    let outcome = world.resync_with_losses().await;
     assert_eq!(outcome["failed_partitions"].as_array().unwrap().len(), 1);
     let logs = world.port.logs();
     let told = logs.iter().any(|line| {
@@ -318,18 +321,22 @@ async fn a_store_that_cannot_be_reached_is_said_and_nothing_is_deleted() {
     world.resync().await;
     let before = world.port.catalogue();
     world.bitbucket.delete_repository("perl-scripts").unwrap();
-    // A file where the directory should be.
-    let path = std::env::temp_dir().join(format!("ferry-no-store-{}", std::process::id()));
-    std::fs::write(&path, "in the way").unwrap();
-    let mut other = world.elsewhere();
-    other.store = Store::directory(&path);
+    // Nobody listens there.
+    let unreachable = ferry::store::Store::dynamodb(
+        crate::emulated::nowhere(),
+        "ferry".to_owned(),
+        world.clock.clone(),
+    );
+    let other = world.elsewhere().with_store(unreachable);
     let error = world
         .invoke_at(&other, event("eventbridge-rule"))
         .await
         .unwrap_err();
-    assert!(error.to_string().contains("state store"), "{error}");
+    assert!(
+        error.to_string().contains("cannot reach the store"),
+        "{error}"
+    );
     assert_eq!(world.port.catalogue(), before);
-    std::fs::remove_file(&path).unwrap();
     world.finish();
 }
 
@@ -471,9 +478,8 @@ async fn an_outage_in_the_middle_of_a_run_costs_time_and_nothing_else() {
         server.behave();
         world.clock.advance(Duration::from_secs(3_700));
         match outcome {
-            // Port is waited for; what Bitbucket does not answer for is left to the next run.
+            // Both are waited for.
             Ok(outcome) if outcome["status"] == "paused" => {
-                assert!(port_is_away, "{story}: {outcome}");
                 tick_to_the_end(&world).await;
                 let after = sent(&world) - before;
                 assert!(after <= requests + PER_CUT, "{story}: {after} requests");

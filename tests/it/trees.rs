@@ -54,14 +54,15 @@ fn mapping() -> Value {
 async fn world() -> World {
     let world = World::demo().await;
     for (blueprint, properties) in [
-        ("service", vec!["branch", "pattern", "package"]),
+        ("service", vec!["branch", "pattern", "package", "language"]),
         ("folder", vec![]),
         ("manifest", vec!["name", "branch"]),
     ] {
-        let properties: serde_json::Map<String, Value> = properties
+        let mut properties: serde_json::Map<String, Value> = properties
             .into_iter()
             .map(|name: &str| (name.to_owned(), json!({"type": "string"})))
             .collect();
+        properties.insert("tier".to_owned(), json!({"type": "number"}));
         let blueprint = json!({
             "identifier": blueprint, "title": blueprint,
             "schema": {"properties": properties, "required": []},
@@ -121,6 +122,13 @@ async fn folders_and_files_become_entities() {
             "package": "beta",
             "pattern": "services/*"
           }
+        },
+        "payments-api": {
+          "title": "Payments API",
+          "properties": {
+            "language": "Rust",
+            "tier": 1
+          }
         }
       }
     }
@@ -132,10 +140,12 @@ async fn folders_and_files_become_entities() {
       "transformed": 12,
       "filtered_out": 0,
       "not_mapped": 0,
-      "written": 10,
+      "written": 11,
       "unchanged": 0,
-      "refused": 2,
-      "deleted": 0
+      "refused": 0,
+      "waiting": 0,
+      "deleted": 0,
+      "kept": 0
     }
     "#);
     assert_eq!(outcome["mapping_problems"], json!([]));

@@ -1,5 +1,6 @@
 //! The mapping against recorded answers of Ocean, where Ferry agrees and where it differs on purpose.
 
+mod expressions;
 mod properties;
 
 use serde_json::{Map, Value, json};
@@ -435,7 +436,7 @@ fn the_default_mapping_is_sound() {
     let blueprints: Vec<_> = mapping
         .resources()
         .iter()
-        .map(Resource::constant_blueprint)
+        .map(|resource| resource.constant_blueprint())
         .collect();
     assert_eq!(
         blueprints,

@@ -1,5 +1,6 @@
 //! What holds for any configuration and any item.
 
+use jq18::{Filter, Input};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -79,8 +80,8 @@ fn any_configuration_is_read_or_refused() {
 /// What the rules of a mapping say, spelled out without regard to speed: each expression compiled and run on its own.
 fn reference(config: &Value, raw: &Value) -> Vec<(bool, Value)> {
     let run = |source: &Value| -> Option<Value> {
-        let filter = jq::Filter::compile(source.as_str()?).ok()?;
-        filter.first(&jq::Input::new(raw)).ok()?
+        let filter = Filter::compile(&quotes::double_quoted(source.as_str()?)).ok()?;
+        filter.first(&Input::new(raw)).ok()?
     };
     let selected = match run(&config["selector"]["query"]) {
         Some(Value::Bool(selected)) => selected,

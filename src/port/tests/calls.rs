@@ -73,7 +73,7 @@ async fn wrong_credentials_are_final_until_they_are_replaced() {
     let (client, deadline) = (&port.client, port.deadline());
     client.replace_credentials("id".into(), "a-wrong-secret".into());
     let error = client.resync_request(&deadline).await.unwrap_err();
-    assert!(!error.is_retryable());
+    assert_eq!(error.class(), Class::Credentials);
     let shown = format!("{error} {error:?}");
     assert!(shown.contains("OCEAN__PORT__CLIENT_SECRET"), "{shown}");
     assert!(shown.contains("t-1"), "{shown}");
@@ -92,7 +92,11 @@ async fn a_wrong_address_is_not_taken_for_an_absent_entity() {
     let error = port.client.integration(&deadline).await.unwrap_err();
     assert!(format!("{:#}", anyhow::Error::new(error)).contains("OCEAN__PORT__BASE_URL"));
     let keys = keys(&[("b", "x")]);
-    assert!(port.client.delete(&keys, true, &deadline).await.is_err());
+    let deletion = port.client.delete(&keys, true, &deadline).await;
+    let DeleteOutcome::Later(postponed) = &deletion.outcomes[0] else {
+        panic!("{deletion:?}");
+    };
+    assert_eq!(postponed.class, Class::Credentials);
 }
 
 #[tokio::test]
@@ -100,15 +104,25 @@ async fn an_unreadable_token_answer_is_not_shown() {
     let port = Port::start(&[]).await;
     let odd = Response::json(200, &json!({ "accessToken": "tok-very-secret" }));
     port.server
-        .misbehave(Fault::new("access_token", FaultKind::Answer(odd)));
+        .misbehave(Fault::new("access_token", FaultKind::Answer(odd)).always());
     let error = port.client.resync_request(&port.deadline()).await;
     let shown = format!("{:?}", error.unwrap_err());
     assert!(!shown.contains("tok-very-secret"), "{shown}");
 }
 
+/// Somebody repeats the fetching of the next token: whoever has a good one goes on.
+#[tokio::test]
+async fn a_token_that_is_fetched_holds_up_nobody_who_has_one() {
+    let port = Port::start(&[("b", json!({}))]).await;
+    let (client, deadline) = (port.client.once(), port.deadline());
+    client.blueprint("b", &deadline).await.unwrap();
+    let _fetching = port.client.inner.fetching.lock().await;
+    client.fresh_blueprint("b", &deadline).await.unwrap();
+}
+
 #[tokio::test]
 async fn waits_are_those_of_ocean() {
-    let policy = crate::port::client::REPEATABLE;
+    let policy = crate::port::call::REPEATABLE;
     let golden: Value = serde_json::from_str(include_str!(
         "../../../tests/fixtures/vectors/port-golden.json"
     ))
@@ -143,7 +157,7 @@ async fn reads_are_repeated_and_patches_are_not() {
     port.server
         .misbehave(Fault::status("resync-state", 503).on(Method::PATCH));
     let error = port.client.report_resync(report, &deadline).await;
-    assert!(error.unwrap_err().is_retryable());
+    assert_eq!(error.unwrap_err().class(), Class::Later);
     assert_eq!(port.took().len(), 1);
     port.client.report_resync(report, &deadline).await.unwrap();
     insta::assert_snapshot!(port.server.requests()[0].json(), @r#"{"status":"running","lastResyncEnd":null,"nextResync":null,"intervalInMinuets":60,"lastResyncStart":"2026-11-23T12:00:00.500000+00:00"}"#);

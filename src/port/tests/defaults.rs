@@ -148,6 +148,24 @@ async fn half_of_the_defaults_is_undone() {
 }
 
 #[tokio::test]
+async fn half_of_the_defaults_that_a_death_leaves_is_completed() {
+    let all = Port::start(&[]).await;
+    all.ensure(true).await.unwrap();
+    let all = all.state().blueprints.clone();
+    // The process dies after so many requests.
+    for requests in 0..9 {
+        let port = Port::start(&[]).await;
+        port.state().integration = Some(old(mapping(), false));
+        port.server.cut_after(requests);
+        port.ensure(true).await.unwrap_err();
+        port.server.behave();
+        port.ensure(true).await.unwrap();
+        assert_eq!(port.state().blueprints, all, "after {requests} requests");
+        assert_eq!(port.stored()["arePortResourcesInitialized"], true);
+    }
+}
+
+#[tokio::test]
 async fn an_identifier_of_somebody_else_is_refused() {
     for (name, value) in [
         ("installationType", "Saas"),

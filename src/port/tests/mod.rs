@@ -1,8 +1,10 @@
 //! The client against a small Port over real HTTP.
 
 mod calls;
+mod classes;
 mod defaults;
 mod deletes;
+mod outages;
 mod searches;
 mod upserts;
 
@@ -15,6 +17,7 @@ use sandbox::server::{Request, Response, Server};
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::class::Class;
 use crate::deadline::{Clock, Deadline};
 use crate::entity::{Entity, EntityKey, Identifier};
 use crate::http::Http;
@@ -36,6 +39,9 @@ struct State {
     entities: BTreeMap<(String, String), Value>,
     integration: Option<Value>,
     max_bulk: Option<usize>,
+    /// Entities (`*`: any) that a bulk call fails over, as a whole and with this status; 200 is garbage.
+    bad: Vec<&'static str>,
+    bad_status: u16,
 }
 
 impl Port {
@@ -203,6 +209,16 @@ impl State {
             return refusal(413, "bad_request");
         }
         let entities = body["entities"].as_array().unwrap();
+        let bad = |entity: &Value| {
+            let identifier = entity["identifier"].as_str().unwrap_or_default();
+            self.bad.iter().any(|bad| *bad == "*" || *bad == identifier)
+        };
+        if entities.iter().any(bad) {
+            return match self.bad_status {
+                200 => Response::text(200, "<html>Welcome</html>"),
+                status => refusal(status, "some_code"),
+            };
+        }
         // Bad identifiers offend against the schema of the whole request.
         let is_bad = |entity: &Value| {
             entity["identifier"]

@@ -1,6 +1,8 @@
 //! One workspace, one catalogue, one function between them, and a clock that only moves when told.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::Path;
 use std::time::Duration;
 
 use aws_sdk_secretsmanager::Client;
@@ -12,7 +14,9 @@ use ferry::http::Http;
 use ferry::invocation::{self, Error};
 use ferry::queue::{Local, Queue};
 use ferry::secrets::Secrets;
-use ferry::state::Store;
+use ferry::store::{Store, documents};
+use ferry::webhook::again;
+use jiff::Timestamp;
 use sandbox::aws::{SecretsManager, function_url_event};
 use sandbox::bitbucket::{Bitbucket, Workspace};
 use sandbox::port::{Port, Write};
@@ -47,7 +51,10 @@ pub(crate) type Settings = BTreeMap<&'static str, String>;
 
 /// A recorded event from `events/`.
 pub(crate) fn event(name: &str) -> Value {
-    let path = format!("{}/events/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    // The command line's tests share this file, and lie deeper.
+    let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let events = folders.find_map(|folder| Some(folder.join("events")).filter(|it| it.is_dir()));
+    let path = events.unwrap().join(format!("{name}.json"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
@@ -75,6 +82,10 @@ impl World {
             .with_credentials(PORT_CLIENT_ID, PORT_CLIENT_SECRET);
         // The moment at which the signed fixtures were sent.
         let clock = Clock::simulated("2026-11-23T07:00:00Z".parse().unwrap());
+        for server in [bitbucket.server(), port.server()] {
+            let clock = clock.clone();
+            server.pass_time_with(move |delay| clock.advance(delay));
+        }
         let app = app(&bitbucket, &port, &clock, settings, secrets);
         World {
             bitbucket,
@@ -94,9 +105,19 @@ impl World {
         self
     }
 
-    pub(crate) fn on(mut self, store: Store, queue: Queue) -> World {
-        self.app.store = store;
-        self.app.queue = Some(queue);
+    pub(crate) fn on(self, store: Store, queue: Queue) -> World {
+        self.with_app(|app| app.with_store(store).with_queue(queue))
+    }
+
+    fn with_app(mut self, change: impl FnOnce(App) -> App) -> World {
+        let stand_in = app(
+            &self.bitbucket,
+            &self.port,
+            &self.clock,
+            Settings::new(),
+            None,
+        );
+        self.app = change(std::mem::replace(&mut self.app, stand_in));
         self
     }
 
@@ -118,30 +139,36 @@ impl World {
     /// One invocation with what the queue hands out now, as Lambda would make it. Returns how many messages there
     /// were, and how many of them came back.
     pub(crate) async fn work_off(&self) -> (usize, usize) {
+        let worked = self.work_off_at(&self.app, INVOCATION).await;
+        if 0 < worked.0 {
+            self.clock.advance(PAUSE);
+        }
+        worked
+    }
+
+    /// The same in another environment, which has `time` for it.
+    pub(crate) async fn work_off_at(&self, app: &App, time: Duration) -> (usize, usize) {
         let received = self.queue().receive().await.unwrap();
         if received.is_empty() {
             return (0, 0);
         }
-        let records = received.iter().map(|(receipt, message)| {
+        let records = received.iter().map(|message| {
             json!({
-                "messageId": receipt, "receiptHandle": receipt, "body": message.body,
-                "attributes": {
-                    "ApproximateReceiveCount": message.receives.to_string(),
-                    "MessageGroupId": message.line, "MessageDeduplicationId": message.id,
-                },
+                "messageId": message.receipt, "receiptHandle": message.receipt, "body": message.body,
+                "attributes": {"ApproximateReceiveCount": message.receives.to_string()},
                 "messageAttributes": {}, "md5OfBody": "", "eventSource": "aws:sqs",
                 "eventSourceARN": "arn:aws:sqs:eu-central-1:123456789012:ferry.fifo", "awsRegion": "eu-central-1",
             })
         });
         let event = json!({"Records": records.collect::<Vec<Value>>()});
-        let answer = self.invoke(event).await.unwrap();
+        let answer = self.invoke_for(app, event, time).await.unwrap();
         let again: Vec<&str> = answer["batchItemFailures"]
             .as_array()
             .unwrap()
             .iter()
             .map(|failure| failure["itemIdentifier"].as_str().unwrap())
             .collect();
-        let done = received.iter().map(|(receipt, _)| receipt.clone());
+        let done = received.iter().map(|message| message.receipt.clone());
         let done: Vec<String> = done
             .filter(|receipt| !again.contains(&receipt.as_str()))
             .collect();
@@ -149,19 +176,67 @@ impl World {
         (received.len(), again.len())
     }
 
-    /// Works the queue off to its end, however long its messages have to wait.
+    /// Works off the queue and what is stored to be looked at again, however long it has to wait.
     pub(crate) async fn drain(&self) {
-        while let Some(next_at) = self.queue().next_at() {
-            let wait = next_at.duration_since(self.clock.now());
-            self.clock
-                .advance(Duration::try_from(wait).unwrap_or_default());
-            self.work_off().await;
+        loop {
+            while let Some(next_at) = self.queue().next_at() {
+                let wait = next_at.duration_since(self.clock.now());
+                self.clock
+                    .advance(Duration::try_from(wait).unwrap_or_default());
+                self.work_off().await;
+            }
+            if !self.bring_back().await {
+                break;
+            }
         }
         assert_eq!(self.queue().dead_letters(), 0);
     }
 
+    /// Takes again what is stored to be, when its time has come, until nothing is stored.
+    pub(crate) async fn settle(&self) {
+        while self.bring_back().await {}
+    }
+
+    /// Without a queue, what looks bring up waits for a tick.
+    async fn follow(&self) {
+        if self.app.queue.is_none() {
+            let deadline = Deadline::after(&self.clock, INVOCATION);
+            again::settle(&self.app, &deadline).await;
+        }
+    }
+
+    /// One tick at the moment when the first stored look is due; false where none is stored.
+    pub(crate) async fn bring_back(&self) -> bool {
+        let mut first: Option<Timestamp> = None;
+        self.app
+            .store
+            .list(&documents::agains(), "", |_, found| {
+                let due = found.value.map(|again| again.due);
+                first = match (first, due) {
+                    (Some(one), Some(other)) => Some(one.min(other)),
+                    (one, other) => one.or(other),
+                };
+                ControlFlow::Continue(())
+            })
+            .await
+            .unwrap();
+        let Some(first) = first else { return false };
+        let wait = first.duration_since(self.clock.now());
+        self.clock
+            .advance(Duration::try_from(wait).unwrap_or_default());
+        let deadline = Deadline::after(&self.clock, INVOCATION);
+        self.port.set_now(self.clock.now());
+        again::settle(&self.app, &deadline).await;
+        true
+    }
+
     /// What a first resync of Bitbucket as it is now makes of an empty catalogue.
     pub(crate) async fn fresh_catalogue(&self) -> Value {
+        self.fresh().await.0
+    }
+
+    /// The same, with what is recorded of it.
+    pub(crate) async fn fresh(&self) -> (Value, Store) {
         let port = Port::start()
             .await
             .unwrap()
@@ -181,8 +256,9 @@ impl World {
         let deadline = Deadline::after(&self.clock, INVOCATION);
         port.set_now(self.clock.now());
         let outcome = invocation::handle(&app, event("eventbridge-rule"), &deadline).await;
-        assert_eq!(outcome.unwrap()["status"], "completed");
-        port.catalogue()
+        let outcome = outcome.unwrap();
+        assert_eq!(outcome["status"], "completed", "{outcome:#}");
+        (port.catalogue(), app.store)
     }
 
     /// A function that starts anew: nothing of what the process knew is left, stored or not.
@@ -205,6 +281,20 @@ impl World {
         outcome
     }
 
+    /// One scheduled resync, with the ticks that it takes, that has to end with losses; returns its outcome.
+    pub(crate) async fn resync_with_losses(&self) -> Value {
+        let mut outcome = self.invoke(event("eventbridge-rule")).await.unwrap();
+        for _ in 0..10 {
+            if outcome["status"] != "paused" {
+                break;
+            }
+            self.clock.advance(Duration::from_secs(60));
+            outcome = self.tick().await.unwrap();
+        }
+        assert_eq!(outcome["status"], "completed_with_losses", "{outcome:#}");
+        outcome
+    }
+
     pub(crate) async fn tick(&self) -> Result<Value, Error> {
         self.invoke(json!({"action": "tick"})).await
     }
@@ -215,6 +305,7 @@ impl World {
         for delivery in deliveries {
             statuses.push(self.post(delivery, WEBHOOK_SECRET).await);
         }
+        self.follow().await;
         statuses
     }
 
@@ -242,7 +333,7 @@ impl World {
             .unwrap()
     }
 
-    /// Another function environment, which shares nothing with this one but the store.
+    /// Another function environment, which shares nothing with this one but the store and the queue.
     pub(crate) fn elsewhere(&self) -> App {
         let mut other = app(
             &self.bitbucket,
@@ -251,12 +342,25 @@ impl World {
             Settings::new(),
             None,
         );
-        other.store = self.app.store.clone();
-        other
+        other = other.with_store(self.app.store.clone());
+        match &self.app.queue {
+            Some(Queue::Local(local)) => other.with_queue(Queue::Local(local.clone())),
+            _ => other,
+        }
     }
 
     pub(crate) async fn invoke_at(&self, app: &App, event: Value) -> Result<Value, Error> {
-        let deadline = Deadline::after(&self.clock, INVOCATION);
+        self.invoke_for(app, event, INVOCATION).await
+    }
+
+    /// An invocation of another environment, which has `time` for it.
+    pub(crate) async fn invoke_for(
+        &self,
+        app: &App,
+        event: Value,
+        time: Duration,
+    ) -> Result<Value, Error> {
+        let deadline = Deadline::after(&self.clock, time);
         self.port.set_now(self.clock.now());
         invocation::handle(app, event, &deadline).await
     }
@@ -276,6 +380,8 @@ impl World {
             let status = self.post_at(&other, delivery).await;
             assert_eq!(status, 202, "{}", delivery.event_key);
         }
+        let deadline = Deadline::after(&self.clock, INVOCATION);
+        again::settle(&other, &deadline).await;
     }
 
     /// Delivers and insists on 202 for all.

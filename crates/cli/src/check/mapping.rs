@@ -1,0 +1,147 @@
+//! Whether Port lets us in, and whether the mapping and its blueprints fit each other.
+//!
+//! Knows nothing of Bitbucket's items.
+
+use std::collections::BTreeSet;
+
+use ferry::app::App;
+use ferry::deadline::Deadline;
+use ferry::mapping::{Mapping, Resource, defaults};
+use ferry::port::{self, PortClient};
+use ferry::telemetry::chain;
+use serde_json::Value;
+
+use super::Findings;
+
+/// The mapping, if Port lets us in and has one that can be read.
+pub(super) async fn check_port(
+    app: &App,
+    port: &PortClient,
+    findings: &mut Findings,
+    deadline: &Deadline,
+) -> Option<Mapping> {
+    let config = given_mapping(app, port, findings, deadline).await?;
+    let mapping = match Mapping::from_config(&config) {
+        Ok(mapping) => mapping,
+        Err(invalid) => {
+            let remedy = "correct it on the data source page";
+            findings.wrong("mapping", chain(&invalid), remedy);
+            return None;
+        }
+    };
+    if mapping.problems().is_empty() {
+        let resources = mapping.resources().len();
+        findings.fine(
+            "mapping",
+            format!("{resources} resources, every filter compiles"),
+        );
+    }
+    for problem in mapping.problems() {
+        let remedy = "until it is corrected it evaluates to null";
+        findings.wrong("mapping", problem.to_string(), remedy);
+    }
+    Some(mapping)
+}
+
+/// The mapping that a resync would go by, as it is written.
+async fn given_mapping(
+    app: &App,
+    port: &PortClient,
+    findings: &mut Findings,
+    deadline: &Deadline,
+) -> Option<Value> {
+    let integration = match port.integration(deadline).await {
+        Ok(integration) => integration,
+        Err(error) => {
+            let remedy = match error {
+                port::Error::Unauthorized { .. } => {
+                    "copy client id and secret from Port (… menu > Credentials), and check that \
+                     OCEAN__PORT__BASE_URL is the API of your region"
+                }
+                _ => "check OCEAN__PORT__BASE_URL, and try again",
+            };
+            findings.wrong("Port", chain(&error), remedy);
+            return None;
+        }
+    };
+    let identifier = &app.config.identifier;
+    if let Some(mapping) = &app.mapping_override {
+        findings.fine("Port", "lets us in; the mapping is the given file");
+        return Some(mapping.clone());
+    }
+    let Some(integration) = integration else {
+        let how = format!("does not know `{identifier}` yet: the first resync registers it");
+        findings.fine("Port", how);
+        return Some(defaults::mapping());
+    };
+    match &integration.config {
+        Some(_) => findings.fine("Port", format!("knows the installation `{identifier}`")),
+        None => {
+            let reason = format!("the installation `{identifier}` has no mapping");
+            findings.wrong("Port", reason, "save a mapping on its data source page");
+        }
+    }
+    integration.config
+}
+
+pub(super) async fn check_blueprints(
+    port: &PortClient,
+    mapping: &Mapping,
+    findings: &mut Findings,
+    deadline: &Deadline,
+) {
+    let mut missing = BTreeSet::new();
+    for resource in mapping.resources() {
+        let Some(identifier) = resource.constant_blueprint() else {
+            let what = resource.name();
+            findings.fine(what, "the items say which blueprint is theirs");
+            continue;
+        };
+        match port.blueprint(identifier, deadline).await {
+            Ok(blueprint) => check_fields(resource, identifier, &blueprint, findings),
+            Err(port::Error::NotFound { .. }) if missing.insert(identifier.to_owned()) => {
+                let initial = defaults::mapping().to_string().contains(identifier);
+                let remedy = match initial {
+                    true => "create it, or let the first resync of a new installation do it",
+                    false => "create it in Port's builder, or correct the mapping",
+                };
+                findings.wrong(
+                    resource.name(),
+                    format!("the blueprint `{identifier}` does not exist"),
+                    remedy,
+                );
+            }
+            Err(port::Error::NotFound { .. }) => {}
+            Err(error) => findings.wrong(resource.name(), chain(&error), "try again"),
+        }
+    }
+}
+
+fn check_fields(
+    resource: &Resource,
+    identifier: &str,
+    blueprint: &port::Blueprint,
+    findings: &mut Findings,
+) {
+    let properties = resource
+        .property_names()
+        .filter(|name| !blueprint.properties.contains(*name));
+    let relations = resource
+        .relation_names()
+        .filter(|name| !blueprint.relations.contains_key(*name));
+    let lacking: Vec<String> = properties
+        .map(|name| format!("property `{name}`"))
+        .chain(relations.map(|name| format!("relation `{name}`")))
+        .collect();
+    match lacking.is_empty() {
+        true => findings.fine(
+            resource.name(),
+            format!("fits the blueprint `{identifier}`"),
+        ),
+        false => findings.wrong(
+            resource.name(),
+            format!("the blueprint `{identifier}` lacks {}", lacking.join(", ")),
+            "add them to the blueprint, or take them out of the mapping",
+        ),
+    }
+}

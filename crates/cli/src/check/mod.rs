@@ -1,0 +1,123 @@
+//! What stands in the way of a resync and of webhooks, looked for one by one: `ferry check`.
+//!
+//! Reads, and writes nothing. Each finding says what was looked at, and what to do where it is not as it should be.
+
+mod access;
+mod items;
+mod mapping;
+
+use ferry::app::App;
+use ferry::deadline::Deadline;
+use ferry::subscription::{self, Standing};
+use ferry::telemetry::chain;
+
+use access::{check_tokens, check_workspace};
+use items::check_items;
+use mapping::{check_blueprints, check_port};
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Finding {
+    pub(crate) what: String,
+    pub(crate) verdict: Verdict,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Fine(String),
+    /// It works, and not as it could.
+    Doubtful {
+        reason: String,
+        remedy: String,
+    },
+    Wrong {
+        reason: String,
+        remedy: String,
+    },
+}
+
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn fine(&mut self, what: impl Into<String>, how: impl Into<String>) {
+        self.add(what, Verdict::Fine(how.into()));
+    }
+
+    fn doubtful(&mut self, what: impl Into<String>, reason: impl Into<String>, remedy: &str) {
+        let (reason, remedy) = (reason.into(), remedy.to_owned());
+        self.add(what, Verdict::Doubtful { reason, remedy });
+    }
+
+    fn wrong(&mut self, what: impl Into<String>, reason: impl Into<String>, remedy: &str) {
+        let (reason, remedy) = (reason.into(), remedy.to_owned());
+        self.add(what, Verdict::Wrong { reason, remedy });
+    }
+
+    fn add(&mut self, what: impl Into<String>, verdict: Verdict) {
+        let what = what.into();
+        self.0.push(Finding { what, verdict });
+    }
+}
+
+/// Looks at everything that can be looked at; `base` is where Bitbucket reaches us, if that is known.
+pub(crate) async fn check(app: &App, base: Option<&str>, deadline: &Deadline) -> Vec<Finding> {
+    let mut findings = Findings(Vec::new());
+    let session = match app.session(deadline).await {
+        Ok(session) => session,
+        Err(error) => {
+            let remedy = "see docs/configuration.md for what goes where";
+            findings.wrong("credentials", chain(&error), remedy);
+            return findings.0;
+        }
+    };
+    findings.fine("configuration", "every value can be read");
+    for setting in &app.config.without_effect {
+        let remedy = "take it out, or leave it: nothing depends on it";
+        findings.doubtful("configuration", setting.to_string(), remedy);
+    }
+    check_tokens(&session.credentials.bitbucket, &mut findings);
+    let in_port = check_port(app, &session.port, &mut findings, deadline).await;
+    let workspace = check_workspace(&session.bitbucket, &mut findings, deadline).await;
+    if let Some(mapping) = in_port {
+        check_blueprints(&session.port, &mapping, &mut findings, deadline).await;
+        if workspace {
+            check_items(&session, mapping, &mut findings, deadline).await;
+        }
+    }
+    check_webhook(app, base, &mut findings, deadline).await;
+    findings.0
+}
+
+async fn check_webhook(
+    app: &App,
+    base: Option<&str>,
+    findings: &mut Findings,
+    deadline: &Deadline,
+) {
+    let what = "webhook";
+    let Some(base) = base else {
+        let remedy = "give --url, or set OCEAN__BASE_URL to where Bitbucket reaches Ferry";
+        findings.doubtful(
+            what,
+            "not looked at: it is not known where it should lead",
+            remedy,
+        );
+        return;
+    };
+    let install = "run `ferry webhook install`, or let the next resync repair it";
+    match subscription::status(app, base, deadline).await {
+        Ok(Standing::Right) => findings.fine(what, format!("leads to {base}, with all events")),
+        Ok(Standing::Missing) => findings.wrong(what, format!("none leads to {base}"), install),
+        Ok(Standing::Wrong(wrong)) => findings.wrong(what, wrong.join(", "), install),
+        Ok(Standing::NoSecret) => findings.wrong(
+            what,
+            "no webhook secret is configured: every webhook is refused",
+            "set webhookSecret in the secret, or OCEAN__INTEGRATION__CONFIG__WEBHOOK_SECRET",
+        ),
+        Ok(Standing::Refused(reason)) => {
+            let remedy = "give the token the scope webhook of a workspace administrator, or add the webhook by hand";
+            findings.doubtful(what, reason, remedy);
+        }
+        Err(failure) => findings.wrong(what, chain(&failure), "try again"),
+    }
+}

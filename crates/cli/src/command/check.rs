@@ -1,0 +1,56 @@
+//! `ferry check`: each finding on a line, with what to do.
+
+use std::process::ExitCode;
+
+use ferry::app::App;
+use ferry::deadline::Deadline;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::terminal::{BAD, DOUBTFUL, GOOD, painted, print};
+use crate::check::{Finding, Verdict, check};
+
+/// Succeeds if nothing is wrong; what is only doubtful does not count.
+pub(crate) async fn run(app: &App, base: Option<&str>, as_json: bool) -> ExitCode {
+    let deadline = Deadline::at(&app.clock, Timestamp::MAX);
+    let base = base.or(app.config.base_url.as_deref());
+    let findings = Box::pin(check(app, base, &deadline)).await;
+    let text = match as_json {
+        true => format!("{:#}", findings.iter().map(json_of).collect::<Value>()),
+        false => findings.iter().map(line_of).collect::<Vec<_>>().join("\n"),
+    };
+    print(text);
+    let wrong = |finding: &Finding| matches!(finding.verdict, Verdict::Wrong { .. });
+    match findings.iter().any(wrong) {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    }
+}
+
+fn line_of(finding: &Finding) -> String {
+    let what = &finding.what;
+    match &finding.verdict {
+        Verdict::Fine(how) => format!("{} {what}: {how}", painted(GOOD, "ok    ")),
+        Verdict::Doubtful { reason, remedy } => {
+            let note = painted(DOUBTFUL, "note  ");
+            format!("{note} {what}: {reason}\n       {remedy}")
+        }
+        Verdict::Wrong { reason, remedy } => {
+            let wrong = painted(BAD, "wrong ");
+            format!("{wrong} {what}: {reason}\n       {remedy}")
+        }
+    }
+}
+
+fn json_of(finding: &Finding) -> Value {
+    let what = &finding.what;
+    match &finding.verdict {
+        Verdict::Fine(how) => json!({"what": what, "verdict": "ok", "how": how}),
+        Verdict::Doubtful { reason, remedy } => {
+            json!({"what": what, "verdict": "note", "reason": reason, "remedy": remedy})
+        }
+        Verdict::Wrong { reason, remedy } => {
+            json!({"what": what, "verdict": "wrong", "reason": reason, "remedy": remedy})
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! `ferry serve`: the function's handler behind a local server, with timers in the place of schedules.
+//!
+//! Owns what goes on at once: answers, two workers at the queue, stored looks, runs. All of it stops at a signal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::Response;
+use ferry::app::App;
+use ferry::deadline::{Deadline, later};
+use ferry::invocation::{self, Request};
+use ferry::queue::{Local, Queue, Taken};
+use ferry::resync::{self, Outcome};
+use ferry::telemetry::chain;
+use ferry::{subscription, webhook};
+use futures_util::{StreamExt as _, stream};
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+
+use super::shutdown::Shutdown;
+
+/// A little more than the handler takes, so that it is the one who says that a body is too large.
+const BODY_LIMIT: usize = webhook::MAX_BODY + 1024;
+
+/// How long to leave a queue alone that cannot be read.
+const QUEUE_PAUSE: Duration = Duration::from_secs(60);
+
+/// How long to look away from an empty queue: a webhook is in the catalogue this much later at most.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// How long a worker has for what it takes out of the queue at once. The queue hands it out again after 900 s.
+const BATCH_TIME: Duration = Duration::from_secs(600);
+
+/// No messages are taken when less than this is left: that much a worker keeps to conclude.
+const LEAST_TIME: Duration = Duration::from_secs(6);
+
+/// How often stored looks are brought back, as the function's tick does.
+const STORED_LOOKS_EVERY: Duration = Duration::from_secs(60);
+
+/// A run may wait for as many hours as rate limits ask for.
+const AS_LONG_AS_IT_TAKES: Duration = Duration::MAX;
+
+const REQUESTS_AT_ONCE: usize = 64;
+
+/// Nobody waits longer for an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Serves until a signal comes, then lets what is in hand come to its end.
+pub(crate) async fn run(mut app: App, port: u16) -> anyhow::Result<()> {
+    if app.queue.is_none() {
+        let local = Local::open(app.store.clone(), app.clock.clone()).await;
+        app.queue = Some(Queue::Local(local.context("cannot open the queue")?));
+    }
+    let listener = TcpListener::bind(("0.0.0.0", port))
+        .await
+        .with_context(|| format!("cannot listen on port {port}"))?;
+    let address = listener.local_addr()?;
+    let app = &app;
+    let shutdown = &Shutdown::default();
+    let (questions, asked) = mpsc::channel(REQUESTS_AT_ONCE);
+    let router = axum::Router::new()
+        .fallback(ask)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state((questions, Arc::from(app.config.path_prefix.as_str())));
+    let until = shutdown.clone();
+    let server =
+        axum::serve(listener, router).with_graceful_shutdown(async move { until.begun().await });
+    tracing::info!(%address, "serving");
+    let work = async {
+        tokio::join!(
+            server.into_future(),
+            answers(app, asked),
+            worker(app, shutdown),
+            worker(app, shutdown),
+            stored_looks(app, shutdown),
+            runs(app, shutdown),
+        )
+        .0
+    };
+    let ended = shutdown.end(app, work).await;
+    say_what_is_left(app);
+    // What is not done by then is done again: messages come back, a run goes on where it was saved.
+    ended.unwrap_or(Ok(())).context("the server stopped")
+}
+
+/// A queue in memory ends with the process.
+fn say_what_is_left(app: &App) {
+    if let Some(Queue::Local(queue)) = &app.queue
+        && app.config.state_dir.is_none()
+        && queue.next_at().is_some()
+    {
+        tracing::warn!(
+            "webhooks that were not worked off are lost: FERRY__STATE_DIR would keep them"
+        );
+    }
+}
+
+/// A request, and where its answer is waited for. The server's tasks are many; the flows run in one.
+type Question = (Request, oneshot::Sender<invocation::Response>);
+
+async fn ask(
+    State((questions, prefix)): State<(mpsc::Sender<Question>, Arc<str>)>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, StatusCode> {
+    let request = Request {
+        method,
+        // Probes come without the prefix, what passes a proxy may come with it.
+        path: match uri.path().strip_prefix(&*prefix) {
+            Some(path) if path.starts_with('/') => path.to_owned(),
+            _ => uri.path().to_owned(),
+        },
+        headers,
+        body: body.to_vec(),
+    };
+    let (reply, answer) = oneshot::channel();
+    let stopped = StatusCode::SERVICE_UNAVAILABLE;
+    questions
+        .send((request, reply))
+        .await
+        .map_err(|_| stopped)?;
+    let answer = answer.await.map_err(|_| stopped)?;
+    let mut response = Response::new(Body::from(answer.body()));
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = answer.headers();
+    Ok(response)
+}
+
+async fn answers(app: &App, asked: mpsc::Receiver<Question>) {
+    stream::unfold(asked, |mut asked| async {
+        asked.recv().await.map(|question| (question, asked))
+    })
+    .for_each_concurrent(REQUESTS_AT_ONCE, |(request, reply)| async move {
+        let deadline = Deadline::after(&app.clock, PATIENCE);
+        let answer = invocation::route(app, &request, &deadline).await;
+        // Whoever has gone away needs no answer.
+        reply.send(answer).ok();
+    })
+    .await;
+}
+
+/// Works the queue off, as Lambda would call for it. Two at once do: messages about one object go to one of them.
+async fn worker(app: &App, shutdown: &Shutdown) {
+    let Some(Queue::Local(queue)) = &app.queue else {
+        // A queue in SQS is worked off by the function that it invokes.
+        return;
+    };
+    loop {
+        let deadline = shutdown.deadline(&app.clock, BATCH_TIME);
+        if !deadline.has(LEAST_TIME) {
+            return;
+        }
+        match work_off(app, queue, &deadline).await {
+            // What has been accepted is worked off before the end.
+            Ok(0) if shutdown.is_begun() => return,
+            Ok(0) => shutdown.pause(&app.clock, LOOK).await,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "queue not worked off");
+                if shutdown.is_begun() {
+                    return;
+                }
+                shutdown.pause(&app.clock, QUEUE_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Returns how many messages there were.
+async fn work_off(app: &App, queue: &Local, deadline: &Deadline) -> anyhow::Result<usize> {
+    let taken = queue.receive().await?;
+    if taken.is_empty() {
+        return Ok(0);
+    }
+    let received = |taken: Taken| webhook::Received {
+        id: taken.receipt.clone(),
+        body: taken.body,
+        receives: taken.receives,
+        receipt: taken.receipt,
+    };
+    let messages: Vec<webhook::Received> = taken.into_iter().map(received).collect();
+    let back = Box::pin(webhook::work_off(app, &messages, deadline)).await;
+    let count = messages.len();
+    let done = messages.into_iter().map(|message| message.receipt);
+    let done: Vec<String> = done.filter(|receipt| !back.contains(receipt)).collect();
+    queue.complete(&done).await?;
+    Ok(count)
+}
+
+/// Brings back what is stored to be looked at again, also while a run goes on.
+async fn stored_looks(app: &App, shutdown: &Shutdown) {
+    while !shutdown.is_begun() {
+        let deadline = shutdown.deadline(&app.clock, BATCH_TIME);
+        webhook::again::settle(app, &deadline).await;
+        shutdown.pause(&app.clock, STORED_LOOKS_EVERY).await;
+    }
+}
+
+/// A resync at the start and at each interval, with ticks in between: Port is asked whether it wants one, and an
+/// unfinished one is continued.
+async fn runs(app: &App, shutdown: &Shutdown) {
+    let deadline = shutdown.deadline(&app.clock, AS_LONG_AS_IT_TAKES);
+    let tick = app.config.poll_interval;
+    let next = |app: &App| {
+        let interval = app.config.resync_interval?;
+        Some(later(app.clock.now(), interval))
+    };
+    let mut due = match app.config.resync_on_start {
+        true => Some(app.clock.now()),
+        false => next(app),
+    };
+    while !shutdown.is_begun() {
+        let is_due = due.is_some_and(|due| due <= app.clock.now());
+        if let Some(base) = &app.config.base_url {
+            subscription::keep(app, base, is_due, &deadline).await;
+        }
+        let outcome = if is_due {
+            due = next(app);
+            resync::resync(app, "scheduled", &deadline).await
+        } else {
+            resync::tick(app, &deadline).await
+        };
+        let wait = match outcome {
+            Ok(Outcome::Paused {
+                not_before: Some(not_before),
+                ..
+            }) => until(app, not_before).min(tick),
+            Ok(_) => tick,
+            Err(failure) => {
+                let (error, error_type) = (chain(&failure), failure.error_type());
+                tracing::error!(error, error_type, "resync failed");
+                tick
+            }
+        };
+        shutdown.pause(&app.clock, wait).await;
+    }
+}
+
+fn until(app: &App, at: Timestamp) -> Duration {
+    Duration::try_from(at.duration_since(app.clock.now())).unwrap_or_default()
+}

@@ -1,0 +1,196 @@
+//! The command line: the same flows as the function, run to their end, and waited for.
+
+mod check;
+mod command;
+
+use std::io::stdout;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+use command::ASKED_WRONGLY;
+use command::terminal::{AboveBars, Audience};
+use command::webhook::Action;
+use ferry::app::App;
+use ferry::config::{Config, EventListener, InvalidConfig};
+use ferry::deadline::Clock;
+use ferry::http::Http;
+use ferry::mapping::Mapping;
+use ferry::telemetry::chain;
+use ferry::{aws, telemetry};
+use indicatif::MultiProgress;
+use serde_json::Value;
+
+/// Keep a Port catalogue in step with a Bitbucket Cloud workspace.
+///
+/// Settings come from the environment, under the names that Port's Ocean integration uses; docs/configuration.md
+/// lists them. Without a subcommand, ferry serves; with
+/// `OCEAN__EVENT_LISTENER` as `{"type":"ONCE"}` it does one resync.
+///
+/// Exits with 0 if it did what it was asked for, with 1 if it could not, with 2 if it was asked wrongly, with 3 if a
+/// resync completed with losses.
+#[derive(Parser)]
+#[command(name = "ferry", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run one full resync to its end, waiting out rate limits.
+    ///
+    /// Shows progress on a terminal, and prints it as JSON lines elsewhere; the last one is the outcome. Exits with 0
+    /// only if it completed, with 3 if it did so with losses: parts not read, entities refused, items not mapped.
+    Resync {
+        /// Print JSON lines on a terminal too.
+        #[arg(long)]
+        json: bool,
+        /// Map with this file, YAML or JSON, instead of the mapping stored in Port.
+        #[arg(long, value_name = "FILE")]
+        mapping: Option<PathBuf>,
+    },
+    /// Look at everything that could stand in the way, and say what to do about it.
+    ///
+    /// Exits with 0 if nothing is wrong.
+    Check {
+        /// Where Bitbucket reaches Ferry; `OCEAN__BASE_URL` if not given.
+        #[arg(long)]
+        url: Option<String>,
+        /// Map with this file, YAML or JSON, instead of the mapping stored in Port.
+        #[arg(long, value_name = "FILE")]
+        mapping: Option<PathBuf>,
+        /// Print the findings as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what a resync would create, change and delete, and write nothing.
+    Preview {
+        /// Map with this file, YAML or JSON, instead of the mapping stored in Port.
+        #[arg(long, value_name = "FILE")]
+        mapping: Option<PathBuf>,
+        #[command(flatten)]
+        options: command::preview::Options,
+    },
+    /// Take webhooks, and resync at intervals, until stopped.
+    Serve {
+        /// Listen here.
+        #[arg(long, default_value_t = 8000, env = "FERRY__PORT")]
+        port: u16,
+    },
+    /// Look at the workspace's webhook, make it, or remove it.
+    Webhook {
+        #[command(subcommand)]
+        action: Action,
+        /// Where Bitbucket reaches Ferry, without the path; `OCEAN__BASE_URL` if not given.
+        #[arg(long, global = true)]
+        url: Option<String>,
+        /// Print the outcome as JSON.
+        #[arg(long, global = true)]
+        json: bool,
+    },
+    /// Print completions for a shell, to be read by it at its start.
+    Completions { shell: Shell },
+    /// Print the manual page (`ferry man | man -l -`).
+    Man,
+}
+
+// One thing at a time is computed; what is waited for is waited for together.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let bars = MultiProgress::new();
+    match run(arguments, &bars).await {
+        Ok(code) => code,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            match error.is::<InvalidConfig>() || error.is::<UnusableMapping>() {
+                true => ExitCode::from(ASKED_WRONGLY),
+                false => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+/// A mapping file that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use the mapping {}: {reason}", path.display())]
+struct UnusableMapping {
+    path: PathBuf,
+    reason: String,
+}
+
+async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitCode> {
+    match &arguments.command {
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(*shell, &mut Arguments::command(), "ferry", &mut stdout());
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(Command::Man) => {
+            clap_mangen::Man::new(Arguments::command()).render(&mut stdout())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        _ => {}
+    }
+    let config = Config::from_env();
+    let level = config
+        .as_ref()
+        .ok()
+        .and_then(|config| config.log_level.as_deref());
+    let above = AboveBars(bars.clone());
+    telemetry::init_text(level, move || above.clone());
+    let config = config?;
+    for setting in &config.without_effect {
+        tracing::info!("{setting}");
+    }
+    let default = match config.event_listener {
+        EventListener::Once => Command::Resync {
+            json: false,
+            mapping: None,
+        },
+        EventListener::Serve => Command::Serve { port: 8000 },
+    };
+    let mut app = connect(config).await?;
+    match arguments.command.unwrap_or(default) {
+        Command::Resync { json, mapping } => {
+            app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
+            return command::resync::run(&app, Audience::of(json), bars).await;
+        }
+        Command::Check { url, mapping, json } => {
+            app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
+            return Ok(command::check::run(&app, url.as_deref(), json).await);
+        }
+        Command::Preview { mapping, options } => {
+            app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
+            command::preview::run(&app, &options, bars).await?;
+        }
+        Command::Serve { port } => command::serve::run(app, port).await?,
+        Command::Webhook { action, url, json } => {
+            command::webhook::run(&app, action, url.as_deref(), json).await?;
+        }
+        // These need no configuration, and have been answered.
+        Command::Completions { .. } | Command::Man => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn connect(config: Config) -> anyhow::Result<App> {
+    let http = Http::new(Clock::System)?.with_timeout(config.client_timeout);
+    let aws = match config.uses_aws() {
+        true => Some(aws::of_machine(&http).await),
+        false => None,
+    };
+    Ok(App::connect(config, http, aws.as_ref())?)
+}
+
+fn read_mapping(path: &Path) -> Result<Value, UnusableMapping> {
+    let unusable = |reason: String| UnusableMapping {
+        path: path.to_owned(),
+        reason,
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
+    // Its mistakes are told with their lines here; later nobody knows them any more.
+    Mapping::from_yaml(&text).map_err(|invalid| unusable(chain(&invalid)))?;
+    yaml_serde::from_str(&text).map_err(|error| unusable(format!("it is not YAML: {error}")))
+}

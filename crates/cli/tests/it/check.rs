@@ -1,0 +1,132 @@
+//! `ferry check`.
+
+use sandbox::bitbucket::Bitbucket;
+use serde_json::{Value, json};
+
+use crate::program::{ended, ferry};
+use crate::support::{WEBHOOK_SECRET, World};
+
+#[tokio::test]
+async fn check_finds_what_is_wrong_and_says_what_to_do() {
+    let world = World::demo().await;
+    world.resync().await;
+    let check = || {
+        let mut command = ferry(&world);
+        command
+            .env("OCEAN__INTEGRATION__CONFIG__WEBHOOK_SECRET", WEBHOOK_SECRET)
+            .env("OCEAN__BASE_URL", "https://ferry.example.com")
+            .arg("check");
+        command
+    };
+    let (code, out, _) = ended(&mut check()).await;
+    assert!(code == 1 && out.contains("ferry webhook install"), "{out}");
+    let mut install = ferry(&world);
+    install
+        .env("OCEAN__INTEGRATION__CONFIG__WEBHOOK_SECRET", WEBHOOK_SECRET)
+        .args(["webhook", "install", "--url", "https://ferry.example.com"]);
+    assert_eq!(ended(&mut install).await.0, 0);
+    let mut status = ferry(&world);
+    status
+        .env("OCEAN__INTEGRATION__CONFIG__WEBHOOK_SECRET", WEBHOOK_SECRET)
+        .args([
+            "webhook",
+            "status",
+            "--json",
+            "--url",
+            "https://ferry.example.com",
+        ]);
+    let (code, out, _) = ended(&mut status).await;
+    let standing: Value = serde_json::from_str(&out).unwrap();
+    assert!(code == 0 && standing["right"] == true, "{out}");
+    world.port.take_writes();
+    let (code, out, log) = ended(&mut check()).await;
+    assert_eq!(code, 0, "{out}{log}");
+    assert!(!out.contains("wrong"), "{out}");
+
+    let mapping = json!({"resources": [
+        {"kind": "repository", "selector": {"query": "true"}, "port": {"entity": {"mappings": {
+            "identifier": ".slug", "blueprint": "'bitbucketRepository'", "properties": {"nowhere": ".x"}}}}},
+        {"kind": "project", "selector": {"query": "true ||"}, "port": {"entity": {"mappings": {
+            "identifier": ".key", "blueprint": "'unknownBlueprint'"}}}},
+    ]});
+    world.port.set_config(mapping);
+    let scopes = ["repository", "webhook", "account"];
+    world
+        .bitbucket
+        .set_scopes(Bitbucket::TOKEN, Some(&scopes))
+        .unwrap();
+    let (code, out, _) = ended(&mut check()).await;
+    assert_eq!(code, 1);
+    for part in [
+        "`nowhere`",
+        "unknownBlueprint",
+        "resources[1].selector.query",
+        "scope project (read)",
+    ] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+    let (code, out, _) = ended(check().arg("--json")).await;
+    assert!(code == 1 && serde_json::from_str::<Value>(&out).unwrap().is_array());
+    assert!(world.port.take_writes().is_empty());
+    world.finish();
+}
+
+#[tokio::test]
+async fn check_foresees_what_port_would_refuse_and_knows_tokens_by_their_kind() {
+    let world = World::demo().await;
+    world.resync().await;
+    let mapping = json!({"createMissingRelatedEntities": false, "resources": [
+        {"kind": "repository", "selector": {"query": "true"}, "port": {"entity": {"mappings": {
+            "identifier": ".slug + \" (repository)\"", "blueprint": "'bitbucketRepository'"}}}},
+        {"kind": "pull-request", "selector": {"query": "true"}, "port": {"entity": {"mappings": {
+            "identifier": ".id | tostring", "blueprint": "'bitbucketPullRequest'",
+            "relations": {"repository": "'nobody-' + .destination.repository.name"}}}}},
+    ]});
+    // The repositories of relations are somebody else's business here.
+    let mut relations_only = mapping.clone();
+    relations_only["resources"]
+        .as_array_mut()
+        .unwrap()
+        .remove(0);
+    for (mapping, part) in [
+        (mapping, "port.entity.mappings.identifier"),
+        (
+            relations_only,
+            "do not exist, such as bitbucketRepository/nobody-",
+        ),
+    ] {
+        world.port.set_config(mapping);
+        let (code, out, _) = ended(ferry(&world).arg("check")).await;
+        assert!(code == 1 && out.contains(part), "{part} in {out}");
+    }
+    for (name, token, part) in [
+        (
+            "WORKSPACE_TOKEN",
+            "ATATT3xFfGF0",
+            "BITBUCKET_USER_SCOPED_TOKEN",
+        ),
+        ("WORKSPACE_TOKEN", "ATBBabcdef", "app password"),
+        (
+            "USER_SCOPED_TOKEN",
+            "ATCTT3xFfGN0",
+            "BITBUCKET_WORKSPACE_TOKEN",
+        ),
+    ] {
+        let mut check = ferry(&world);
+        check
+            .env_remove("OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE_TOKEN")
+            .env(
+                "OCEAN__INTEGRATION__CONFIG__BITBUCKET_USER_EMAIL",
+                "ci@example.com",
+            )
+            .env(
+                format!("OCEAN__INTEGRATION__CONFIG__BITBUCKET_{name}"),
+                token,
+            )
+            .arg("check");
+        let (code, out, _) = ended(&mut check).await;
+        assert!(code == 1 && out.contains(part), "{part} in {out}");
+        assert!(!out.contains(token), "{out}");
+    }
+    world.finish();
+}

@@ -1,0 +1,17 @@
+//! The command line as its users start it, against a simulated Bitbucket and a simulated Port over real HTTP.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod check;
+mod command;
+mod ending;
+mod pipelines;
+mod program;
+mod serve;
+#[path = "../../../../tests/it/support/mod.rs"]
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "the stories of the function need more of it"
+)]
+mod support;

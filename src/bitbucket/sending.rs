@@ -1,0 +1,186 @@
+//! One request to Bitbucket: with whose credential, what an answer says about that credential, and when another one is
+//! tried.
+//!
+//! Knows no endpoint but the one that a credential is probed with.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION};
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+use url::Url;
+
+use super::accounts::{Choice, Chosen, Learned};
+use super::client::{BitbucketClient, JSON, Shared, lock};
+use super::error::Error;
+use super::rate_limit::{Group, Incident};
+use crate::class::Class;
+use crate::deadline::Deadline;
+use crate::http::{Answer, Reply, RetryPolicy, retry_after};
+
+/// Waits up to this long are sat out; for longer ones the caller has better things to do.
+const SHORT_WAIT: Duration = Duration::from_secs(10);
+
+/// One request, whoever sends it.
+pub(super) struct Sending<'a> {
+    pub(super) group: Group,
+    pub(super) policy: &'a RetryPolicy,
+    pub(super) method: Method,
+    pub(super) body: Option<&'a Value>,
+    pub(super) url: &'a Url,
+}
+
+impl<'a> Sending<'a> {
+    pub(super) fn get(group: Group, policy: &'a RetryPolicy, url: &'a Url) -> Sending<'a> {
+        Sending {
+            group,
+            policy,
+            method: Method::GET,
+            body: None,
+            url,
+        }
+    }
+}
+
+impl BitbucketClient {
+    /// Sends with one credential after the other until one is neither refused nor out of allowance.
+    pub(super) async fn request<T>(
+        &self,
+        sending: &Sending<'_>,
+        deadline: &Deadline,
+        read: impl Fn(&Answer) -> anyhow::Result<T>,
+    ) -> Result<T, Error> {
+        let request = sending.url.path();
+        let (mut message, mut refused) = (String::new(), Vec::new());
+        let mut asked_again = Vec::new();
+        let slots = lock(&self.shared.slots).of(sending.group);
+        // Closed only when it is dropped.
+        let _slot = slots
+            .acquire()
+            .await
+            .map_err(|error| Error::unexpected(request, error.into()))?;
+        loop {
+            let clock = self.shared.http.clock();
+            let accounts = &self.shared.accounts;
+            let chosen = match accounts.choose(sending.group, &refused, self.reserve(), clock.now())
+            {
+                Choice::Take(chosen) => chosen,
+                Choice::Wait(wait) if wait <= SHORT_WAIT && deadline.has(wait) => {
+                    clock.sleep(wait).await;
+                    continue;
+                }
+                Choice::Wait(retry_after) => return Err(Error::RateLimited { retry_after }),
+                Choice::Nobody if refused.is_empty() => {
+                    return Err(Error::Unauthorized { message });
+                }
+                Choice::Nobody => {
+                    let request = request.to_owned();
+                    return Err(Error::NotForThisToken { request, message });
+                }
+            };
+            let reply = self.send_as(&chosen, sending, deadline, &read).await?;
+            if let Some(content) = reply.content {
+                return content.map_err(|source| Error::unexpected(request, source));
+            }
+            if reply.answer.status == StatusCode::TOO_MANY_REQUESTS {
+                continue;
+            }
+            match Error::from_answer(request, &reply.answer) {
+                Error::Unauthorized { message: said } => {
+                    message = said;
+                    if self.is_alive(&chosen, deadline).await? {
+                        // Refused in passing, it is let in now; refused twice, another kind may be.
+                        match asked_again.contains(&chosen.kind) {
+                            true => refused.push(chosen.kind),
+                            false => asked_again.push(chosen.kind),
+                        }
+                    } else {
+                        accounts.set_aside(chosen.id, "Bitbucket refuses it");
+                    }
+                }
+                error => return Err(error),
+            }
+        }
+    }
+
+    /// Sends with one credential, and takes in what the answer says about its allowance.
+    async fn send_as<T>(
+        &self,
+        chosen: &Chosen,
+        sending: &Sending<'_>,
+        deadline: &Deadline,
+        read: impl Fn(&Answer) -> anyhow::Result<T>,
+    ) -> Result<Reply<T>, Error> {
+        let Shared { http, accounts, .. } = &*self.shared;
+        let group = sending.group;
+        // Of the last try: the ones before it were no 429.
+        let sent = Mutex::new(Incident::default());
+        let build = || {
+            *lock(&sent) = accounts.count(chosen.id, group, http.clock().now());
+            let builder = http
+                .client()
+                .request(sending.method.clone(), sending.url.clone());
+            let builder = match sending.body {
+                Some(body) => builder.json(body),
+                None => builder,
+            };
+            builder
+                .header(AUTHORIZATION, chosen.header.clone())
+                .header(ACCEPT, "application/json, */*;q=0.5")
+        };
+        let reply = http
+            .send(sending.policy, deadline, build, read)
+            .await
+            .map_err(|error| Error::from_http(sending.url.path(), error, deadline))?;
+        let (answer, now, sent) = (&reply.answer, http.clock().now(), *lock(&sent));
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            let wait = retry_after(&answer.headers, now);
+            accounts.refuse(chosen.id, group, sent, wait, now);
+        } else {
+            accounts.accept(chosen.id, group, sent, &learned(answer), now);
+        }
+        Ok(reply)
+    }
+
+    /// Whether Bitbucket accepts a credential at all, after it has answered 401 to one request: it does so to good
+    /// tokens, too, where an endpoint does not take their kind. The workspace itself is asked for, at most once a
+    /// minute.
+    async fn is_alive(&self, chosen: &Chosen, deadline: &Deadline) -> Result<bool, Error> {
+        let _one_at_a_time = self.shared.probing.lock().await;
+        let Shared { http, accounts, .. } = &*self.shared;
+        if let Some(known) = accounts.is_alive(chosen.id, http.clock().now()) {
+            return Ok(known);
+        }
+        let url = self.url(["workspaces", self.workspace_name()], &[]);
+        let probe = Sending::get(Group::Api, &JSON, &url);
+        let Reply { answer, .. } = self.send_as(chosen, &probe, deadline, |_| Ok(())).await?;
+        match answer.status.as_u16() {
+            401 => return Ok(false),
+            429 => {
+                let wait = retry_after(&answer.headers, http.clock().now());
+                return Err(Error::RateLimited {
+                    retry_after: wait.unwrap_or(SHORT_WAIT),
+                });
+            }
+            status if !answer.status.is_success() && Class::of_status(status) == Class::Later => {
+                return Err(Error::from_answer(url.path(), &answer));
+            }
+            // Whoever is told that something is forbidden or not there has been let in.
+            _ => {}
+        }
+        accounts.note_alive(chosen.id, http.clock().now());
+        Ok(true)
+    }
+}
+
+/// What the headers say about the allowance.
+fn learned(answer: &Answer) -> Learned {
+    let near = answer.header("x-ratelimit-nearlimit");
+    Learned {
+        limit: answer
+            .header("x-ratelimit-limit")
+            .and_then(|limit| limit.trim().parse().ok()),
+        near_limit: near.is_some_and(|near| near.trim() == "true"),
+    }
+}

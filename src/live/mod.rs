@@ -1,0 +1,336 @@
+//! Looks taken for their own sake: what events, wakes and given-up looks ask for.
+//!
+//! Looks at several objects go on side by side, and what they have come to is committed together. One that hangs or
+//! fails is told as failed, and costs the others nothing. Knows nothing of queues' messages or of runs.
+
+mod objects;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use self::objects::{Looked, look_at};
+use crate::app::{App, Session};
+use crate::deadline::Deadline;
+use crate::entity::Entity;
+use crate::failure::{Class, Failure};
+use crate::identity::ItemRef;
+use crate::look::Look;
+use crate::metrics::Figure;
+use crate::port::WriteEvent;
+use crate::store::documents::Held;
+use crate::store::{Asker, LeaseName};
+use crate::sync::commit::{Committed, Pen, sections};
+use crate::sync::generation::Current;
+use crate::sync::guard::Guard;
+use crate::sync::image::Mapper;
+use crate::sync::look::Looker;
+use crate::sync::outbox::Outbox;
+use crate::sync::plan::Seen;
+use crate::sync::settle::differs_from_record;
+use crate::telemetry::chain;
+
+/// Something to be looked at.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    pub look: Look,
+    /// Bitbucket's answer has to be this recent: the event that asks was.
+    pub not_older_than: Option<Timestamp>,
+}
+
+/// What became of one look. Several may share a failure.
+pub type Outcome = Result<(), Arc<Failure>>;
+
+/// How often a look is taken again because somebody else was faster, before its turn is over.
+const ATTEMPTS: usize = 4;
+
+/// The part of the time that looking may take; the rest is for committing.
+const SHARE_FOR_LOOKING: f64 = 0.6;
+
+/// When the first looks are done, the others may still come along for so long.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// A look that writes no more than this writes everything, whatever the record says: so it mends what was changed in
+/// Port.
+const EAGER: usize = 20;
+
+/// Takes the looks; the outcome of each, in their order. Taking one twice, or late, changes nothing.
+pub async fn take(app: &App, wanted: &[Wanted], deadline: &Deadline) -> Vec<Outcome> {
+    let outcomes = take_once(app, wanted, deadline).await;
+    let refused = |outcome: &Outcome| matches!(outcome, Err(failure) if failure.class() == Class::Credentials);
+    if outcomes.iter().any(refused) && app.secrets.forget() {
+        tracing::info!("reading the credentials again after a refusal");
+        return take_once(app, wanted, deadline).await;
+    }
+    outcomes
+}
+
+async fn take_once(app: &App, wanted: &[Wanted], deadline: &Deadline) -> Vec<Outcome> {
+    match Taking::begin(app, deadline).await {
+        Ok(Some(taking)) => taking.take(wanted).await,
+        Ok(None) => {
+            tracing::info!("nothing is looked at before the first run, which looks at everything");
+            vec![Ok(()); wanted.len()]
+        }
+        Err(failure) => vec![Err(Arc::new(failure)); wanted.len()],
+    }
+}
+
+struct Taking<'a> {
+    app: &'a App,
+    session: Arc<Session>,
+    deadline: &'a Deadline,
+    current: Current,
+}
+
+impl<'a> Taking<'a> {
+    async fn begin(app: &'a App, deadline: &'a Deadline) -> Result<Option<Taking<'a>>, Failure> {
+        let session = app.session(deadline).await?;
+        let current = app.generations.current(&app.store).await?;
+        Ok(current.map(|current| Taking {
+            app,
+            session,
+            deadline,
+            current,
+        }))
+    }
+
+    async fn take(mut self, wanted: &[Wanted]) -> Vec<Outcome> {
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; wanted.len()];
+        for _ in 0..ATTEMPTS {
+            let open: Vec<usize> = (0..wanted.len())
+                .filter(|at| outcomes.get(*at).is_some_and(Option::is_none))
+                .collect();
+            if open.is_empty() {
+                break;
+            }
+            let is_current = self.attempt(wanted, &open, &mut outcomes).await;
+            if !is_current {
+                match self.app.generations.current(&self.app.store).await {
+                    Ok(Some(current)) => self.current = current,
+                    // The next run looks at everything.
+                    Ok(None) => break,
+                    Err(failure) => {
+                        let failure = Arc::new(failure);
+                        return outcomes
+                            .into_iter()
+                            .map(|outcome| outcome.unwrap_or(Err(Arc::clone(&failure))))
+                            .collect();
+                    }
+                }
+            }
+        }
+        let overtaken = || Err(Arc::new(Failure::Overtaken));
+        outcomes
+            .into_iter()
+            .map(|outcome| outcome.unwrap_or_else(overtaken))
+            .collect()
+    }
+
+    /// Looks at what is open and commits it. False: the mapping has changed meanwhile.
+    async fn attempt(
+        &self,
+        wanted: &[Wanted],
+        open: &[usize],
+        outcomes: &mut [Option<Outcome>],
+    ) -> bool {
+        let mapper = Mapper::default();
+        let left = self.deadline.remaining().mul_f64(SHARE_FOR_LOOKING);
+        let deadline = self.deadline.at_most(left);
+        let looker = self.looker(&mapper, &deadline);
+        let mut looks: FuturesUnordered<_> = open
+            .iter()
+            .filter_map(|at| Some((*at, wanted.get(*at)?)))
+            .map(|(at, wanted)| {
+                let looker = &looker;
+                async move { (at, Box::pin(look_at(looker, wanted)).await) }
+            })
+            .collect();
+        let mut is_current = true;
+        while let Some(first) = looks.next().await {
+            let mut ready = vec![first];
+            let rest = async {
+                while let Some(next) = looks.next().await {
+                    ready.push(next);
+                }
+            };
+            // Who takes longer than the others is committed on his own.
+            tokio::time::timeout(GRACE, rest).await.ok();
+            is_current &= self.commit(ready, outcomes).await;
+        }
+        for problem in mapper.take_report().lines() {
+            tracing::warn!(problem, "the mapping could not be applied everywhere");
+        }
+        is_current
+    }
+
+    async fn commit(
+        &self,
+        looked: Vec<(usize, Result<Looked, Failure>)>,
+        outcomes: &mut [Option<Outcome>],
+    ) -> bool {
+        let mut seen = Vec::new();
+        let mut owners: BTreeMap<ItemRef, BTreeSet<usize>> = BTreeMap::new();
+        let mut following: BTreeMap<usize, Vec<Look>> = BTreeMap::new();
+        for (at, looked) in looked {
+            match looked {
+                Err(failure) => set(outcomes, at, Err(Arc::new(failure))),
+                Ok(Looked {
+                    seen: items,
+                    follow,
+                }) => {
+                    set(outcomes, at, Ok(()));
+                    for item in items {
+                        let owners = owners.entry(item.item.clone()).or_default();
+                        // Two events may be about one object.
+                        if owners.is_empty() {
+                            seen.push(item);
+                        }
+                        owners.insert(at);
+                    }
+                    following.insert(at, follow);
+                }
+            }
+        }
+        let is_current = self.commit_seen(seen, &owners, outcomes).await;
+        for (at, follow) in following {
+            if outcomes
+                .get(at)
+                .is_some_and(|outcome| matches!(outcome, Some(Ok(()))))
+                && let Err(failure) = self.follow(follow).await
+            {
+                set(outcomes, at, Err(Arc::new(failure)));
+            }
+        }
+        is_current
+    }
+
+    /// Commits section by section, and says what it means for those who asked.
+    async fn commit_seen(
+        &self,
+        seen: Vec<Seen>,
+        owners: &BTreeMap<ItemRef, BTreeSet<usize>>,
+        outcomes: &mut [Option<Outcome>],
+    ) -> bool {
+        let mut is_current = true;
+        let mut tell = |items: &mut dyn Iterator<Item = &ItemRef>, outcome: Option<Outcome>| {
+            for at in items.filter_map(|item| owners.get(item)).flatten() {
+                if let Some(slot) = outcomes.get_mut(*at) {
+                    slot.clone_from(&outcome);
+                }
+            }
+        };
+        for section in sections(seen) {
+            let items: Vec<ItemRef> = section.iter().map(|seen| seen.item.clone()).collect();
+            match self.section(section).await {
+                Err(failure) => tell(&mut items.iter(), Some(Err(Arc::new(failure)))),
+                Ok(committed) if committed.outdated => {
+                    is_current = false;
+                    tell(&mut items.iter(), None);
+                }
+                Ok(committed) => {
+                    tell(&mut committed.overtaken.iter(), None);
+                    for (item, later) in &committed.later {
+                        let failure = Failure::CommitLater(later.clone());
+                        tell(&mut std::iter::once(item), Some(Err(Arc::new(failure))));
+                    }
+                    self.report(&committed);
+                }
+            }
+        }
+        is_current
+    }
+
+    /// One section under the pen.
+    async fn section(&self, seen: Vec<Seen>) -> Result<Committed, Failure> {
+        let app = self.app;
+        let lease = app
+            .leases
+            .take(LeaseName::Pen, Asker::Live, self.deadline)
+            .await?;
+        let Some(lease) = lease else {
+            return Err(Failure::PenIsBusy);
+        };
+        app.note_pen(&lease);
+        let store = app.store.within(&lease.deadline());
+        let settings = self.current.sources.mapping().settings();
+        let guard = Guard::live(
+            app.config.deletes_off,
+            settings.entity_deletion_threshold,
+            app.clock.clone(),
+        );
+        let is_small = seen.iter().map(Seen::size).sum::<usize>() <= EAGER;
+        let differs =
+            |entity: &Entity, held: Option<&Held>| is_small || differs_from_record(entity, held);
+        let pen = Pen {
+            store: &store,
+            port: &self.session.port.once(),
+            sources: &self.current.sources,
+            generation: self.current.number,
+            outbox: &Outbox::new(app.queue.as_ref(), &store, &app.clock),
+            clock: &app.clock,
+            guard: &guard,
+            event: WriteEvent::Live,
+            differs: &differs,
+        };
+        let committed = Box::pin(pen.commit(&lease, seen)).await;
+        if let Err(error) = lease.release().await {
+            tracing::warn!(error = chain(&error), "the pen was not let go: it runs out");
+        }
+        committed
+    }
+
+    /// Leaves what a look has found to be large, or could not read, to looks of their own: in the queue, or remembered.
+    async fn follow(&self, follow: Vec<Look>) -> Result<(), Failure> {
+        let app = self.app;
+        let outbox = Outbox::new(app.queue.as_ref(), &app.store, &app.clock);
+        let occasion = Uuid::new_v4().to_string();
+        outbox.send(follow, &occasion, self.deadline).await
+    }
+
+    fn looker<'b>(&'b self, mapper: &'b Mapper, deadline: &'b Deadline) -> Looker<'b> {
+        Looker {
+            store: &self.app.store,
+            bitbucket: &self.session.bitbucket,
+            port: &self.session.port,
+            sources: &self.current.sources,
+            mapper,
+            deadline,
+        }
+    }
+
+    fn report(&self, committed: &Committed) {
+        let counts = committed.counts;
+        for refusal in &committed.refusals {
+            tracing::warn!(%refusal, "entity refused by Port");
+        }
+        for (key, kept) in &committed.kept {
+            tracing::warn!(%key, reason = %kept, "an entity that nothing claims any more stays");
+        }
+        tracing::info!(
+            written = counts.written,
+            deleted = counts.deleted,
+            refused = counts.refused,
+            waiting = counts.waiting,
+            kept = counts.kept,
+            "looks committed"
+        );
+        let figures = vec![
+            Figure::count("WrittenEntities", counts.written),
+            Figure::count("DeletedEntities", counts.deleted),
+            Figure::count("RefusedEntities", counts.refused),
+        ];
+        self.app.metrics.put(self.app.clock.now(), figures);
+    }
+}
+
+fn set(outcomes: &mut [Option<Outcome>], at: usize, outcome: Outcome) {
+    if let Some(slot) = outcomes.get_mut(at) {
+        *slot = Some(outcome);
+    }
+}

@@ -1,0 +1,368 @@
+//! A queue inside the process: its messages are as durable as the store that they lie in.
+//!
+//! Owns who has which message, as SQS does for a FIFO queue. Times are of this process: a restart makes every message
+//! available at once.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{MAX_BATCH, MAX_RECEIVES, Outgoing, Postponed, QueueError};
+use crate::deadline::{Clock, later};
+use crate::store::documents::{QueuedMessage, dead_letters, queued, queued_name};
+use crate::store::{Batch, Store, StoreError};
+
+/// How long a message is left to the worker that has it.
+const WORKING_TIME: Duration = Duration::from_secs(900);
+
+/// How long an id is remembered, as SQS does.
+const SAME_ID: Duration = Duration::from_secs(300);
+
+/// Clones share it.
+#[derive(Clone)]
+pub struct Local {
+    store: Store,
+    clock: Clock,
+    messages: Arc<Mutex<Messages>>,
+}
+
+/// A message that a worker has received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Names it to [`complete`](Local::complete) and to a [`Postponed`].
+    pub receipt: String,
+    pub body: String,
+    /// Times it was received, this one included.
+    pub receives: u32,
+}
+
+#[derive(Default)]
+struct Messages {
+    waiting: BTreeMap<u64, Waiting>,
+    dead: usize,
+    next: u64,
+    /// Ids of late, which make a repetition known.
+    ids: Vec<(String, Timestamp)>,
+}
+
+#[derive(Clone)]
+struct Waiting {
+    message: QueuedMessage,
+    /// Nobody gets it before.
+    visible_at: Timestamp,
+    /// A worker has it until it becomes visible: others of its group wait.
+    is_out: bool,
+}
+
+impl Local {
+    /// Takes up what `store` still holds.
+    pub async fn open(store: Store, clock: Clock) -> Result<Local, StoreError> {
+        let now = clock.now();
+        let mut messages = Messages::default();
+        let mut take_up = |name: &str, message: Option<QueuedMessage>| {
+            if let (Ok(number), Some(message)) = (name.parse(), message) {
+                messages.next = messages.next.max(number);
+                messages.ids.push((message.id.clone(), now));
+                let waiting = Waiting {
+                    message,
+                    visible_at: now,
+                    is_out: false,
+                };
+                messages.waiting.insert(number, waiting);
+            }
+        };
+        store
+            .list(&queued(), "", |name, found| {
+                take_up(name, found.value);
+                ControlFlow::Continue(())
+            })
+            .await?;
+        let dead = store.names(&dead_letters(), "").await?;
+        messages.dead = dead.len();
+        let last = dead.last().and_then(|name| name.parse().ok());
+        messages.next = messages.next.max(last.unwrap_or(0));
+        Ok(Local {
+            store,
+            clock,
+            messages: Arc::new(Mutex::new(messages)),
+        })
+    }
+
+    pub(super) async fn send(
+        &self,
+        messages: &[Outgoing],
+        now: Timestamp,
+    ) -> Result<(), QueueError> {
+        let new = self.messages().number(messages, now);
+        let documents = new
+            .iter()
+            .map(|(number, message)| (queued().key(queued_name(*number)), message.clone()))
+            .collect();
+        let stored = self.store.save_all(documents).await;
+        let mut known = self.messages();
+        if let Err(error) = stored {
+            // Whoever sends them again must not be taken for a repetition.
+            known
+                .ids
+                .retain(|(id, _)| !new.iter().any(|(_, message)| message.id == *id));
+            return Err(error.into());
+        }
+        known
+            .waiting
+            .extend(new.into_iter().map(|(number, message)| {
+                let waiting = Waiting {
+                    message,
+                    visible_at: now,
+                    is_out: false,
+                };
+                (number, waiting)
+            }));
+        Ok(())
+    }
+
+    /// Up to ten messages of groups of which no other worker has any. Those that nobody could deal with are put with the
+    /// dead letters.
+    pub async fn receive(&self) -> Result<Vec<Taken>, QueueError> {
+        let now = self.clock.now();
+        let (received, dead) = self.messages().receive(now);
+        let mut batch = Batch::new();
+        for (number, message) in &received {
+            // Before it is worked on: a message that kills the process is counted, too.
+            batch.put(&queued().key(queued_name(*number)), message)?;
+        }
+        for (number, message) in &dead {
+            batch.put(&dead_letters().key(queued_name(*number)), message)?;
+            batch.remove(&queued().key(queued_name(*number)));
+            tracing::error!(
+                id = message.id,
+                receives = message.receives,
+                "message given up: it lies with the dead letters"
+            );
+        }
+        if let Err(error) = self.store.write(batch).await {
+            self.messages().put_back(received, dead, now);
+            return Err(error.into());
+        }
+        let taken = received.into_iter().map(|(number, message)| Taken {
+            receipt: number.to_string(),
+            body: message.body,
+            receives: message.receives,
+        });
+        Ok(taken.collect())
+    }
+
+    /// Removes messages that are done.
+    pub async fn complete(&self, receipts: &[String]) -> Result<(), QueueError> {
+        let numbers: Vec<u64> = receipts.iter().filter_map(|it| it.parse().ok()).collect();
+        let keys: Vec<_> = numbers
+            .iter()
+            .map(|number| queued().key(queued_name(*number)))
+            .collect();
+        self.store.remove_all(&keys).await?;
+        let mut messages = self.messages();
+        for number in numbers {
+            messages.waiting.remove(&number);
+        }
+        Ok(())
+    }
+
+    pub(super) fn postpone(&self, postponed: &[Postponed], now: Timestamp) {
+        let mut messages = self.messages();
+        for Postponed { receipt, wait } in postponed {
+            let number = receipt.parse().unwrap_or(u64::MAX);
+            if let Some(waiting) = messages.waiting.get_mut(&number) {
+                waiting.visible_at = later(now, *wait);
+                waiting.is_out = false;
+            }
+        }
+    }
+
+    /// When the next message may be received; `None` while there is none.
+    pub fn next_at(&self) -> Option<Timestamp> {
+        let messages = self.messages();
+        messages
+            .waiting
+            .values()
+            .map(|waiting| waiting.visible_at)
+            .min()
+    }
+
+    pub fn dead_letters(&self) -> usize {
+        self.messages().dead
+    }
+
+    fn messages(&self) -> MutexGuard<'_, Messages> {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Messages {
+    /// Those of `messages` that are no repetitions, each with its number.
+    fn number(&mut self, messages: &[Outgoing], now: Timestamp) -> Vec<(u64, QueuedMessage)> {
+        self.ids.retain(|(_, at)| now < later(*at, SAME_ID));
+        let mut new = Vec::new();
+        for Outgoing { group, id, body } in messages {
+            if self.ids.iter().any(|(known, _)| known == id) {
+                continue;
+            }
+            self.ids.push((id.clone(), now));
+            self.next += 1;
+            let message = QueuedMessage {
+                group: group.clone(),
+                id: id.clone(),
+                body: body.clone(),
+                receives: 0,
+            };
+            new.push((self.next, message));
+        }
+        new
+    }
+
+    /// Nobody got these after all.
+    fn put_back(
+        &mut self,
+        received: Vec<(u64, QueuedMessage)>,
+        dead: Vec<(u64, QueuedMessage)>,
+        now: Timestamp,
+    ) {
+        self.dead -= dead.len();
+        for (number, message) in received.into_iter().chain(dead) {
+            let waiting = Waiting {
+                message,
+                visible_at: now,
+                is_out: false,
+            };
+            self.waiting.insert(number, waiting);
+        }
+    }
+
+    #[expect(clippy::type_complexity, reason = "two lists of the same kind")]
+    fn receive(
+        &mut self,
+        now: Timestamp,
+    ) -> (Vec<(u64, QueuedMessage)>, Vec<(u64, QueuedMessage)>) {
+        let given_up = |waiting: &Waiting| {
+            MAX_RECEIVES <= waiting.message.receives && waiting.visible_at <= now
+        };
+        let dead: Vec<(u64, QueuedMessage)> = self
+            .waiting
+            .iter()
+            .filter(|(_, waiting)| given_up(waiting))
+            .map(|(number, waiting)| (*number, waiting.message.clone()))
+            .collect();
+        self.dead += dead.len();
+        for (number, _) in &dead {
+            self.waiting.remove(number);
+        }
+        let held: HashSet<String> = self
+            .waiting
+            .values()
+            .filter(|waiting| waiting.is_out && now < waiting.visible_at)
+            .map(|waiting| waiting.message.group.clone())
+            .collect();
+        let its_turn =
+            |waiting: &Waiting| waiting.visible_at <= now && !held.contains(&waiting.message.group);
+        let received = self
+            .waiting
+            .iter_mut()
+            .filter(|(_, waiting)| its_turn(waiting))
+            .take(MAX_BATCH)
+            .map(|(number, waiting)| {
+                waiting.message.receives += 1;
+                waiting.visible_at = later(now, WORKING_TIME);
+                waiting.is_out = true;
+                (*number, waiting.message.clone())
+            });
+        (received.collect(), dead)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn open(store: &Store) -> (Local, Clock) {
+        let clock = Clock::simulated(Timestamp::UNIX_EPOCH);
+        let local = Local::open(store.clone(), clock.clone()).await.unwrap();
+        (local, clock)
+    }
+
+    async fn send(local: &Local, group: &str, id: &str) {
+        let message = Outgoing {
+            group: group.to_owned(),
+            id: id.to_owned(),
+            body: id.to_owned(),
+        };
+        local.send(&[message], local.clock.now()).await.unwrap();
+    }
+
+    async fn received(local: &Local) -> Vec<String> {
+        let received = local.receive().await.unwrap();
+        received.into_iter().map(|taken| taken.body).collect()
+    }
+
+    #[tokio::test]
+    async fn one_worker_has_a_group_and_others_do_not_wait_for_it() {
+        let (local, clock) = open(&Store::memory()).await;
+        for (group, id) in [("a", "a1"), ("b", "b1"), ("a", "a2")] {
+            send(&local, group, id).await;
+        }
+        send(&local, "a", "a1").await;
+        assert_eq!(received(&local).await, ["a1", "b1", "a2"]);
+        send(&local, "a", "a3").await;
+        assert!(received(&local).await.is_empty(), "a1 is being worked on");
+        let done = ["2".to_owned(), "3".to_owned()];
+        local.complete(&done).await.unwrap();
+        assert!(received(&local).await.is_empty(), "a1 is being worked on");
+        let wait = Duration::from_secs(60);
+        let receipt = "1".to_owned();
+        local.postpone(&[Postponed { receipt, wait }], clock.now());
+        assert_eq!(received(&local).await, ["a3"], "no order is kept");
+        local.complete(&["4".to_owned()]).await.unwrap();
+        clock.advance(wait);
+        assert_eq!(received(&local).await, ["a1"]);
+    }
+
+    #[tokio::test]
+    async fn a_message_of_a_worker_that_died_comes_back_and_ends_with_the_dead_letters() {
+        let store = Store::memory();
+        let (local, clock) = open(&store).await;
+        send(&local, "a", "a1").await;
+        for _ in 0..MAX_RECEIVES / 2 {
+            assert_eq!(received(&local).await, ["a1"]);
+            clock.advance(WORKING_TIME);
+        }
+        // A new process knows how often it was received.
+        let (local, clock) = open(&store).await;
+        for _ in 0..MAX_RECEIVES / 2 {
+            assert_eq!(received(&local).await, ["a1"]);
+            clock.advance(WORKING_TIME);
+        }
+        assert!(received(&local).await.is_empty());
+        assert_eq!(local.dead_letters(), 1);
+        let (local, _) = open(&store).await;
+        assert_eq!(local.dead_letters(), 1);
+        send(&local, "a", "a2").await;
+        let taken = local.receive().await.unwrap();
+        assert_eq!(taken.len(), 1);
+        assert_ne!(
+            taken.first().unwrap().receipt,
+            "1",
+            "a dead letter's number"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_restart_loses_nothing_and_repeats_nothing() {
+        let store = Store::memory();
+        let (local, _) = open(&store).await;
+        send(&local, "a", "a1").await;
+        assert_eq!(received(&local).await, ["a1"]);
+        let (local, _) = open(&store).await;
+        send(&local, "a", "a1").await;
+        assert_eq!(received(&local).await, ["a1"]);
+    }
+}

@@ -1,0 +1,181 @@
+//! The beginning of a run: the mapping put in force, what is owned counted, and the run stored.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use url::Url;
+use uuid::Uuid;
+
+use super::report;
+use crate::app::{App, Session};
+use crate::deadline::Deadline;
+use crate::failure::Failure;
+use crate::mapping::{Mapping, defaults};
+use crate::port::ResyncStatus;
+use crate::store::documents::completed;
+use crate::store::run::{
+    Run, Watermark, failed_repositories, recorded_sources, run, run_request, watermark,
+};
+use crate::store::{Asker, LeaseName, Revision};
+use crate::sync::generation::Current;
+use crate::telemetry::chain;
+
+/// A run to be worked on.
+pub(super) struct Begun {
+    pub(super) run: Run,
+    pub(super) revision: Revision,
+    pub(super) current: Current,
+    /// Where Port takes log lines.
+    pub(super) logs: Option<Url>,
+}
+
+/// What Port says about this installation.
+pub(super) struct Given {
+    config: Value,
+    logs: Option<Url>,
+}
+
+/// The mapping as Port has it now, after making sure that Port knows this installation.
+pub(super) async fn read_mapping(
+    app: &App,
+    session: &Session,
+    deadline: &Deadline,
+) -> Result<Given, Failure> {
+    let initialize = app.config.initialize_port_resources;
+    let integration = session
+        .port
+        .ensure_integration(&defaults::mapping(), initialize, deadline)
+        .await?;
+    let config = match &app.mapping_override {
+        Some(mapping) => mapping.clone(),
+        None => integration.config.ok_or(Failure::NoMapping)?,
+    };
+    Ok(Given {
+        config,
+        logs: integration.logs_url,
+    })
+}
+
+/// Takes a run up; `None` where Port has another mapping by now, and the run is over.
+pub(super) async fn resume(
+    app: &App,
+    session: &Session,
+    (found, revision): (Run, Revision),
+    deadline: &Deadline,
+) -> Result<Option<Begun>, Failure> {
+    let given = read_mapping(app, session, deadline).await?;
+    let fingerprint = Mapping::from_config(&given.config)?
+        .fingerprint()
+        .to_owned();
+    let current = app.generations.current(&app.store).await?;
+    let current = current.filter(|current| {
+        current.number == found.generation && current.sources.mapping().fingerprint() == fingerprint
+    });
+    let Some(current) = current else {
+        super::abandon(app, session, deadline).await?;
+        return Ok(None);
+    };
+    Ok(Some(Begun {
+        run: found,
+        revision,
+        current,
+        logs: given.logs,
+    }))
+}
+
+/// Registers with Port where needed, puts the mapping in force, and stores a new run.
+pub(super) async fn begin(
+    app: &App,
+    session: &Session,
+    deadline: &Deadline,
+) -> Result<Begun, Failure> {
+    let started_at = app.clock.now();
+    // Whatever Port has asked for until now, this run answers; what it asks for from here on asks for another.
+    let asked_at = session.port.resync_request(deadline).await?;
+    let given = read_mapping(app, session, deadline).await?;
+    let watermark_key = watermark();
+    let followed = Watermark(asked_at.unwrap_or(Timestamp::UNIX_EPOCH));
+    app.store
+        .save(&watermark_key, &followed, Revision::ANYTHING)
+        .await?;
+    let current = adopt(app, &given.config, deadline).await?;
+    for problem in current.sources.mapping().problems() {
+        tracing::warn!(%problem, "a filter of the mapping does not compile: it evaluates to null");
+    }
+    let known = app.store.load(&completed()).await?.value;
+    let owned = match known {
+        Some(known) => known.owned,
+        None => session.port.owned(None, deadline).await?.len(),
+    };
+    let first = app.store.load(&failed_repositories()).await?.value;
+    let new = Run::begin(
+        Uuid::new_v4().to_string(),
+        started_at,
+        current.number,
+        (owned, first.unwrap_or_default().0),
+    );
+    let revision = app.store.save(&run(), &new, Revision::ANYTHING).await?;
+    app.store.remove(&run_request()).await?;
+    tracing::info!(run = new.id, "resync begun");
+    report(app, session, ResyncStatus::Running, started_at, deadline).await;
+    Ok(Begun {
+        run: new,
+        revision,
+        current,
+        logs: given.logs,
+    })
+}
+
+/// The same for a run that only notes what it would do: Port is told nothing.
+pub(super) async fn begin_rehearsal(
+    app: &App,
+    session: &Session,
+    deadline: &Deadline,
+) -> Result<Begun, Failure> {
+    let config = app.mapping_override.clone().ok_or(Failure::NoMapping)?;
+    let current = adopt(app, &config, deadline).await?;
+    let owned = session.port.owned(None, deadline).await?.len();
+    let id = Uuid::new_v4().to_string();
+    let new = Run::begin(
+        id,
+        app.clock.now(),
+        current.number,
+        (owned, BTreeSet::new()),
+    );
+    let revision = app.store.save(&run(), &new, Revision::ANYTHING).await?;
+    Ok(Begun {
+        run: new,
+        revision,
+        current,
+        logs: None,
+    })
+}
+
+/// Puts the mapping in force under the pen, and remembers its sources before anything is recorded of them.
+async fn adopt(app: &App, config: &Value, deadline: &Deadline) -> Result<Current, Failure> {
+    let lease = app
+        .leases
+        .take(LeaseName::Pen, Asker::Run, deadline)
+        .await?;
+    let lease = lease.ok_or(Failure::PenIsBusy)?;
+    app.note_pen(&lease);
+    let store = app.store.within(&lease.deadline());
+    let adopted = async {
+        let current = app.generations.adopt(&store, config).await?;
+        let key = recorded_sources();
+        let found = store.load(&key).await?;
+        let mut known = found.value.clone().unwrap_or_default();
+        let sources = current.sources.groups().iter();
+        known.0.extend(sources.map(|group| group.id.clone()));
+        if found.value.as_ref() != Some(&known) {
+            store.save(&key, &known, Revision::ANYTHING).await?;
+        }
+        Ok(current)
+    };
+    let adopted = adopted.await;
+    if let Err(error) = lease.release().await {
+        tracing::warn!(error = chain(&error), "the pen was not let go: it runs out");
+    }
+    adopted
+}

@@ -1,0 +1,265 @@
+//! The one task of a slice that commits: it gathers what is read side by side into sections, and commits each under the
+//! pen.
+//!
+//! A partition counts as done only after the commit of everything that was read of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
+
+use tokio::sync::mpsc::Receiver;
+
+use super::pages::Spot;
+use super::slice::{Slice, Step};
+use crate::entity::Entity;
+use crate::failure::{Failure, Later};
+use crate::identity::{ItemRef, PartitionId};
+use crate::look::{Look, Progress};
+use crate::port::WriteEvent;
+use crate::store::documents::Held;
+use crate::store::{Asker, LeaseName};
+use crate::sync::commit::{Committed, Pen, SECTION};
+use crate::sync::outbox::Outbox;
+use crate::sync::plan::Seen;
+use crate::telemetry::chain;
+
+/// Something that was read of a partition.
+pub(super) struct ReadPart {
+    pub(super) partition: PartitionId,
+    /// As people know it.
+    pub(super) name: Option<String>,
+    /// `None`: a partition of the workspace.
+    pub(super) spot: Option<Spot>,
+    pub(super) seen: Vec<Seen>,
+    pub(super) then: Then,
+}
+
+/// What is so once it is committed.
+pub(super) enum Then {
+    /// There is more, from here on.
+    More(Progress),
+    /// All of it was read. These numbers were not shown.
+    Done(Vec<u64>),
+}
+
+/// A part whose changes wait in a section.
+struct Waiting {
+    partition: PartitionId,
+    name: Option<String>,
+    spot: Option<Spot>,
+    then: Then,
+}
+
+/// Partitions of repositories after which the run is stored.
+const SAVED_AFTER: usize = 200;
+
+/// Of the parts that are gathered without any change: more would only delay what is remembered of them.
+const MOST_WAITING: usize = 2_000;
+
+impl Slice<'_> {
+    /// Commits what comes until nobody reads any more, or the run cannot go on.
+    pub(super) async fn commit_parts(
+        &self,
+        mut parts: Receiver<ReadPart>,
+    ) -> Result<Step, Failure> {
+        let mut section: Vec<Seen> = Vec::new();
+        let mut waiting: Vec<Waiting> = Vec::new();
+        let mut size = 0;
+        while let Some(part) = parts.recv().await {
+            self.keep().await?;
+            let ReadPart {
+                partition,
+                name,
+                spot,
+                seen,
+                then,
+            } = part;
+            self.tally(&seen);
+            for seen in self.changed(seen).await? {
+                // An item of two pages is committed with the first of them.
+                if section.iter().any(|known| known.item == seen.item) {
+                    continue;
+                }
+                let own = seen.size().max(1);
+                if SECTION < size + own && !section.is_empty() {
+                    let full = std::mem::take(&mut section);
+                    if let Step::Paused(failure) = self.commit_section(full, &mut waiting).await? {
+                        return Ok(Step::Paused(failure));
+                    }
+                    size = 0;
+                }
+                size += own;
+                section.push(seen);
+            }
+            waiting.push(Waiting {
+                partition,
+                name,
+                spot,
+                then,
+            });
+            if section.is_empty() || MOST_WAITING <= waiting.len() {
+                let full = std::mem::take(&mut section);
+                if let Step::Paused(failure) = self.commit_section(full, &mut waiting).await? {
+                    return Ok(Step::Paused(failure));
+                }
+                size = 0;
+            }
+        }
+        self.commit_section(section, &mut waiting).await
+    }
+
+    /// Those that differ from what is recorded, or from what Port holds.
+    async fn changed(&self, seen: Vec<Seen>) -> Result<Vec<Seen>, Failure> {
+        let (port, sources) = (&self.session.port, self.sources());
+        self.snapshots
+            .prepare(port, sources, &seen, &self.deadline)
+            .await?;
+        let all = seen.len();
+        let entities: usize = seen.iter().map(Seen::size).sum();
+        let changed: Vec<Seen> = seen
+            .into_iter()
+            .filter(|seen| self.snapshots.is_changed(sources, seen))
+            .collect();
+        let left: usize = changed.iter().map(Seen::size).sum();
+        self.run().counts.unchanged += entities - left;
+        tracing::trace!(items = all, changed = changed.len(), "compared");
+        Ok(changed)
+    }
+
+    /// Commits a section, and notes what is done with it. Parts that wait stay where the run has to pause.
+    async fn commit_section(
+        &self,
+        section: Vec<Seen>,
+        waiting: &mut Vec<Waiting>,
+    ) -> Result<Step, Failure> {
+        let mut later = BTreeMap::new();
+        let mut overtaken = BTreeSet::new();
+        if !section.is_empty() {
+            match self.section(section).await {
+                Ok(committed) => {
+                    if committed.outdated {
+                        return Err(Failure::MappingChanged);
+                    }
+                    if let Some(stopped) = committed.stopped {
+                        return Ok(Step::Paused(Failure::CommitLater(stopped)));
+                    }
+                    (later, overtaken) = (committed.later, committed.overtaken);
+                }
+                Err(failure) if failure.is_retryable() => return Ok(Step::Paused(failure)),
+                Err(failure) => return Err(failure),
+            }
+        }
+        if !overtaken.is_empty() {
+            // By a live look; or by another who works on this run, and sees to it all.
+            self.keep().await?;
+        }
+        self.look_again(later.keys().chain(&overtaken)).await?;
+        let mut done = 0;
+        for part in waiting.drain(..) {
+            let Waiting {
+                partition,
+                name,
+                spot,
+                then,
+            } = part;
+            let own = later.iter().find(|(item, _)| item.partition == partition);
+            if let Some((_, Later { reason, .. })) = own {
+                self.give_up(&partition, name.as_deref(), true, reason);
+            }
+            match (spot, then) {
+                (Some(spot), Then::More(progress)) => {
+                    self.pages.advance(&spot, &partition.source, progress);
+                }
+                (Some(spot), Then::Done(missing)) => {
+                    self.pages.done(&spot, &partition.source, missing);
+                    done += 1;
+                }
+                (None, Then::Done(_)) => {
+                    self.run().read.insert(partition.source);
+                }
+                (None, Then::More(_)) => {}
+            }
+        }
+        self.save_now_and_then(done).await?;
+        Ok(Step::Done)
+    }
+
+    /// Stores how far the run is when a good deal more of it is done: a death costs no more than that.
+    async fn save_now_and_then(&self, done: usize) -> Result<(), Failure> {
+        let before = self.done.fetch_add(done, Ordering::Relaxed);
+        if before / SAVED_AFTER == (before + done) / SAVED_AFTER {
+            return Ok(());
+        }
+        self.save().await?;
+        Ok(())
+    }
+
+    /// Items that Port could not be reached for, while it took others, and those that a live look was faster with, are
+    /// looked at on their own.
+    pub(super) async fn look_again(
+        &self,
+        items: impl Iterator<Item = &ItemRef>,
+    ) -> Result<(), Failure> {
+        let looks = items.map(|item| Look::Item { item: item.clone() });
+        let outbox = Outbox::new(None, self.store(), &self.app.clock);
+        outbox.remember(looks.collect()).await
+    }
+
+    /// One section under the pen.
+    pub(super) async fn section(&self, seen: Vec<Seen>) -> Result<Committed, Failure> {
+        let app = self.app;
+        let lease = app
+            .leases
+            .take(LeaseName::Pen, Asker::Run, &self.deadline)
+            .await?;
+        let Some(lease) = lease else {
+            return Err(Failure::PenIsBusy);
+        };
+        app.note_pen(&lease);
+        let store = app.store.within(&lease.deadline());
+        let merges = self.sources().merges();
+        let differs =
+            |entity: &Entity, held: Option<&Held>| self.snapshots.differs(entity, held, merges);
+        let event = WriteEvent::Resync {
+            id: self.run().id.clone(),
+        };
+        let pen = Pen {
+            store: &store,
+            port: &self.session.port.once(),
+            sources: self.sources(),
+            generation: self.current.number,
+            outbox: &Outbox::new(app.queue.as_ref(), &store, &app.clock),
+            clock: &app.clock,
+            guard: &self.guard,
+            event,
+            differs: &differs,
+        };
+        let committed = Box::pin(pen.commit(&lease, seen)).await;
+        if let Err(error) = lease.release().await {
+            tracing::warn!(error = chain(&error), "the pen was not let go: it runs out");
+        }
+        let committed = committed?;
+        self.take_in(&committed);
+        Ok(committed)
+    }
+
+    fn take_in(&self, committed: &Committed) {
+        self.run().counts += committed.counts;
+        for refusal in &committed.refusals {
+            self.run().unsound.insert(refusal.blueprint.clone());
+            tracing::warn!(%refusal, "entity refused by Port");
+            self.journal.warn(format!("entity refused: {refusal}"));
+        }
+        for (key, kept) in &committed.kept {
+            tracing::warn!(%key, reason = %kept, "an entity that nothing claims any more stays");
+            let line = format!("entities that nothing claims any more stay: {kept}");
+            if self.run().kept.insert(line.clone()) {
+                self.journal.warn(line);
+            }
+        }
+    }
+
+    /// Tells others that somebody works on the run.
+    pub(super) async fn keep(&self) -> Result<(), Failure> {
+        Ok(self.lease.lock().await.keep().await?)
+    }
+}

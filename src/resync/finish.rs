@@ -1,0 +1,370 @@
+//! The end of a run: what lists have not shown is looked at by id, what nobody claims is adopted, and the run is told.
+//!
+//! A list's silence proves nothing. What the records name and the lists did not show is asked for; only then it goes,
+//! through a commit like everything else, and only as much as the threshold allows.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::ops::ControlFlow;
+
+use super::slice::{Slice, Step};
+use crate::deadline::later;
+use crate::entity::EntityKey;
+use crate::extract::{self, Group, filter_id};
+use crate::failure::Failure;
+use crate::identity::{ItemId, Repository, RepositoryId, SourceId};
+use crate::look::{Look, News};
+use crate::mapping::RepositoryFilter;
+use crate::store::Revision;
+use crate::store::documents::{Entry, Key, Record, place_of, record, records};
+use crate::store::run::{ANY, recorded_sources};
+use crate::sync::commit::sections;
+use crate::sync::look::Bound;
+use crate::sync::outbox::Outbox;
+use crate::sync::plan::{Seen, Sight};
+use crate::sync::settle::TOMBSTONE_LIFETIME;
+use crate::telemetry::chain;
+
+/// Items that one run asks for by their ids; the next one goes on with the rest.
+const MOST_ASKED: usize = 5_000;
+
+/// Repositories asked for in one request.
+const REPOSITORIES_AT_ONCE: usize = 50;
+
+/// What the records say at the end of a run.
+#[derive(Default)]
+struct Scan {
+    /// Every entity that is claimed or led to, as digests: there may be hundreds of thousands.
+    named: HashSet<u64>,
+    /// Repositories that claim something and were not listed, by the id of their list.
+    unlisted: BTreeMap<String, BTreeSet<RepositoryId>>,
+    /// Records that have said nothing for long.
+    empty: Vec<Key<Record>>,
+}
+
+impl Slice<'_> {
+    /// Everything that follows when the lists are read.
+    pub(super) async fn finish(&self) -> Result<Step, Failure> {
+        // Before the records are read: whoever writes an entity has recorded it before.
+        let owned = self.session.port.owned(None, &self.deadline).await?;
+        let scan = self.scan().await?;
+        self.store().remove_all(&scan.empty).await?;
+        let mut seen = match self.numbers().await {
+            Ok(seen) => seen,
+            Err(failure) => return paused(failure),
+        };
+        match self.repositories(&scan.unlisted).await {
+            Ok(gone) => seen.extend(gone),
+            Err(failure) => return paused(failure),
+        }
+        let left = self.left_sources().await?;
+        seen.extend(left.iter().flat_map(|(_, seen)| seen.iter().cloned()));
+        if let Step::Paused(failure) = self.commit_missing(seen).await? {
+            return Ok(Step::Paused(failure));
+        }
+        self.forget_sources(left.into_iter().map(|(source, _)| source).collect())
+            .await?;
+        if let Step::Paused(failure) = self.adopt(&owned, &scan.named).await? {
+            return Ok(Step::Paused(failure));
+        }
+        self.run().owned = owned.len();
+        Ok(Step::Done)
+    }
+
+    async fn scan(&self) -> Result<Scan, Failure> {
+        let mut scan = Scan::default();
+        let now = self.app.clock.now();
+        let (vanished, begun) = {
+            let run = self.run();
+            (run.vanished.clone(), run.started_at)
+        };
+        for group in self.sources().groups() {
+            let list = group.source.repositories().map(filter_id);
+            let listed = list
+                .as_ref()
+                .map(|list| &self.pages.listed(list) - &vanished);
+            let complete = list.as_ref().is_none_or(|list| self.is_complete(list));
+            let source = &group.id;
+            self.store()
+                .list(&records(source), "", |name, found| {
+                    let Some(place) = place_of(source, name) else {
+                        return ControlFlow::Continue(());
+                    };
+                    let items = found.value.unwrap_or_default().items;
+                    let is_old = items.values().all(|entry| {
+                        let since = entry.empty_since;
+                        since.is_some_and(|since| later(since, TOMBSTONE_LIFETIME) <= now)
+                    });
+                    if is_old {
+                        scan.empty.push(record(&place));
+                    }
+                    // A live look has found it gone after it was listed.
+                    let whole = items
+                        .get(&ItemId::Whole)
+                        .and_then(|entry| entry.empty_since);
+                    let has_left =
+                        group.source.is_numbered() && whole.is_some_and(|at| begun <= at);
+                    let claims = items.values().flat_map(|entry| &entry.claims);
+                    let mut claims = claims.peekable();
+                    let repository = place.partition.repository;
+                    if let (Some(repository), Some(list), Some(listed), true) =
+                        (repository, &list, &listed, complete)
+                        && (has_left || claims.peek().is_some() && !listed.contains(&repository))
+                    {
+                        scan.unlisted
+                            .entry(list.clone())
+                            .or_default()
+                            .insert(repository);
+                    }
+                    for claim in claims {
+                        scan.named
+                            .extend(claim.content.iter().map(|held| digest_of(&held.key)));
+                        scan.named.extend(claim.targets.iter().map(digest_of));
+                    }
+                    ControlFlow::Continue(())
+                })
+                .await?;
+        }
+        Ok(scan)
+    }
+
+    fn is_complete(&self, list: &str) -> bool {
+        let run = self.run();
+        let list = run.lists.get(list);
+        list.is_some_and(|list| list.is_complete && list.failed.is_none())
+    }
+
+    /// Pull requests that records name and lists have not shown.
+    async fn numbers(&self) -> Result<Vec<Seen>, Failure> {
+        let looker = self.looker();
+        let mut seen: Vec<Seen> = Vec::new();
+        for (source, repository, numbers) in self.pages.missing() {
+            let Some(group) = self.sources().group(&source) else {
+                continue;
+            };
+            let room = MOST_ASKED.saturating_sub(seen.len());
+            let asked = numbers.get(..room).unwrap_or(&numbers);
+            self.keep().await?;
+            match looker
+                .pull_requests(group, &repository, asked, Bound::default())
+                .await
+            {
+                Ok(found) => seen.extend(found),
+                Err(failure) if failure.meets_everything() => return Err(failure),
+                Err(failure) => {
+                    let partition = group.partition(Some(&repository));
+                    self.give_up(
+                        &partition,
+                        Some(repository.as_str()),
+                        true,
+                        &chain(&failure),
+                    );
+                }
+            }
+        }
+        Ok(seen)
+    }
+
+    /// Repositories that claim something and were not listed: what is left of those that are not selected any more.
+    async fn repositories(
+        &self,
+        unlisted: &BTreeMap<String, BTreeSet<RepositoryId>>,
+    ) -> Result<Vec<Seen>, Failure> {
+        let mut seen = Vec::new();
+        for (filter, groups) in self.sources().by_filter() {
+            let repositories = unlisted.get(&filter_id(filter)).into_iter().flatten();
+            let repositories: Vec<&RepositoryId> = repositories.collect();
+            for chunk in repositories.chunks(REPOSITORIES_AT_ONCE) {
+                if MOST_ASKED <= seen.len() {
+                    return Ok(seen);
+                }
+                self.keep().await?;
+                seen.extend(self.not_listed(filter, &groups, chunk).await?);
+            }
+        }
+        Ok(seen)
+    }
+
+    async fn not_listed(
+        &self,
+        filter: &RepositoryFilter,
+        groups: &[&Group],
+        repositories: &[&RepositoryId],
+    ) -> Result<Vec<Seen>, Failure> {
+        // The records first: whoever brings a repository back writes them after.
+        let looker = self.looker();
+        let mut recorded: Vec<(RepositoryId, Vec<Seen>)> = Vec::new();
+        for repository in repositories {
+            let mut seen = Vec::new();
+            for group in groups {
+                seen.extend(looker.gone(&group.partition(Some(repository))).await?);
+            }
+            recorded.push(((*repository).clone(), seen));
+        }
+        let uuids: Vec<RepositoryId> = repositories.iter().map(|one| (*one).clone()).collect();
+        let found = extract::repositories(self.bitbucket, filter, &uuids, &self.deadline).await?;
+        let found: BTreeSet<RepositoryId> = found
+            .iter()
+            .filter_map(Repository::of)
+            .map(|repository| repository.uuid)
+            .collect();
+        if found.len() < recorded.len() {
+            // That nothing is shown may be the credentials' doing.
+            self.bitbucket.workspace(&self.deadline).await?;
+        }
+        let overlooked = found.iter().map(|repository| Look::Repository {
+            repository: repository.clone(),
+            news: News {
+                all: true,
+                ..News::default()
+            },
+        });
+        let outbox = Outbox::new(None, self.store(), &self.app.clock);
+        outbox.remember(overlooked.collect()).await?;
+        let gone = recorded.into_iter().filter(|(one, _)| !found.contains(one));
+        Ok(gone.flat_map(|(_, seen)| seen).collect())
+    }
+
+    /// What sources claim that have left the mapping. What may have taken its place and could not be read, mapped or
+    /// written keeps it, as it keeps what would be adopted.
+    async fn left_sources(&self) -> Result<Vec<(SourceId, Vec<Seen>)>, Failure> {
+        let known = self
+            .store()
+            .load(&recorded_sources())
+            .await?
+            .value
+            .unwrap_or_default();
+        let unsound = self.run().unsound.clone();
+        let is_replaced = |entry: &Entry| {
+            let held = entry.claims.iter().flat_map(|claim| &claim.content);
+            let mut blueprints = held.map(|held| &held.key.blueprint);
+            !unsound.contains(ANY) && blueprints.all(|blueprint| !unsound.contains(blueprint))
+        };
+        let mut left = Vec::new();
+        for source in known.0 {
+            if self.sources().group(&source).is_some() {
+                continue;
+            }
+            let mut seen = Vec::new();
+            self.store()
+                .list(&records(&source), "", |name, found| {
+                    if let Some(place) = place_of(&source, name) {
+                        let items = found.value.unwrap_or_default().items;
+                        let gone = items
+                            .into_iter()
+                            .filter(|(_, entry)| !entry.claims.is_empty() && is_replaced(entry));
+                        seen.extend(gone.map(|(item, entry)| Seen {
+                            item: place.partition.item(item),
+                            before: Some(entry),
+                            sight: Sight::Gone,
+                        }));
+                    }
+                    ControlFlow::Continue(())
+                })
+                .await?;
+            left.push((source, seen));
+        }
+        Ok(left)
+    }
+
+    /// Forgets sources that claim nothing any more.
+    async fn forget_sources(&self, sources: Vec<SourceId>) -> Result<(), Failure> {
+        let store = self.store();
+        for source in sources {
+            let partitions = records(&source);
+            let mut claims = false;
+            let mut names = Vec::new();
+            store
+                .list(&partitions, "", |name, found| {
+                    let items = found.value.unwrap_or_default().items;
+                    claims |= items.values().any(|entry| !entry.claims.is_empty());
+                    names.push(name.to_owned());
+                    ControlFlow::Continue(())
+                })
+                .await?;
+            // A guard has kept some of it: the next run decides again.
+            if claims {
+                continue;
+            }
+            let keys: Vec<Key<Record>> =
+                names.into_iter().map(|name| partitions.key(name)).collect();
+            store.remove_all(&keys).await?;
+            let key = recorded_sources();
+            let mut known = store.load(&key).await?.value.unwrap_or_default();
+            known.0.remove(&source);
+            store.save(&key, &known, Revision::ANYTHING).await?;
+        }
+        Ok(())
+    }
+
+    /// Commits what was asked for by id. Where more would go than the threshold allows, nothing goes.
+    async fn commit_missing(&self, seen: Vec<Seen>) -> Result<Step, Failure> {
+        let (gone, present): (Vec<Seen>, Vec<Seen>) = seen
+            .into_iter()
+            .partition(|seen| matches!(seen.sight, Sight::Gone));
+        let going: BTreeSet<&EntityKey> = gone
+            .iter()
+            .flat_map(|seen| &seen.before)
+            .flat_map(|entry| &entry.claims)
+            .flat_map(|claim| claim.content.iter().map(|held| &held.key))
+            .collect();
+        let mut all = present;
+        if going.len() <= self.guard.left() {
+            all.extend(gone);
+        } else {
+            let (going, left) = (going.len(), self.guard.left());
+            self.keep_stale(
+                going,
+                &format!("entityDeletionThreshold allows {left} to be deleted in this run"),
+            );
+        }
+        let sources = self.sources();
+        let port = &self.session.port;
+        self.snapshots
+            .prepare(port, sources, &all, &self.deadline)
+            .await?;
+        all.retain(|seen| self.snapshots.is_changed(sources, seen));
+        for section in sections(all) {
+            self.keep().await?;
+            match self.section(section).await {
+                Ok(committed) if committed.outdated => return Err(Failure::MappingChanged),
+                Ok(committed) => {
+                    if let Some(stopped) = committed.stopped {
+                        return Ok(Step::Paused(Failure::CommitLater(stopped)));
+                    }
+                    for (item, later) in &committed.later {
+                        self.give_up(&item.partition, None, true, &later.reason);
+                    }
+                    let again = committed.later.keys().chain(&committed.overtaken);
+                    self.look_again(again).await?;
+                }
+                Err(failure) => return paused(failure),
+            }
+        }
+        Ok(Step::Done)
+    }
+
+    /// Says that stale entities stay, and why.
+    pub(super) fn keep_stale(&self, stale: usize, reason: &str) {
+        tracing::warn!(stale, reason, "stale entities kept");
+        let line = format!("{stale} stale entities kept: {reason}");
+        self.journal.warn(line.as_str());
+        let mut run = self.run();
+        run.counts.kept += stale;
+        run.kept.insert(line);
+    }
+}
+
+/// A failure of the moment pauses the run, any other ends it.
+pub(super) fn paused(failure: Failure) -> Result<Step, Failure> {
+    match failure.is_retryable() {
+        true => Ok(Step::Paused(failure)),
+        false => Err(failure),
+    }
+}
+
+pub(super) fn digest_of(key: &EntityKey) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,230 @@
+//! The pages of a run's lists of repositories, in memory while they are worked on: which partitions are done, how far the
+//! others are, what lists have not shown.
+//!
+//! They are stored when the slice ends and now and then in between. What a death loses is read again, which changes
+//! nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use super::slice::locked;
+use crate::identity::Repository;
+use crate::identity::{RepositoryId, SourceId};
+use crate::look::Progress;
+use crate::store::documents::Stamp;
+use crate::store::run::{RepositoryPage, page};
+use crate::store::{Batch, Store, StoreError};
+
+/// A partition's place in a run: which repository of which page.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Spot {
+    pub(super) list: String,
+    pub(super) page: u64,
+    pub(super) position: u64,
+}
+
+/// The last commits of partitions, by source and repository.
+pub(super) type Stamps = BTreeMap<SourceId, BTreeMap<RepositoryId, Stamp>>;
+
+#[derive(Default)]
+pub(super) struct Pages {
+    pages: Mutex<BTreeMap<(String, u64), Page>>,
+}
+
+#[derive(Default)]
+struct Page {
+    page: RepositoryPage,
+    /// Whether it is not what is stored.
+    is_dirty: bool,
+}
+
+/// What is known of a partition when its turn comes.
+pub(super) enum State {
+    Done,
+    /// To be read from its beginning, or from where it was left.
+    Open(Option<Progress>),
+}
+
+impl Pages {
+    /// Takes up what earlier slices of the run `id` have stored of `list`, as far as it is not at hand. False where a page
+    /// is lost: then none is taken up, and the list has to be taken anew.
+    pub(super) async fn load(
+        &self,
+        store: &Store,
+        id: &str,
+        (list, pages): (&str, u64),
+    ) -> Result<bool, StoreError> {
+        let known = |number: u64| (list.to_owned(), number);
+        let unknown: Vec<u64> = {
+            let all = locked(&self.pages);
+            (0..pages)
+                .filter(|number| !all.contains_key(&known(*number)))
+                .collect()
+        };
+        let keys: Vec<_> = unknown
+            .iter()
+            .map(|number| page(id, list, *number))
+            .collect();
+        let found = store.load_all(&keys).await?;
+        let mut all = locked(&self.pages);
+        if found.iter().any(|found| found.value.is_none()) {
+            all.retain(|(other, _), _| other != list);
+            return Ok(false);
+        }
+        for (number, found) in unknown.into_iter().zip(found) {
+            let page = Page {
+                page: found.value.unwrap_or_default(),
+                is_dirty: false,
+            };
+            all.insert(known(number), page);
+        }
+        Ok(true)
+    }
+
+    /// Adds a page; returns the spots of its repositories. `stamps`: the last commits of their partitions.
+    pub(super) fn add(
+        &self,
+        (list, number): (&str, u64),
+        repositories: Vec<Repository>,
+        stamps: &Stamps,
+    ) -> Vec<Spot> {
+        let count = u64::try_from(repositories.len()).unwrap_or(u64::MAX);
+        let mut page = RepositoryPage {
+            repositories,
+            ..RepositoryPage::default()
+        };
+        for (source, of_source) in stamps {
+            let known = (0..)
+                .zip(&page.repositories)
+                .filter_map(|(position, repository)| {
+                    Some((position, *of_source.get(&repository.uuid)?))
+                });
+            page.stamps.insert(source.clone(), known.collect());
+        }
+        let page = Page {
+            page,
+            is_dirty: true,
+        };
+        locked(&self.pages).insert((list.to_owned(), number), page);
+        let spot = |position| Spot {
+            list: list.to_owned(),
+            page: number,
+            position,
+        };
+        (0..count).map(spot).collect()
+    }
+
+    /// Every repository of `list`, in the order of its pages.
+    pub(super) fn repositories(&self, list: &str) -> Vec<(Spot, Repository)> {
+        let pages = locked(&self.pages);
+        let pages = pages.iter().filter(|((known, _), _)| known == list);
+        pages
+            .flat_map(|((list, number), page)| {
+                (0..)
+                    .zip(&page.page.repositories)
+                    .map(move |(position, repository)| {
+                        let spot = Spot {
+                            list: list.clone(),
+                            page: *number,
+                            position,
+                        };
+                        (spot, repository.clone())
+                    })
+            })
+            .collect()
+    }
+
+    pub(super) fn listed(&self, list: &str) -> BTreeSet<RepositoryId> {
+        let repositories = self.repositories(list).into_iter();
+        repositories
+            .map(|(_, repository)| repository.uuid)
+            .collect()
+    }
+
+    /// The last commit of the partition of `source` when the repository was listed.
+    pub(super) fn stamp(&self, spot: &Spot, source: &SourceId) -> Option<Stamp> {
+        let pages = locked(&self.pages);
+        let page = pages.get(&(spot.list.clone(), spot.page))?;
+        page.page.stamps.get(source)?.get(&spot.position).copied()
+    }
+
+    pub(super) fn state(&self, spot: &Spot, source: &SourceId) -> State {
+        let pages = locked(&self.pages);
+        let Some(page) = pages.get(&(spot.list.clone(), spot.page)) else {
+            return State::Open(None);
+        };
+        let done = page.page.done.get(source);
+        if done.is_some_and(|done| done.contains(spot.position)) {
+            return State::Done;
+        }
+        let progress = page.page.progress.get(source);
+        State::Open(
+            progress
+                .and_then(|progress| progress.get(&spot.position))
+                .cloned(),
+        )
+    }
+
+    /// The partition is done, or has failed for this run.
+    pub(super) fn done(&self, spot: &Spot, source: &SourceId, missing: Vec<u64>) {
+        self.change(spot, |page| {
+            page.done
+                .entry(source.clone())
+                .or_default()
+                .insert(spot.position);
+            if let Some(progress) = page.progress.get_mut(source) {
+                progress.remove(&spot.position);
+            }
+            if !missing.is_empty() {
+                let of_source = page.missing.entry(source.clone()).or_default();
+                of_source.insert(spot.position, missing);
+            }
+        });
+    }
+
+    /// What was read of the partition so far is committed.
+    pub(super) fn advance(&self, spot: &Spot, source: &SourceId, progress: Progress) {
+        self.change(spot, |page| {
+            let of_source = page.progress.entry(source.clone()).or_default();
+            of_source.insert(spot.position, progress);
+        });
+    }
+
+    fn change(&self, spot: &Spot, change: impl FnOnce(&mut RepositoryPage)) {
+        if let Some(page) = locked(&self.pages).get_mut(&(spot.list.clone(), spot.page)) {
+            change(&mut page.page);
+            page.is_dirty = true;
+        }
+    }
+
+    /// Numbers that records name and lists have not shown, by source and repository.
+    pub(super) fn missing(&self) -> Vec<(SourceId, RepositoryId, Vec<u64>)> {
+        let pages = locked(&self.pages);
+        let mut missing = Vec::new();
+        for Page { page, .. } in pages.values() {
+            for (source, by_position) in &page.missing {
+                for (position, numbers) in by_position {
+                    let at = usize::try_from(*position).ok();
+                    let repository = at.and_then(|at| page.repositories.get(at));
+                    missing.extend(repository.map(|repository| {
+                        (source.clone(), repository.uuid.clone(), numbers.clone())
+                    }));
+                }
+            }
+        }
+        missing
+    }
+
+    /// Stores what has changed, for the run `id`.
+    pub(super) async fn save(&self, store: &Store, id: &str) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        {
+            let mut pages = locked(&self.pages);
+            for ((list, number), known) in pages.iter_mut().filter(|(_, page)| page.is_dirty) {
+                batch.put(&page(id, list, *number), &known.page)?;
+                known.is_dirty = false;
+            }
+        }
+        store.write(batch).await
+    }
+}

@@ -1,0 +1,389 @@
+//! Credentials: what the environment gives, completed by Secrets Manager, cached and re-read.
+//!
+//! The only file that talks to Secrets Manager. Values are secret types from here to the header.
+
+mod signing;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
+use jiff::Timestamp;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+
+use crate::bitbucket::Credential;
+use crate::config::{Config, Given, InvalidConfig, Problem};
+use crate::deadline::{Clock, Deadline, later};
+use signing::{BOTH_COUNT, Signing};
+
+/// How long a value read from Secrets Manager is trusted without looking again.
+const TTL: Duration = Duration::from_secs(300);
+
+/// A 401 may ask for another look this often; a wrong secret must not turn into a request per event.
+const SHORTEST_RE_READ: Duration = Duration::from_secs(10);
+
+/// Secrets Manager's name for a secret, or a stage of one, that does not exist.
+const NOT_FOUND: &str = "ResourceNotFoundException";
+
+/// A complete set of credentials.
+#[derive(Debug)]
+pub struct Credentials {
+    pub port_client_id: String,
+    pub port_client_secret: SecretString,
+    pub workspace: String,
+    /// At least one; several workspace tokens share the work.
+    pub bitbucket: Vec<Credential>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SecretsError {
+    #[error(transparent)]
+    Invalid(#[from] InvalidConfig),
+    /// Secrets Manager did not answer; another attempt may succeed.
+    #[error("cannot read the secret `{id}`: {reason}")]
+    Unavailable { id: String, reason: String },
+}
+
+/// Reads and caches the credentials of one process.
+pub struct Secrets {
+    given: Given,
+    secret_id: Option<String>,
+    webhook_secret_id: Option<String>,
+    client: Option<Client>,
+    clock: Clock,
+    credentials: Mutex<Option<Cached<Arc<Credentials>>>>,
+    webhook: Mutex<Option<Cached<Arc<Signing>>>>,
+}
+
+/// One version of a stored secret.
+struct Version {
+    text: SecretString,
+    created: Option<Timestamp>,
+}
+
+struct Cached<T> {
+    value: T,
+    read_at: Timestamp,
+}
+
+/// The JSON object in the secret `FERRY__SECRET_ID`. Unknown keys are none of our business.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Document {
+    port_client_id: Option<String>,
+    port_client_secret: Option<SecretString>,
+    bitbucket_workspace: Option<String>,
+    bitbucket_workspace_token: Option<SecretString>,
+    bitbucket_user_email: Option<String>,
+    bitbucket_user_scoped_token: Option<SecretString>,
+    bitbucket_username: Option<String>,
+    bitbucket_app_password: Option<SecretString>,
+    webhook_secret: Option<SecretString>,
+}
+
+impl Secrets {
+    /// `client` may be absent only where the configuration names no secret.
+    pub fn new(config: &Config, client: Option<Client>, clock: Clock) -> Secrets {
+        Secrets {
+            given: config.given.clone(),
+            secret_id: config.secret_id.clone(),
+            webhook_secret_id: config.webhook_secret_id.clone(),
+            client,
+            clock,
+            credentials: Mutex::default(),
+            webhook: Mutex::default(),
+        }
+    }
+
+    /// The same source, read anew.
+    pub fn clone_for(&self, config: &Config) -> Secrets {
+        Secrets::new(config, self.client.clone(), self.clock.clone())
+    }
+
+    /// The credentials, at most five minutes old.
+    pub async fn credentials(&self, deadline: &Deadline) -> Result<Arc<Credentials>, SecretsError> {
+        if let Some(cached) = self.fresh(&self.credentials) {
+            return Ok(cached);
+        }
+        let credentials = Arc::new(complete(self.document(deadline).await?)?);
+        self.remember(&self.credentials, Arc::clone(&credentials));
+        Ok(credentials)
+    }
+
+    /// The secrets that may sign webhooks: the current one and, for ten minutes after a rotation, the one before. The
+    /// first is the one that Bitbucket is to sign with: the new one only when every process knows it. Empty when none
+    /// is configured.
+    pub async fn webhook_secrets(
+        &self,
+        deadline: &Deadline,
+    ) -> Result<Vec<SecretString>, SecretsError> {
+        let signing = match self.fresh(&self.webhook) {
+            Some(cached) => cached,
+            None => {
+                let signing = Arc::new(self.signing(deadline).await?);
+                self.remember(&self.webhook, Arc::clone(&signing));
+                signing
+            }
+        };
+        Ok(signing.at(self.clock.now()))
+    }
+
+    async fn signing(&self, deadline: &Deadline) -> Result<Signing, SecretsError> {
+        let own = self.webhook_secret_id.as_ref();
+        let Some(id) = own.or(self.secret_id.as_ref()) else {
+            return Ok(Signing {
+                current: self.given.webhook_secret.clone(),
+                previous: None,
+            });
+        };
+        let secret = |version: Version| match own {
+            Some(_) => Ok(Some(version.text)),
+            None => self
+                .overlaid(id, &version.text)
+                .map(|given| given.webhook_secret),
+        };
+        let current = self.fetch(id, "AWSCURRENT", deadline).await?;
+        let created = current.created;
+        let mut signing = Signing {
+            current: secret(current)?,
+            previous: None,
+        };
+        // A secret that was never rotated has no previous version, and asking for it is an error in somebody's trail.
+        let young = created.filter(|created| self.clock.now() < later(*created, BOTH_COUNT));
+        if let Some(created) = young
+            && let Some(previous) = self.try_fetch(id, "AWSPREVIOUS", deadline).await?
+        {
+            // One that cannot be read has signed nothing.
+            let previous = secret(previous).ok().flatten();
+            signing.previous = previous.map(|previous| (previous, created));
+        }
+        Ok(signing)
+    }
+
+    /// Whether webhooks can be verified at all, as far as the configuration tells without a look into a secret.
+    pub fn may_verify_webhooks(&self) -> bool {
+        self.webhook_secret_id.is_some()
+            || self.secret_id.is_some()
+            || self.given.webhook_secret.is_some()
+    }
+
+    /// After a 401: forgets the cached credentials unless they were read a moment ago. Returns whether another
+    /// look is worth it.
+    pub fn forget(&self) -> bool {
+        let mut cached = self
+            .credentials
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let settled = self.secret_id.is_some()
+            && cached
+                .as_ref()
+                .is_some_and(|cached| later(cached.read_at, SHORTEST_RE_READ) <= self.clock.now());
+        if settled {
+            *cached = None;
+        }
+        settled
+    }
+
+    async fn document(&self, deadline: &Deadline) -> Result<Given, SecretsError> {
+        let Some(id) = &self.secret_id else {
+            return Ok(self.given.clone());
+        };
+        let version = self.fetch(id, "AWSCURRENT", deadline).await?;
+        Ok(self.overlaid(id, &version.text)?)
+    }
+
+    /// What is given, with the document `text` of the secret `id` over it.
+    fn overlaid(&self, id: &str, text: &SecretString) -> Result<Given, InvalidConfig> {
+        let document: Document = serde_json::from_str(text.expose_secret()).map_err(|error| {
+            // Neither the text nor serde's rendering of it: both may hold a secret.
+            let reason = format!("is not a JSON object of texts (line {}, column {})", error.line(), error.column());
+            let remedy = "store an object such as {\"portClientId\":\"…\",\"portClientSecret\":\"…\",\"bitbucketWorkspaceToken\":\"…\"}";
+            InvalidConfig(vec![Problem::new(format!("the secret `{id}`"), reason, remedy)])
+        })?;
+        Ok(self.given.overlaid(document.into()))
+    }
+
+    async fn fetch(
+        &self,
+        id: &str,
+        stage: &str,
+        deadline: &Deadline,
+    ) -> Result<Version, SecretsError> {
+        let version = self.try_fetch(id, stage, deadline).await?;
+        version.ok_or_else(|| SecretsError::Unavailable {
+            id: id.to_owned(),
+            reason: format!("{NOT_FOUND}: Secrets Manager can't find it"),
+        })
+    }
+
+    /// `None` where there is no such secret or stage.
+    async fn try_fetch(
+        &self,
+        id: &str,
+        stage: &str,
+        deadline: &Deadline,
+    ) -> Result<Option<Version>, SecretsError> {
+        let unavailable = |reason: String| SecretsError::Unavailable {
+            id: id.to_owned(),
+            reason,
+        };
+        let client = self
+            .client
+            .as_ref()
+            .ok_or_else(|| unavailable("no AWS client is set up".to_owned()))?;
+        let request = client
+            .get_secret_value()
+            .secret_id(id)
+            .version_stage(stage)
+            .send();
+        let answer = tokio::time::timeout(deadline.remaining(), request)
+            .await
+            .map_err(|_| unavailable("no answer before the deadline".to_owned()))?;
+        let answer = match answer {
+            Err(error) if error.code() == Some(NOT_FOUND) => return Ok(None),
+            answer => answer.map_err(|error| unavailable(reason(error)))?,
+        };
+        let created = answer
+            .created_date
+            .map(|date| (date.secs(), date.subsec_nanos()));
+        let created = created
+            .and_then(|(seconds, nanos)| Timestamp::new(seconds, i32::try_from(nanos).ok()?).ok());
+        let text = answer
+            .secret_string
+            .context("it holds binary data instead of text")
+            .map_err(|error| unavailable(error.to_string()))?;
+        Ok(Some(Version {
+            text: SecretString::from(text),
+            created,
+        }))
+    }
+
+    fn fresh<T: Clone>(&self, cache: &Mutex<Option<Cached<T>>>) -> Option<T> {
+        let cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let cached = cache.as_ref()?;
+        (self.clock.now() < later(cached.read_at, TTL)).then(|| cached.value.clone())
+    }
+
+    fn remember<T>(&self, cache: &Mutex<Option<Cached<T>>>, value: T) {
+        let cached = Cached {
+            value,
+            read_at: self.clock.now(),
+        };
+        *cache.lock().unwrap_or_else(PoisonError::into_inner) = Some(cached);
+    }
+}
+
+/// Why there was no answer, without the answer: that may be a secret.
+fn reason<E>(error: SdkError<E>) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let message = error.message().unwrap_or_default();
+    match error.code() {
+        Some(code) if message.is_empty() => code.to_owned(),
+        Some(code) => format!("{code}: {message}"),
+        None => {
+            // The raw answer is no part of the chain of causes.
+            let cause = error.into_source();
+            match cause {
+                Ok(cause) => format!("{:#}", anyhow::Error::from_boxed(cause)),
+                Err(error) => error.to_string(),
+            }
+        }
+    }
+}
+
+impl From<Document> for Given {
+    fn from(document: Document) -> Given {
+        let Document {
+            port_client_id,
+            port_client_secret,
+            bitbucket_workspace,
+            bitbucket_workspace_token,
+            bitbucket_user_email,
+            bitbucket_user_scoped_token,
+            bitbucket_username,
+            bitbucket_app_password,
+            webhook_secret,
+        } = document;
+        let text = |value: Option<String>| value.filter(|value| !value.trim().is_empty());
+        let secret = |value: Option<SecretString>| {
+            value.filter(|value| !value.expose_secret().trim().is_empty())
+        };
+        Given {
+            port_client_id: text(port_client_id),
+            port_client_secret: secret(port_client_secret),
+            bitbucket_workspace: text(bitbucket_workspace),
+            bitbucket_workspace_token: secret(bitbucket_workspace_token),
+            bitbucket_user_email: text(bitbucket_user_email),
+            bitbucket_user_scoped_token: secret(bitbucket_user_scoped_token),
+            bitbucket_username: text(bitbucket_username),
+            bitbucket_app_password: secret(bitbucket_app_password),
+            webhook_secret: secret(webhook_secret),
+        }
+    }
+}
+
+/// Ocean's precedence: workspace tokens, then the user's scoped token, then the app password.
+fn complete(given: Given) -> Result<Credentials, InvalidConfig> {
+    let problems = given.problems();
+    let basic = |user: Option<String>, password: Option<SecretString>| {
+        Some(Credential::Basic {
+            user: user?,
+            password: password?,
+        })
+    };
+    let tokens: Vec<Credential> = given
+        .bitbucket_workspace_token
+        .iter()
+        .flat_map(|tokens| tokens.expose_secret().split(','))
+        .map(str::trim)
+        .filter(|token| !token.is_empty())
+        .map(|token| Credential::Token(SecretString::from(token)))
+        .collect();
+    let user = basic(
+        given.bitbucket_user_email,
+        given.bitbucket_user_scoped_token,
+    );
+    let app_password = basic(given.bitbucket_username, given.bitbucket_app_password);
+    let bitbucket = match (tokens, user, app_password) {
+        (tokens, _, _) if !tokens.is_empty() => tokens,
+        (_, Some(user), _) => vec![user],
+        (_, None, Some(app_password)) => {
+            tracing::warn!(
+                remedy = "create an API token with scopes and set BITBUCKET_USER_EMAIL and BITBUCKET_USER_SCOPED_TOKEN",
+                "Bitbucket refuses app passwords since 28 July 2026"
+            );
+            vec![app_password]
+        }
+        (_, None, None) => Vec::new(),
+    };
+    match (
+        given.port_client_id,
+        given.port_client_secret,
+        given.bitbucket_workspace,
+    ) {
+        (Some(port_client_id), Some(port_client_secret), Some(workspace))
+            if problems.is_empty() && !bitbucket.is_empty() =>
+        {
+            Ok(Credentials {
+                port_client_id,
+                port_client_secret,
+                workspace,
+                bitbucket,
+            })
+        }
+        _ if problems.is_empty() => Err(InvalidConfig(vec![Problem::new(
+            "OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE_TOKEN",
+            "holds no token",
+            "give one token, or several separated by commas",
+        )])),
+        _ => Err(InvalidConfig(problems)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! Where credentials come from, how long they are kept, and what is said when they are missing.
+
+use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials as Keys, Region};
+use sandbox::aws::SecretsManager;
+use sandbox::server::{Fault, FaultKind};
+
+use super::*;
+use crate::http::Http;
+
+const ID: &str = "ferry/webhook";
+
+/// Long ago: older than every cache.
+const OLD: i64 = 1_800_000_000;
+
+/// The moment at which the secret is rotated.
+const ROTATED: i64 = 1_800_100_000;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap()
+}
+
+fn secrets(manager: &SecretsManager, clock: &Clock, name: &str) -> Secrets {
+    let config = Config::read(|variable| {
+        let value = match variable {
+            "OCEAN__PORT__CLIENT_ID" | "OCEAN__PORT__CLIENT_SECRET" => "x",
+            "OCEAN__INTEGRATION__IDENTIFIER" => "test",
+            "OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE" => "acme",
+            "OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE_TOKEN" => "x",
+            variable if variable == name => ID,
+            _ => return None,
+        };
+        Some(value.to_owned())
+    });
+    let http = Http::new(Clock::System).unwrap();
+    let client = aws_sdk_secretsmanager::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("eu-central-1"))
+        .endpoint_url(manager.url())
+        .credentials_provider(Keys::new("AKIAIOSFODNN7EXAMPLE", "x", None, None, "test"))
+        .http_client(crate::aws::http_client(&http))
+        .build();
+    let client = Client::from_conf(client);
+    Secrets::new(&config.unwrap(), Some(client), clock.clone())
+}
+
+async fn counting(secrets: &Secrets, clock: &Clock) -> Vec<String> {
+    let deadline = Deadline::after(clock, Duration::from_secs(9));
+    let counting = secrets.webhook_secrets(&deadline).await.unwrap();
+    let counting = counting.iter().map(|secret| secret.expose_secret());
+    counting.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn both_secrets_count_until_the_new_one_is_older_than_every_cache() {
+    let manager = SecretsManager::start().await.unwrap();
+    manager.put_at(ID, "old", at(OLD));
+    let clock = Clock::simulated(at(ROTATED));
+    let warm = secrets(&manager, &clock, "FERRY__WEBHOOK_SECRET_ID");
+    assert_eq!(counting(&warm, &clock).await, ["old"]);
+    assert_eq!(manager.count(), 1, "nobody asks for a version before it");
+
+    manager.put_at(ID, "new", at(ROTATED));
+    let mut seen = Vec::new();
+    for minute in 0..12 {
+        let cold = secrets(&manager, &clock, "FERRY__WEBHOOK_SECRET_ID");
+        let (warm, cold) = (counting(&warm, &clock).await, counting(&cold, &clock).await);
+        assert_eq!(
+            warm.len() == 1,
+            !(5..10).contains(&minute),
+            "{minute}: {warm:?}"
+        );
+        // What Bitbucket is to sign with counts with everybody.
+        let signs = cold.first().unwrap();
+        assert!(warm.contains(signs), "{minute}: {signs} {warm:?}");
+        seen.push(cold.join("+"));
+        clock.advance(Duration::from_secs(60));
+    }
+    let expected = [vec!["old+new"; 6], vec!["new+old"; 4], vec!["new"; 2]].concat();
+    assert_eq!(seen, expected);
+}
+
+#[tokio::test]
+async fn a_secret_within_the_document_is_rotated_alike() {
+    let manager = SecretsManager::start().await.unwrap();
+    let clock = Clock::simulated(at(ROTATED));
+    manager.put_at(ID, r#"{"webhookSecret": "old"}"#, at(OLD));
+    manager.put_at(ID, r#"{"webhookSecret": "new"}"#, at(ROTATED));
+    let cold = secrets(&manager, &clock, "FERRY__SECRET_ID");
+    assert_eq!(counting(&cold, &clock).await, ["old", "new"]);
+}
+
+#[tokio::test]
+async fn a_new_secret_has_no_version_before_it() {
+    let manager = SecretsManager::start().await.unwrap();
+    let clock = Clock::simulated(at(ROTATED));
+    manager.put_at(ID, "first", at(ROTATED - 60));
+    let cold = secrets(&manager, &clock, "FERRY__WEBHOOK_SECRET_ID");
+    assert_eq!(counting(&cold, &clock).await, ["first"]);
+}
+
+/// Else a delivery that is signed with it would be refused for good.
+#[tokio::test]
+async fn a_previous_secret_that_cannot_be_read_now_is_not_taken_for_none() {
+    let manager = SecretsManager::start().await.unwrap();
+    let clock = Clock::simulated(at(ROTATED));
+    manager.put_at(ID, "old", at(OLD));
+    manager.put_at(ID, "new", at(ROTATED));
+    let fault = FaultKind::Answer(sandbox::server::Response::bytes(
+        500,
+        "text/plain",
+        Vec::new(),
+    ));
+    manager
+        .server()
+        .misbehave(Fault::new("/", fault).after(1).times(9));
+    let cold = secrets(&manager, &clock, "FERRY__WEBHOOK_SECRET_ID");
+    let deadline = Deadline::after(&clock, Duration::from_secs(9));
+    let read = cold.webhook_secrets(&deadline).await;
+    assert!(matches!(read, Err(SecretsError::Unavailable { .. })));
+}

@@ -1,0 +1,215 @@
+//! Many documents in few requests, several of which are under way at once.
+
+use std::collections::HashMap;
+
+use anyhow::{Context as _, anyhow};
+use aws_sdk_dynamodb::types::{DeleteRequest, KeysAndAttributes, PutRequest, WriteRequest};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+
+use super::Table;
+use super::call::Patience;
+use super::item::{self, Item, Sheaf};
+use crate::deadline::Deadline;
+use crate::store::raw::{Address, Change, Revision, Stored};
+
+/// DynamoDB: keys of one `BatchGetItem`.
+const READS: usize = 100;
+
+/// DynamoDB: writes of one `BatchWriteItem`, which has room for as many items of the largest size.
+const WRITES: usize = 25;
+
+/// Requests under way at once. More are not answered sooner by a function with one connection pool.
+const AT_ONCE: usize = 8;
+
+impl Table {
+    /// What lies at each of `addresses`, in their order.
+    pub(in crate::store) async fn load_all(
+        &self,
+        addresses: &[Address],
+        version: u32,
+        deadline: Option<&Deadline>,
+    ) -> anyhow::Result<Vec<Option<Stored>>> {
+        // DynamoDB refuses to be asked for an item twice.
+        let mut keys: Vec<&Address> = addresses.iter().collect();
+        keys.sort();
+        keys.dedup();
+        let owned = |page: &[&Address]| page.iter().copied().cloned().collect();
+        let pages: Vec<Vec<Address>> = keys.chunks(READS).map(owned).collect();
+        let pages = pages
+            .into_iter()
+            .map(|page| self.load_page(page, version, deadline));
+        let pages: Vec<Vec<(Address, Stored)>> = stream::iter(pages)
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await?;
+        let found: HashMap<Address, Stored> = pages.into_iter().flatten().collect();
+        Ok(addresses.iter().map(|at| found.get(at).cloned()).collect())
+    }
+
+    /// Writes and removes, in any order.
+    pub(in crate::store) async fn change(
+        &self,
+        changes: Vec<(Address, Change)>,
+        deadline: Option<&Deadline>,
+    ) -> anyhow::Result<()> {
+        let (mut alone, mut together) = (Vec::new(), Vec::new());
+        for (address, change) in changes {
+            match change {
+                change if self.is_split(&address) => alone.push((address, change)),
+                Change::Remove => together.push(delete(item::key(&address.folder, &address.name))),
+                Change::Put(draft) => {
+                    let Sheaf { parts, header } = Sheaf::of(&address, &draft, self.clock.now())?;
+                    match parts.is_empty() {
+                        true => together.push(put(header)),
+                        false => alone.push((address, Change::Put(draft))),
+                    }
+                }
+            }
+        }
+        let pages: Vec<Vec<WriteRequest>> = together.chunks(WRITES).map(<[_]>::to_vec).collect();
+        let pages = pages.into_iter().map(|page| async move {
+            let mut patience = self.patience(deadline);
+            self.write_page(page, &mut patience).await
+        });
+        let alone = alone
+            .into_iter()
+            .map(|(address, change)| self.change_one(address, change, deadline));
+        at_once(pages).await?;
+        at_once(alone).await
+    }
+
+    async fn load_page(
+        &self,
+        addresses: Vec<Address>,
+        version: u32,
+        deadline: Option<&Deadline>,
+    ) -> anyhow::Result<Vec<(Address, Stored)>> {
+        let mut patience = self.patience(deadline);
+        let mut found = Vec::new();
+        for (address, item) in self.read_page(&addresses, &mut patience).await? {
+            let stored = self.whole(&address, Some(item), version, &mut patience);
+            found.extend(stored.await?.map(|stored| (address, stored)));
+        }
+        Ok(found)
+    }
+
+    async fn change_one(
+        &self,
+        address: Address,
+        change: Change,
+        deadline: Option<&Deadline>,
+    ) -> anyhow::Result<()> {
+        match change {
+            Change::Put(draft) => {
+                let saved = self.save(&address, &draft, Revision::ANYTHING, deadline);
+                saved.await.map(|_| ())
+            }
+            Change::Remove => self.remove(&address, &mut self.patience(deadline)).await,
+        }
+    }
+
+    /// All of `requests`, one page after the other.
+    pub(super) async fn write_requests(
+        &self,
+        requests: Vec<WriteRequest>,
+        patience: &mut Patience,
+    ) -> anyhow::Result<()> {
+        for page in requests.chunks(WRITES) {
+            self.write_page(page.to_vec(), patience).await?;
+        }
+        Ok(())
+    }
+
+    /// Until DynamoDB has left nothing undone.
+    async fn write_page(
+        &self,
+        mut requests: Vec<WriteRequest>,
+        patience: &mut Patience,
+    ) -> anyhow::Result<()> {
+        loop {
+            let request = self
+                .client
+                .batch_write_item()
+                .request_items(&self.name, requests);
+            let answer = patience.call(|| request.clone().send()).await;
+            let answer = answer.map_err(|refusal| self.explain(refusal))?;
+            let mut left = answer.unprocessed_items.unwrap_or_default();
+            requests = left.remove(&self.name).unwrap_or_default();
+            if requests.is_empty() {
+                return Ok(());
+            }
+            if !patience.pause().await {
+                return Err(self.throttled("writes", requests.len()));
+            }
+        }
+    }
+
+    /// The items that exist, at most a page of them.
+    async fn read_page(
+        &self,
+        addresses: &[Address],
+        patience: &mut Patience,
+    ) -> anyhow::Result<Vec<(Address, Item)>> {
+        let mut keys: Vec<Item> = addresses
+            .iter()
+            .map(|address| item::key(&address.folder, &address.name))
+            .collect();
+        let mut found = Vec::new();
+        loop {
+            let wanted = KeysAndAttributes::builder()
+                .set_keys(Some(keys))
+                .consistent_read(true)
+                .build()
+                .context("a batch without keys")?;
+            let request = self
+                .client
+                .batch_get_item()
+                .request_items(&self.name, wanted);
+            let answer = patience.call(|| request.clone().send()).await;
+            let answer = answer.map_err(|refusal| self.explain(refusal))?;
+            let mut items = answer.responses.unwrap_or_default();
+            let items = items.remove(&self.name).unwrap_or_default();
+            let got = items.len();
+            found.extend(
+                items
+                    .into_iter()
+                    .filter_map(|item| Some((item::address(&item)?, item))),
+            );
+            let mut left = answer.unprocessed_keys.unwrap_or_default();
+            keys = left
+                .remove(&self.name)
+                .map_or_else(Vec::new, |left| left.keys);
+            if keys.is_empty() {
+                return Ok(found);
+            }
+            // An answer has room for 16 MB: the rest of a full one need not wait.
+            if got == 0 && !patience.pause().await {
+                return Err(self.throttled("reads", keys.len()));
+            }
+        }
+    }
+
+    fn throttled(&self, what: &str, left: usize) -> anyhow::Error {
+        anyhow!(
+            "DynamoDB table `{}` throttles: {left} {what} are left undone",
+            self.name
+        )
+    }
+}
+
+async fn at_once(
+    requests: impl Iterator<Item = impl Future<Output = anyhow::Result<()>>>,
+) -> anyhow::Result<()> {
+    let requests = stream::iter(requests).buffer_unordered(AT_ONCE);
+    requests.try_collect().await
+}
+
+pub(super) fn put(item: Item) -> WriteRequest {
+    let put = PutRequest::builder().set_item(Some(item)).build().ok();
+    WriteRequest::builder().set_put_request(put).build()
+}
+
+pub(super) fn delete(key: Item) -> WriteRequest {
+    let delete = DeleteRequest::builder().set_key(Some(key)).build().ok();
+    WriteRequest::builder().set_delete_request(delete).build()
+}

@@ -1,0 +1,283 @@
+//! What is stored of a run: how far it has come, what it could not read, and what it has counted.
+//!
+//! Plain data: what an invocation needs to go on where another one stopped. `documents` has the keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::documents::{Document, Folder, Key, Stamp};
+use crate::counts::Counts;
+use crate::identity::{Repository, RepositoryId, SourceId};
+use crate::look::{Numbers, Progress};
+
+/// One full look at the workspace, from its first request to its last deletion.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Run {
+    /// One id for everything that this run reports to Port.
+    pub id: String,
+    pub started_at: Timestamp,
+    /// Number of the mapping's generation.
+    pub generation: u64,
+    /// Entities that Port said were ours when it began; the threshold is a share of them.
+    pub owned: usize,
+    /// Sources of the workspace as a whole that were read.
+    #[serde(default)]
+    pub read: BTreeSet<SourceId>,
+    /// Lists of repositories, by filter.
+    #[serde(default)]
+    pub lists: BTreeMap<String, RepositoryList>,
+    /// Parts that could not be read, the first few of many.
+    #[serde(default)]
+    pub failed: Vec<FailedPart>,
+    /// All of them.
+    #[serde(default)]
+    pub failures: usize,
+    /// Repositories of which a part could not be read by the last run: their turn comes first.
+    #[serde(default)]
+    pub first: BTreeSet<RepositoryId>,
+    /// How many partitions may be read at once: fewer than usual where none got through before.
+    #[serde(default)]
+    pub at_once: Option<usize>,
+    #[serde(default)]
+    pub counts: Counts,
+    /// What each kind has given so far.
+    #[serde(default)]
+    pub tally: BTreeMap<String, Tally>,
+    /// Repositories that were listed, and were not to be seen when what they hold was read.
+    #[serde(default)]
+    pub vanished: BTreeSet<RepositoryId>,
+    /// Blueprints of which something could not be read, mapped or written: nothing of them is adopted. [`ANY`] where it
+    /// may be of any blueprint.
+    #[serde(default)]
+    pub unsound: BTreeSet<String>,
+    /// Why entities that nothing claims any more stay.
+    #[serde(default)]
+    pub kept: BTreeSet<String>,
+    /// The lists are read; what they have not shown is being looked at.
+    #[serde(default)]
+    pub is_read: bool,
+    /// No request makes sense before.
+    #[serde(default)]
+    pub not_before: Option<Timestamp>,
+    /// Times in a row that it came to nothing for the same reason.
+    #[serde(default)]
+    pub stalls: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    pub items: usize,
+    pub entities: usize,
+}
+
+/// How far a list of repositories has come. Its pages are documents of their own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepositoryList {
+    /// Pages that are stored, from 0.
+    pub pages: u64,
+    /// Pages of which every partition is done.
+    #[serde(default)]
+    pub done: Numbers,
+    /// Repositories on all of them.
+    pub repositories: usize,
+    /// Where the next page is.
+    #[serde(default)]
+    pub cursor: Option<String>,
+    pub is_complete: bool,
+    /// Why it could not be read to its end.
+    #[serde(default)]
+    pub failed: Option<String>,
+}
+
+/// A page of a list of repositories, and what is done of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RepositoryPage {
+    pub repositories: Vec<Repository>,
+    /// By source, the positions of the repositories whose partition is done.
+    #[serde(default)]
+    pub done: BTreeMap<SourceId, Numbers>,
+    /// Partitions that were read in part.
+    #[serde(default)]
+    pub progress: BTreeMap<SourceId, BTreeMap<u64, Progress>>,
+    /// By source, the last commits of partitions when their repositories were listed: what the list says of a
+    /// repository holds for as long as there was no other.
+    #[serde(default)]
+    pub stamps: BTreeMap<SourceId, BTreeMap<u64, Stamp>>,
+    /// Numbers of pull requests that records name and lists have not shown.
+    #[serde(default)]
+    pub missing: BTreeMap<SourceId, BTreeMap<u64, Vec<u64>>>,
+}
+
+/// A part of the workspace that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedPart {
+    pub source: SourceId,
+    /// `None` where the source failed as a whole.
+    #[serde(default)]
+    pub repository: Option<RepositoryId>,
+    /// As people know it.
+    pub name: String,
+    pub reason: String,
+}
+
+/// That a run is wanted, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRequest {
+    pub reason: String,
+    pub at: Timestamp,
+}
+
+/// The last resync request of Port that was followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Watermark(pub Timestamp);
+
+/// Repositories of which the last run could not read a part.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FailedRepositories(pub BTreeSet<RepositoryId>);
+
+/// Every source that has records, those that have left the mapping included.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RecordedSources(pub BTreeSet<SourceId>);
+
+/// What each credential has used of Bitbucket's allowance, by a name that does not give it away.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Usage(pub BTreeMap<String, crate::bitbucket::Allowance>);
+
+/// Digest of the examples of a kind that Port was shown last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ExamplesDigest(pub String);
+
+/// Stands for every blueprint.
+pub const ANY: &str = "*";
+
+/// Parts named one by one; the rest is counted.
+const MOST_FAILED: usize = 200;
+
+impl Run {
+    /// A run at its beginning. `owned` entities are ours; the repositories `first` are read first.
+    pub fn begin(
+        id: String,
+        started_at: Timestamp,
+        generation: u64,
+        (owned, first): (usize, BTreeSet<RepositoryId>),
+    ) -> Run {
+        Run {
+            id,
+            started_at,
+            generation,
+            owned,
+            read: BTreeSet::new(),
+            lists: BTreeMap::new(),
+            failed: Vec::new(),
+            failures: 0,
+            first,
+            at_once: None,
+            counts: Counts::default(),
+            tally: BTreeMap::new(),
+            vanished: BTreeSet::new(),
+            unsound: BTreeSet::new(),
+            kept: BTreeSet::new(),
+            is_read: false,
+            not_before: None,
+            stalls: 0,
+        }
+    }
+
+    pub fn fail(&mut self, part: FailedPart) {
+        let same =
+            |known: &FailedPart| known.source == part.source && known.repository == part.repository;
+        if self.failed.iter().any(same) {
+            return;
+        }
+        self.failures += 1;
+        if self.failed.len() < MOST_FAILED {
+            self.failed.push(part);
+        }
+    }
+
+    /// Whether anything that should be in Port may not be there as it should.
+    pub fn has_losses(&self) -> bool {
+        let lists = self.lists.values();
+        0 < self.failures
+            || 0 < self.counts.refused
+            || 0 < self.counts.waiting
+            || 0 < self.counts.not_mapped
+            || lists.into_iter().any(|list| list.failed.is_some())
+    }
+}
+
+impl fmt::Display for FailedPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}: {}", self.source, self.name, self.reason)
+    }
+}
+
+macro_rules! documents {
+    ($($shape:ty: $name:literal, version $version:literal;)*) => {
+        $(impl Document for $shape {
+            const NAME: &'static str = $name;
+            const VERSION: u32 = $version;
+        })*
+    };
+}
+
+documents! {
+    Run: "run", version 1;
+    RepositoryPage: "page of repositories", version 1;
+    RunRequest: "request for a run", version 1;
+    Watermark: "resync request of Port", version 1;
+    FailedRepositories: "repositories to be read first", version 1;
+    RecordedSources: "sources with records", version 1;
+    Usage: "use of Bitbucket's allowance", version 1;
+    ExamplesDigest: "examples", version 1;
+}
+
+fn folder<D>() -> Folder<D> {
+    Folder::named("run")
+}
+
+pub fn run() -> Key<Run> {
+    folder().key("current")
+}
+
+pub fn run_request() -> Key<RunRequest> {
+    folder().key("request")
+}
+
+pub fn watermark() -> Key<Watermark> {
+    folder().key("port-request")
+}
+
+pub fn failed_repositories() -> Key<FailedRepositories> {
+    folder().key("failed-repositories")
+}
+
+pub fn recorded_sources() -> Key<RecordedSources> {
+    folder().key("sources")
+}
+
+pub fn usage() -> Key<Usage> {
+    folder().key("usage")
+}
+
+/// The pages that the run `id` has stored.
+pub fn pages(id: &str) -> Folder<RepositoryPage> {
+    Folder::named(format!("run/{id}"))
+}
+
+/// Page `number` of the list `list` of the run `id`.
+pub fn page(id: &str, list: &str, number: u64) -> Key<RepositoryPage> {
+    pages(id).key(format!("{list}/{number}"))
+}
+
+pub fn examples(kind: &str) -> Key<ExamplesDigest> {
+    Folder::named("examples").key(kind)
+}

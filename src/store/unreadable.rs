@@ -1,0 +1,62 @@
+//! Documents that cannot be understood: why not, said once for each, counted for whoever begins a run because of them.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use super::documents::Document;
+use super::raw::Stored;
+
+/// As many keys are remembered as said. A store of which more is unreadable is lost, and has been said to be.
+const REMEMBERED: usize = 10_000;
+
+#[derive(Default)]
+pub(super) struct Unreadable {
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    warned: BTreeSet<String>,
+    since_asked: BTreeSet<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Problem {
+    #[error("it has no version: another edition wrote it")]
+    NoVersion,
+    #[error("its shape has version {found}, this edition reads version {known}")]
+    Version { found: u32, known: u32 },
+    #[error("it cannot be unpacked")]
+    Damaged,
+    #[error("it is not what its version promises: {0}")]
+    Malformed(serde_json::Error),
+}
+
+/// Looks at the version first: a body of another one need not even be JSON.
+pub(super) fn decode<D: Document>(stored: &Stored) -> Result<D, Problem> {
+    let known = D::VERSION;
+    match stored.version {
+        None => return Err(Problem::NoVersion),
+        Some(found) if found != known => return Err(Problem::Version { found, known }),
+        Some(_) => {}
+    }
+    let body = stored.body.as_deref().ok_or(Problem::Damaged)?;
+    serde_json::from_slice(body).map_err(Problem::Malformed)
+}
+
+impl Unreadable {
+    pub(super) fn note(&self, key: String, shape: &str, problem: &Problem) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.warned.len() < REMEMBERED && seen.warned.insert(key.clone()) {
+            tracing::warn!(key, shape, %problem, "stored document is unreadable and counts as absent");
+        }
+        if seen.since_asked.len() < REMEMBERED {
+            seen.since_asked.insert(key);
+        }
+    }
+
+    pub(super) fn take(&self) -> Vec<String> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut seen.since_asked).into_iter().collect()
+    }
+}

@@ -1,0 +1,276 @@
+//! The one writer: what was looked at is compared, planned, announced, written to Port and settled, under the pen.
+//!
+//! Owns the order of these steps (ARCHITECTURE.md, "The pen"). Decides nothing about entities: [`plan`] does. Reads
+//! nothing from Bitbucket: nobody waits for it under the pen.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::guard::Guard;
+use super::holders::Holders;
+use super::load::{self, Answered, Refusal};
+use super::outbox::Outbox;
+use super::plan::{Differs, Kept, Plan, Seen, Situation, plan};
+use super::settle::{Deletion, Fate, announced, settle};
+use super::sources::Sources;
+use crate::counts::Counts;
+use crate::deadline::Clock;
+use crate::entity::{Entity, EntityKey};
+use crate::failure::{Failure, Later};
+use crate::identity::{ItemRef, PartitionId};
+use crate::look::Look;
+use crate::port::{PortClient, UpsertOptions, WriteEvent};
+use crate::store::documents::{Stamp, completed, generation};
+use crate::store::{Lease, Store};
+
+/// What a commit works with.
+pub struct Pen<'a> {
+    pub store: &'a Store,
+    pub port: &'a PortClient,
+    pub sources: &'a Sources,
+    /// Number of the mapping's generation that the looks were made with.
+    pub generation: u64,
+    pub outbox: &'a Outbox<'a>,
+    pub clock: &'a Clock,
+    /// How many entities may go, and when.
+    pub guard: &'a Guard,
+    /// What Port shows as the cause of the writes.
+    pub event: WriteEvent,
+    pub differs: &'a Differs<'a>,
+}
+
+/// What became of the items of a commit.
+#[derive(Debug, Default)]
+pub struct Committed {
+    pub counts: Counts,
+    /// Somebody else has committed them since they were looked at.
+    pub overtaken: BTreeSet<ItemRef>,
+    /// Announced, and not done: Port could not be reached for them. They have to be looked at again.
+    pub later: BTreeMap<ItemRef, Later>,
+    /// Why Port was not asked for all of it: an outage, no time.
+    pub stopped: Option<Later>,
+    /// The mapping has changed since they were looked at; none was committed.
+    pub outdated: bool,
+    /// Entities that Port refused.
+    pub refusals: Vec<Refusal>,
+    /// Entities that nothing claims any more and that stay, by reason.
+    pub kept: Vec<(EntityKey, Kept)>,
+}
+
+/// Entities written in one section under the pen. With eight bulk calls at once and answers after 100 ms this takes half
+/// a second.
+pub const SECTION: usize = 600;
+
+impl Pen<'_> {
+    /// Commits what was `seen`. `lease` is the pen, which the caller lets go afterwards, whatever becomes of this.
+    ///
+    /// An error means that the commit was given up somewhere: its items are unsure, and a later look does them again.
+    pub async fn commit(&self, lease: &Lease, seen: Vec<Seen>) -> Result<Committed, Failure> {
+        let mut committed = Committed::default();
+        let (generation, is_complete, mut holders) = self.read(&seen).await?;
+        if generation != Some(self.generation) {
+            committed.outdated = true;
+            return Ok(committed);
+        }
+        let (seen, overtaken): (Vec<Seen>, Vec<Seen>) = seen
+            .into_iter()
+            .partition(|seen| holders.entry(&seen.item).map(|entry| entry.stamp) == seen.stamp());
+        committed.overtaken = overtaken.into_iter().map(|seen| seen.item).collect();
+        if seen.is_empty() {
+            return Ok(committed);
+        }
+        let others = holders.others(self.store, &seen).await?;
+        let situation = |keep_all| Situation {
+            sources: self.sources,
+            seen: &seen,
+            others: &others,
+            differs: self.differs,
+            keep_all,
+            is_complete,
+        };
+        let mut plan_of = plan(&situation(self.guard.keeps_all()));
+        if !self.guard.allows(plan_of.deletes.len(), self.store).await? {
+            plan_of = plan(&situation(Some(Kept::Threshold)));
+        }
+        let (stamp, now) = (Stamp(Uuid::new_v4().as_u64_pair().0), self.clock.now());
+        self.announce(&mut holders, &seen, &plan_of, (stamp, now))
+            .await?;
+        let answered = self.write(lease, &seen, &mut plan_of).await;
+        let creates_targets = self.sources.creates_targets();
+        let settlement = settle(
+            &seen,
+            &plan_of,
+            &answered.results,
+            creates_targets,
+            (stamp, now),
+        );
+        self.wake(lease, &holders, &seen, (&plan_of, &answered))
+            .await?;
+        holders
+            .save_rows(self.store, &settlement.entries, now)
+            .await?;
+        holders.save(self.store, settlement.entries, now).await?;
+        self.guard.note(answered.counts.deleted, self.store).await?;
+        for item in settlement.later {
+            let later = answered.reason(&plan_of, &seen, &item);
+            committed.later.insert(item, later);
+        }
+        committed.stopped = answered.stopped;
+        committed.counts += answered.counts;
+        committed.counts.unchanged += plan_of.unchanged;
+        committed.counts.kept += plan_of.kept.len();
+        committed.refusals = answered.refusals;
+        committed.kept = plan_of.kept.into_iter().collect();
+        Ok(committed)
+    }
+
+    /// One round of reads: the generation, whether everything is recorded, and the records and rows.
+    async fn read(&self, seen: &[Seen]) -> Result<(Option<u64>, bool, Holders), Failure> {
+        let (generation_key, completed_key) = (generation(), completed());
+        let (generation, completed, holders) = tokio::join!(
+            self.store.load(&generation_key),
+            self.store.load(&completed_key),
+            Holders::load(self.store, seen),
+        );
+        let generation = generation?.value.map(|generation| generation.number);
+        let mapping = self.sources.mapping().fingerprint();
+        let all_recorded = completed?
+            .value
+            .is_some_and(|completed| completed.all_recorded && completed.mapping == mapping);
+        Ok((generation, all_recorded, holders?))
+    }
+
+    async fn announce(
+        &self,
+        holders: &mut Holders,
+        seen: &[Seen],
+        plan: &Plan,
+        (stamp, now): (Stamp, Timestamp),
+    ) -> Result<(), Failure> {
+        let entries = seen.iter().zip(&plan.claims);
+        let entries =
+            entries.map(|(seen, claims)| (seen.item.clone(), announced(seen, claims, stamp)));
+        holders.save(self.store, entries.collect(), now).await?;
+        Ok(())
+    }
+
+    /// Writes and deletes in Port. What fails is told entity by entity.
+    async fn write(&self, lease: &Lease, seen: &[Seen], plan: &mut Plan) -> Answered {
+        let settings = self.sources.mapping().settings();
+        let options = UpsertOptions {
+            merge: settings.enable_merge_entity,
+            create_missing_related: settings.create_missing_related_entities,
+            event: self.event.clone(),
+        };
+        let deadline = lease.deadline();
+        let entities: Vec<Entity> = plan
+            .writes
+            .iter()
+            .map(|write| write.entity.clone())
+            .collect();
+        let mut answered = load::write(self.port, &entities, &options, &deadline).await;
+        let spared = spared(seen, plan, &answered.results.writes);
+        plan.deletes.retain(|key| !spared.contains(key));
+        load::delete(
+            self.port,
+            &plan.deletes,
+            settings.delete_dependent_entities,
+            &mut answered,
+            &deadline,
+        )
+        .await;
+        let spared = spared.into_iter().map(|key| (key, Deletion::Refused));
+        answered.results.deletes.extend(spared);
+        answered
+    }
+
+    /// Has those looked at who are the first now to claim an entity, who wait for one that was written, or whose entity
+    /// Port has deleted along with another.
+    async fn wake(
+        &self,
+        lease: &Lease,
+        holders: &Holders,
+        seen: &[Seen],
+        (plan, answered): (&Plan, &Answered),
+    ) -> Result<(), Failure> {
+        let results = &answered.results;
+        let writes = plan.writes.iter().zip(&results.writes);
+        let written = writes.filter(|(_, fate)| **fate == Fate::Written);
+        let written: BTreeSet<EntityKey> = written
+            .filter_map(|(write, _)| write.entity.key())
+            .collect();
+        let mut items = plan.wakes.clone();
+        items.extend(holders.waiting_for(&written));
+        let along = self.deleted_along(plan, &answered.along);
+        items.extend(Holders::claiming(self.store, along).await?);
+        // Those at hand that lack what was written after them.
+        for (write, fate) in plan.writes.iter().zip(&results.writes) {
+            let lacks = *fate == Fate::LacksTarget;
+            if let Some(seen) = seen.get(write.seen).filter(|_| lacks)
+                && !seen.keys().is_disjoint(&written)
+            {
+                items.insert(seen.item.clone());
+            }
+        }
+        let items = items.into_iter().map(|item| Look::Item { item });
+        let partitions: BTreeSet<&PartitionId> =
+            plan.unknown.iter().map(|place| &place.partition).collect();
+        let partitions = partitions.into_iter().map(|partition| Look::Partition {
+            partition: partition.clone(),
+            progress: None,
+        });
+        let occasion = lease.epoch().to_string();
+        let looks = items.chain(partitions).collect();
+        self.outbox.send(looks, &occasion, &lease.deadline()).await
+    }
+
+    /// What Port has deleted along with others. It names no blueprints: it may be any that the mapping names.
+    fn deleted_along(&self, plan: &Plan, identifiers: &BTreeSet<String>) -> BTreeSet<EntityKey> {
+        let resources = self.sources.mapping().resources().iter();
+        let mut blueprints: BTreeSet<&str> = resources
+            .filter_map(|resource| resource.constant_blueprint())
+            .collect();
+        blueprints.extend(plan.deletes.iter().map(|key| key.blueprint.as_str()));
+        let keys = identifiers.iter().flat_map(|identifier| {
+            let keys = blueprints.iter();
+            keys.map(move |blueprint| EntityKey::new(*blueprint, identifier))
+        });
+        keys.filter(|key| !plan.deletes.contains(key)).collect()
+    }
+}
+
+/// Entities that stay because what an item has become instead is not in Port: it would lose the one and not get the
+/// other.
+fn spared(seen: &[Seen], plan: &Plan, writes: &[Fate]) -> BTreeSet<EntityKey> {
+    let unmet = plan
+        .writes
+        .iter()
+        .zip(writes)
+        .filter(|(_, fate)| **fate != Fate::Written)
+        .filter_map(|(write, _)| seen.get(write.seen));
+    let keys: BTreeSet<EntityKey> = unmet.flat_map(Seen::keys).collect();
+    keys.intersection(&plan.deletes).cloned().collect()
+}
+
+/// Cuts what was seen into sections of at most [`SECTION`] entities, one item at least.
+pub fn sections(seen: Vec<Seen>) -> Vec<Vec<Seen>> {
+    let mut sections: Vec<Vec<Seen>> = Vec::new();
+    let mut size = 0;
+    for seen in seen {
+        // An item costs something even where it writes nothing.
+        let own = seen.size().max(1);
+        match sections.last_mut().filter(|_| size + own <= SECTION) {
+            Some(section) => {
+                size += own;
+                section.push(seen);
+            }
+            None => {
+                size = own;
+                sections.push(vec![seen]);
+            }
+        }
+    }
+    sections
+}

@@ -1,0 +1,194 @@
+//! A section's writes and deletions in Port, and what became of each.
+//!
+//! Nothing is repeated here and nothing waits: this happens under the pen. Decides nothing about entities.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use super::plan::{Plan, Seen};
+use super::settle::{Deletion, Fate, Results};
+use crate::counts::Counts;
+use crate::deadline::Deadline;
+use crate::entity::{Entity, EntityKey};
+use crate::failure::Later;
+use crate::identity::ItemRef;
+use crate::port::{self, DeleteOutcome, PortClient, Postponed, UpsertOptions, UpsertOutcome};
+use crate::telemetry::chain;
+
+/// What Port has answered to a section.
+#[derive(Default)]
+pub struct Answered {
+    pub results: Results,
+    pub counts: Counts,
+    /// Entities that Port refused.
+    pub refusals: Vec<Refusal>,
+    /// Why Port was not asked for all of it: an outage, no time.
+    pub stopped: Option<Later>,
+    /// Identifiers that Port deleted along with others.
+    pub along: BTreeSet<String>,
+    /// Why writes have to be made later, by their positions.
+    writes_later: BTreeMap<usize, Later>,
+    /// Why deletions have to be made later.
+    deletes_later: Option<Later>,
+}
+
+/// An entity that Port does not take, or does not give up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub blueprint: String,
+    /// Blueprint, and identifier unless a search query stands for it.
+    pub entity: String,
+    pub reason: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.entity, self.reason)
+    }
+}
+
+impl Later {
+    fn of(postponed: &Postponed) -> Later {
+        Later {
+            reason: postponed.to_string(),
+            wait: postponed.wait,
+        }
+    }
+}
+
+/// Writes `entities`, each on its own account.
+pub(super) async fn write(
+    port: &PortClient,
+    entities: &[Entity],
+    options: &UpsertOptions,
+    deadline: &Deadline,
+) -> Answered {
+    let mut answered = Answered::default();
+    if entities.is_empty() {
+        return answered;
+    }
+    let upserted = port.upsert(entities, options, deadline).await;
+    answered.stopped = upserted.stopped.as_ref().map(stopped);
+    for (position, (entity, outcome)) in entities.iter().zip(upserted.outcomes).enumerate() {
+        let refusal = |reason: String| Refusal {
+            blueprint: entity.blueprint.clone(),
+            entity: shown(entity),
+            reason,
+        };
+        let fate = match outcome {
+            UpsertOutcome::Written { .. } => {
+                answered.counts.written += 1;
+                Fate::Written
+            }
+            UpsertOutcome::Refused(reason) => {
+                answered.counts.refused += 1;
+                answered.refusals.push(refusal(reason.to_string()));
+                Fate::Refused
+            }
+            UpsertOutcome::LacksTarget(_) => {
+                answered.counts.waiting += 1;
+                Fate::LacksTarget
+            }
+            UpsertOutcome::Later(postponed) => {
+                answered
+                    .writes_later
+                    .insert(position, Later::of(&postponed));
+                Fate::Later
+            }
+        };
+        answered.results.writes.push(fate);
+    }
+    answered
+}
+
+/// What ended a section early. Where only its time was over, it may go on at once.
+fn stopped(error: &port::Error) -> Later {
+    let is_over = matches!(error, port::Error::OutOfTime { .. });
+    Later {
+        reason: chain(error),
+        wait: if is_over {
+            Some(Duration::ZERO)
+        } else {
+            error.wait()
+        },
+    }
+}
+
+fn shown(entity: &Entity) -> String {
+    entity.key().map_or_else(
+        || format!("{} (found by a search)", entity.blueprint),
+        |key| key.to_string(),
+    )
+}
+
+/// Deletes those of `keys` that Port says are ours.
+pub(super) async fn delete(
+    port: &PortClient,
+    keys: &BTreeSet<EntityKey>,
+    with_dependents: bool,
+    answered: &mut Answered,
+    deadline: &Deadline,
+) {
+    if keys.is_empty() {
+        return;
+    }
+    let all: Vec<EntityKey> = keys.iter().cloned().collect();
+    let owned = match port.owned_among(&all, deadline).await {
+        Ok(owned) => owned,
+        Err(error) => {
+            answered.deletes_later = Some(stopped(&error));
+            answered.stopped.get_or_insert(stopped(&error));
+            let later = all.into_iter().map(|key| (key, Deletion::Later));
+            answered.results.deletes.extend(later);
+            return;
+        }
+    };
+    // What is not ours is not our business any more.
+    let done = all.into_iter().map(|key| (key, Deletion::Done));
+    answered.results.deletes.extend(done);
+    if owned.is_empty() {
+        return;
+    }
+    let deleted = port.delete(&owned, with_dependents, deadline).await;
+    answered.along.extend(deleted.along);
+    if let Some(error) = &deleted.stopped {
+        answered.stopped.get_or_insert(stopped(error));
+    }
+    for (key, outcome) in owned.into_iter().zip(deleted.outcomes) {
+        let deletion = match outcome {
+            DeleteOutcome::Deleted => {
+                answered.counts.deleted += 1;
+                Deletion::Done
+            }
+            DeleteOutcome::WasAbsent => Deletion::Done,
+            DeleteOutcome::Refused { refusal, .. } => {
+                answered.counts.refused += 1;
+                answered.refusals.push(Refusal {
+                    blueprint: key.blueprint.clone(),
+                    entity: key.to_string(),
+                    reason: format!("not deleted: {refusal}"),
+                });
+                Deletion::Refused
+            }
+            DeleteOutcome::Later(postponed) => {
+                answered.deletes_later.get_or_insert(Later::of(&postponed));
+                Deletion::Later
+            }
+        };
+        answered.results.deletes.insert(key, deletion);
+    }
+}
+
+impl Answered {
+    /// Why `item` is to be committed later.
+    pub(super) fn reason(&self, plan: &Plan, seen: &[Seen], item: &ItemRef) -> Later {
+        let position = seen.iter().position(|seen| seen.item == *item);
+        let writes = plan.writes.iter().enumerate();
+        let own = writes
+            .filter(|(_, write)| Some(write.seen) == position)
+            .find_map(|(at, _)| self.writes_later.get(&at));
+        let reason = own.or(self.deletes_later.as_ref());
+        reason.cloned().unwrap_or_default()
+    }
+}

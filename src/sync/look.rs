@@ -1,0 +1,425 @@
+//! Looking: records first, then Bitbucket, then the mapping. Nothing is written.
+//!
+//! A look gives items as they are now, each with what was recorded of it before Bitbucket was asked: that tells the
+//! commit whether somebody else was faster. What a list does not show is never taken for gone here; only what was asked
+//! for by its own id is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::image::{Image, Made, Mapper};
+use super::plan::{Seen, Sight};
+use super::relations::Relations;
+use super::sources::Sources;
+use crate::bitbucket::{self, BitbucketClient};
+use crate::deadline::Deadline;
+use crate::extract::{self, Batch, Group, Hidden, Listing, Skipped, Source};
+use crate::failure::{Class, Failure};
+use crate::identity::{ItemId, ItemRef, PartitionId, Repository, RepositoryId, SourceId};
+use crate::mapping::RepositoryFilter;
+use crate::port::PortClient;
+use crate::store::Store;
+use crate::store::documents::{Entry, place_of, record, record_prefix, records};
+use crate::telemetry::chain;
+
+/// What looking works with.
+pub struct Looker<'a> {
+    pub store: &'a Store,
+    pub bitbucket: &'a BitbucketClient,
+    pub port: &'a PortClient,
+    pub sources: &'a Sources,
+    pub mapper: &'a Mapper,
+    /// When to stop.
+    pub deadline: &'a Deadline,
+}
+
+/// Members of one partition that are asked for by their ids, when a list does not show them. More stay as they are until
+/// the next look.
+const MOST_MEMBERS: usize = 50;
+
+/// Pull requests asked for in one request.
+pub const NUMBERS_AT_ONCE: usize = 50;
+
+/// Without a state in the query, a list shows open pull requests only (Bitbucket REST API, pull requests).
+const ANY_STATE: &str =
+    r#"state="OPEN" OR state="MERGED" OR state="DECLINED" OR state="SUPERSEDED""#;
+
+/// What an event says of a pull request that is looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bound {
+    /// Bitbucket's answer has to be this recent.
+    pub at: Option<Timestamp>,
+    /// A list of the open ones is not expected to show it.
+    pub closed: bool,
+}
+
+/// What a repository is to a filter.
+pub enum Standing {
+    Selected(Value),
+    /// It is there, and the filter does not select it.
+    NotSelected,
+    /// Bitbucket does not show it at all.
+    Invisible,
+}
+
+impl Looker<'_> {
+    /// Everything that is recorded of `partition`.
+    pub async fn entries(
+        &self,
+        partition: &PartitionId,
+    ) -> Result<BTreeMap<ItemId, Entry>, Failure> {
+        let mut entries = BTreeMap::new();
+        let folder = records(&partition.source);
+        self.store
+            .list(&folder, &record_prefix(partition), |_, found| {
+                entries.extend(found.value.unwrap_or_default().items);
+                ControlFlow::Continue(())
+            })
+            .await?;
+        Ok(entries)
+    }
+
+    /// What is recorded of partitions of `source` that are looked at as a whole, by repository.
+    pub async fn whole_entries(
+        &self,
+        source: &SourceId,
+    ) -> Result<BTreeMap<RepositoryId, Entry>, Failure> {
+        let mut entries = BTreeMap::new();
+        self.store
+            .list(&records(source), "", |name, found| {
+                let repository =
+                    place_of(source, name).and_then(|place| place.partition.repository);
+                let entry = found
+                    .value
+                    .and_then(|mut record| record.items.remove(&ItemId::Whole));
+                entries.extend(repository.zip(entry));
+                ControlFlow::Continue(())
+            })
+            .await?;
+        Ok(entries)
+    }
+
+    /// What is recorded of `item`.
+    pub async fn entry(&self, item: &ItemRef) -> Result<Option<Entry>, Failure> {
+        Ok(self
+            .entries_of(std::slice::from_ref(item))
+            .await?
+            .remove(item))
+    }
+
+    /// A repository with the files that go along.
+    pub async fn with_files(&self, group: &Group, raw: Value) -> Result<Value, bitbucket::Error> {
+        extract::with_files(self.bitbucket, group, raw, self.deadline).await
+    }
+
+    /// What is recorded of each of `items`.
+    async fn entries_of(&self, items: &[ItemRef]) -> Result<BTreeMap<ItemRef, Entry>, Failure> {
+        let places: BTreeSet<_> = items.iter().map(ItemRef::place).collect();
+        let keys: Vec<_> = places.iter().map(record).collect();
+        let found = self.store.load_all(&keys).await?;
+        let mut entries = BTreeMap::new();
+        for (place, found) in places.iter().zip(found) {
+            for (item, entry) in found.value.unwrap_or_default().items {
+                entries.insert(place.partition.item(item), entry);
+            }
+        }
+        entries.retain(|item, _| items.contains(item));
+        Ok(entries)
+    }
+
+    /// Asks what the repository is to `filter`, and if it is not selected, whether it is there.
+    pub async fn standing(
+        &self,
+        filter: &RepositoryFilter,
+        repository: &RepositoryId,
+    ) -> Result<Standing, Failure> {
+        let (bitbucket, deadline) = (self.bitbucket, self.deadline);
+        if let Some(raw) = extract::repository(bitbucket, filter, repository, deadline).await? {
+            return Ok(Standing::Selected(raw));
+        }
+        if !filter.selects() {
+            return Ok(Standing::Invisible);
+        }
+        let all = RepositoryFilter::default();
+        let found = extract::repository(bitbucket, &all, repository, deadline).await?;
+        Ok(match found {
+            Some(_) => Standing::NotSelected,
+            None => Standing::Invisible,
+        })
+    }
+
+    /// The pull requests `ids`, asked for by their numbers. The repository is taken for selected.
+    ///
+    /// An answer that is older than `bound` is [`Failure::Outdated`].
+    pub async fn pull_requests(
+        &self,
+        group: &Group,
+        repository: &RepositoryId,
+        ids: &[u64],
+        bound: Bound,
+    ) -> Result<Vec<Seen>, Failure> {
+        let partition = group.partition(Some(repository));
+        let items: Vec<ItemRef> = ids
+            .iter()
+            .map(|id| partition.item(ItemId::Number(*id)))
+            .collect();
+        let mut before = self.entries_of(&items).await?;
+        let mut seen = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(NUMBERS_AT_ONCE) {
+            let mut found =
+                extract::pull_requests(self.bitbucket, group, repository, chunk, self.deadline)
+                    .await?;
+            for id in chunk {
+                let item = partition.item(ItemId::Number(*id));
+                let mut answer = found.remove(id);
+                if let (None, Some(at)) = (&answer, bound.at)
+                    && !(bound.closed && lists_open(group))
+                {
+                    // It may be selected by now, and not be seen yet.
+                    self.is_known(repository, *id, at).await?;
+                    let ids = [*id];
+                    let asked = extract::pull_requests(
+                        self.bitbucket,
+                        group,
+                        repository,
+                        &ids,
+                        self.deadline,
+                    );
+                    answer = asked.await?.remove(id);
+                }
+                let sight = match (answer, bound.at) {
+                    (None, _) => Sight::Gone,
+                    (Some(Ok(raw)), at) => {
+                        is_recent(&raw, at)?;
+                        self.present(group, &raw).await?
+                    }
+                    (Some(Err(error)), _) => self.unread(group, error)?,
+                };
+                seen.push(Seen {
+                    before: before.remove(&item),
+                    item,
+                    sight,
+                });
+            }
+        }
+        Ok(seen)
+    }
+
+    /// Whether Bitbucket shows the pull request, whatever selects it, in a state no older than `bound`.
+    async fn is_known(
+        &self,
+        repository: &RepositoryId,
+        id: u64,
+        bound: Timestamp,
+    ) -> Result<(), Failure> {
+        let any = Group::of_nobody(Source::PullRequests {
+            repositories: RepositoryFilter::default(),
+            query: ANY_STATE.to_owned(),
+        });
+        let ids = [id];
+        let asked = extract::pull_requests(self.bitbucket, &any, repository, &ids, self.deadline);
+        match asked.await?.remove(&id) {
+            Some(Ok(raw)) => is_recent(&raw, Some(bound)),
+            _ => Err(Failure::Outdated),
+        }
+    }
+
+    /// The raw items of a page of a list of pull requests, of which `entries` says what is recorded.
+    pub async fn listed(
+        &self,
+        group: &Group,
+        repository: &RepositoryId,
+        batch: &Batch,
+        entries: &BTreeMap<ItemId, Entry>,
+    ) -> Result<Vec<Seen>, Failure> {
+        let partition = group.partition(Some(repository));
+        let mut seen: Vec<Seen> = Vec::with_capacity(batch.items.len());
+        for raw in &batch.items {
+            let Some(id) = group.source.item(raw) else {
+                continue;
+            };
+            let item = partition.item(id);
+            // A list that shifts shows some twice.
+            if seen.iter().any(|seen| seen.item == item) {
+                continue;
+            }
+            seen.push(Seen {
+                item,
+                before: entries.get(&id).cloned(),
+                sight: self.present(group, raw).await?,
+            });
+        }
+        Ok(seen)
+    }
+
+    /// A repository as its own item, of which `before` was recorded when it was asked for.
+    pub async fn repository(
+        &self,
+        group: &Group,
+        (repository, raw): (&RepositoryId, Result<Value, bitbucket::Error>),
+        before: Option<Entry>,
+    ) -> Result<Seen, Failure> {
+        let sight = match raw {
+            Ok(raw) => self.present(group, &raw).await?,
+            Err(error) => self.unread(group, error)?,
+        };
+        Ok(Seen {
+            item: group.partition(Some(repository)).item(ItemId::Whole),
+            before,
+            sight,
+        })
+    }
+
+    /// A partition that is looked at as a whole: of `repository`, or of the workspace.
+    pub async fn whole(
+        &self,
+        group: &Group,
+        repository: Option<&Repository>,
+    ) -> Result<Seen, Failure> {
+        let partition = group.partition(repository.map(|repository| &repository.uuid));
+        let item = partition.item(ItemId::Whole);
+        let before = self.entry(&item).await?;
+        let mut listing = Listing::open(self.bitbucket, group, repository);
+        let mut image = Image::default();
+        let mut members = BTreeSet::new();
+        while let Some(batch) = listing.next(self.deadline).await? {
+            self.mapper.skipped(batch.skipped.len());
+            for Skipped { path, reason } in &batch.skipped {
+                tracing::warn!(path, reason, "file left out");
+            }
+            for raw in &batch.items {
+                let member = group.source.member(raw);
+                // A list that shifts shows some twice; a tree shows a file once for each selector.
+                let is_new = member.is_empty() || members.insert(member.clone());
+                if is_new || matches!(group.source, Source::Trees(_)) {
+                    let made = self.mapper.map(&batch.resources, raw, &member);
+                    image.made.extend(made);
+                }
+            }
+        }
+        let hidden = hidden(before.as_ref(), &members);
+        let is_cut = listing.is_cut();
+        self.ask_for(group, repository, (hidden, is_cut), &mut image)
+            .await?;
+        self.resolve(&mut image).await?;
+        Ok(Seen {
+            item,
+            before,
+            sight: Sight::Present(image),
+        })
+    }
+
+    /// Asks for members that the record names and the list has not shown. Where the list is complete by its nature,
+    /// they are gone.
+    async fn ask_for(
+        &self,
+        group: &Group,
+        repository: Option<&Repository>,
+        (hidden, is_cut): (BTreeSet<String>, bool),
+        image: &mut Image,
+    ) -> Result<(), Failure> {
+        if let Source::Trees(_) = group.source {
+            return Ok(());
+        }
+        for (position, member) in hidden.into_iter().enumerate() {
+            let found = if position < MOST_MEMBERS {
+                let asked = (member.as_str(), is_cut);
+                let found =
+                    extract::member(self.bitbucket, group, repository, asked, self.deadline);
+                Some(found.await?)
+            } else {
+                None
+            };
+            match found {
+                Some(Hidden::Gone | Hidden::LeftOut) => {}
+                Some(Hidden::Overlooked(raw)) => {
+                    let made = self.mapper.map(&group.resources, &raw, &member);
+                    image.made.extend(made);
+                }
+                None => {
+                    let resources = group.resources.iter().cloned();
+                    let unread = resources.map(|resource| Made::unread(resource, member.clone()));
+                    image.made.extend(unread);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every item of `partition` that is recorded, as gone: its repository is. The partition as a whole is among them,
+    /// recorded or not, so that whoever has read it before is refused.
+    pub async fn gone(&self, partition: &PartitionId) -> Result<Vec<Seen>, Failure> {
+        let mut entries = self.entries(partition).await?;
+        let whole = entries.remove(&ItemId::Whole);
+        let others = entries.into_iter().map(|(item, entry)| (item, Some(entry)));
+        let all = others.chain([(ItemId::Whole, whole)]);
+        let seen = all.map(|(item, before)| Seen {
+            item: partition.item(item),
+            before,
+            sight: Sight::Gone,
+        });
+        Ok(seen.collect())
+    }
+
+    async fn present(&self, group: &Group, raw: &Value) -> Result<Sight, Failure> {
+        let mut image = Image {
+            made: self.mapper.map(&group.resources, raw, ""),
+        };
+        self.resolve(&mut image).await?;
+        Ok(Sight::Present(image))
+    }
+
+    /// An item that is there, and of which a part could not be read. A failure of the moment is not the item's.
+    fn unread(&self, group: &Group, error: bitbucket::Error) -> Result<Sight, Failure> {
+        if error.class() != Class::Part {
+            return Err(error.into());
+        }
+        tracing::warn!(
+            kind = group.source.name(),
+            error = chain(&error),
+            "an item could not be read: it stays as it is"
+        );
+        let resources = group.resources.iter().cloned();
+        Ok(Sight::Present(Image {
+            made: resources
+                .map(|resource| Made::unread(resource, String::new()))
+                .collect(),
+        }))
+    }
+
+    async fn resolve(&self, image: &mut Image) -> Result<(), Failure> {
+        let relations = Relations::of(self.port, image.blueprints(), self.deadline).await?;
+        image.resolve(&relations);
+        Ok(())
+    }
+}
+
+/// Whether an answer is at least as new as the event that made us ask.
+fn is_recent(raw: &Value, bound: Option<Timestamp>) -> Result<(), Failure> {
+    let updated_on = raw.get("updated_on").and_then(Value::as_str);
+    let updated_on = updated_on.and_then(|text| text.parse::<Timestamp>().ok());
+    match (updated_on, bound) {
+        (Some(updated_on), Some(bound)) if updated_on < bound => Err(Failure::Outdated),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the source lists nothing but open pull requests, as the default mapping does.
+fn lists_open(group: &Group) -> bool {
+    let Source::PullRequests { query, .. } = &group.source else {
+        return false;
+    };
+    let plain: String = query.chars().filter(|one| !one.is_whitespace()).collect();
+    plain == r#"state="OPEN""#
+}
+
+/// Members that claim something in the record, and are not among those that were listed.
+fn hidden(before: Option<&Entry>, listed: &BTreeSet<String>) -> BTreeSet<String> {
+    let claims = before.into_iter().flat_map(|entry| &entry.claims);
+    let members = claims.map(|claim| &claim.member);
+    let hidden = members.filter(|member| !member.is_empty() && !listed.contains(*member));
+    hidden.cloned().collect()
+}

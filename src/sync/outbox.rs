@@ -1,0 +1,47 @@
+//! Looks that a commit asks for: into the queue, or into the store where there is none.
+//!
+//! They are stored before the commit is settled, so that a death in between loses none.
+
+use crate::deadline::{Clock, Deadline};
+use crate::failure::Failure;
+use crate::look::Look;
+use crate::queue::Queue;
+use crate::queue::again::ask;
+use crate::store::Store;
+
+pub struct Outbox<'a> {
+    queue: Option<&'a Queue>,
+    store: &'a Store,
+    clock: &'a Clock,
+}
+
+impl<'a> Outbox<'a> {
+    pub fn new(queue: Option<&'a Queue>, store: &'a Store, clock: &'a Clock) -> Outbox<'a> {
+        Outbox {
+            queue,
+            store,
+            clock,
+        }
+    }
+
+    /// Returns when all are stored. `occasion` tells two wishes to look at the same object apart.
+    pub async fn send(
+        &self,
+        looks: Vec<Look>,
+        occasion: &str,
+        deadline: &Deadline,
+    ) -> Result<(), Failure> {
+        if looks.is_empty() {
+            return Ok(());
+        }
+        match self.queue {
+            Some(queue) => Ok(queue.send_looks(looks, occasion, deadline).await?),
+            None => self.remember(looks).await,
+        }
+    }
+
+    /// Stores the looks as due now, each merged with what is stored of its object.
+    pub async fn remember(&self, looks: Vec<Look>) -> Result<(), Failure> {
+        Ok(ask(self.store, looks, self.clock.now()).await?)
+    }
+}

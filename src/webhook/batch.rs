@@ -1,0 +1,268 @@
+//! The other end of the queue: a batch of messages, worked off object by object.
+//!
+//! Owns what is merged and what becomes of each message. One engine call takes all looks of a batch; one object that
+//! fails or hangs, and one message that is none, cost their neighbours nothing.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::verdict::{Failed, Verdict, verdict};
+use crate::app::App;
+use crate::deadline::Deadline;
+use crate::failure::{Class, Failure};
+use crate::live::{self, Outcome, Wanted};
+use crate::look::Look;
+use crate::metrics::Figure;
+use crate::queue::{Message, Postponed, Queue, Undecodable, again};
+use crate::store::documents::Again;
+use crate::store::{Found, Store};
+use crate::telemetry::chain;
+
+/// Kept of the time for what follows the looks: storing what failed, and putting messages off.
+const CONCLUDING: Duration = Duration::from_secs(5);
+
+/// Between two receives of a message that a later edition wrote: its workers are about to take over.
+const EDITION_WAIT: Duration = Duration::from_secs(60);
+
+/// Until a look that could not even be stored is taken again.
+const STORE_WAIT: Duration = Duration::from_secs(60);
+
+/// A message as it was received.
+#[derive(Clone, Debug, Default)]
+pub struct Received {
+    pub id: String,
+    pub body: String,
+    /// Times it was received, this one included.
+    pub receives: u32,
+    /// By which its return can be put off; empty where it cannot.
+    pub receipt: String,
+}
+
+/// Takes the looks that `messages` ask for, each object once.
+///
+/// Returns the ids of those to be delivered again; the queue has been told when. All others are done, or stored to be
+/// looked at again: nothing is acknowledged before.
+pub async fn work_off(app: &App, messages: &[Received], deadline: &Deadline) -> Vec<String> {
+    let (readable, mut back) = decode(messages);
+    let mut objects = objects(&readable);
+    let store = app.store.within(deadline);
+    load_stored(&store, &mut objects).await;
+    let wanted: Vec<Wanted> = objects.iter().map(|object| object.wanted.clone()).collect();
+    let outcomes = match wanted.is_empty() {
+        true => Vec::new(),
+        false => Box::pin(live::take(app, &wanted, &deadline.earlier_by(CONCLUDING))).await,
+    };
+    back.extend(conclude(&store, &objects, &outcomes, app.clock.now()).await);
+    if let Some(queue) = &app.queue {
+        put_off(queue, &back, deadline).await;
+    }
+    tell(app, &objects, &outcomes, back.len());
+    back.into_iter()
+        .map(|(message, _)| message.id.clone())
+        .collect()
+}
+
+/// A message that comes back, and after how long.
+type Back<'a> = (&'a Received, Duration);
+
+/// What is to be looked at once, and all messages that ask for it.
+struct Object<'a> {
+    wanted: Wanted,
+    messages: Vec<&'a (&'a Received, Message)>,
+    /// What is stored of it, where a message says that something is.
+    stored: Option<Found<Again>>,
+}
+
+/// The messages, and those that are none.
+fn decode(messages: &[Received]) -> (Vec<(&Received, Message)>, Vec<Back<'_>>) {
+    let (mut readable, mut back) = (Vec::new(), Vec::new());
+    for received in messages {
+        let error = match Message::decode(&received.body) {
+            Ok(message) => {
+                readable.push((received, message));
+                continue;
+            }
+            Err(error) => error,
+        };
+        tracing::error!(
+            message = received.id,
+            error = chain(&error),
+            "message cannot be decoded: it will lie with the dead letters"
+        );
+        // Not ours to drop: where dead letters lie, somebody can look at it.
+        let wait = match error {
+            Undecodable::Later(_) => EDITION_WAIT,
+            Undecodable::Malformed(_) => Duration::ZERO,
+        };
+        back.push((received, wait));
+    }
+    (readable, back)
+}
+
+/// In the order in which they first occur.
+fn objects<'a>(readable: &'a [(&'a Received, Message)]) -> Vec<Object<'a>> {
+    let mut objects: Vec<Object<'a>> = Vec::new();
+    for pair in readable {
+        let (_, message) = pair;
+        let name = message.look.object();
+        match objects
+            .iter_mut()
+            .find(|object| object.wanted.look.object() == name)
+        {
+            Some(object) => {
+                object.wanted.look.merge(message.look.clone());
+                let bound = &mut object.wanted.not_older_than;
+                *bound = (*bound).max(message.not_older_than);
+                object.messages.push(pair);
+            }
+            None => objects.push(Object {
+                wanted: Wanted {
+                    look: message.look.clone(),
+                    not_older_than: message.not_older_than,
+                },
+                messages: vec![pair],
+                stored: None,
+            }),
+        }
+    }
+    objects
+}
+
+/// Of objects that have been stored to be looked at again: what is stored by now is looked at along with the message.
+async fn load_stored(store: &Store, objects: &mut [Object<'_>]) {
+    let mut asked: Vec<&mut Object<'_>> = objects
+        .iter_mut()
+        .filter(|object| object.is_again())
+        .collect();
+    if asked.is_empty() {
+        return;
+    }
+    let looks: Vec<Look> = asked
+        .iter()
+        .map(|object| object.wanted.look.clone())
+        .collect();
+    let found = match again::stored(store, &looks).await {
+        Ok(found) => found,
+        // Then nothing is removed, and the looks are taken once more.
+        Err(error) => {
+            tracing::warn!(error = chain(&error), "stored looks not read");
+            return;
+        }
+    };
+    for (object, found) in asked.iter_mut().zip(found) {
+        if let Some(again) = &found.value {
+            object.wanted.look.merge(again.look.clone());
+            object.stored = Some(found);
+        }
+    }
+}
+
+/// Returns the messages that come back.
+async fn conclude<'a>(
+    store: &Store,
+    objects: &[Object<'a>],
+    outcomes: &[Outcome],
+    now: Timestamp,
+) -> Vec<Back<'a>> {
+    let mut back = Vec::new();
+    for (object, outcome) in objects.iter().zip(outcomes) {
+        let wait = match outcome {
+            Ok(()) => {
+                object.forget(store).await;
+                None
+            }
+            Err(failure) => object.fail(store, failure, now).await,
+        };
+        if let Some(wait) = wait {
+            let messages = object.messages.iter().map(|(received, _)| *received);
+            back.extend(messages.map(|received| (received, wait)));
+        }
+    }
+    back
+}
+
+impl Object<'_> {
+    fn is_again(&self) -> bool {
+        self.messages.iter().any(|(_, message)| message.again)
+    }
+
+    async fn forget(&self, store: &Store) {
+        let Some(stored) = &self.stored else {
+            return;
+        };
+        if let Err(error) = again::forget(store, &self.wanted.look, stored).await {
+            tracing::warn!(error = chain(&error), "a look that is done stays stored");
+        }
+    }
+
+    /// How long its messages stay away; `None` if they are done.
+    async fn fail(&self, store: &Store, failure: &Failure, now: Timestamp) -> Option<Duration> {
+        let messages = || self.messages.iter();
+        let failed = Failed {
+            look: &self.wanted.look,
+            failure,
+            since: messages()
+                .filter_map(|(_, message)| message.accepted_at)
+                .min(),
+            tries: messages().map(|(_, message)| message.tries).max()?,
+            was_due: self.is_again(),
+        };
+        failed.log(messages().next().map(|(_, message)| message));
+        let receives = messages().map(|(received, _)| received.receives).max()?;
+        match verdict(failure.class(), failure.wait(), receives, self.is_again()) {
+            Verdict::Done => {
+                self.forget(store).await;
+                None
+            }
+            Verdict::PutOff(wait) | Verdict::Failed(wait) => Some(wait),
+            Verdict::Again(pace) => match failed.remember(store, pace, now).await {
+                Ok(()) => None,
+                Err(error) => {
+                    tracing::error!(error = chain(&error), "look not stored, message put off");
+                    Some(STORE_WAIT.max(failure.wait().unwrap_or_default()))
+                }
+            },
+        }
+    }
+}
+
+async fn put_off(queue: &Queue, back: &[Back<'_>], deadline: &Deadline) {
+    let postponed: Vec<Postponed> = back
+        .iter()
+        .filter(|(received, _)| !received.receipt.is_empty())
+        .map(|(received, wait)| Postponed {
+            receipt: received.receipt.clone(),
+            wait: *wait,
+        })
+        .collect();
+    if postponed.is_empty() {
+        return;
+    }
+    if let Err(error) = queue.postpone(&postponed, deadline).await {
+        // They come back all the same, when the queue's own visibility timeout has passed.
+        tracing::warn!(error = chain(&error), "messages not put off");
+    }
+}
+
+fn tell(app: &App, objects: &[Object<'_>], outcomes: &[Outcome], back: usize) {
+    let now = app.clock.now();
+    let done = objects.iter().zip(outcomes);
+    let done = done.filter(|(_, outcome)| outcome.is_ok());
+    let accepted = done.flat_map(|(object, _)| &object.messages);
+    let accepted = accepted.filter_map(|(_, message)| message.accepted_at);
+    let lag = |accepted: Timestamp| now.duration_since(accepted).as_secs_f64();
+    let is_part =
+        |outcome: &&Outcome| matches!(outcome, Err(failure) if failure.class() == Class::Part);
+    let events = objects.iter().map(|object| object.messages.len()).sum();
+    let figures = vec![
+        Figure::count("Events", events),
+        Figure::seconds("LagSeconds", accepted.map(lag).collect()),
+        Figure::count("PostponedEvents", back),
+        Figure::count("UnreadableObjects", outcomes.iter().filter(is_part).count()),
+    ];
+    app.metrics.put(now, figures);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,352 @@
+//! Random histories: two workers and a run at once, polled in any order and for any length, among changes whose
+//! webhooks come late, shuffled, twice or never, kills, a new mapping, troubles of the servers, several pages per list
+//! and small allowances. In the end, without another resync, all is as a first resync would make it.
+//!
+//! Owns what a history is and how it is played. `actors` are those who work, `mappings` what a user may save midway,
+//! `verdict` says what has to hold in the end.
+
+mod actors;
+mod mappings;
+mod verdict;
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseError};
+use sandbox::bitbucket::{Bitbucket, Quirks, RateLimit};
+use sandbox::fault::{Class, Faults};
+use sandbox::server::Server;
+use sandbox::webhook::Delivery;
+use serde_json::Value;
+
+use self::actors::Actors;
+use crate::convergence::{every_kind, repeatable};
+use crate::support::World;
+
+/// How the deliveries of a history arrive.
+#[derive(Clone, Copy, Debug)]
+enum Arrival {
+    InOrder,
+    /// Later ones may overtake earlier ones, by a few.
+    Shuffled,
+    /// Each twice, the second time later.
+    Twice,
+    /// Some never; the next scheduled run mends that.
+    Lossy,
+}
+
+#[derive(Clone, Debug)]
+enum Turn {
+    /// The workspace changes. `place` says where its deliveries go among those that are under way.
+    Change {
+        choice: u64,
+        place: usize,
+    },
+    /// An actor goes on for so long, then stands still at an await point. One that has nothing to go on with begins an
+    /// invocation: a worker with what the queue hands out, the run with a tick or with the schedule.
+    Work {
+        actor: usize,
+        polls: usize,
+        scheduled: bool,
+    },
+    /// An actor's process dies.
+    Kill {
+        actor: usize,
+    },
+    Wait {
+        seconds: u64,
+    },
+    /// One of the servers fails requests at random, so many of a thousand.
+    Trouble {
+        of_port: bool,
+        seed: u64,
+        permille: u32,
+    },
+    /// Both servers behave.
+    Behave,
+    /// The user saves another mapping.
+    Save {
+        variant: usize,
+    },
+}
+
+#[derive(Clone, Debug)]
+struct History {
+    /// A run has completed before.
+    synced: bool,
+    arrival: Arrival,
+    /// Of every list of Bitbucket.
+    longest_page: usize,
+    /// Requests an hour that the token has, if they are few, and whether answers say so.
+    allowance: Option<(usize, bool)>,
+    turns: Vec<Turn>,
+}
+
+/// Deliveries under way beyond these arrive.
+const LATEST: usize = 4;
+
+fn polls() -> impl Strategy<Value = usize> {
+    prop_oneof![4 => 1..10_usize, 4 => 10..60_usize, 2 => 60..500_usize]
+}
+
+fn turn() -> impl Strategy<Value = Turn> {
+    prop_oneof![
+        8 => (any::<u64>(), 0..64_usize).prop_map(|(choice, place)| Turn::Change { choice, place }),
+        20 => (0..3_usize, polls(), prop::bool::weighted(0.1))
+            .prop_map(|(actor, polls, scheduled)| Turn::Work { actor, polls, scheduled }),
+        1 => (0..3_usize).prop_map(|actor| Turn::Kill { actor }),
+        3 => prop_oneof![1..30_u64, 30..200_u64, 200..4_000_u64]
+            .prop_map(|seconds| Turn::Wait { seconds }),
+        1 => (any::<bool>(), any::<u64>(), 20..150_u32)
+            .prop_map(|(of_port, seed, permille)| Turn::Trouble { of_port, seed, permille }),
+        1 => Just(Turn::Behave),
+        1 => (0..mappings::VARIANTS).prop_map(|variant| Turn::Save { variant }),
+    ]
+}
+
+fn history() -> impl Strategy<Value = History> {
+    let arrival = prop_oneof![
+        Just(Arrival::InOrder),
+        Just(Arrival::Shuffled),
+        Just(Arrival::Twice),
+        Just(Arrival::Lossy),
+    ];
+    let allowance = prop::option::weighted(0.25, (60..300_usize, any::<bool>()));
+    (
+        prop::bool::weighted(0.7),
+        arrival,
+        2..8_usize,
+        allowance,
+        proptest::collection::vec(turn(), 1..60),
+    )
+        .prop_map(
+            |(synced, arrival, longest_page, allowance, turns)| History {
+                synced,
+                arrival,
+                longest_page,
+                allowance,
+                turns,
+            },
+        )
+}
+
+/// A world in which a history is played.
+struct Stage<'w> {
+    world: &'w World,
+    actors: Actors<'w>,
+    synced: bool,
+    arrival: Arrival,
+    /// Deliveries under way.
+    waiting: Vec<Delivery>,
+    lost: usize,
+    story: Vec<String>,
+    /// The mapping that the world began with.
+    mapping: Value,
+}
+
+impl<'w> Stage<'w> {
+    async fn take(&mut self, turn: &Turn) {
+        match *turn {
+            Turn::Change { choice, place } => self.change(choice, place).await,
+            Turn::Work {
+                actor,
+                polls,
+                scheduled,
+            } => {
+                let line = self.actors.work(actor, polls, scheduled).await;
+                self.tell(line);
+            }
+            Turn::Kill { actor } => {
+                if self.actors.kill(actor) {
+                    self.tell(format!("{} is killed", actors::NAMES[actor]));
+                }
+            }
+            Turn::Wait { seconds } => {
+                self.world.clock.advance(Duration::from_secs(seconds));
+                self.tell(format!("{seconds} s pass"));
+            }
+            Turn::Trouble {
+                of_port,
+                seed,
+                permille,
+            } => {
+                let (name, server) = self.servers()[usize::from(of_port)];
+                let rate = f64::from(permille) / 1_000.0;
+                server.misbehave(Faults::random(seed, rate).only([Class::Later]));
+                // Twice in a row is no passing refusal any more.
+                let refusals = Faults::random(!seed, rate / 20.0);
+                server.misbehave(refusals.only([Class::Credentials]));
+                self.tell(format!("{name} fails {permille} of a thousand requests"));
+            }
+            Turn::Behave => self.behave(),
+            Turn::Save { variant } => {
+                let (name, mapping) = mappings::variant(&self.mapping, variant);
+                // Before the first run there may be no installation that has a mapping.
+                if self.synced {
+                    self.world.port.set_now(self.world.clock.now());
+                    self.world.port.set_config(mapping);
+                    self.tell(format!("a mapping is saved: {name}"));
+                }
+            }
+        }
+    }
+
+    async fn change(&mut self, choice: u64, place: usize) {
+        let (what, deliveries) = self.world.bitbucket.change_at_random(choice).unwrap();
+        self.tell(what);
+        let waiting = &mut self.waiting;
+        for delivery in deliveries {
+            match self.arrival {
+                Arrival::InOrder => waiting.push(delivery),
+                Arrival::Shuffled => waiting.insert(place % (waiting.len() + 1), delivery),
+                Arrival::Twice => {
+                    waiting.push(delivery.clone());
+                    waiting.insert(place % (waiting.len() + 1), delivery.redelivered());
+                }
+                Arrival::Lossy if place.is_multiple_of(3) => {
+                    self.lost += 1;
+                    self.story
+                        .push(format!("    {} is lost", delivery.event_key));
+                }
+                Arrival::Lossy => waiting.push(delivery),
+            }
+        }
+        let overdue = self.waiting.len().saturating_sub(match self.arrival {
+            Arrival::InOrder | Arrival::Lossy => 0,
+            Arrival::Shuffled | Arrival::Twice => LATEST,
+        });
+        self.deliver(overdue).await;
+    }
+
+    /// The receiver takes the first `count` deliveries under way.
+    async fn deliver(&mut self, count: usize) {
+        let due: Vec<Delivery> = self.waiting.drain(..count).collect();
+        for delivery in due {
+            let status = self.world.post_at(self.world.app(), &delivery).await;
+            assert_eq!(status, 202, "{}", delivery.event_key);
+            self.tell(format!("    {} arrives", delivery.event_key));
+        }
+    }
+
+    /// Faults end; those that were met are part of the story.
+    fn behave(&mut self) {
+        for (name, server) in self.servers() {
+            let met = server.met_faults();
+            let met = met
+                .iter()
+                .map(|fault| format!("    {name} has met {fault}"));
+            self.story.extend(met);
+            server.behave();
+        }
+        self.tell("the servers behave".to_owned());
+    }
+
+    fn servers(&self) -> [(&'static str, &'w Server); 2] {
+        [
+            ("Bitbucket", self.world.bitbucket.server()),
+            ("Port", self.world.port.server()),
+        ]
+    }
+
+    fn tell(&mut self, line: String) {
+        let time = self.world.clock.now();
+        self.story.push(format!("{time:.0} {line}"));
+    }
+
+    /// All troubles are over, and everybody works on until nothing is left to do. What was lost is mended by one
+    /// scheduled run.
+    async fn calm_down(&mut self) -> Result<(), String> {
+        self.behave();
+        self.world
+            .bitbucket
+            .lift_rate_limit(Bitbucket::TOKEN)
+            .unwrap();
+        let lines = self.actors.end().await;
+        lines.into_iter().for_each(|line| self.tell(line));
+        let under_way = self.waiting.len();
+        self.deliver(under_way).await;
+        verdict::rest(self.world, &mut self.story).await?;
+        if 0 < self.lost {
+            let outcome = verdict::scheduled(self.world).await;
+            self.tell(format!("the run that mends what was lost: {outcome}"));
+            verdict::rest(self.world, &mut self.story).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn play(world: World, history: &History) -> Result<(), String> {
+    let world = world.with_queue().await;
+    world.bitbucket.set_quirks(Quirks {
+        longest_page: history.longest_page,
+        ..Quirks::default()
+    });
+    let mut story = Vec::new();
+    if history.synced {
+        world.resync().await;
+        mappings::add_ballast(&world);
+        world.resync().await;
+        story.push("after a run".to_owned());
+    }
+    if let Some((requests, headers)) = history.allowance {
+        let limit = RateLimit {
+            headers,
+            ..RateLimit::from(requests)
+        };
+        world
+            .bitbucket
+            .set_rate_limit(Bitbucket::TOKEN, limit)
+            .unwrap();
+    }
+    let mut stage = Stage {
+        world: &world,
+        actors: Actors::new(&world),
+        synced: history.synced,
+        arrival: history.arrival,
+        waiting: Vec::new(),
+        lost: 0,
+        story,
+        mapping: mappings::of(&world),
+    };
+    for turn in &history.turns {
+        stage.take(turn).await;
+    }
+    let calm = stage.calm_down().await;
+    let story = std::mem::take(&mut stage.story);
+    drop(stage);
+    let verdict = match calm {
+        Ok(()) => verdict::judge(&world).await,
+        restless => restless,
+    };
+    world.finish();
+    verdict.map_err(|wrong| format!("\n{}\n\n{wrong}", story.join("\n")))
+}
+
+/// Histories of a mode, unless `PROPTEST_CASES` asks for another number.
+const HISTORIES: u32 = 10;
+
+fn histories() -> Config {
+    Config {
+        cases: HISTORIES,
+        ..repeatable()
+    }
+}
+
+fn check(world: fn() -> Pin<Box<dyn Future<Output = World>>>) {
+    proptest!(histories(), |(history in history())| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let verdict = runtime.block_on(async { play(world().await, &history).await });
+        verdict.map_err(TestCaseError::fail)?;
+    });
+}
+
+#[test]
+fn two_workers_and_a_run_converge_under_the_default_mapping() {
+    check(|| Box::pin(World::demo()));
+}
+
+#[test]
+fn two_workers_and_a_run_converge_under_a_mapping_of_every_kind() {
+    check(|| Box::pin(every_kind()));
+}

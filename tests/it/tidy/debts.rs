@@ -1,0 +1,126 @@
+//! What does not follow the rules yet. These lists only get shorter: a test fails where something is missing, and where
+//! something is listed that has been mended.
+
+/// Imports that break the order: a file and the module that it should not know. None may be added; one that is mended
+/// has to be taken off.
+pub(super) const UPWARDS: &[(&str, &str)] = &[];
+
+/// Names that two modules give to types. A word has one meaning (ARCHITECTURE.md, "Words"). None may be added; one that
+/// is mended has to be taken off. The text says what to call them.
+pub(super) const SHARED_NAMES: &[(&str, &str)] = &[
+    ("Answer", "of webhook: Reply"),
+    ("Batch", "of extract: RawPage"),
+    (
+        "Change",
+        "of store::raw: Mutation; of preview: PreviewedChange",
+    ),
+    (
+        "Completed",
+        "of extract::included: WithFiles; of documents: CompletedRun",
+    ),
+    ("Credentials", "of port: ClientCredentials"),
+    (
+        "Deletion",
+        "of port: DeleteReport; of settle: Fate, shared with writes",
+    ),
+    ("Error", "stays: always written with its module"),
+    ("Failure", "of mapping: Unmapped"),
+    (
+        "Field",
+        "of mapping: FieldExpression; of preview: FieldChange",
+    ),
+    ("Folder", "of mapping: FolderSelector"),
+    ("Given", "of resync: PortSetup"),
+    ("Group", "of rate_limit: RateGroup"),
+    ("Item", "of port::batch: BulkEntity; of dynamodb: TableItem"),
+    ("Kept", "of webhook: Remembered"),
+    ("Node", "of mapping: ConfigNode"),
+    ("Outcome", "of resync: RunOutcome; of live: LookOutcome"),
+    ("Pace", "of port: Patience"),
+    ("Page", "of extract: RepositoriesPage; of store::raw: Leaf"),
+    ("Pages", "of bitbucket: PageLinks; of resync: RunPages"),
+    (
+        "Part",
+        "of mapping: PartSelector; of progress: KindProgress",
+    ),
+    ("Place", "of lease: PlaceInLine"),
+    ("Postponed", "of queue: PutOff"),
+    ("Problem", "of config: ConfigProblem; of store: Illegible"),
+    ("Progress", "of look: ReadSoFar; of progress: RunProgress"),
+    (
+        "Reader",
+        "of config: VariableReader; of mapping: ConfigReader",
+    ),
+    (
+        "Refusal",
+        "of load: RefusedEntity; of dynamodb: TableRefusal",
+    ),
+    ("Settings", "stays: always written with its module"),
+    ("Standing", "of look: Selection"),
+    ("Turn", "of rate_limit: Slot"),
+];
+
+/// Files that are longer. None may be added; one that is mended has to be taken off.
+pub(super) const LONG_FILES: &[&str] = &[
+    "crates/jq18/src/dates.rs",
+    "crates/jq18/src/direct/mod.rs",
+    "crates/jq18/src/operators.rs",
+    "crates/jq18/src/parser/mod.rs",
+    "crates/jq18/src/value.rs",
+    "src/config/reader.rs",
+    "src/extract/tree.rs",
+    "src/invocation.rs",
+    "src/live/objects.rs",
+    "src/mapping/selector.rs",
+    "src/mapping/tests/mod.rs",
+    "src/resync/mod.rs",
+    "src/resync/read.rs",
+    "src/sync/look.rs",
+    "src/sync/plan.rs",
+    "tests/it/resync.rs",
+    "tests/it/runs.rs",
+    "tests/it/support/world.rs",
+    "tests/it/webhook.rs",
+];
+
+/// Functions that are longer. None may be added; one that is mended has to be taken off. Lists of natives are tables:
+/// they may stay.
+pub(super) const LONG_FUNCTIONS: &[(&str, &str)] = &[
+    ("crates/jq18/src/direct/mod.rs", "evaluate"),
+    ("crates/jq18/src/engine.rs", "called"),
+    ("crates/jq18/src/natives/collections.rs", "add"),
+    ("crates/jq18/src/natives/control.rs", "add"),
+    ("crates/jq18/src/natives/math.rs", "add"),
+    ("crates/jq18/src/natives/strings.rs", "add"),
+    ("crates/jq18/src/parser/terms.rs", "term"),
+    (
+        "crates/jq18/src/tests.rs",
+        "runaway_expressions_are_stopped",
+    ),
+    (
+        "crates/jq18/src/tests.rs",
+        "short_cuts_agree_with_the_engine",
+    ),
+    ("crates/sandbox/src/bitbucket/rest/pipelines.rs", "answer"),
+    ("crates/sandbox/src/bitbucket/seed.rs", "demo"),
+    (
+        "crates/sandbox/src/bitbucket/tests/changes.rs",
+        "a_pull_request_lives_from_branch_to_merge",
+    ),
+    (
+        "crates/sandbox/src/bitbucket/tests/lists.rs",
+        "mistakes_in_requests_are_answered_as_such",
+    ),
+    (
+        "src/mapping/tests/properties.rs",
+        "random_items_map_as_the_rules_say",
+    ),
+    ("src/port/tests/mod.rs", "answer"),
+    ("src/resync/read.rs", "list"),
+    ("tests/it/kinds.rs", "each_kind_becomes_entities"),
+    (
+        "tests/it/settings.rs",
+        "listeners_prefixes_and_waits_are_read_as_ocean_reads_them",
+    ),
+    ("tests/it/trees.rs", "folders_and_files_become_entities"),
+];
