@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc::Receiver;
 
+use super::finish::paused;
 use super::pages::Spot;
 use super::slice::{Slice, Step};
 use crate::entity::Entity;
@@ -48,6 +49,21 @@ struct Waiting {
     spot: Option<Spot>,
     then: Then,
 }
+
+/// Items that a commit leaves to looks of their own.
+#[derive(Default)]
+pub(super) struct Left {
+    /// Port could not be reached for them, while it took others.
+    pub(super) later: BTreeMap<ItemRef, Later>,
+    /// A live look was faster.
+    overtaken: BTreeSet<ItemRef>,
+}
+
+/// Times in a row that Port stops a section, before its items are committed one by one.
+const MOST_STALLS: u32 = 3;
+
+/// Items in a row that Port stops, before it is taken to be down.
+const OUTAGE: usize = 5;
 
 /// Partitions of repositories after which the run is stored.
 const SAVED_AFTER: usize = 200;
@@ -131,28 +147,15 @@ impl Slice<'_> {
         section: Vec<Seen>,
         waiting: &mut Vec<Waiting>,
     ) -> Result<Step, Failure> {
-        let mut later = BTreeMap::new();
-        let mut overtaken = BTreeSet::new();
-        if !section.is_empty() {
-            match self.section(section).await {
-                Ok(committed) => {
-                    if committed.outdated {
-                        return Err(Failure::MappingChanged);
-                    }
-                    if let Some(stopped) = committed.stopped {
-                        return Ok(Step::Paused(Failure::CommitLater(stopped)));
-                    }
-                    (later, overtaken) = (committed.later, committed.overtaken);
-                }
-                Err(failure) if failure.is_retryable() => return Ok(Step::Paused(failure)),
-                Err(failure) => return Err(failure),
-            }
-        }
-        if !overtaken.is_empty() {
-            // By a live look; or by another who works on this run, and sees to it all.
-            self.keep().await?;
-        }
-        self.look_again(later.keys().chain(&overtaken)).await?;
+        let left = match section.is_empty() {
+            true => Left::default(),
+            false => match self.commit(section).await {
+                Ok(left) => left,
+                Err(failure) => return paused(failure),
+            },
+        };
+        self.look_again(&left).await?;
+        let later = left.later;
         let mut done = 0;
         for part in waiting.drain(..) {
             let Waiting {
@@ -193,12 +196,47 @@ impl Slice<'_> {
         Ok(())
     }
 
-    /// Items that Port could not be reached for, while it took others, and those that a live look was faster with, are
-    /// looked at on their own.
-    pub(super) async fn look_again(
-        &self,
-        items: impl Iterator<Item = &ItemRef>,
-    ) -> Result<(), Failure> {
+    /// Commits a section. Where Port has stopped it again and again, one item after the other: what Port fails at then
+    /// costs only itself.
+    pub(super) async fn commit(&self, section: Vec<Seen>) -> Result<Left, Failure> {
+        let singly = MOST_STALLS <= self.run().commit_stalls;
+        let sections = match singly {
+            true => section.into_iter().map(|seen| vec![seen]).collect(),
+            false => vec![section],
+        };
+        let mut left = Left::default();
+        let mut stopped_in_a_row = 0;
+        for section in sections {
+            let committed = self.section(section).await?;
+            if committed.outdated {
+                return Err(Failure::MappingChanged);
+            }
+            stopped_in_a_row = match &committed.stopped {
+                None => 0,
+                Some(_) => stopped_in_a_row + 1,
+            };
+            if let Some(stopped) = committed.stopped
+                && (!singly || stopped.wait.is_some() || OUTAGE <= stopped_in_a_row)
+            {
+                if stopped.wait.is_none() {
+                    self.run().commit_stalls += 1;
+                }
+                return Err(Failure::CommitLater(stopped));
+            }
+            left.later.extend(committed.later);
+            left.overtaken.extend(committed.overtaken);
+        }
+        self.run().commit_stalls = 0;
+        Ok(left)
+    }
+
+    /// What a commit has left is looked at on its own.
+    pub(super) async fn look_again(&self, left: &Left) -> Result<(), Failure> {
+        if !left.overtaken.is_empty() {
+            // By a live look; or by another who works on this run, and sees to it all.
+            self.keep().await?;
+        }
+        let items = left.later.keys().chain(&left.overtaken);
         let looks = items.map(|item| Look::Item { item: item.clone() });
         let outbox = Outbox::new(None, self.store(), &self.app.clock);
         outbox.remember(looks.collect()).await

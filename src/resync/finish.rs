@@ -326,17 +326,12 @@ impl Slice<'_> {
         all.retain(|seen| self.snapshots.is_changed(sources, seen));
         for section in sections(all) {
             self.keep().await?;
-            match self.section(section).await {
-                Ok(committed) if committed.outdated => return Err(Failure::MappingChanged),
-                Ok(committed) => {
-                    if let Some(stopped) = committed.stopped {
-                        return Ok(Step::Paused(Failure::CommitLater(stopped)));
-                    }
-                    for (item, later) in &committed.later {
+            match self.commit(section).await {
+                Ok(left) => {
+                    for (item, later) in &left.later {
                         self.give_up(&item.partition, None, true, &later.reason);
                     }
-                    let again = committed.later.keys().chain(&committed.overtaken);
-                    self.look_again(again).await?;
+                    self.look_again(&left).await?;
                 }
                 Err(failure) => return paused(failure),
             }
@@ -357,9 +352,10 @@ impl Slice<'_> {
 
 /// A failure of the moment pauses the run, any other ends it.
 pub(super) fn paused(failure: Failure) -> Result<Step, Failure> {
-    match failure.is_retryable() {
-        true => Ok(Step::Paused(failure)),
-        false => Err(failure),
+    match failure {
+        Failure::MappingChanged => Err(failure),
+        failure if failure.is_retryable() => Ok(Step::Paused(failure)),
+        failure => Err(failure),
     }
 }
 

@@ -65,6 +65,9 @@ pub struct Run {
     /// Times in a row that it came to nothing for the same reason.
     #[serde(default)]
     pub stalls: u32,
+    /// Times in a row that Port has stopped the section at hand.
+    #[serde(default)]
+    pub commit_stalls: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,6 +191,7 @@ impl Run {
             is_read: false,
             not_before: None,
             stalls: 0,
+            commit_stalls: 0,
         }
     }
 

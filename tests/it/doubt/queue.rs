@@ -270,3 +270,21 @@ async fn an_answer_older_than_the_event_is_asked_for_again() {
     world.clock.advance(Duration::from_secs(1));
     world.finish();
 }
+
+/// One entity that Port fails at is its own affair. Two side by side look like an outage, each time.
+#[tokio::test]
+async fn entities_that_port_always_fails_at_do_not_hold_up_a_run() {
+    let world = World::demo().await;
+    for identifier in ["checkout-service", "empty-repo"] {
+        let poisoned = format!("\"identifier\":\"{identifier}\"");
+        let fault = Fault::status("/bulk", 500).with_body(poisoned).always();
+        world.port.server().misbehave(fault);
+    }
+    let outcome = world.resync_with_losses().await;
+    let repositories = world.identifiers()["bitbucketRepository"].len();
+    assert!(3 < repositories, "{repositories} repositories, {outcome}");
+    world.port.server().behave();
+    world.settle().await;
+    assert_eq!(world.port.catalogue(), world.fresh_catalogue().await);
+    world.finish();
+}
