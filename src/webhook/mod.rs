@@ -1,6 +1,6 @@
 //! The webhook flow: a request from Bitbucket in, an answer out, and what is to be looked at into the queue.
 //!
-//! Verify, parse, queue; and the other end of the queue: a [`batch`] of messages, looks whose time has come [`again`].
+//! Verify, parse, queue; and the other end of the queue: a `batch` of messages, looks whose time has come [`again`].
 //! Knows nothing of Lambda's request types and nothing of runs.
 
 pub mod again;

@@ -1,7 +1,7 @@
 //! The right to do what only one may do at a time: to write (the pen), to work on the run.
 //!
 //! Owns who holds it and for how long. Knows nothing of what is done with it. A holder that dies stops the others for
-//! [`LEASE`](decision::LEASE), 30 seconds. Taking costs one read and one write, letting go one write.
+//! `LEASE`, 30 seconds. Taking costs one read and one write, letting go one write.
 //!
 //! ```text
 //! free ──take: epoch + 1──▶ held ──release──▶ free        every arrow is a conditional write
