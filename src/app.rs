@@ -11,14 +11,16 @@ use tokio::sync::watch;
 use crate::bitbucket::{self, BitbucketClient, Credential};
 use crate::config::Config;
 use crate::deadline::{Clock, Deadline};
+use crate::failure::Failure;
 use crate::http::Http;
 use crate::metrics::{Figure, Metrics};
 use crate::port::{self, Masker, PortClient};
 use crate::progress::Progress;
 use crate::queue::Queue;
 use crate::secrets::{Credentials, Secrets, SecretsError};
-use crate::store::{Lease, Leases, Store, StoreError};
+use crate::store::{Asker, Lease, LeaseName, Leases, Store, StoreError};
 use crate::sync::generation::Generations;
+use crate::telemetry::chain;
 
 /// Built once per process; every invocation borrows it.
 pub struct App {
@@ -128,13 +130,23 @@ impl App {
         Ok(session)
     }
 
-    /// Tells whoever watches how long the pen was waited for, and whether it had to be taken from somebody.
-    pub fn note_pen(&self, lease: &Lease) {
+    /// Waits for the pen, and puts into figures how long that took and whether it had to be taken from somebody.
+    pub async fn take_pen(&self, asker: Asker, deadline: &Deadline) -> Result<Lease, Failure> {
+        let lease = self.leases.take(LeaseName::Pen, asker, deadline).await?;
+        let lease = lease.ok_or(Failure::PenIsBusy)?;
         let figures = vec![
             Figure::seconds("PenWaitSeconds", vec![lease.waited().as_secs_f64()]),
             Figure::count("PenSteals", usize::from(lease.was_stolen())),
         ];
         self.metrics.put(self.clock.now(), figures);
+        Ok(lease)
+    }
+
+    /// Where this fails, the pen runs out.
+    pub async fn let_go_of_pen(lease: Lease) {
+        if let Err(error) = lease.release().await {
+            tracing::warn!(error = chain(&error), "the pen was not let go: it runs out");
+        }
     }
 
     /// The same, with webhooks waiting in `queue`.

@@ -23,8 +23,8 @@ use crate::identity::ItemRef;
 use crate::look::Look;
 use crate::metrics::Figure;
 use crate::port::WriteEvent;
+use crate::store::Asker;
 use crate::store::documents::Held;
-use crate::store::{Asker, LeaseName};
 use crate::sync::commit::{Committed, Pen, sections};
 use crate::sync::generation::Current;
 use crate::sync::guard::Guard;
@@ -33,7 +33,6 @@ use crate::sync::look::Looker;
 use crate::sync::outbox::Outbox;
 use crate::sync::plan::Seen;
 use crate::sync::settle::differs_from_record;
-use crate::telemetry::chain;
 
 /// Something to be looked at.
 #[derive(Clone, Debug)]
@@ -249,14 +248,7 @@ impl<'a> Taking<'a> {
     /// One section under the pen.
     async fn section(&self, seen: Vec<Seen>) -> Result<Committed, Failure> {
         let app = self.app;
-        let lease = app
-            .leases
-            .take(LeaseName::Pen, Asker::Live, self.deadline)
-            .await?;
-        let Some(lease) = lease else {
-            return Err(Failure::PenIsBusy);
-        };
-        app.note_pen(&lease);
+        let lease = app.take_pen(Asker::Live, self.deadline).await?;
         let store = app.store.within(&lease.deadline());
         let settings = self.current.sources.mapping().settings();
         let guard = Guard::live(
@@ -279,9 +271,7 @@ impl<'a> Taking<'a> {
             differs: &differs,
         };
         let committed = Box::pin(pen.commit(&lease, seen)).await;
-        if let Err(error) = lease.release().await {
-            tracing::warn!(error = chain(&error), "the pen was not let go: it runs out");
-        }
+        App::let_go_of_pen(lease).await;
         committed
     }
 

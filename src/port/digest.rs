@@ -141,13 +141,14 @@ fn add_value(value: &Value, hasher: &mut DefaultHasher) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
     use crate::entity::Identifier;
 
-    fn entity(fields: &Value) -> Entity {
+    /// The entity `x` of the blueprint `b`, with these fields.
+    pub(in crate::port) fn entity(fields: &Value) -> Entity {
         let field = |name: &str| fields.get(name).cloned();
         let object = |name: &str| fields.get(name).and_then(Value::as_object).cloned();
         Entity {

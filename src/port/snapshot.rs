@@ -199,20 +199,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    fn entity(fields: &Value) -> Entity {
-        let field = |name: &str| fields.get(name).cloned();
-        let object = |name: &str| fields.get(name).and_then(Value::as_object).cloned();
-        Entity {
-            blueprint: "b".into(),
-            identifier: Identifier::Text("x".into()),
-            title: field("title"),
-            icon: field("icon"),
-            team: field("team"),
-            properties: object("properties"),
-            relations: object("relations"),
-        }
-    }
+    use crate::port::digest::tests::entity;
 
     /// All that `port` and `new` name is mapped.
     fn snapshot(port: &Value, new: &Value) -> Snapshot {

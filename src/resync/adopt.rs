@@ -7,12 +7,12 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::finish::{digest_of, paused};
 use super::slice::{Slice, Step};
+use crate::app::App;
 use crate::entity::EntityKey;
 use crate::failure::Failure;
+use crate::store::Asker;
 use crate::store::documents::{record, row};
 use crate::store::run::ANY;
-use crate::store::{Asker, LeaseName};
-use crate::telemetry::chain;
 
 /// Entities deleted in one section under the pen.
 const AT_ONCE: usize = 500;
@@ -67,19 +67,9 @@ impl Slice<'_> {
     }
 
     async fn adopt_chunk(&self, orphans: &[EntityKey]) -> Result<(), Failure> {
-        let app = self.app;
-        let lease = app
-            .leases
-            .take(LeaseName::Pen, Asker::Run, &self.deadline)
-            .await?;
-        let Some(lease) = lease else {
-            return Err(Failure::PenIsBusy);
-        };
-        app.note_pen(&lease);
+        let lease = self.app.take_pen(Asker::Run, &self.deadline).await?;
         let deleted = self.delete_unclaimed(orphans, &lease.deadline()).await;
-        if let Err(error) = lease.release().await {
-            tracing::warn!(error = chain(&error), "the pen was not let go: it runs out");
-        }
+        App::let_go_of_pen(lease).await;
         let deleted = deleted?;
         self.run().counts.deleted += deleted;
         self.guard.note(deleted, self.store()).await?;

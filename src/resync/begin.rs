@@ -17,9 +17,8 @@ use crate::store::documents::completed;
 use crate::store::run::{
     Run, Watermark, failed_repositories, recorded_sources, run, run_request, watermark,
 };
-use crate::store::{Asker, LeaseName, Revision};
+use crate::store::{Asker, Revision};
 use crate::sync::generation::Current;
-use crate::telemetry::chain;
 
 /// A run to be worked on.
 pub(super) struct Begun {
@@ -154,12 +153,7 @@ pub(super) async fn begin_rehearsal(
 
 /// Puts the mapping in force under the pen, and remembers its sources before anything is recorded of them.
 async fn adopt(app: &App, config: &Value, deadline: &Deadline) -> Result<Current, Failure> {
-    let lease = app
-        .leases
-        .take(LeaseName::Pen, Asker::Run, deadline)
-        .await?;
-    let lease = lease.ok_or(Failure::PenIsBusy)?;
-    app.note_pen(&lease);
+    let lease = app.take_pen(Asker::Run, deadline).await?;
     let store = app.store.within(&lease.deadline());
     let adopted = async {
         let current = app.generations.adopt(&store, config).await?;
@@ -174,8 +168,6 @@ async fn adopt(app: &App, config: &Value, deadline: &Deadline) -> Result<Current
         Ok(current)
     };
     let adopted = adopted.await;
-    if let Err(error) = lease.release().await {
-        tracing::warn!(error = chain(&error), "the pen was not let go: it runs out");
-    }
+    App::let_go_of_pen(lease).await;
     adopted
 }

@@ -11,17 +11,17 @@ use tokio::sync::mpsc::Receiver;
 use super::finish::paused;
 use super::pages::Spot;
 use super::slice::{Slice, Step};
+use crate::app::App;
 use crate::entity::Entity;
 use crate::failure::{Failure, Later};
 use crate::identity::{ItemRef, PartitionId};
 use crate::look::{Look, Progress};
 use crate::port::WriteEvent;
+use crate::store::Asker;
 use crate::store::documents::Held;
-use crate::store::{Asker, LeaseName};
 use crate::sync::commit::{Committed, Pen, SECTION};
 use crate::sync::outbox::Outbox;
 use crate::sync::plan::Seen;
-use crate::telemetry::chain;
 
 /// Something that was read of a partition.
 pub(super) struct ReadPart {
@@ -245,14 +245,7 @@ impl Slice<'_> {
     /// One section under the pen.
     pub(super) async fn section(&self, seen: Vec<Seen>) -> Result<Committed, Failure> {
         let app = self.app;
-        let lease = app
-            .leases
-            .take(LeaseName::Pen, Asker::Run, &self.deadline)
-            .await?;
-        let Some(lease) = lease else {
-            return Err(Failure::PenIsBusy);
-        };
-        app.note_pen(&lease);
+        let lease = app.take_pen(Asker::Run, &self.deadline).await?;
         let store = app.store.within(&lease.deadline());
         let merges = self.sources().merges();
         let differs =
@@ -272,9 +265,7 @@ impl Slice<'_> {
             differs: &differs,
         };
         let committed = Box::pin(pen.commit(&lease, seen)).await;
-        if let Err(error) = lease.release().await {
-            tracing::warn!(error = chain(&error), "the pen was not let go: it runs out");
-        }
+        App::let_go_of_pen(lease).await;
         let committed = committed?;
         self.take_in(&committed);
         Ok(committed)
