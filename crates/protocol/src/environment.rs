@@ -88,7 +88,7 @@ impl Protocol {
         }
     }
 
-    /// The lease passes on although its holder lives: it was frozen, and goes on from where it was.
+    /// Another actor gets the lease although its holder lives: the holder was frozen, and goes on from where it was.
     pub(crate) fn lose_pen(&self, state: &State, who: usize, out: &mut Vec<(Step, State)>) {
         let actor = &state.actors[who];
         if state.budget.thaws == 0 || !actor.has_pen || actor.stage == Stage::LetGo {

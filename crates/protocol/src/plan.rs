@@ -13,7 +13,7 @@ pub(crate) struct Plan {
     pub(crate) touched: Set,
     pub(crate) writes: Set,
     pub(crate) deletes: Set,
-    /// Items that must look again: somebody else has become the first holder.
+    /// Items that must look again: they have become the first holders of an entity.
     pub(crate) wakes: Set,
     /// Places among the items' own that hold each touched entity's content from now on ..
     pub(crate) holders: [Set; ENTITIES],

@@ -26,7 +26,7 @@ impl Protocol {
         }
     }
 
-    /// Some rules left out; only the catalogue counts, since nobody sees the table.
+    /// Some rules left out; only the catalogue counts, since users do not see the table.
     #[must_use]
     pub fn without(rules: &[Rule], world: World) -> Self {
         let rules = rules

@@ -1,6 +1,7 @@
 //! `ferry serve`: the function's handler behind a local server, with timers in the place of schedules.
 //!
-//! Owns what goes on at once: answers, two workers at the queue, stored looks, runs. All of it stops at a signal.
+//! Owns the tasks that run at once: the server answers, two workers empty the queue, a timer brings stored looks back, a
+//! loop works on runs. A signal stops them all.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -194,7 +195,7 @@ async fn work_off(app: &App, queue: &Local, deadline: &Deadline) -> anyhow::Resu
     Ok(count)
 }
 
-/// Brings back what is stored to be looked at again, also while a run goes on.
+/// The timer takes stored looks again when they are due, also while a run is under way.
 async fn stored_looks(app: &App, shutdown: &Shutdown) {
     while !shutdown.is_begun() {
         let deadline = shutdown.deadline(&app.clock, BATCH_TIME);

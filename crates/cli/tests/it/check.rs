@@ -82,7 +82,7 @@ async fn check_foresees_what_port_would_refuse_and_knows_tokens_by_their_kind() 
             "identifier": ".id | tostring", "blueprint": "'bitbucketPullRequest'",
             "relations": {"repository": "'nobody-' + .destination.repository.name"}}}}},
     ]});
-    // The repositories of relations are somebody else's business here.
+    // This story says nothing about the repositories that relations lead to.
     let mut relations_only = mapping.clone();
     relations_only["resources"]
         .as_array_mut()

@@ -105,7 +105,7 @@ impl Drop for StateDir {
     }
 }
 
-/// A port that nobody listens on.
+/// A port that no server listens on.
 pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()

@@ -106,7 +106,7 @@ async fn a_server_that_is_killed_goes_on_at_once_with_what_it_had_accepted() {
     let (mut server, mut log) = started(&mut serve());
     log.read_to("resync completed").await;
     let pid = server.id().unwrap();
-    // While the pen is held: Port's answer finds nobody any more.
+    // The process is killed while it holds the pen: it never reads Port's answer.
     let kill = FaultKind::before(move |_| signal(pid, "KILL"));
     world
         .port
