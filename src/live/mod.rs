@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use self::objects::{Looked, look_at};
-use crate::app::{App, Session};
+use crate::app::{App, Errand, Session};
 use crate::deadline::Deadline;
 use crate::entity::Entity;
 use crate::failure::{Class, Failure};
@@ -23,8 +23,8 @@ use crate::identity::ItemRef;
 use crate::look::Look;
 use crate::metrics::Figure;
 use crate::port::WriteEvent;
-use crate::store::Asker;
 use crate::store::documents::Held;
+use crate::store::{Asker, Lease};
 use crate::sync::commit::{Committed, Pen, sections};
 use crate::sync::generation::Current;
 use crate::sync::guard::Guard;
@@ -248,8 +248,6 @@ impl<'a> Taking<'a> {
     /// One section under the pen.
     async fn section(&self, seen: Vec<Seen>) -> Result<Committed, Failure> {
         let app = self.app;
-        let lease = app.take_pen(Asker::Live, self.deadline).await?;
-        let store = app.store.within(&lease.deadline());
         let settings = self.current.sources.mapping().settings();
         let guard = Guard::live(
             app.config.deletes_off,
@@ -259,20 +257,16 @@ impl<'a> Taking<'a> {
         let is_small = seen.iter().map(Seen::size).sum::<usize>() <= EAGER;
         let differs =
             |entity: &Entity, held: Option<&Held>| is_small || differs_from_record(entity, held);
-        let pen = Pen {
-            store: &store,
-            port: &self.session.port.once(),
-            sources: &self.current.sources,
-            generation: self.current.number,
-            outbox: &Outbox::new(app.queue.as_ref(), &store, &app.clock),
-            clock: &app.clock,
+        let errand = Errand {
+            session: &self.session,
+            current: &self.current,
             guard: &guard,
             event: WriteEvent::Live,
             differs: &differs,
         };
-        let committed = Box::pin(pen.commit(&lease, seen)).await;
-        App::let_go_of_pen(lease).await;
-        committed
+        let commit = async |pen: &Pen<'_>, lease: &Lease| pen.commit(lease, seen).await;
+        app.with_pen(Asker::Live, errand, self.deadline, commit)
+            .await
     }
 
     /// Leaves what a look has found to be large, or could not read, to looks of their own: in the queue, or remembered.

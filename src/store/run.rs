@@ -23,6 +23,9 @@ pub struct Run {
     pub generation: u64,
     /// Entities that Port said were ours when it began; the threshold is a share of them.
     pub owned: usize,
+    /// No run was completed before.
+    #[serde(default)]
+    pub is_first: bool,
     /// Sources of the workspace as a whole that were read.
     #[serde(default)]
     pub read: BTreeSet<SourceId>,
@@ -56,6 +59,12 @@ pub struct Run {
     /// Why entities that nothing claims any more stay.
     #[serde(default)]
     pub kept: BTreeSet<String>,
+    /// Those of them that stay though the user has not asked for it.
+    #[serde(default)]
+    pub withheld: usize,
+    /// Another installation works under our identifier: nothing is deleted.
+    #[serde(default)]
+    pub has_rival: bool,
     /// The lists are read; what they have not shown is being looked at.
     #[serde(default)]
     pub is_read: bool,
@@ -138,6 +147,18 @@ pub struct RunRequest {
 #[serde(transparent)]
 pub struct Watermark(pub Timestamp);
 
+/// When runs of this installation began, as Port was told: the last few. Noted before Port is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ReportedStarts(pub Vec<Timestamp>);
+
+/// Another installation reports runs under our identifier: nothing is deleted until a run finds that it has stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rival {
+    /// When its run began.
+    pub started_at: Timestamp,
+}
+
 /// Repositories of which the last run could not read a part.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -177,6 +198,7 @@ impl Run {
             started_at,
             generation,
             owned,
+            is_first: false,
             read: BTreeSet::new(),
             lists: BTreeMap::new(),
             failed: Vec::new(),
@@ -188,6 +210,8 @@ impl Run {
             vanished: BTreeSet::new(),
             unsound: BTreeSet::new(),
             kept: BTreeSet::new(),
+            withheld: 0,
+            has_rival: false,
             is_read: false,
             not_before: None,
             stalls: 0,
@@ -214,6 +238,8 @@ impl Run {
             || 0 < self.counts.refused
             || 0 < self.counts.waiting
             || 0 < self.counts.not_mapped
+            || 0 < self.withheld
+            || self.has_rival
             || lists.into_iter().any(|list| list.failed.is_some())
     }
 }
@@ -238,6 +264,8 @@ documents! {
     RepositoryPage: "page of repositories", version 1;
     RunRequest: "request for a run", version 1;
     Watermark: "resync request of Port", version 1;
+    ReportedStarts: "reported starts of runs", version 1;
+    Rival: "rival installation", version 1;
     FailedRepositories: "repositories to be read first", version 1;
     RecordedSources: "sources with records", version 1;
     Usage: "use of Bitbucket's allowance", version 1;
@@ -258,6 +286,14 @@ pub fn run_request() -> Key<RunRequest> {
 
 pub fn watermark() -> Key<Watermark> {
     folder().key("port-request")
+}
+
+pub fn reported_starts() -> Key<ReportedStarts> {
+    folder().key("reported-starts")
+}
+
+pub fn rival() -> Key<Rival> {
+    folder().key("rival")
 }
 
 pub fn failed_repositories() -> Key<FailedRepositories> {

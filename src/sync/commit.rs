@@ -23,7 +23,7 @@ use crate::identity::{ItemRef, PartitionId};
 use crate::look::Look;
 use crate::port::{PortClient, UpsertOptions, WriteEvent};
 use crate::store::documents::{Stamp, completed, generation};
-use crate::store::{Lease, Store};
+use crate::store::{Lease, Store, StoreError};
 
 /// What a commit works with.
 pub struct Pen<'a> {
@@ -91,8 +91,9 @@ impl Pen<'_> {
             is_complete,
         };
         let mut plan_of = plan(&situation(self.guard.keeps_all()));
-        if !self.guard.allows(plan_of.deletes.len(), self.store).await? {
-            plan_of = plan(&situation(Some(Kept::Threshold)));
+        let refused = self.guard.refuses(plan_of.deletes.len(), self.store);
+        if let Some(kept) = refused.await? {
+            plan_of = plan(&situation(Some(kept)));
         }
         let (stamp, now) = (Stamp(Uuid::new_v4().as_u64_pair().0), self.clock.now());
         self.announce(&mut holders, &seen, &plan_of, (stamp, now))
@@ -203,8 +204,7 @@ impl Pen<'_> {
             .collect();
         let mut items = plan.wakes.clone();
         items.extend(holders.waiting_for(&written));
-        let along = self.deleted_along(plan, &answered.along);
-        items.extend(Holders::claiming(self.store, along).await?);
+        items.extend(self.hit_along(&plan.deletes, &answered.along).await?);
         // Those at hand that lack what was written after them.
         for (write, fate) in plan.writes.iter().zip(&results.writes) {
             let lacks = *fate == Fate::LacksTarget;
@@ -226,18 +226,24 @@ impl Pen<'_> {
         self.outbox.send(looks, &occasion, &lease.deadline()).await
     }
 
-    /// What Port has deleted along with others. It names no blueprints: it may be any that the mapping names.
-    fn deleted_along(&self, plan: &Plan, identifiers: &BTreeSet<String>) -> BTreeSet<EntityKey> {
+    /// Items that claim what Port has deleted along with `deletes`. It names no blueprints: it may be any that the mapping
+    /// names.
+    pub(super) async fn hit_along(
+        &self,
+        deletes: &BTreeSet<EntityKey>,
+        identifiers: &BTreeSet<String>,
+    ) -> Result<BTreeSet<ItemRef>, StoreError> {
         let resources = self.sources.mapping().resources().iter();
         let mut blueprints: BTreeSet<&str> = resources
             .filter_map(|resource| resource.constant_blueprint())
             .collect();
-        blueprints.extend(plan.deletes.iter().map(|key| key.blueprint.as_str()));
+        blueprints.extend(deletes.iter().map(|key| key.blueprint.as_str()));
         let keys = identifiers.iter().flat_map(|identifier| {
             let keys = blueprints.iter();
             keys.map(move |blueprint| EntityKey::new(*blueprint, identifier))
         });
-        keys.filter(|key| !plan.deletes.contains(key)).collect()
+        let keys = keys.filter(|key| !deletes.contains(key)).collect();
+        Holders::claiming(self.store, keys).await
     }
 }
 

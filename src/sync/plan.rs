@@ -145,6 +145,17 @@ pub enum Kept {
     SwitchedOff,
     /// More would go than the mapping's `entityDeletionThreshold` allows.
     Threshold,
+    /// What may have taken its place could not be read, mapped or written.
+    Unsound,
+    /// Another installation works under our identifier.
+    Rival,
+}
+
+impl Kept {
+    /// Whether the user has not asked for it: the catalogue is not as it should be.
+    pub fn is_loss(self) -> bool {
+        matches!(self, Kept::Threshold | Kept::Unsound | Kept::Rival)
+    }
 }
 
 impl std::fmt::Display for Kept {
@@ -153,6 +164,8 @@ impl std::fmt::Display for Kept {
             Kept::Resource => "its resource says enableDelete: false",
             Kept::SwitchedOff => "deletion is switched off (FERRY__DELETE)",
             Kept::Threshold => "more would go than entityDeletionThreshold allows",
+            Kept::Unsound => "a part of the workspace could not be read, mapped or written",
+            Kept::Rival => "another installation works under this identifier",
         })
     }
 }

@@ -73,8 +73,6 @@ pub(super) const LONG_FILES: &[&str] = &[
     "src/live/objects.rs",
     "src/mapping/selector.rs",
     "src/mapping/tests/mod.rs",
-    "src/resync/mod.rs",
-    "src/resync/read.rs",
     "src/sync/look.rs",
     "src/sync/plan.rs",
     "tests/it/resync.rs",
@@ -116,7 +114,6 @@ pub(super) const LONG_FUNCTIONS: &[(&str, &str)] = &[
         "random_items_map_as_the_rules_say",
     ),
     ("src/port/tests/mod.rs", "answer"),
-    ("src/resync/read.rs", "list"),
     ("tests/it/kinds.rs", "each_kind_becomes_entities"),
     (
         "tests/it/settings.rs",
