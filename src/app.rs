@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::http::Http;
 use crate::metrics::{Figure, Metrics};
 use crate::port::{self, Masker, PortClient, WriteEvent};
-use crate::progress::Progress;
+use crate::progress::RunProgress;
 use crate::queue::Queue;
 use crate::secrets::{Credentials, Secrets, SecretsError};
 use crate::store::{Asker, Lease, LeaseName, Leases, Store, StoreError};
@@ -45,7 +45,7 @@ pub struct App {
     pub mapping_override: Option<Value>,
     pub metrics: Metrics,
     /// How far the resync is that this process works on, for whoever watches.
-    pub progress: watch::Sender<Progress>,
+    pub progress: watch::Sender<RunProgress>,
     session: Mutex<Option<Arc<Session>>>,
 }
 

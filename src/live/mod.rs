@@ -43,7 +43,7 @@ pub struct Wanted {
 }
 
 /// What became of one look. Several may share a failure.
-pub type Outcome = Result<(), Arc<Failure>>;
+pub type LookOutcome = Result<(), Arc<Failure>>;
 
 /// How often a look is taken again because somebody else was faster, before its turn is over.
 const ATTEMPTS: usize = 4;
@@ -59,9 +59,9 @@ const GRACE: Duration = Duration::from_millis(500);
 const EAGER: usize = 20;
 
 /// Takes the looks; the outcome of each, in their order. Taking one twice, or late, changes nothing.
-pub async fn take(app: &App, wanted: &[Wanted], deadline: &Deadline) -> Vec<Outcome> {
+pub async fn take(app: &App, wanted: &[Wanted], deadline: &Deadline) -> Vec<LookOutcome> {
     let outcomes = take_once(app, wanted, deadline).await;
-    let refused = |outcome: &Outcome| matches!(outcome, Err(failure) if failure.class() == Class::Credentials);
+    let refused = |outcome: &LookOutcome| matches!(outcome, Err(failure) if failure.class() == Class::Credentials);
     if outcomes.iter().any(refused) && app.secrets.forget() {
         tracing::info!("reading the credentials again after a refusal");
         return take_once(app, wanted, deadline).await;
@@ -69,7 +69,7 @@ pub async fn take(app: &App, wanted: &[Wanted], deadline: &Deadline) -> Vec<Outc
     outcomes
 }
 
-async fn take_once(app: &App, wanted: &[Wanted], deadline: &Deadline) -> Vec<Outcome> {
+async fn take_once(app: &App, wanted: &[Wanted], deadline: &Deadline) -> Vec<LookOutcome> {
     match Taking::begin(app, deadline).await {
         Ok(Some(taking)) => taking.take(wanted).await,
         Ok(None) => {
@@ -99,8 +99,8 @@ impl<'a> Taking<'a> {
         }))
     }
 
-    async fn take(mut self, wanted: &[Wanted]) -> Vec<Outcome> {
-        let mut outcomes: Vec<Option<Outcome>> = vec![None; wanted.len()];
+    async fn take(mut self, wanted: &[Wanted]) -> Vec<LookOutcome> {
+        let mut outcomes: Vec<Option<LookOutcome>> = vec![None; wanted.len()];
         for _ in 0..ATTEMPTS {
             let open: Vec<usize> = (0..wanted.len())
                 .filter(|at| outcomes.get(*at).is_some_and(Option::is_none))
@@ -136,7 +136,7 @@ impl<'a> Taking<'a> {
         &self,
         wanted: &[Wanted],
         open: &[usize],
-        outcomes: &mut [Option<Outcome>],
+        outcomes: &mut [Option<LookOutcome>],
     ) -> bool {
         let mapper = Mapper::default();
         let left = self.deadline.remaining().mul_f64(SHARE_FOR_LOOKING);
@@ -171,7 +171,7 @@ impl<'a> Taking<'a> {
     async fn commit(
         &self,
         looked: Vec<(usize, Result<Looked, Failure>)>,
-        outcomes: &mut [Option<Outcome>],
+        outcomes: &mut [Option<LookOutcome>],
     ) -> bool {
         let mut seen = Vec::new();
         let mut owners: BTreeMap<ItemRef, BTreeSet<usize>> = BTreeMap::new();
@@ -214,10 +214,10 @@ impl<'a> Taking<'a> {
         &self,
         seen: Vec<Seen>,
         owners: &BTreeMap<ItemRef, BTreeSet<usize>>,
-        outcomes: &mut [Option<Outcome>],
+        outcomes: &mut [Option<LookOutcome>],
     ) -> bool {
         let mut is_current = true;
-        let mut tell = |items: &mut dyn Iterator<Item = &ItemRef>, outcome: Option<Outcome>| {
+        let mut tell = |items: &mut dyn Iterator<Item = &ItemRef>, outcome: Option<LookOutcome>| {
             for at in items.filter_map(|item| owners.get(item)).flatten() {
                 if let Some(slot) = outcomes.get_mut(*at) {
                     slot.clone_from(&outcome);
@@ -313,7 +313,7 @@ impl<'a> Taking<'a> {
     }
 }
 
-fn set(outcomes: &mut [Option<Outcome>], at: usize, outcome: Outcome) {
+fn set(outcomes: &mut [Option<LookOutcome>], at: usize, outcome: LookOutcome) {
     if let Some(slot) = outcomes.get_mut(at) {
         *slot = Some(outcome);
     }

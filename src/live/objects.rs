@@ -14,7 +14,7 @@ use crate::failure::{Class, Failure};
 use crate::identity::{ItemId, ItemRef, PartitionId, Repository, RepositoryId};
 use crate::look::{Look, News, Progress};
 use crate::mapping::Kind;
-use crate::sync::look::{Bound, Looker, NUMBERS_AT_ONCE, Standing};
+use crate::sync::look::{Bound, Looker, NUMBERS_AT_ONCE, Selection};
 use crate::sync::plan::{Seen, Sight};
 use crate::sync::reading::Reading;
 use crate::telemetry::chain;
@@ -133,9 +133,9 @@ async fn numbered(
         .filter(|filter| filter.selects())
     {
         match looker.standing(filter, repository).await? {
-            Standing::Selected(_) => {}
-            Standing::NotSelected => return Ok(gone(before)),
-            Standing::Invisible => return invisible(repository, gone(before)),
+            Selection::Selected(_) => {}
+            Selection::NotSelected => return Ok(gone(before)),
+            Selection::Invisible => return invisible(repository, gone(before)),
         }
     }
     let found = looker.pull_requests(group, repository, &[id], bound).await;
@@ -187,7 +187,7 @@ async fn of_repository(
             None => None,
         };
         match looker.standing(filter, repository).await? {
-            Standing::Selected(raw) => {
+            Selection::Selected(raw) => {
                 let Some(now) = Repository::of(&raw) else {
                     continue;
                 };
@@ -237,10 +237,10 @@ async fn gone(
         return Ok(seen);
     };
     match looker.standing(filter, repository).await? {
-        Standing::Selected(_) => Err(Failure::Overtaken),
-        Standing::NotSelected => Ok(seen),
-        Standing::Invisible if is_explained => Ok(seen),
-        Standing::Invisible => invisible(repository, seen),
+        Selection::Selected(_) => Err(Failure::Overtaken),
+        Selection::NotSelected => Ok(seen),
+        Selection::Invisible if is_explained => Ok(seen),
+        Selection::Invisible => invisible(repository, seen),
     }
 }
 
@@ -370,12 +370,12 @@ async fn of_partition(
     };
     let before = looker.entry(&partition.item(ItemId::Whole)).await?;
     match looker.standing(filter, repository).await? {
-        Standing::Selected(raw) if matches!(group.source, Source::Repositories(_)) => {
+        Selection::Selected(raw) if matches!(group.source, Source::Repositories(_)) => {
             let raw = looker.with_files(group, raw).await;
             let seen = looker.repository(group, (repository, raw), before).await;
             Ok(vec![read(seen?)?].into())
         }
-        Standing::Selected(raw) => match Repository::of(&raw) {
+        Selection::Selected(raw) => match Repository::of(&raw) {
             Some(now) => contents(looker, group, &now, progress).await,
             None => Ok(Looked::default()),
         },

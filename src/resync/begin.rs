@@ -31,7 +31,7 @@ pub(super) struct Begun {
 }
 
 /// What Port says about this installation.
-pub(super) struct Given {
+pub(super) struct PortSetup {
     config: Value,
     logs: Option<Url>,
     /// When the run began of which Port has heard last.
@@ -43,7 +43,7 @@ pub(super) async fn read_mapping(
     app: &App,
     session: &Session,
     deadline: &Deadline,
-) -> Result<Given, Failure> {
+) -> Result<PortSetup, Failure> {
     let initialize = app.config.initialize_port_resources;
     let integration = session
         .port
@@ -53,7 +53,7 @@ pub(super) async fn read_mapping(
         Some(mapping) => mapping.clone(),
         None => integration.config.ok_or(Failure::NoMapping)?,
     };
-    Ok(Given {
+    Ok(PortSetup {
         config,
         logs: integration.logs_url,
         last_start: integration.last_resync_start,

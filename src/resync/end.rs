@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::slice::Slice;
-use super::{Outcome, clean_up};
+use super::{RunOutcome, clean_up};
 use crate::app::{App, Session};
 use crate::bitbucket;
 use crate::counts::Counts;
@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::port::{self, ResyncReport, ResyncStatus};
 use crate::progress::Paused;
 use crate::store::Revision;
-use crate::store::documents::{Completed, completed};
+use crate::store::documents::{CompletedRun, completed};
 use crate::store::run::{FailedRepositories, Run, failed_repositories};
 use crate::telemetry::chain;
 
@@ -37,7 +37,7 @@ pub(super) const PAUSE: Duration = Duration::from_secs(60);
 
 impl Slice<'_> {
     /// Nothing is left to do.
-    pub(super) async fn complete(&self) -> Result<Outcome, Failure> {
+    pub(super) async fn complete(&self) -> Result<RunOutcome, Failure> {
         self.count();
         let mapping_problems = self.tell_mapping_problems();
         let run = self.run().clone();
@@ -55,7 +55,7 @@ impl Slice<'_> {
             .iter()
             .filter_map(|failed| failed.repository.clone());
         let failed = FailedRepositories(failed.collect());
-        let end = Completed {
+        let end = CompletedRun {
             at: now,
             mapping: self.sources().mapping().fingerprint().to_owned(),
             owned: run.owned,
@@ -82,8 +82,8 @@ impl Slice<'_> {
         self.log_completed(&run, &summary);
         self.put_completed(now, &summary);
         Ok(match run.has_losses() {
-            true => Outcome::CompletedWithLosses(summary),
-            false => Outcome::Completed(summary),
+            true => RunOutcome::CompletedWithLosses(summary),
+            false => RunOutcome::Completed(summary),
         })
     }
 
@@ -118,7 +118,7 @@ impl Slice<'_> {
     }
 
     /// A later slice goes on, when that makes sense again.
-    pub(super) async fn pause(&self, failure: Failure) -> Result<Outcome, Failure> {
+    pub(super) async fn pause(&self, failure: Failure) -> Result<RunOutcome, Failure> {
         let wait = match &failure {
             Failure::Bitbucket(bitbucket::Error::OutOfTime)
             | Failure::Port(port::Error::OutOfTime { .. })
@@ -136,7 +136,7 @@ impl Slice<'_> {
         self.put_budget();
         let run = self.run().id.clone();
         tracing::info!(run, reason, %not_before, "resync paused");
-        Ok(Outcome::Paused {
+        Ok(RunOutcome::Paused {
             run,
             reason,
             not_before: Some(not_before),

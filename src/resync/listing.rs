@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::pages::{Pages, Spot, Stamps, State};
+use super::pages::{RunPages, Spot, Stamps, State};
 use super::read::Reader;
 use super::slice::RunPart;
 use crate::bitbucket;
@@ -22,7 +22,7 @@ use crate::store::documents::Entry;
 use crate::store::run::RepositoryList;
 use crate::telemetry::chain;
 
-/// Pages of the list in memory at once: their files being read, or they themselves committed.
+/// RunPages of the list in memory at once: their files being read, or they themselves committed.
 const PAGES_AT_ONCE: usize = 4;
 
 /// Repositories that are asked about ahead of the list. Where more have failed, the reason was none of theirs.
@@ -95,7 +95,7 @@ impl<'a> ListReader<'a> {
         listing.and(reading)
     }
 
-    fn pages(&self) -> &'a Pages {
+    fn pages(&self) -> &'a RunPages {
         &self.reader.slice.pages
     }
 

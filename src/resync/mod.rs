@@ -36,7 +36,7 @@ use crate::store::{Asker, Attempt, Lease, LeaseName, Revision};
 use crate::telemetry::chain;
 
 pub use end::Summary;
-pub use preview::{Change, Field, Preview, Scope, preview};
+pub use preview::{FieldChange, Preview, PreviewedChange, Scope, preview};
 
 use begin::{Begun, begin, resume};
 use end::report;
@@ -47,7 +47,7 @@ use slice::Slice;
 /// How a call ended when nothing was wrong.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
-pub enum Outcome {
+pub enum RunOutcome {
     /// A run has looked at everything, and all of it is in Port.
     Completed(Summary),
     /// A run is over, and something is not in Port as it should be: parts that could not be read, entities that Port
@@ -66,7 +66,7 @@ pub enum Outcome {
 }
 
 /// Asks for a run and works on it. A run that is under way is continued first.
-pub async fn resync(app: &App, reason: &str, deadline: &Deadline) -> Result<Outcome, Failure> {
+pub async fn resync(app: &App, reason: &str, deadline: &Deadline) -> Result<RunOutcome, Failure> {
     request(app, reason).await?;
     work(app, deadline).await
 }
@@ -84,11 +84,11 @@ pub async fn request(app: &App, reason: &str) -> Result<(), Failure> {
 }
 
 /// Goes on with an unfinished run, or begins one that was asked for here or in Port, or that the store needs.
-pub async fn tick(app: &App, deadline: &Deadline) -> Result<Outcome, Failure> {
+pub async fn tick(app: &App, deadline: &Deadline) -> Result<RunOutcome, Failure> {
     put_age(app).await?;
     if let Some(run) = app.store.load(&run()).await?.value {
         return match run.not_before {
-            Some(not_before) if app.clock.now() < not_before => Ok(Outcome::Idle),
+            Some(not_before) if app.clock.now() < not_before => Ok(RunOutcome::Idle),
             _ => work(app, deadline).await,
         };
     }
@@ -97,7 +97,7 @@ pub async fn tick(app: &App, deadline: &Deadline) -> Result<Outcome, Failure> {
         || port_asks(app, deadline).await?;
     match wanted {
         true => work(app, deadline).await,
-        false => Ok(Outcome::Idle),
+        false => Ok(RunOutcome::Idle),
     }
 }
 
@@ -132,12 +132,12 @@ async fn port_asks(app: &App, deadline: &Deadline) -> Result<bool, Failure> {
 }
 
 /// Works on what is to be done until it is done or the deadline is near. One invocation at a time does.
-async fn work(app: &App, deadline: &Deadline) -> Result<Outcome, Failure> {
+async fn work(app: &App, deadline: &Deadline) -> Result<RunOutcome, Failure> {
     let lease = match app.leases.try_take(LeaseName::Run, Asker::Run).await? {
         Attempt::Taken(lease) => lease,
         Attempt::Refused => {
             tracing::info!("another invocation is at work");
-            return Ok(Outcome::Busy);
+            return Ok(RunOutcome::Busy);
         }
     };
     let lease = tokio::sync::Mutex::new(lease);
@@ -158,8 +158,8 @@ async fn work_under_lease(
     app: &App,
     lease: &tokio::sync::Mutex<Lease>,
     deadline: &Deadline,
-) -> Result<Outcome, Failure> {
-    let mut outcome = Outcome::Idle;
+) -> Result<RunOutcome, Failure> {
+    let mut outcome = RunOutcome::Idle;
     loop {
         let wanted = app.store.load(&run_request()).await?.value.is_some();
         let unfinished = app.store.load(&run()).await?;
@@ -194,7 +194,7 @@ async fn work_under_lease(
         }
         if !matches!(
             outcome,
-            Outcome::Completed(_) | Outcome::CompletedWithLosses(_)
+            RunOutcome::Completed(_) | RunOutcome::CompletedWithLosses(_)
         ) {
             return Ok(outcome);
         }
@@ -206,7 +206,7 @@ async fn not_begun(
     session: &Session,
     failure: Failure,
     deadline: &Deadline,
-) -> Result<Outcome, Failure> {
+) -> Result<RunOutcome, Failure> {
     if !failure.is_retryable() && !failure.is_unauthorized() {
         // Asking again every minute would not change it; the schedule and Port will.
         app.store.remove(&run_request()).await?;
@@ -252,7 +252,7 @@ async fn continue_run(
     begun: Begun,
     lease: &tokio::sync::Mutex<Lease>,
     deadline: &Deadline,
-) -> Result<Outcome, Failure> {
+) -> Result<RunOutcome, Failure> {
     let bitbucket = session.bitbucket.with_purpose(Purpose::Resync);
     let logs = begun.logs.clone();
     let slice = Slice::new(app, session, &bitbucket, begun, lease, deadline);

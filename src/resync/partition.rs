@@ -11,7 +11,7 @@ use crate::extract::{Group, Source};
 use crate::failure::{Class, Failure};
 use crate::identity::{ItemId, Repository};
 use crate::look::Progress;
-use crate::sync::look::Standing;
+use crate::sync::look::Selection;
 use crate::sync::reading::Reading;
 
 impl Reader<'_> {
@@ -62,8 +62,8 @@ impl Reader<'_> {
         let filter = group.source.repositories().cloned().unwrap_or_default();
         let looker = self.slice.looker();
         let now = match looker.standing(&filter, &repository.uuid).await? {
-            Standing::Selected(raw) => Repository::of(&raw),
-            Standing::NotSelected | Standing::Invisible => None,
+            Selection::Selected(raw) => Repository::of(&raw),
+            Selection::NotSelected | Selection::Invisible => None,
         };
         if now.is_none() {
             self.slice.run().vanished.insert(repository.uuid.clone());

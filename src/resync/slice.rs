@@ -8,11 +8,11 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::Outcome;
+use super::RunOutcome;
 use super::begin::Begun;
 use super::end::PAUSE;
 use super::journal::Journal;
-use super::pages::{Pages, Spot};
+use super::pages::{RunPages, Spot};
 use super::snapshots::Snapshots;
 use crate::app::{App, Session};
 use crate::bitbucket::BitbucketClient;
@@ -21,7 +21,7 @@ use crate::extract::{Group, Source, filter_id};
 use crate::failure::Failure;
 use crate::identity::{PartitionId, Repository};
 use crate::mapping::Kind;
-use crate::progress::{Part, Paused, Progress};
+use crate::progress::{KindProgress, Paused, RunProgress};
 use crate::store::run::{ANY, FailedPart, Run, Tally, run};
 use crate::store::{Lease, Revision, Store, StoreError};
 use crate::sync::generation::Current;
@@ -45,7 +45,7 @@ pub(super) struct Slice<'a> {
     pub(super) guard: Guard,
     pub(super) journal: Journal,
     /// Of the run's lists of repositories.
-    pub(super) pages: Pages,
+    pub(super) pages: RunPages,
     /// [`run`](Slice::run) locks it.
     pub(super) state: Mutex<Run>,
     /// Of the stored run: whoever else has written it meanwhile has taken the run over. Held while it is written.
@@ -144,7 +144,7 @@ impl<'a> Slice<'a> {
             snapshots: Snapshots::default(),
             guard: Guard::run(off, threshold, &run),
             journal: Journal::new(app.clock.clone(), &run.id),
-            pages: Pages::default(),
+            pages: RunPages::default(),
             state: Mutex::new(run),
             revision: tokio::sync::Mutex::new(revision),
             lease,
@@ -155,7 +155,7 @@ impl<'a> Slice<'a> {
     }
 
     /// Takes the run as far as it goes.
-    pub(super) async fn work(&self) -> Result<Outcome, Failure> {
+    pub(super) async fn work(&self) -> Result<RunOutcome, Failure> {
         if self.run().is_read && !self.load_pages().await? {
             self.run().is_read = false;
         }
@@ -314,7 +314,7 @@ impl<'a> Slice<'a> {
     /// Tells whoever watches how far the run is.
     pub(super) fn publish(&self, paused: Option<Paused>) {
         let (run, through) = (self.run(), locked(&self.through));
-        let mut parts: Vec<Part> = Vec::new();
+        let mut parts: Vec<KindProgress> = Vec::new();
         for group in self.sources().groups() {
             let (done, total) = match group.source.repositories() {
                 None => (usize::from(run.read.contains(&group.id)), Some(1)),
@@ -344,7 +344,7 @@ impl<'a> Slice<'a> {
                 None => {
                     let tallies = names.iter().filter_map(|name| run.tally.get(name));
                     let tallies: Vec<&Tally> = tallies.collect();
-                    parts.push(Part {
+                    parts.push(KindProgress {
                         kind,
                         done,
                         total,
@@ -354,7 +354,7 @@ impl<'a> Slice<'a> {
                 }
             }
         }
-        self.app.progress.send_replace(Progress {
+        self.app.progress.send_replace(RunProgress {
             run: run.id.clone(),
             parts,
             requests_left: self.bitbucket.requests_left(),

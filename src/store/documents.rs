@@ -198,7 +198,7 @@ pub struct QueuedMessage {
 
 /// How the last run that read the whole workspace ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Completed {
+pub struct CompletedRun {
     pub at: Timestamp,
     /// Fingerprint of its mapping.
     pub mapping: String,
@@ -270,7 +270,7 @@ impl Document for QueuedMessage {
     const VERSION: u32 = 1;
 }
 
-impl Document for Completed {
+impl Document for CompletedRun {
     const NAME: &'static str = "end of the last run";
     const VERSION: u32 = 1;
 }
@@ -359,7 +359,7 @@ pub fn queued_name(number: u64) -> String {
     format!("{number:020}")
 }
 
-pub fn completed() -> Key<Completed> {
+pub fn completed() -> Key<CompletedRun> {
     Key::new("run", "completed")
 }
 
