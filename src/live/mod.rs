@@ -4,6 +4,8 @@
 //! fails is told as failed, and costs the others nothing. Knows nothing of queues' messages or of runs.
 
 mod objects;
+mod projects;
+mod repository;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

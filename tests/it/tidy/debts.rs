@@ -44,7 +44,6 @@ pub(super) const LONG_FILES: &[&str] = &[
     "src/config/reader.rs",
     "src/extract/tree.rs",
     "src/invocation.rs",
-    "src/live/objects.rs",
     "src/mapping/selector.rs",
     "src/mapping/tests/mod.rs",
     "src/sync/look.rs",
