@@ -8,7 +8,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::documents::{Document, Folder, Key, Stamp};
+use super::documents::{Folder, Key, Stamp, documents};
 use crate::counts::Counts;
 use crate::identity::{Repository, RepositoryId, SourceId};
 use crate::look::{Numbers, Progress};
@@ -248,15 +248,6 @@ impl fmt::Display for FailedPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {}: {}", self.source, self.name, self.reason)
     }
-}
-
-macro_rules! documents {
-    ($($shape:ty: $name:literal, version $version:literal;)*) => {
-        $(impl Document for $shape {
-            const NAME: &'static str = $name;
-            const VERSION: u32 = $version;
-        })*
-    };
 }
 
 documents! {
