@@ -26,8 +26,12 @@ pub struct Summary {
     pub counts: Counts,
     /// Parts of the workspace that could not be read, each with its reason: the first of many.
     pub failed_partitions: Vec<String>,
+    /// All of them.
+    pub failures: usize,
     /// Why stale entities were left in place, if they were.
     pub kept: Option<String>,
+    /// How many of them nobody has asked to be left.
+    pub withheld: usize,
     /// Each problem of the mapping once, with the number of items it cost.
     pub mapping_problems: Vec<String>,
 }
@@ -46,8 +50,10 @@ impl Slice<'_> {
             run: run.id.clone(),
             counts: run.counts,
             failed_partitions: run.failed.iter().map(ToString::to_string).collect(),
+            failures: run.failures,
             kept: (!run.kept.is_empty())
                 .then(|| run.kept.iter().cloned().collect::<Vec<_>>().join("; ")),
+            withheld: run.withheld,
             mapping_problems,
         };
         let failed = run
