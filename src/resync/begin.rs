@@ -100,7 +100,7 @@ pub(super) async fn begin(
         .await?;
     let current = adopt(app, &given.config, deadline).await?;
     for problem in current.sources.mapping().problems() {
-        tracing::warn!(%problem, "a filter of the mapping does not compile: it evaluates to null");
+        tracing::warn!(%problem, "the mapping does not do what it says");
     }
     let known = app.store.load(&completed()).await?.value;
     let owned = match known {

@@ -235,7 +235,7 @@ macro_rules! documents {
 
 documents! {
     Run: "run", version 1;
-    RepositoryPage: "page of repositories", version 1;
+    RepositoryPage: "page of repositories", version 2;
     RunRequest: "request for a run", version 1;
     Watermark: "resync request of Port", version 1;
     FailedRepositories: "repositories to be read first", version 1;
