@@ -18,7 +18,7 @@ use crate::mapping::Folder;
 const MAX_REFERENCES: usize = 50;
 
 /// What items of one repository are made of.
-pub(super) struct Items<'a> {
+pub(super) struct RawItems<'a> {
     pub(super) repository: &'a Repository,
     /// The repository as items carry it.
     pub(super) raw: &'a Value,
@@ -26,7 +26,7 @@ pub(super) struct Items<'a> {
     pub(super) deadline: &'a Deadline,
 }
 
-impl Items<'_> {
+impl RawItems<'_> {
     pub(super) async fn make(
         &self,
         work: &Work<'_>,

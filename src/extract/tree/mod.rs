@@ -16,9 +16,9 @@ use crate::bitbucket::{self, BitbucketClient, list_tree};
 use crate::deadline::Deadline;
 use crate::identity::Repository;
 use crate::mapping::Resource;
-use item::Items;
+use item::RawItems;
 use texts::Texts;
-use wanted::{Search, Work};
+use wanted::{TreeSearch, Work};
 
 pub(super) use wanted::TreeResource;
 
@@ -83,7 +83,7 @@ impl<'a> TreeListing<'a> {
         let count = same.count();
         let chunk: Vec<Work<'a>> = work.drain(..count).collect();
         self.texts.make_room();
-        let items = Items {
+        let items = RawItems {
             repository: &self.repository,
             raw: &self.raw,
             texts: &self.texts,
@@ -111,7 +111,7 @@ impl<'a> TreeListing<'a> {
     async fn plan(&self, deadline: &Deadline) -> Result<VecDeque<Work<'a>>, bitbucket::Error> {
         let uuid = self.repository.uuid.as_str();
         let resources: &'a [TreeResource] = self.resources;
-        let mut by_branch: BTreeMap<String, Vec<Search<'a>>> = BTreeMap::new();
+        let mut by_branch: BTreeMap<String, Vec<TreeSearch<'a>>> = BTreeMap::new();
         let searches = resources.iter();
         for search in searches.flat_map(|resource| resource.searches(&self.repository)) {
             by_branch
@@ -129,7 +129,7 @@ impl<'a> TreeListing<'a> {
                 );
                 continue;
             };
-            let depths = searches.iter().map(Search::depth);
+            let depths = searches.iter().map(TreeSearch::depth);
             let depth = depths
                 .into_iter()
                 .try_fold(1, |most, depth| Some(most.max(depth?)));
@@ -146,7 +146,7 @@ impl<'a> TreeListing<'a> {
 
 /// The items that `searches` want made of an entry.
 fn wanted_by<'a>(
-    searches: &[Search<'a>],
+    searches: &[TreeSearch<'a>],
     entry: &Value,
     (branch, commit): (&Arc<str>, &Arc<str>),
 ) -> Vec<Work<'a>> {

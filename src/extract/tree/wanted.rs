@@ -43,11 +43,11 @@ impl TreeResource {
     }
 
     /// What to look for in `repository`.
-    pub(super) fn searches(&self, repository: &Repository) -> Vec<Search<'_>> {
+    pub(super) fn searches(&self, repository: &Repository) -> Vec<TreeSearch<'_>> {
         let default = repository.main_branch.as_deref();
         let mut searches = Vec::new();
         let mut search = |branch: Option<&str>, what| {
-            searches.extend(branch.map(|branch| Search {
+            searches.extend(branch.map(|branch| TreeSearch {
                 resource: self,
                 branch: branch.to_owned(),
                 what,
@@ -79,7 +79,7 @@ impl TreeResource {
 }
 
 /// One selector, applied to one branch.
-pub(super) struct Search<'a> {
+pub(super) struct TreeSearch<'a> {
     pub(super) resource: &'a TreeResource,
     pub(super) branch: String,
     pub(super) what: What<'a>,
@@ -91,7 +91,7 @@ pub(super) enum What<'a> {
     Files(&'a FileSelector),
 }
 
-impl Search<'_> {
+impl TreeSearch<'_> {
     pub(super) fn matches(&self, entry: &Value) -> bool {
         let is = |kind: &str| entry.get("type").and_then(Value::as_str) == Some(kind);
         let path = path_of(entry);
@@ -130,7 +130,7 @@ pub(super) struct Work<'a> {
 
 impl Work<'_> {
     /// Whether `search` wants the very item that this is.
-    pub(super) fn is_for(&self, search: &Search<'_>) -> bool {
+    pub(super) fn is_for(&self, search: &TreeSearch<'_>) -> bool {
         let same = match (self.what, search.what) {
             (What::Folder(one), What::Folder(other)) => one.pattern == other.pattern,
             (What::Files(one), What::Files(other)) => one.skip_parsing == other.skip_parsing,

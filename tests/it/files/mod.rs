@@ -1,7 +1,9 @@
 //! Files and folders as people really have them: names with blanks and capitals, patterns that cross folders, YAML 1.1,
 //! forks, strange names of files. A push and a resync end with the same.
 
-use sandbox::bitbucket::{AWKWARD_PATHS, Workspace};
+use ferry::deadline::Deadline;
+use ferry::resync::{Scope, preview};
+use sandbox::bitbucket::{AWKWARD_PATHS, NewPullRequest, Workspace};
 use sandbox::webhook::Delivery;
 use serde_json::{Value, json};
 
@@ -79,9 +81,8 @@ fn property<'c>(catalogue: &'c Value, kind: &str, identifier: &str, name: &str) 
 
 const FILE_ID: &str = ".repo.slug + '/' + (.file.path | gsub(\"[^A-Za-z0-9/._-]\"; \"-\"))";
 
-/// One story per kind that carries files: a push, as an event and as a resync show it.
-#[tokio::test]
-async fn a_push_and_a_resync_show_the_same_files() {
+/// A resource of each kind that files go along with.
+fn every_kind_with_files() -> Vec<Value> {
     let included = |paths: Value| json!({ "includedFiles": paths });
     let folder = json!({
         "folders": [{"path": "apps/*", "repos": [{"name": "Checkout Service"}]}],
@@ -91,7 +92,7 @@ async fn a_push_and_a_resync_show_the_same_files() {
         "files": {"path": "apps/*", "filenames": ["catalog.yml"], "repos": ["CHECKOUT SERVICE"]},
         "includedFiles": ["README.md", "./README.md", "../README.md"],
     });
-    let world = world(vec![
+    vec![
         resource(
             "repository",
             included(json!(["README.md", "./docs/index.md", "docs"])),
@@ -116,16 +117,21 @@ async fn a_push_and_a_resync_show_the_same_files() {
             FILE_ID,
             json!({"files": ".__includedFiles", "content": ".content", "root": "file://README.md"}),
         ),
-    ])
-    .await;
+    ]
+}
+
+/// One story per kind that carries files: a push, as an event and as a resync show it.
+#[tokio::test]
+async fn a_push_and_a_resync_show_the_same_files() {
+    let world = world(every_kind_with_files()).await;
     let dana = world.bitbucket.users()[0].clone();
     world
         .bitbucket
         .push("checkout-service", "feature", &[("x", Some("x"))])
         .unwrap();
-    let pull_request = sandbox::bitbucket::NewPullRequest {
+    let pull_request = NewPullRequest {
         source: Some("feature".to_owned()),
-        ..sandbox::bitbucket::NewPullRequest::new("Change", dana)
+        ..NewPullRequest::new("Change", dana)
     };
     world
         .bitbucket
@@ -164,9 +170,24 @@ async fn a_push_and_a_resync_show_the_same_files() {
     let after = follow(&world, &deliveries).await;
     for (kind, identifier, file, content) in [
         ("repository", "checkout-service", "README.md", "# New\n"),
-        ("repository", "checkout-service", "./docs/index.md", "# Docs\n"),
-        ("pull-request", "acme/checkout-service/1", "README.md", "# New\n"),
-        ("folder", "checkout-service/apps/web", "./README.md", "# New web\n"),
+        (
+            "repository",
+            "checkout-service",
+            "./docs/index.md",
+            "# Docs\n",
+        ),
+        (
+            "pull-request",
+            "acme/checkout-service/1",
+            "README.md",
+            "# New\n",
+        ),
+        (
+            "folder",
+            "checkout-service/apps/web",
+            "./README.md",
+            "# New web\n",
+        ),
         ("file", catalog, "README.md", "# New\n"),
         ("file", catalog, "../README.md", "# New web\n"),
     ] {
@@ -175,7 +196,10 @@ async fn a_push_and_a_resync_show_the_same_files() {
     }
     let files = property(&after, "repository", "checkout-service", "files");
     assert!(files["docs"].is_null(), "{files}");
-    assert_eq!(property(&after, "file", catalog, "content"), &json!({"tier": false}));
+    assert_eq!(
+        property(&after, "file", catalog, "content"),
+        &json!({"tier": false})
+    );
     world.finish();
 }
 
@@ -183,9 +207,24 @@ async fn a_push_and_a_resync_show_the_same_files() {
 async fn folders_and_names_select_as_in_ocean() {
     let selector = |path: &str, repos: Value| json!({"files": {"path": path, "filenames": ["catalog.yml"], "repos": repos}});
     let world = world(vec![
-        resource("file", selector("*", json!([])), "'all/' + .repo.slug + '/' + .metadata.path", json!({"content": ".content"})),
-        resource("file", selector("/", json!(["payments", "Checkout-Service"])), "'root/' + .repo.slug", json!({})),
-        resource("file", selector("apps/*/", json!(["Chekout Service"])), "'none/' + .repo.slug", json!({})),
+        resource(
+            "file",
+            selector("*", json!([])),
+            "'all/' + .repo.slug + '/' + .metadata.path",
+            json!({"content": ".content"}),
+        ),
+        resource(
+            "file",
+            selector("/", json!(["payments", "Checkout-Service"])),
+            "'root/' + .repo.slug",
+            json!({}),
+        ),
+        resource(
+            "file",
+            selector("apps/*/", json!(["Chekout Service"])),
+            "'none/' + .repo.slug",
+            json!({}),
+        ),
     ])
     .await;
     let outcome = world.resync().await;
@@ -202,23 +241,41 @@ async fn folders_and_names_select_as_in_ocean() {
     );
     let catalogue = world.port.catalogue();
     for (path, content) in [
-        ("checkout-service/apps/web/deploy/catalog.yml", json!({"tier": true, "mode": 493})),
-        ("checkout-service/catalog.yml", json!({"tier": false, "team": "b"})),
+        (
+            "checkout-service/apps/web/deploy/catalog.yml",
+            json!({"tier": true, "mode": 493}),
+        ),
+        (
+            "checkout-service/catalog.yml",
+            json!({"tier": false, "team": "b"}),
+        ),
         ("payments/catalog.yml", json!({"tier": false})),
     ] {
         let identifier = format!("all/{path}");
-        assert_eq!(property(&catalogue, "file", &identifier, "content"), &content);
+        assert_eq!(
+            property(&catalogue, "file", &identifier, "content"),
+            &content
+        );
     }
     let told = "resources[2].selector.files.repos[0]: \"Chekout Service\" is no repository that the credentials see, so it \
                 selects nothing: the nearest name is \"Checkout Service\"";
     assert_eq!(outcome["mapping_problems"], json!([told]));
     // A new name is another choice.
-    let renamed = world.bitbucket.rename_repository("payments", "Pay Ments").unwrap();
+    let renamed = world
+        .bitbucket
+        .rename_repository("payments", "Pay Ments")
+        .unwrap();
     let catalogue = follow(&world, &renamed).await;
     assert!(catalogue["file"]["root/pay-ments"].is_null(), "{catalogue}");
-    let back = world.bitbucket.rename_repository("pay-ments", "Payments").unwrap();
+    let back = world
+        .bitbucket
+        .rename_repository("pay-ments", "Payments")
+        .unwrap();
     let catalogue = follow(&world, &back).await;
-    assert!(catalogue["file"]["root/payments"].is_object(), "{catalogue}");
+    assert!(
+        catalogue["file"]["root/payments"].is_object(),
+        "{catalogue}"
+    );
     world.finish();
 }
 
@@ -233,9 +290,29 @@ async fn a_file_has_the_shape_that_documents_show() {
     let world = world(vec![resource("file", selector, FILE_ID, properties)]).await;
     world.resync().await;
     let catalogue = world.port.catalogue();
-    insta::assert_json_snapshot!(catalogue["file"]["payments/catalog.yml"]["properties"], @"");
+    insta::assert_json_snapshot!(catalogue["file"]["payments/catalog.yml"]["properties"], @r#"
+    {
+      "branch": "main",
+      "file": {
+        "path": "catalog.yml",
+        "name": "catalog.yml",
+        "directory": "",
+        "content": {
+          "tier": false
+        },
+        "size": 10
+      },
+      "length": 40,
+      "path": "catalog.yml",
+      "repo": "acme/payments",
+      "slug": "payments"
+    }
+    "#);
     // What a push moves of the repository is shown by the file, too.
-    let (_, deliveries) = world.bitbucket.push("payments", "main", &[("x", Some("y"))]).unwrap();
+    let (_, deliveries) = world
+        .bitbucket
+        .push("payments", "main", &[("x", Some("y"))])
+        .unwrap();
     follow(&world, &deliveries).await;
     world.finish();
 }
@@ -243,8 +320,14 @@ async fn a_file_has_the_shape_that_documents_show() {
 #[tokio::test]
 async fn references_are_looked_for_beside_the_file_and_in_the_root() {
     let selector = json!({"files": {"filenames": ["port.yml"]}});
-    let world = world(vec![resource("file", selector, FILE_ID, json!({"content": ".content"}))]).await;
-    let port = "beside: file://a.md\nroot: file://README.md\nonly: file://./README.md\nup: file://../web.json\n\
+    let world = world(vec![resource(
+        "file",
+        selector,
+        FILE_ID,
+        json!({"content": ".content"}),
+    )])
+    .await;
+    let port = "beside: file://a.md\nroot: file://docs/index.md\nonly: file://./docs/index.md\nup: file://../web.json\n\
                 parsed: {json: file://a.json, yaml: [file:///catalog.yml]}\nfolder: file://docs\nnone: file://none\n\
                 broken: file://broken.json\n";
     let (_, deliveries) = world
@@ -257,7 +340,10 @@ async fn references_are_looked_for_beside_the_file_and_in_the_root() {
                 ("apps/web/a.md", Some("beside")),
                 ("a.md", Some("root")),
                 ("apps/web.json", Some("[1]")),
-                ("apps/web/a.json", Some("\u{feff}{\"a\": NaN, \"b\": 1e400, \"c\": \"\\ud83d\"}")),
+                (
+                    "apps/web/a.json",
+                    Some("\u{feff}{\"a\": NaN, \"b\": 1e400, \"c\": \"\\ud83d\"}"),
+                ),
                 ("apps/web/broken.json", Some("{")),
             ],
         )
@@ -266,9 +352,14 @@ async fn references_are_looked_for_beside_the_file_and_in_the_root() {
     world.resync().await;
     let catalogue = world.port.catalogue();
     assert_eq!(
-        property(&catalogue, "file", "checkout-service/apps/web/port.yml", "content"),
+        property(
+            &catalogue,
+            "file",
+            "checkout-service/apps/web/port.yml",
+            "content"
+        ),
         &json!({
-            "beside": "beside", "root": "# Checkout\n", "only": null, "up": [1],
+            "beside": "beside", "root": "# Docs\n", "only": null, "up": [1],
             "parsed": {
                 "json": {"a": null, "b": null, "c": "\u{fffd}"},
                 "yaml": [{"tier": false, "team": "b"}],
@@ -284,7 +375,7 @@ async fn references_are_looked_for_beside_the_file_and_in_the_root() {
 #[tokio::test]
 async fn strange_names_are_read() {
     let selector = json!({"files": {"filenames": ["*.yml"], "repos": ["payments"]}});
-    let identifier = "'x' + (.file.path | @base32 | gsub(\"=\"; \"\"))";
+    let identifier = "(.file.path | @base64)";
     let properties = json!({"text": ".content.name", "path": ".file.path"});
     let world = world(vec![resource("file", selector, identifier, properties)]).await;
     world.resync().await;
@@ -314,9 +405,18 @@ async fn strange_names_are_read() {
 #[tokio::test]
 async fn files_of_forks_are_included() {
     let selector = json!({"files": {"filenames": ["catalog.yml"], "path": "/"}});
-    let world = world(vec![resource("file", selector, FILE_ID, json!({"content": ".content"}))]).await;
+    let world = world(vec![resource(
+        "file",
+        selector,
+        FILE_ID,
+        json!({"content": ".content"}),
+    )])
+    .await;
     world.resync().await;
-    let (_, deliveries) = world.bitbucket.fork_repository("payments", "SHOP", "Payments Fork").unwrap();
+    let (_, deliveries) = world
+        .bitbucket
+        .fork_repository("payments", "SHOP", "Payments Fork")
+        .unwrap();
     let catalogue = follow(&world, &deliveries).await;
     assert_eq!(
         property(&catalogue, "file", "payments-fork/catalog.yml", "content"),
@@ -329,19 +429,43 @@ async fn files_of_forks_are_included() {
 #[tokio::test]
 async fn blank_queries_select_what_no_query_selects() {
     let selector = json!({"pullRequestQuery": " \n", "repoQuery": "", "userRole": " "});
-    let world = world(vec![resource("pull-request", selector, "(.id | tostring)", json!({}))]).await;
+    let world = world(vec![resource(
+        "pull-request",
+        selector,
+        "(.id | tostring)",
+        json!({}),
+    )])
+    .await;
     let dana = world.bitbucket.users()[0].clone();
     world.resync().await;
-    world.bitbucket.push("payments", "feature", &[("x", Some("x"))]).unwrap();
-    let pull_request = sandbox::bitbucket::NewPullRequest {
-        source: Some("feature".to_owned()),
-        ..sandbox::bitbucket::NewPullRequest::new("Change", dana.clone())
-    };
-    let (id, opened) = world.bitbucket.open_pull_request("payments", pull_request).unwrap();
-    let catalogue = follow(&world, &opened).await;
-    assert!(catalogue["pull-request"][id.to_string()].is_object(), "{catalogue}");
-    let merged = world.bitbucket.merge("payments", id, &dana).unwrap();
-    let catalogue = follow(&world, &merged).await;
-    assert!(catalogue["pull-request"].as_object().is_none_or(|all| all.is_empty()), "{catalogue}");
+    for branch in ["one", "two", "three"] {
+        let new = NewPullRequest {
+            source: Some(branch.to_owned()),
+            ..NewPullRequest::new(branch, dana.clone())
+        };
+        let (_, opened) = world.bitbucket.open_pull_request("payments", new).unwrap();
+        follow(&world, &opened).await;
+    }
+    assert_eq!(world.identifiers()["pull-request"], ["1", "2", "3"]);
+    let merged = world.bitbucket.merge("payments", 2, &dana).unwrap();
+    follow(&world, &merged).await;
+    assert_eq!(world.identifiers()["pull-request"], ["1", "3"]);
+    world.finish();
+}
+
+#[tokio::test]
+async fn a_preview_tells_names_that_mean_nothing() {
+    let selector = json!({
+        "files": {"filenames": ["catalog.yml"], "repos": ["Paymens"], "repo": "x"},
+    });
+    let world = world(vec![resource("file", selector, FILE_ID, json!({}))]).await;
+    let deadline = Deadline::at(&world.clock, jiff::Timestamp::MAX);
+    let found = preview(world.app(), &Scope::default(), &deadline)
+        .await
+        .unwrap();
+    insta::assert_snapshot!(found.problems.join("\n"), @r#"
+    resources[0].selector.files.repo: is not known and does nothing: did you mean repos?
+    resources[0].selector.files.repos[0]: "Paymens" is no repository that the credentials see, so it selects nothing: the nearest name is "payments"
+    "#);
     world.finish();
 }
