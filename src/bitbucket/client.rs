@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{anyhow, ensure};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -62,6 +62,25 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'.')
     .remove(b'~');
+
+/// Segments of a path: everything that ends one, or that a parser of addresses drops or reads in another way.
+const SEGMENT: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'/')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 /// Where Bitbucket is, and who we are there.
 #[derive(Clone, Debug)]
@@ -221,10 +240,14 @@ impl BitbucketClient {
         parameters: &[(&str, &str)],
     ) -> Url {
         let mut url = self.shared.base_url.clone();
-        // A base address is http or https, which always have a path.
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(route);
+        // Not by the segments of `url`, which drops tabs and line breaks. Dots alone would lead elsewhere.
+        let segments = route.into_iter().filter(|one| !matches!(*one, "." | ".."));
+        let mut path = url.path().trim_end_matches('/').to_owned();
+        for segment in segments {
+            path.push('/');
+            path.extend(utf8_percent_encode(segment, SEGMENT));
         }
+        url.set_path(&path);
         if !parameters.is_empty() {
             let pairs = parameters
                 .iter()
@@ -278,16 +301,20 @@ impl BitbucketClient {
         self.request(&sending, deadline, read).await
     }
 
-    /// The bytes of the file at `url`. Bitbucket guesses its type from the name: a page under any other name is a
-    /// gateway's.
-    pub(super) async fn bytes(&self, url: &Url, deadline: &Deadline) -> Result<Vec<u8>, Error> {
+    /// The bytes of the file at `url`; `None` for a folder. Bitbucket guesses a file's type from the name: a page under
+    /// any other name is a gateway's.
+    pub(super) async fn bytes(
+        &self,
+        url: &Url,
+        deadline: &Deadline,
+    ) -> Result<Option<Vec<u8>>, Error> {
         let sending = Sending::get(Group::RawFiles, &RAW_FILE, url);
         let may_be_page = url.path().to_ascii_lowercase().contains("htm");
         let read = |answer: &Answer| {
             let kind = answer.header("content-type").unwrap_or_default();
             let is_page = kind.starts_with("text/html") && !may_be_page;
             ensure!(!is_page, "no file: {}", answer.excerpt());
-            Ok(answer.body.clone())
+            Ok((!is_folder(answer)).then(|| answer.body.clone()))
         };
         self.request(&sending, deadline, read).await
     }
@@ -298,6 +325,22 @@ impl BitbucketClient {
             Purpose::Live => 0.0,
         }
     }
+}
+
+/// Whether Bitbucket has answered with what a folder holds. It sends files as attachments, and the entries of a folder as
+/// a page of a list (Bitbucket REST API, source).
+fn is_folder(answer: &Answer) -> bool {
+    let kind = answer.header("content-type").unwrap_or_default();
+    if !kind.starts_with("application/json") || answer.header("content-disposition").is_some() {
+        return false;
+    }
+    let is_entry = |entry: &Value| {
+        let kind = entry.get("type").and_then(Value::as_str);
+        matches!(kind, Some("commit_file" | "commit_directory"))
+    };
+    let page = answer.value().unwrap_or_default();
+    let entries = page.get("values").and_then(Value::as_array);
+    entries.is_some_and(|entries| !entries.is_empty() && entries.iter().all(is_entry))
 }
 
 /// `path` below our base. A proxy may put the API elsewhere: what follows the version (`2.0`, the last segment of the

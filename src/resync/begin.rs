@@ -105,7 +105,7 @@ pub(super) async fn begin(
     let has_rival = look_for_rival(app, given.last_start).await?;
     let current = adopt(app, &given.config, deadline).await?;
     for problem in current.sources.mapping().problems() {
-        tracing::warn!(%problem, "a filter of the mapping does not compile: it evaluates to null");
+        tracing::warn!(%problem, "the mapping does not do what it says");
     }
     let known = app.store.load(&completed()).await?.value;
     let is_first = known.is_none();

@@ -43,7 +43,12 @@ impl Slice<'_> {
     /// Nothing is left to do.
     pub(super) async fn complete(&self) -> Result<RunOutcome, Failure> {
         self.count();
-        let mapping_problems = self.tell_mapping_problems();
+        let mut mapping_problems = self.unmet_names();
+        for problem in &mapping_problems {
+            tracing::warn!(problem, "a name in the mapping selects nothing");
+            self.journal.warn(problem.as_str());
+        }
+        mapping_problems.extend(self.tell_mapping_problems());
         let run = self.run().clone();
         let now = self.app.clock.now();
         let summary = Summary {

@@ -13,6 +13,7 @@ mod figures;
 mod finish;
 mod journal;
 mod listing;
+mod names;
 mod order;
 mod pages;
 mod partition;

@@ -252,7 +252,7 @@ impl fmt::Display for FailedPart {
 
 documents! {
     Run: "run", version 1;
-    RepositoryPage: "page of repositories", version 1;
+    RepositoryPage: "page of repositories", version 2;
     RunRequest: "request for a run", version 1;
     Watermark: "resync request of Port", version 1;
     ReportedStarts: "reported starts of runs", version 1;

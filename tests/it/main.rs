@@ -7,6 +7,7 @@ mod credentials;
 mod doubt;
 mod durability;
 mod emulated;
+mod files;
 mod guards;
 mod histories;
 mod invocation;

@@ -192,5 +192,6 @@ fn read_mapping(path: &Path) -> Result<Value, UnusableMapping> {
     let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
     // Its mistakes are told with their lines here; later nobody knows them any more.
     Mapping::from_yaml(&text).map_err(|invalid| unusable(chain(&invalid)))?;
-    yaml_serde::from_str(&text).map_err(|error| unusable(format!("it is not YAML: {error}")))
+    let document = ferry::yaml::document(&text);
+    Ok(document.map_err(|error| unusable(chain(&error)))?.value)
 }

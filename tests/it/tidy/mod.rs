@@ -18,6 +18,9 @@ use source::{
 const LAYERS: &[&str] = &[
     // Words and values: no I/O.
     "lenient_json",
+    "nearest",
+    "yaml",
+    "file_format",
     "deadline",
     "class",
     "entity",
@@ -70,15 +73,18 @@ const IMPURE: &[&str] = &["reqwest", "tokio", "aws_", "lambda_", "Clock", "PortC
 const PURE: &[&str] = &[
     "src/class.rs",
     "src/entity.rs",
+    "src/file_format.rs",
     "src/identity.rs",
     "src/look.rs",
     "src/mapping",
+    "src/nearest.rs",
     "src/store/documents.rs",
     "src/store/lease/decision.rs",
     "src/store/run.rs",
     "src/sync/plan.rs",
     "src/sync/settle.rs",
     "src/sync/sources.rs",
+    "src/yaml",
 ];
 
 /// What other crates of the workspace must not name.

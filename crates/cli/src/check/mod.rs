@@ -5,6 +5,7 @@
 mod access;
 mod items;
 mod mapping;
+mod names;
 
 use ferry::app::App;
 use ferry::deadline::Deadline;

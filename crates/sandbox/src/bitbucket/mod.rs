@@ -23,7 +23,7 @@ pub use change::{NewPullRequest, PullRequestChange};
 pub(crate) use object::WRITTEN as HALF_SURROGATE_WRITTEN;
 pub use object::{HALF_SURROGATE, Object};
 pub use past::Moment;
-pub use seed::Workspace;
+pub use seed::{AWKWARD_PATHS, Workspace};
 pub use settings::{Hidden, Quirks, RateLimit};
 pub use state::{FileKind, PullRequestState};
 
