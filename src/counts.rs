@@ -18,6 +18,8 @@ pub struct Counts {
     pub filtered_out: usize,
     /// Items that could not be mapped, or are nothing that Port would take.
     pub not_mapped: usize,
+    /// Values that Port would refuse, left out of their entities.
+    pub left_out: usize,
     /// Entities written.
     pub written: usize,
     /// Entities that Port already had as they are, or that another item writes.
@@ -39,6 +41,7 @@ impl AddAssign for Counts {
             transformed,
             filtered_out,
             not_mapped,
+            left_out,
             written,
             unchanged,
             refused,
@@ -51,6 +54,7 @@ impl AddAssign for Counts {
         self.transformed += transformed;
         self.filtered_out += filtered_out;
         self.not_mapped += not_mapped;
+        self.left_out += left_out;
         self.written += written;
         self.unchanged += unchanged;
         self.refused += refused;

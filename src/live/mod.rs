@@ -162,7 +162,7 @@ impl<'a> Taking<'a> {
             tokio::time::timeout(GRACE, rest).await.ok();
             is_current &= self.commit(ready, outcomes).await;
         }
-        for problem in mapper.take_report().lines() {
+        for problem in mapper.take_problems() {
             tracing::warn!(problem, "the mapping could not be applied everywhere");
         }
         is_current

@@ -81,6 +81,11 @@ impl PortClient {
                 run.write(level, &mut outcomes).await;
             }
         }
+        for (entity, outcome) in entities.iter().zip(&outcomes) {
+            if let UpsertOutcome::Refused(_) = outcome {
+                self.forget_blueprint(&entity.blueprint);
+            }
+        }
         let stopped = run
             .stopped
             .into_inner()

@@ -432,6 +432,7 @@ impl Slice<'_> {
             transformed = counts.transformed,
             filtered_out = counts.filtered_out,
             not_mapped = counts.not_mapped,
+            left_out = counts.left_out,
             written = counts.written,
             unchanged = counts.unchanged,
             refused = counts.refused,
@@ -445,7 +446,7 @@ impl Slice<'_> {
     }
 
     fn tell_mapping_problems(&self) -> Vec<String> {
-        let problems = self.mapper.take_report().lines();
+        let problems = self.mapper.take_problems();
         for problem in &problems {
             tracing::warn!(problem, "the mapping could not be applied everywhere");
             self.journal.warn(problem.as_str());

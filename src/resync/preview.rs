@@ -97,7 +97,7 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
         }
     }
     slice.count();
-    let found = slice.mapper.take_report().lines();
+    let found = slice.mapper.take_problems();
     let rehearsed = session.port.rehearsed();
     let (created, changed) = compare(&session.port, rehearsed.written, deadline).await?;
     let run = slice.run().clone();

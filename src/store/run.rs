@@ -214,6 +214,7 @@ impl Run {
             || 0 < self.counts.refused
             || 0 < self.counts.waiting
             || 0 < self.counts.not_mapped
+            || 0 < self.counts.left_out
             || lists.into_iter().any(|list| list.failed.is_some())
     }
 }

@@ -8,11 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
-use super::relations::Relations;
+use super::blueprints::Blueprints;
+use super::left_out::LeftOutReport;
 use crate::counts::Counts;
 use crate::entity::{Entity, EntityKey, Identifier};
 use crate::mapping::jq::Input;
 use crate::mapping::{Dropped, Kind, MappingReport, Resource};
+use crate::port::LeftOut;
 use crate::store::run::ANY;
 
 /// All that an item becomes.
@@ -65,11 +67,22 @@ impl Image {
         self.made.iter().flat_map(|made| &made.searched)
     }
 
-    /// Finds out what its relations lead to.
-    pub fn resolve(&mut self, relations: &Relations) {
+    /// Leaves out of its entities what Port would refuse, says what that is, and finds out what their relations lead to.
+    pub fn resolve(&mut self, blueprints: &Blueprints) -> Vec<LeftOut> {
+        let mut left_out = Vec::new();
         for made in &mut self.made {
-            made.targets = made.targets(relations);
+            for entity in made.entities.iter_mut().chain(&mut made.searched) {
+                left_out.extend(blueprints.fit(entity));
+            }
+            made.targets = made.targets(blueprints);
         }
+        left_out
+    }
+
+    /// All that it writes, in the order of the mapping.
+    pub fn all_entities(&self) -> impl Iterator<Item = &Entity> + Clone {
+        let made = self.made.iter();
+        made.flat_map(|made| made.entities.iter().chain(&made.searched))
     }
 
     /// Blueprints of the entities that it claims.
@@ -93,12 +106,12 @@ impl Made {
         }
     }
 
-    /// Entities that its relations lead to, as far as `relations` tells where they lead.
-    fn targets(&self, relations: &Relations) -> BTreeSet<EntityKey> {
+    /// Entities that its relations lead to, as far as `blueprints` tell where they lead.
+    fn targets(&self, blueprints: &Blueprints) -> BTreeSet<EntityKey> {
         let mut targets = BTreeSet::new();
         for entity in &self.entities {
             for (relation, value) in entity.relations.iter().flatten() {
-                let Some(blueprint) = relations.target(&entity.blueprint, relation) else {
+                let Some(blueprint) = blueprints.target(&entity.blueprint, relation) else {
                     continue;
                 };
                 let values = match value {
@@ -149,6 +162,7 @@ pub struct Mapper {
 #[derive(Default)]
 struct Noted {
     report: MappingReport,
+    left_out: LeftOutReport,
     counts: Counts,
     /// Blueprints of which items could not be mapped.
     unsound: BTreeSet<String>,
@@ -207,9 +221,26 @@ impl Mapper {
         self.noted().counts.skipped += files;
     }
 
-    /// Every problem of the mapping met so far, each once with its count.
-    pub fn take_report(&self) -> MappingReport {
-        std::mem::take(&mut self.noted().report)
+    /// Values of mapped entities that Port would refuse.
+    pub fn left_out(&self, values: Vec<LeftOut>) {
+        if values.is_empty() {
+            return;
+        }
+        let mut noted = self.noted();
+        for value in values {
+            noted.counts.left_out += usize::from(value.misfit.is_loss());
+            noted.left_out.add(value);
+        }
+    }
+
+    /// Every problem of the mapping and of what it gave since this was asked last, each once with its count.
+    pub fn take_problems(&self) -> Vec<String> {
+        let mut noted = self.noted();
+        let report = std::mem::take(&mut noted.report);
+        let left_out = std::mem::take(&mut noted.left_out);
+        let mut lines = report.lines();
+        lines.extend(left_out.lines());
+        lines
     }
 
     /// What was counted since this was asked last.

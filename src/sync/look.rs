@@ -10,9 +10,9 @@ use std::ops::ControlFlow;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::blueprints::Blueprints;
 use super::image::{Image, Made, Mapper};
 use super::plan::{Seen, Sight};
-use super::relations::Relations;
 use super::sources::Sources;
 use crate::bitbucket::{self, BitbucketClient};
 use crate::deadline::Deadline;
@@ -391,8 +391,9 @@ impl Looker<'_> {
     }
 
     async fn resolve(&self, image: &mut Image) -> Result<(), Failure> {
-        let relations = Relations::of(self.port, image.blueprints(), self.deadline).await?;
-        image.resolve(&relations);
+        let entities = image.all_entities();
+        let blueprints = Blueprints::for_entities(self.port, entities, self.deadline).await?;
+        self.mapper.left_out(image.resolve(&blueprints));
         Ok(())
     }
 }

@@ -222,8 +222,8 @@ async fn logs_go_where_the_integration_says() {
 async fn blueprints_are_read_once_in_ten_minutes() {
     let port = Port::start(&[("b", json!({ "r": { "target": "c", "many": true } }))]).await;
     for _ in 0..3 {
-        let targets = port.client.relation_targets("b", &port.deadline()).await;
-        assert_eq!(targets.unwrap(), BTreeMap::from([("r".into(), "c".into())]));
+        let blueprint = port.client.blueprint("b", &port.deadline()).await.unwrap();
+        assert_eq!(blueprint.relations["r"].target, "c");
     }
     assert_eq!(port.took(), ["GET /v1/blueprints/b"]);
     port.clock.advance(Duration::from_secs(600));
