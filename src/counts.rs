@@ -33,6 +33,36 @@ pub struct Counts {
     pub kept: usize,
 }
 
+/// What came of the identifiers of one resource.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentifierCounts {
+    pub usable: usize,
+    /// Null, or nothing that Port takes.
+    pub unusable: usize,
+}
+
+/// One in so many identifiers may be unusable.
+const TOLERATED: usize = 10;
+
+impl IdentifierCounts {
+    pub fn all(&self) -> usize {
+        self.usable + self.unusable
+    }
+
+    /// Whether so many are unusable that the expression is at fault rather than some items.
+    pub fn is_distrusted(&self) -> bool {
+        self.all() < TOLERATED * self.unusable
+    }
+}
+
+impl AddAssign for IdentifierCounts {
+    fn add_assign(&mut self, other: IdentifierCounts) {
+        let IdentifierCounts { usable, unusable } = other;
+        self.usable += usable;
+        self.unusable += unusable;
+    }
+}
+
 impl AddAssign for Counts {
     fn add_assign(&mut self, other: Counts) {
         let Counts {

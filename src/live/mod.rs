@@ -269,6 +269,7 @@ impl<'a> Taking<'a> {
             guard: &guard,
             event: WriteEvent::Live,
             differs: &differs,
+            distrusted: None,
         };
         let committed = Box::pin(pen.commit(&lease, seen)).await;
         App::let_go_of_pen(lease).await;

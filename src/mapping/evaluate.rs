@@ -18,6 +18,8 @@ pub struct Mapped {
     pub failures: Vec<Failure>,
     /// Items that the query turned away.
     pub filtered_out: usize,
+    /// Entities that have no identifier, or none that Port takes; each is dropped or has failed.
+    pub unidentified: usize,
     /// Expressions that gave null.
     pub nulls: Vec<Null>,
 }
@@ -228,9 +230,15 @@ impl EntityMapping {
         match expression.evaluate(item) {
             Ok(value) => match usable_identifier(&value) {
                 Ok(identifier) => Some(identifier),
-                Err(reason) => self.leave_out(mapped, FIELD, reason, &value),
+                Err(reason) => {
+                    mapped.unidentified += 1;
+                    self.leave_out(mapped, FIELD, reason, &value)
+                }
             },
-            Err(reason) => self.fail(mapped, FIELD, reason),
+            Err(reason) => {
+                mapped.unidentified += 1;
+                self.fail(mapped, FIELD, reason)
+            }
         }
     }
 

@@ -263,6 +263,7 @@ impl Slice<'_> {
             guard: &self.guard,
             event,
             differs: &differs,
+            distrusted: Some(&self.distrusted()),
         };
         let committed = Box::pin(pen.commit(&lease, seen)).await;
         App::let_go_of_pen(lease).await;

@@ -10,6 +10,7 @@ mod committer;
 mod examples;
 mod figures;
 mod finish;
+mod identifiers;
 mod journal;
 mod order;
 mod pages;
@@ -396,6 +397,7 @@ impl Slice<'_> {
             mapping: self.sources().mapping().fingerprint().to_owned(),
             owned: run.owned,
             all_recorded: run.failures == 0 && run.unsound.is_empty(),
+            distrusted: self.distrusted(),
         };
         let store = self.store();
         store

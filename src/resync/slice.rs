@@ -174,8 +174,12 @@ impl<'a> Slice<'a> {
     pub(super) fn count(&self) {
         let counts = self.mapper.take_counts();
         let unsound = self.mapper.take_unsound();
+        let identifiers = self.mapper.take_identifiers();
         let mut run = self.run();
         run.counts += counts;
+        for (resource, counts) in identifiers {
+            *run.identifiers.entry(resource).or_default() += counts;
+        }
         run.unsound.extend(unsound);
     }
 

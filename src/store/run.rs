@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::documents::{Document, Folder, Key, Stamp};
-use crate::counts::Counts;
+use crate::counts::{Counts, IdentifierCounts};
 use crate::identity::{Repository, RepositoryId, SourceId};
 use crate::look::{Numbers, Progress};
 
@@ -53,6 +53,12 @@ pub struct Run {
     /// may be of any blueprint.
     #[serde(default)]
     pub unsound: BTreeSet<String>,
+    /// What came of identifiers, by the fingerprints of their resources.
+    #[serde(default)]
+    pub identifiers: BTreeMap<String, IdentifierCounts>,
+    /// Entities that several items make something else of, one line each; the first of many.
+    #[serde(default)]
+    pub rivals: BTreeSet<String>,
     /// Why entities that nothing claims any more stay.
     #[serde(default)]
     pub kept: BTreeSet<String>,
@@ -187,6 +193,8 @@ impl Run {
             tally: BTreeMap::new(),
             vanished: BTreeSet::new(),
             unsound: BTreeSet::new(),
+            identifiers: BTreeMap::new(),
+            rivals: BTreeSet::new(),
             kept: BTreeSet::new(),
             is_read: false,
             not_before: None,
@@ -196,8 +204,10 @@ impl Run {
     }
 
     pub fn fail(&mut self, part: FailedPart) {
-        let same =
-            |known: &FailedPart| known.source == part.source && known.repository == part.repository;
+        let same = |known: &FailedPart| {
+            (&known.source, &known.repository, &known.name)
+                == (&part.source, &part.repository, &part.name)
+        };
         if self.failed.iter().any(same) {
             return;
         }

@@ -11,7 +11,7 @@ use super::plan::{Others, Seen, Sight};
 use super::settle::{is_empty, update, update_row, waiting_for};
 use crate::entity::{Entity, EntityKey};
 use crate::identity::{ItemId, ItemRef, Place};
-use crate::store::documents::{Entry, Record, Row, record, row};
+use crate::store::documents::{Entry, Held, Record, Row, record, row};
 use crate::store::{Found, Revision, Store, StoreError};
 
 /// Rows written at once.
@@ -104,10 +104,11 @@ impl Holders {
             }
             for (item, entry) in &loaded.record.items {
                 let item = place.partition.item(*item);
-                if !at_hand.contains(&item) && claims(entry, key) {
-                    let content = others.content.entry(key.clone()).or_default();
-                    content.insert(item);
-                }
+                let Some(held) = held(entry, key).filter(|_| !at_hand.contains(&item)) else {
+                    continue;
+                };
+                let content = others.content.entry(key.clone()).or_default();
+                content.insert(item, held.written);
             }
         }
     }
@@ -143,7 +144,7 @@ impl Holders {
             for place in &row.content {
                 let record = records.get(place).map(|loaded| &loaded.record);
                 let items = record.into_iter().flat_map(|record| &record.items);
-                let own = items.filter(|(_, entry)| claims(entry, key));
+                let own = items.filter(|(_, entry)| held(entry, key).is_some());
                 claiming.extend(own.map(|(item, _)| place.partition.item(*item)));
             }
         }
@@ -265,9 +266,9 @@ fn contested_keys(seen: &Seen) -> BTreeSet<EntityKey> {
     keys
 }
 
-fn claims(entry: &Entry, key: &EntityKey) -> bool {
+fn held<'e>(entry: &'e Entry, key: &EntityKey) -> Option<&'e Held> {
     let mut content = entry.claims.iter().flat_map(|claim| &claim.content);
-    content.any(|held| held.key == *key)
+    content.find(|held| held.key == *key)
 }
 
 async fn load_records(

@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use super::blueprints::Blueprints;
 use super::left_out::LeftOutReport;
-use crate::counts::Counts;
+use crate::counts::{Counts, IdentifierCounts};
 use crate::entity::{Entity, EntityKey, Identifier};
 use crate::mapping::jq::Input;
-use crate::mapping::{Dropped, Kind, MappingReport, Resource};
+use crate::mapping::{Dropped, Kind, Mapped, MappingReport, Resource};
 use crate::port::LeftOut;
 use crate::store::run::ANY;
 
@@ -166,6 +166,8 @@ struct Noted {
     counts: Counts,
     /// Blueprints of which items could not be mapped.
     unsound: BTreeSet<String>,
+    /// By the fingerprints of their resources.
+    identifiers: BTreeMap<String, IdentifierCounts>,
     /// Raw items by kind, those whose names have the smallest digests: the same ones in each run.
     examples: BTreeMap<Kind, BTreeMap<u64, Value>>,
 }
@@ -198,6 +200,7 @@ impl Mapper {
                 let blueprint = resource.constant_blueprint().unwrap_or(ANY);
                 noted.unsound.insert(blueprint.to_owned());
             }
+            noted.count_identifiers(resource, &mapped);
             let selected = mapped.entities.into_iter().filter(|item| item.selected);
             let (entities, searched): (Vec<Entity>, Vec<Entity>) = selected
                 .map(|item| item.entity)
@@ -248,6 +251,11 @@ impl Mapper {
         std::mem::take(&mut self.noted().counts)
     }
 
+    /// What came of identifiers since this was asked last, by the fingerprints of their resources.
+    pub fn take_identifiers(&self) -> BTreeMap<String, IdentifierCounts> {
+        std::mem::take(&mut self.noted().identifiers)
+    }
+
     /// Blueprints of which something could not be mapped since this was asked last; [`ANY`] where it may be any.
     pub fn take_unsound(&self) -> BTreeSet<String> {
         std::mem::take(&mut self.noted().unsound)
@@ -268,6 +276,18 @@ impl Mapper {
 }
 
 impl Noted {
+    fn count_identifiers(&mut self, resource: &Resource, mapped: &Mapped) {
+        let counts = IdentifierCounts {
+            usable: mapped.entities.iter().filter(|item| item.selected).count(),
+            unusable: mapped.unidentified,
+        };
+        if let Some(known) = self.identifiers.get_mut(&resource.fingerprint) {
+            *known += counts;
+        } else {
+            self.identifiers.insert(resource.fingerprint.clone(), counts);
+        }
+    }
+
     fn keep_example(&mut self, kind: Kind, raw: &Value) {
         let digest = name_digest(raw);
         let kept = self.examples.entry(kind).or_default();

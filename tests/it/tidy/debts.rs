@@ -76,7 +76,6 @@ pub(super) const LONG_FILES: &[&str] = &[
     "src/resync/mod.rs",
     "src/resync/read.rs",
     "src/sync/look.rs",
-    "src/sync/plan.rs",
     "tests/it/resync.rs",
     "tests/it/runs.rs",
     "tests/it/support/world.rs",
