@@ -28,10 +28,10 @@ use crate::store::documents::Held;
 use crate::sync::commit::{Committed, Pen, sections};
 use crate::sync::generation::Current;
 use crate::sync::guard::Guard;
-use crate::sync::image::Mapper;
+use crate::sync::mapper::Mapper;
 use crate::sync::look::Looker;
 use crate::sync::outbox::Outbox;
-use crate::sync::plan::Seen;
+use crate::sync::plan::{Rivals, Seen};
 use crate::sync::settle::differs_from_record;
 
 /// Something to be looked at.
@@ -299,6 +299,9 @@ impl<'a> Taking<'a> {
         let counts = committed.counts;
         for refusal in &committed.refusals {
             tracing::warn!(%refusal, "entity refused by Port");
+        }
+        for Rivals { key, writer, other } in &committed.rivals {
+            tracing::warn!(%key, %writer, %other, "several items make something else of one entity");
         }
         for (key, kept) in &committed.kept {
             tracing::warn!(%key, reason = %kept, "an entity that nothing claims any more stays");

@@ -7,6 +7,7 @@ use reqwest::Method;
 use url::Url;
 
 use super::error::{Error, TraceId};
+use super::upsert::WriteEvent;
 use crate::http::RetryPolicy;
 
 /// Longest answer that is read. Searches ask for smaller pages when one is longer.
@@ -103,6 +104,16 @@ impl Call {
     pub(super) fn bytes(mut self, body: Vec<u8>) -> Call {
         self.body = Some(body);
         self
+    }
+
+    /// Says what Port is to show as the cause of a change.
+    pub(super) fn caused_by(self, event: &WriteEvent) -> Call {
+        match event {
+            WriteEvent::Resync { id } => self
+                .query("ocean_info_event_type", "resync")
+                .query("ocean_info_resync_id", id),
+            WriteEvent::Live => self.query("ocean_info_event_type", "http_request"),
+        }
     }
 
     pub(super) fn query(mut self, name: &'static str, value: impl ToString) -> Call {

@@ -33,6 +33,7 @@ mod upsert;
 
 pub use blueprint::{Blueprint, Relation};
 pub use client::{PortClient, Settings};
+pub use delete::DeleteOptions;
 pub use digest::digest;
 pub use error::{Error, TraceId};
 pub use fit::{LeftOut, fit, fits};

@@ -37,7 +37,7 @@ pub struct UpsertOptions {
     pub event: WriteEvent,
 }
 
-/// What Port shows as the cause of a write.
+/// What Port shows as the cause of a write or a deletion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WriteEvent {
     Resync {
@@ -235,14 +235,10 @@ impl<'a> Run<'a> {
             .query("upsert", true)
             .query("merge", merge)
             .query("create_missing_related_entities", create_missing_related)
-            .query("validation_only", false);
-        let call = match event {
-            WriteEvent::Resync { id } => call
-                .query("ocean_info_event_type", "resync")
-                .query("ocean_info_resync_id", id),
-            WriteEvent::Live => call.query("ocean_info_event_type", "http_request"),
-        };
-        let call = call.exporter().repeatable();
+            .query("validation_only", false)
+            .caused_by(event)
+            .exporter()
+            .repeatable();
         let read = |answer: &_| batch::read(answer, items);
         let answer = self.client.call_reading(call, self.deadline, read).await?;
         if let Some(max_bulk) = answer.max_bulk {

@@ -10,6 +10,7 @@ use super::slice::{Slice, Step};
 use crate::app::App;
 use crate::entity::EntityKey;
 use crate::failure::Failure;
+use crate::port::{DeleteOptions, WriteEvent};
 use crate::store::Asker;
 use crate::store::documents::{record, row};
 use crate::store::run::ANY;
@@ -83,13 +84,15 @@ impl Slice<'_> {
     ) -> Result<usize, Failure> {
         let unclaimed = self.unclaimed(orphans).await?;
         let port = self.session.port.once();
-        let dependents = self
-            .sources()
-            .mapping()
-            .settings()
-            .delete_dependent_entities;
+        let settings = self.sources().mapping().settings();
+        let options = DeleteOptions {
+            dependents: settings.delete_dependent_entities && !self.sources().keeps_any(),
+            event: WriteEvent::Resync {
+                id: self.run().id.clone(),
+            },
+        };
         let owned = port.owned_among(&unclaimed, deadline).await?;
-        let deletion = port.delete(&owned, dependents, deadline).await;
+        let deletion = port.delete(&owned, &options, deadline).await;
         let mut deleted = 0;
         for (key, outcome) in owned.iter().zip(&deletion.outcomes) {
             match outcome {

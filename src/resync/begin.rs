@@ -46,14 +46,12 @@ pub(super) async fn read_mapping(
         .port
         .ensure_integration(&defaults::mapping(), initialize, deadline)
         .await?;
+    let logs = integration.logs_url.clone();
     let config = match &app.mapping_override {
         Some(mapping) => mapping.clone(),
-        None => integration.config.ok_or(Failure::NoMapping)?,
+        None => integration.mapping().ok_or(Failure::NoMapping)?,
     };
-    Ok(Given {
-        config,
-        logs: integration.logs_url,
-    })
+    Ok(Given { config, logs })
 }
 
 /// Takes a run up; `None` where Port has another mapping by now, and the run is over.

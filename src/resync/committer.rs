@@ -131,10 +131,10 @@ impl Slice<'_> {
             .await?;
         let all = seen.len();
         let entities: usize = seen.iter().map(Seen::size).sum();
-        let changed: Vec<Seen> = seen
+        let (changed, unchanged): (Vec<Seen>, Vec<Seen>) = seen
             .into_iter()
-            .filter(|seen| self.snapshots.is_changed(sources, seen))
-            .collect();
+            .partition(|seen| self.snapshots.is_changed(sources, seen));
+        self.find_rivals(&unchanged).await?;
         let left: usize = changed.iter().map(Seen::size).sum();
         self.run().counts.unchanged += entities - left;
         tracing::trace!(items = all, changed = changed.len(), "compared");
@@ -279,6 +279,7 @@ impl Slice<'_> {
             tracing::warn!(%refusal, "entity refused by Port");
             self.journal.warn(format!("entity refused: {refusal}"));
         }
+        self.tell_rivals(&committed.rivals);
         for (key, kept) in &committed.kept {
             tracing::warn!(%key, reason = %kept, "an entity that nothing claims any more stays");
             let line = format!("entities that nothing claims any more stay: {kept}");

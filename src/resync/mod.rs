@@ -16,6 +16,7 @@ mod order;
 mod pages;
 mod preview;
 mod read;
+mod rivals;
 mod slice;
 mod snapshots;
 
@@ -377,8 +378,9 @@ impl Slice<'_> {
 
     async fn complete(&self) -> Result<Outcome, Failure> {
         self.count();
-        let mapping_problems = self.tell_mapping_problems();
+        let mut mapping_problems = self.tell_mapping_problems();
         let run = self.run().clone();
+        mapping_problems.extend(run.rivals.values().cloned());
         let now = self.app.clock.now();
         let summary = Summary {
             run: run.id.clone(),

@@ -68,7 +68,7 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
     let config = match &app.mapping_override {
         Some(config) => config.clone(),
         None => match session.port.integration(deadline).await? {
-            Some(integration) => integration.config.ok_or(Failure::NoMapping)?,
+            Some(integration) => integration.mapping().ok_or(Failure::NoMapping)?,
             None => defaults::mapping(),
         },
     };
@@ -110,7 +110,11 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
         changed,
         deleted: rehearsed.deleted,
         kept,
-        problems: problems.into_iter().chain(found).collect(),
+        problems: problems
+            .into_iter()
+            .chain(found)
+            .chain(run.rivals.into_values())
+            .collect(),
         failed_partitions: run.failed.iter().map(ToString::to_string).collect(),
         counts: run.counts,
     })

@@ -110,6 +110,29 @@ impl Snapshots {
     }
 }
 
+impl Snapshots {
+    /// Entities of an unchanged item that another item writes and of which Port holds something else.
+    pub(super) fn not_held(&self, sources: &Sources, seen: &Seen) -> Vec<Entity> {
+        let (Sight::Present(image), Some(entry)) = (&seen.sight, &seen.before) else {
+            return Vec::new();
+        };
+        let content = entry.claims.iter().flat_map(|claim| &claim.content);
+        let by_others: BTreeSet<&EntityKey> = content
+            .filter(|held| held.written.is_none())
+            .map(|held| &held.key)
+            .collect();
+        if by_others.is_empty() {
+            return Vec::new();
+        }
+        let entities = image.entities(sources.merges()).into_iter();
+        entities
+            .filter(|(key, _)| by_others.contains(key))
+            .map(|(_, entity)| entity)
+            .filter(|entity| self.differs(entity, None, sources.merges()))
+            .collect()
+    }
+}
+
 /// Whether Port did not take all of it the last time.
 fn is_unmet(entry: &Entry) -> bool {
     let mut content = entry.claims.iter().flat_map(|claim| &claim.content);

@@ -56,9 +56,9 @@ pub struct Run {
     /// What came of identifiers, by the fingerprints of their resources.
     #[serde(default)]
     pub identifiers: BTreeMap<String, IdentifierCounts>,
-    /// Entities that several items make something else of, one line each; the first of many.
+    /// Entities that several items make something else of, each with a line that says which; the first of many.
     #[serde(default)]
-    pub rivals: BTreeSet<String>,
+    pub rivals: BTreeMap<String, String>,
     /// Why entities that nothing claims any more stay.
     #[serde(default)]
     pub kept: BTreeSet<String>,
@@ -194,7 +194,7 @@ impl Run {
             vanished: BTreeSet::new(),
             unsound: BTreeSet::new(),
             identifiers: BTreeMap::new(),
-            rivals: BTreeSet::new(),
+            rivals: BTreeMap::new(),
             kept: BTreeSet::new(),
             is_read: false,
             not_before: None,

@@ -56,6 +56,27 @@ impl Blueprints {
         Ok(blueprints)
     }
 
+    /// Blueprints of which an entity takes along one of those `kept` when it goes, because that requires it, directly or
+    /// through others.
+    pub async fn required_by(
+        port: &PortClient,
+        kept: BTreeSet<&str>,
+        deadline: &Deadline,
+    ) -> Result<BTreeSet<String>, port::Error> {
+        let mut required: BTreeSet<String> = BTreeSet::new();
+        let mut open: Vec<String> = kept.into_iter().map(str::to_owned).collect();
+        while let Some(identifier) = open.pop() {
+            let blueprints = Blueprints::of(port, [identifier.as_str()].into(), deadline).await?;
+            let relations = blueprints.relations(&identifier);
+            for relation in relations.filter(|relation| relation.required) {
+                if required.insert(relation.target.clone()) {
+                    open.push(relation.target.clone());
+                }
+            }
+        }
+        Ok(required)
+    }
+
     pub fn insert(&mut self, identifier: &str, blueprint: Arc<Blueprint>) {
         self.known.insert(identifier.to_owned(), blueprint);
     }

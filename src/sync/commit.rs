@@ -181,7 +181,7 @@ impl Pen<'_> {
         load::delete(
             self.port,
             &plan.deletes,
-            settings.delete_dependent_entities,
+            (self.sources, &self.event),
             &mut answered,
             &deadline,
         )

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::plan::{Others, Seen, Sight};
 use super::settle::{is_empty, update, update_row, waiting_for};
 use crate::entity::{Entity, EntityKey};
-use crate::identity::{ItemId, ItemRef, Place};
+use crate::identity::{ItemId, ItemRef, Place, SourceId};
 use crate::store::documents::{Entry, Held, Record, Row, record, row};
 use crate::store::{Found, Revision, Store, StoreError};
 
@@ -247,6 +247,27 @@ impl Holders {
             .try_collect()
             .await
     }
+}
+
+/// The first item of `source` that claims `key` and has written it, with the digest of what it wrote.
+pub async fn writer_of(
+    store: &Store,
+    key: &EntityKey,
+    source: &SourceId,
+) -> Result<Option<(ItemRef, u64)>, StoreError> {
+    let rows = load_rows(store, BTreeSet::from([key.clone()])).await?;
+    let places = rows.values().flat_map(|loaded| &loaded.row.content);
+    let places = places.filter(|place| place.partition.source == *source);
+    let records = load_records(store, places.cloned().collect()).await?;
+    let items = records.iter().flat_map(|(place, loaded)| {
+        let items = loaded.record.items.iter();
+        items.map(|(item, entry)| (place.partition.item(*item), entry))
+    });
+    let mut writers: Vec<(ItemRef, u64)> = items
+        .filter_map(|(item, entry)| Some((item, held(entry, key)?.written?)))
+        .collect();
+    writers.sort();
+    Ok(writers.into_iter().next())
 }
 
 /// Entities that `seen` claims, before or after, and those that its relations lead to no longer: whether anybody else

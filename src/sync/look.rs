@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::blueprints::Blueprints;
-use super::image::{Image, Made, Mapper};
+use super::image::{Image, Made};
+use super::mapper::Mapper;
 use super::plan::{Seen, Sight};
 use super::sources::Sources;
 use crate::bitbucket::{self, BitbucketClient};
@@ -304,6 +305,7 @@ impl Looker<'_> {
         let is_cut = listing.is_cut();
         self.ask_for(group, repository, (hidden, is_cut), &mut image)
             .await?;
+        image.sort();
         self.resolve(&mut image).await?;
         Ok(Seen {
             item,
@@ -394,6 +396,7 @@ impl Looker<'_> {
         let entities = image.all_entities();
         let blueprints = Blueprints::for_entities(self.port, entities, self.deadline).await?;
         self.mapper.left_out(image.resolve(&blueprints));
+        self.mapper.twins(image.twins());
         Ok(())
     }
 }

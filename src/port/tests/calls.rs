@@ -92,7 +92,7 @@ async fn a_wrong_address_is_not_taken_for_an_absent_entity() {
     let error = port.client.integration(&deadline).await.unwrap_err();
     assert!(format!("{:#}", anyhow::Error::new(error)).contains("OCEAN__PORT__BASE_URL"));
     let keys = keys(&[("b", "x")]);
-    let deletion = port.client.delete(&keys, true, &deadline).await;
+    let deletion = port.client.delete(&keys, &deleting(true), &deadline).await;
     let DeleteOutcome::Later(postponed) = &deletion.outcomes[0] else {
         panic!("{deletion:?}");
     };

@@ -109,7 +109,20 @@ async fn each_bad_value_costs_itself_and_is_told_by_kind() {
     assert_eq!((&counts["refused"], &counts["left_out"]), (&json!(0), &json!(10)), "{outcome:#}");
     let problems = outcome["mapping_problems"].as_array().unwrap().iter();
     let problems: Vec<&str> = problems.map(|line| line.as_str().unwrap()).collect();
-    insta::assert_snapshot!(problems.join("\n"), @"");
+    insta::assert_snapshot!(problems.join("\n"), @r#"
+    blueprint service, properties.link: 1 value left out: not of the format url (for example 78e0be17-2de3-55d0-8191-2131596ee186: "nowhere")
+    blueprint service, properties.owners[]: 1 value left out: not of the type string (for example b06f29dc-f967-5e2d-9512-53405101f778: 7)
+    blueprint service, properties.owners[]: 1 value left out: null in a list (for example b06f29dc-f967-5e2d-9512-53405101f778: null)
+    blueprint service, properties.private: 1 value left out: not of the type boolean (for example 08afa501-a614-5b3c-bfb4-a7277f63af8b: "no")
+    blueprint service, properties.size: 1 value left out: not of the type number (for example e10466c6-7334-567e-b0bf-5babbdfb4de0: "many")
+    blueprint service, properties.size: 1 value left out: shorter, longer, less or more than the blueprint allows (for example b06f29dc-f967-5e2d-9512-53405101f778: 11)
+    blueprint service, properties.stage: 1 value left out: none of the values that the blueprint lists (for example 4397c21f-7863-56e5-ae62-3ed5334b37fd: "ancient")
+    blueprint service, properties.text: 1 value left out: with it the entity is larger than the 1 MiB that Port takes (for example 42e0745e-e24a-5bfd-9394-0c225e75d1b4: "ääääääääääääääääääääääääääääääääääääääääääääääääääääääääääää"… (1200000 bytes))
+    blueprint service, relations.friends[]: 1 value left out: null in a list (for example 3d42ef0d-cef6-5ca5-9c8c-26c58ed46d99: null)
+    blueprint service, relations.friends[]: 1 value left out: no identifier that Port takes: letters, digits and @_.+:\/=-' are allowed, at most 1000 (for example 3d42ef0d-cef6-5ca5-9c8c-26c58ed46d99: "a b")
+    blueprint service, relations.parent: 1 value left out: no identifier that Port takes: letters, digits and @_.+:\/=-' are allowed, at most 1000 (for example 91dab843-cfb7-5047-b3d6-0641a4931dd2: "a b#1")
+    blueprint service, title: 1 value left out: no text (for example e10466c6-7334-567e-b0bf-5babbdfb4de0: {"a":1})
+    "#);
     // Port's log has the same lines.
     let logs = json!(world.port.logs()).to_string();
     assert!(logs.contains("none of the values that the blueprint lists"), "{logs}");
