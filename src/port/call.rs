@@ -25,6 +25,13 @@ pub(super) const REPEATABLE: RetryPolicy = RetryPolicy {
     max_defects: 1,
 };
 
+/// For what people are shown of a run: worth a second or two, and told again later where that does not help.
+pub(super) const BRIEF: RetryPolicy = RetryPolicy {
+    max_retries: 2,
+    max_delay: Duration::from_secs(2),
+    ..REPEATABLE
+};
+
 /// For calls that could act twice: PATCH, and POSTs that create.
 pub(super) const ONCE: RetryPolicy = RetryPolicy {
     max_retries: 0,
@@ -132,6 +139,11 @@ impl Call {
     }
 
     /// Allows repetitions of a POST that does the same when it comes twice.
+    pub(super) fn briefly_repeatable(mut self) -> Call {
+        self.policy = &BRIEF;
+        self
+    }
+
     pub(super) fn repeatable(mut self) -> Call {
         self.policy = &REPEATABLE;
         self

@@ -120,7 +120,11 @@ impl<'a> Run<'a> {
             .zip(&relations)
             .map(|((name, _), blueprint)| Node {
                 name,
-                targets: blueprint.relations.values().map(|it| it.target.as_str()).collect(),
+                targets: blueprint
+                    .relations
+                    .values()
+                    .map(|it| it.target.as_str())
+                    .collect(),
             })
             .collect();
         let mut ordered: Vec<(&str, Vec<usize>)> = Vec::new();

@@ -202,7 +202,10 @@ impl Changes {
         let Some(properties) = blueprint.and_then(|blueprint| blueprint.properties.as_ref()) else {
             return;
         };
-        let (field, shown) = (|| Field::Property(name.to_owned()), || format!("properties.{name}"));
+        let (field, shown) = (
+            || Field::Property(name.to_owned()),
+            || format!("properties.{name}"),
+        );
         let Some(property) = properties.get(name) else {
             return self.drop(field(), &shown(), Misfit::NoSuchProperty, value);
         };
@@ -266,7 +269,8 @@ impl Changes {
             [target] => target.clone(),
             several => {
                 let several = Value::from(several.to_vec());
-                self.found.push(Found::new(shown, Misfit::Several, &several));
+                self.found
+                    .push(Found::new(shown, Misfit::Several, &several));
                 Value::Null
             }
         }
@@ -290,7 +294,8 @@ impl Changes {
                 }
                 Err(misfit) => {
                     changed = true;
-                    self.found.push(Found::new(format!("{shown}[]"), misfit, element));
+                    self.found
+                        .push(Found::new(format!("{shown}[]"), misfit, element));
                 }
             }
         }
@@ -332,7 +337,10 @@ fn take_longest(entity: &mut Entity) -> Option<(String, Value)> {
         head("title", &entity.title),
         head("team", &entity.team),
     ];
-    let (length, group, name) = all.into_iter().flatten().max_by_key(|(length, ..)| *length)?;
+    let (length, group, name) = all
+        .into_iter()
+        .flatten()
+        .max_by_key(|(length, ..)| *length)?;
     if length <= BYTES_PER_VALUE {
         return None;
     }
@@ -356,8 +364,9 @@ pub(super) fn most_bytes(value: &Value) -> usize {
         Value::Array(elements) => elements.iter().map(most_bytes).sum::<usize>() + BYTES_PER_VALUE,
         Value::Object(members) => {
             let members = members.iter();
-            let bytes = members
-                .map(|(name, value)| LONGEST_ESCAPE * name.len() + BYTES_PER_VALUE + most_bytes(value));
+            let bytes = members.map(|(name, value)| {
+                LONGEST_ESCAPE * name.len() + BYTES_PER_VALUE + most_bytes(value)
+            });
             bytes.sum::<usize>() + BYTES_PER_VALUE
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => BYTES_PER_VALUE,

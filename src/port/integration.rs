@@ -45,7 +45,8 @@ impl Integration {
     /// The user's mapping, of which an empty one is one, too: it asks for nothing. `None` before the defaults are set up.
     pub fn mapping(self) -> Option<Value> {
         let empty = || json!({ "resources": [] });
-        self.config.or_else(|| self.resources_initialized.then(empty))
+        self.config
+            .or_else(|| self.resources_initialized.then(empty))
     }
 }
 

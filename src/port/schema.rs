@@ -198,8 +198,7 @@ impl Bounds {
 impl<T: PartialOrd> Range<T> {
     fn holds(&self, value: &T) -> bool {
         let Range(from, to) = self;
-        from.as_ref().is_none_or(|from| from <= value)
-            && to.as_ref().is_none_or(|to| value <= to)
+        from.as_ref().is_none_or(|from| from <= value) && to.as_ref().is_none_or(|to| value <= to)
     }
 }
 
@@ -225,7 +224,9 @@ fn is_scheme(text: &str) -> bool {
 }
 
 /// The properties of a blueprint's `schema`.
-pub(super) fn properties(definitions: &Map<String, Value>) -> impl Iterator<Item = (String, Property)> {
+pub(super) fn properties(
+    definitions: &Map<String, Value>,
+) -> impl Iterator<Item = (String, Property)> {
     let definitions = definitions.iter();
     definitions.map(|(name, definition)| (name.clone(), Property::of(definition)))
 }
@@ -262,15 +263,30 @@ mod tests {
     fn values_are_judged_by_their_format_list_and_bounds() {
         let text = |more: Value| {
             let mut definition = json!({"type": "string"});
-            definition.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            definition
+                .as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
             definition
         };
         for (definition, good, bad) in [
             (text(json!({"format": "url"})), "https://a.b/c", "a.b/c"),
-            (text(json!({"format": "url"})), "mailto:a@b.c", "https://a b"),
+            (
+                text(json!({"format": "url"})),
+                "mailto:a@b.c",
+                "https://a b",
+            ),
             (text(json!({"format": "email"})), "a@b", "a"),
-            (text(json!({"format": "date-time"})), "2026-08-20T10:00:00.1Z", "yesterday"),
-            (text(json!({"format": "date-time"})), "2026-08-20", "2026-13-20T10:00:00Z"),
+            (
+                text(json!({"format": "date-time"})),
+                "2026-08-20T10:00:00.1Z",
+                "yesterday",
+            ),
+            (
+                text(json!({"format": "date-time"})),
+                "2026-08-20",
+                "2026-13-20T10:00:00Z",
+            ),
             (text(json!({"format": "ipv4"})), "127.0.0.1", "::1"),
             (text(json!({"format": "ipv6"})), "::1", "127.0.0.1"),
             (text(json!({"format": "markdown"})), "anything", "\u{0}"),
@@ -278,9 +294,17 @@ mod tests {
             (text(json!({"maxLength": 2})), "öö", "ööö"),
             (text(json!({"minLength": 1})), "a", ""),
         ] {
-            assert_eq!(misfit(&definition, &json!(good)), None, "{definition} {good}");
+            assert_eq!(
+                misfit(&definition, &json!(good)),
+                None,
+                "{definition} {good}"
+            );
             let is_bad = misfit(&definition, &json!(bad)).is_some();
-            assert_eq!(is_bad, definition["format"] != "markdown", "{definition} {bad}");
+            assert_eq!(
+                is_bad,
+                definition["format"] != "markdown",
+                "{definition} {bad}"
+            );
         }
         let percent = json!({"type": "number", "minimum": 0, "maximum": 100});
         assert_eq!(misfit(&percent, &json!(100)), None);

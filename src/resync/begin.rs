@@ -7,7 +7,7 @@ use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
-use super::report;
+use super::told::report;
 use crate::app::{App, Session};
 use crate::deadline::Deadline;
 use crate::failure::Failure;

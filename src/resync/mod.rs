@@ -19,6 +19,7 @@ mod read;
 mod rivals;
 mod slice;
 mod snapshots;
+mod told;
 
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ use crate::bitbucket::Purpose;
 use crate::counts::Counts;
 use crate::deadline::{Deadline, later};
 use crate::failure::Failure;
-use crate::port::{self, ResyncReport, ResyncStatus};
+use crate::port::{self, ResyncStatus};
 use crate::progress::Paused;
 use crate::store::documents::{Completed, completed, generation};
 use crate::store::run::{
@@ -46,6 +47,7 @@ pub use preview::{Change, Field, Preview, Scope, preview};
 use begin::{Begun, begin, resume};
 use figures::put_age;
 use slice::{Slice, Step};
+use told::{report, report_again};
 
 /// How a call ended when nothing was wrong.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -113,6 +115,7 @@ pub async fn request(app: &App, reason: &str) -> Result<(), Failure> {
 /// Goes on with an unfinished run, or begins one that was asked for here or in Port, or that the store needs.
 pub async fn tick(app: &App, deadline: &Deadline) -> Result<Outcome, Failure> {
     put_age(app).await?;
+    report_again(app, deadline).await;
     if let Some(run) = app.store.load(&run()).await?.value {
         return match run.not_before {
             Some(not_before) if app.clock.now() < not_before => Ok(Outcome::Idle),
@@ -481,28 +484,5 @@ impl Slice<'_> {
             reason,
             not_before: Some(not_before),
         })
-    }
-}
-
-/// Tells Port how the run stands. Its failure costs nothing else.
-async fn report(
-    app: &App,
-    session: &Session,
-    status: ResyncStatus,
-    started_at: Timestamp,
-    deadline: &Deadline,
-) {
-    let now = app.clock.now();
-    let interval = app.config.resync_interval;
-    let minutes = interval.map(|interval| interval.as_secs() / 60);
-    let report = ResyncReport {
-        status,
-        start: Some(started_at),
-        end: (status != ResyncStatus::Running).then_some(now),
-        next: interval.map(|interval| later(started_at, interval)),
-        interval_minutes: minutes.and_then(|minutes| u32::try_from(minutes).ok()),
-    };
-    if let Err(error) = session.port.report_resync(report, deadline).await {
-        tracing::warn!(error = chain(&error), "resync state not reported to Port");
     }
 }

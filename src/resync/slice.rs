@@ -23,8 +23,8 @@ use crate::store::run::{ANY, FailedPart, Run, Tally, run};
 use crate::store::{Lease, Revision, Store, StoreError};
 use crate::sync::generation::Current;
 use crate::sync::guard::Guard;
-use crate::sync::mapper::Mapper;
 use crate::sync::look::Looker;
+use crate::sync::mapper::Mapper;
 use crate::sync::plan::{Seen, Sight};
 use crate::sync::sources::Sources;
 

@@ -12,6 +12,7 @@ use super::documents::{Document, Folder, Key, Stamp};
 use crate::counts::{Counts, IdentifierCounts};
 use crate::identity::{Repository, RepositoryId, SourceId};
 use crate::look::{Numbers, Progress};
+use crate::port::ResyncReport;
 
 /// One full look at the workspace, from its first request to its last deletion.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -144,6 +145,11 @@ pub struct RunRequest {
 #[serde(transparent)]
 pub struct Watermark(pub Timestamp);
 
+/// How the last run ended, as long as Port could not be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UntoldEnd(pub ResyncReport);
+
 /// Repositories of which the last run could not read a part.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -248,6 +254,7 @@ documents! {
     Run: "run", version 1;
     RepositoryPage: "page of repositories", version 1;
     RunRequest: "request for a run", version 1;
+    UntoldEnd: "end of a run that Port was not told", version 1;
     Watermark: "resync request of Port", version 1;
     FailedRepositories: "repositories to be read first", version 1;
     RecordedSources: "sources with records", version 1;
@@ -265,6 +272,10 @@ pub fn run() -> Key<Run> {
 
 pub fn run_request() -> Key<RunRequest> {
     folder().key("request")
+}
+
+pub fn untold_end() -> Key<UntoldEnd> {
+    folder().key("untold-end")
 }
 
 pub fn watermark() -> Key<Watermark> {

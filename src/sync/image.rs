@@ -79,7 +79,10 @@ impl Image {
 
     /// Entities that one resource makes several times and differently, each with the members that do: the last one counts.
     pub fn twins(&self) -> Vec<Twins> {
-        let made = self.made.iter().flat_map(|made| made.entities.iter().map(move |one| (made, one)));
+        let made = self
+            .made
+            .iter()
+            .flat_map(|made| made.entities.iter().map(move |one| (made, one)));
         if made.clone().nth(1).is_none() {
             return Vec::new();
         }

@@ -70,11 +70,16 @@ impl LeftOutReport {
                 1 => "1 value".to_owned(),
                 values => format!("{values} values"),
             };
-            format!("blueprint {blueprint}, {field}: {values} left out: {misfit} (for example {sample})")
+            format!(
+                "blueprint {blueprint}, {field}: {values} left out: {misfit} (for example {sample})"
+            )
         };
         let mut lines: Vec<String> = self.kinds.iter().map(line).collect();
         if 0 < self.more {
-            lines.push(format!("and {} more values of other kinds left out", self.more));
+            lines.push(format!(
+                "and {} more values of other kinds left out",
+                self.more
+            ));
         }
         lines
     }
@@ -119,6 +124,9 @@ mod tests {
             });
         }
         assert_eq!(report.lines().len(), MOST_KINDS + 1);
-        assert_eq!(report.lines().pop().unwrap(), "and 900 more values of other kinds left out");
+        assert_eq!(
+            report.lines().pop().unwrap(),
+            "and 900 more values of other kinds left out"
+        );
     }
 }

@@ -16,7 +16,8 @@ use crate::entity::{Entity, EntityKey};
 use crate::failure::Later;
 use crate::identity::ItemRef;
 use crate::port::{
-    self, DeleteOptions, DeleteOutcome, PortClient, Postponed, UpsertOptions, UpsertOutcome, WriteEvent,
+    self, DeleteOptions, DeleteOutcome, PortClient, Postponed, UpsertOptions, UpsertOutcome,
+    WriteEvent,
 };
 use crate::telemetry::chain;
 
@@ -195,7 +196,10 @@ async fn needed(port: &PortClient, sources: &Sources, deadline: &Deadline) -> Ne
     match Blueprints::required_by(port, kept, deadline).await {
         Ok(blueprints) => Needed::Of(blueprints),
         Err(error) => {
-            tracing::warn!(error = chain(&error), "nothing goes along with what is deleted");
+            tracing::warn!(
+                error = chain(&error),
+                "nothing goes along with what is deleted"
+            );
             Needed::Any
         }
     }

@@ -122,8 +122,12 @@ impl Mapper {
             if known.len() < MOST_TWINS || known.contains_key(&key) {
                 let [first, last] = members;
                 let line = match first.is_empty() && last.is_empty() {
-                    true => format!("{key} is made twice of one item, and differently: the last one is written"),
-                    false => format!("{key} stands for {first} and {last}, which differ: {last} is written"),
+                    true => format!(
+                        "{key} is made twice of one item, and differently: the last one is written"
+                    ),
+                    false => format!(
+                        "{key} stands for {first} and {last}, which differ: {last} is written"
+                    ),
                 };
                 known.insert(key, line);
             }
@@ -180,7 +184,8 @@ impl Noted {
         if let Some(known) = self.identifiers.get_mut(&resource.fingerprint) {
             *known += counts;
         } else {
-            self.identifiers.insert(resource.fingerprint.clone(), counts);
+            self.identifiers
+                .insert(resource.fingerprint.clone(), counts);
         }
     }
 

@@ -110,7 +110,9 @@ impl std::fmt::Display for Kept {
             Kept::Resource => "its resource says enableDelete: false",
             Kept::SwitchedOff => "deletion is switched off (FERRY__DELETE)",
             Kept::Threshold => "more would go than entityDeletionThreshold allows",
-            Kept::Identifiers => "too many items of its resource have no identifier that Port takes",
+            Kept::Identifiers => {
+                "too many items of its resource have no identifier that Port takes"
+            }
         })
     }
 }
@@ -221,7 +223,9 @@ impl Plan {
         }
         let is_distrusted = |resource: &&str| {
             let is_known = sources.has_resource(resource);
-            situation.distrusted.covers(resource, is_known, &key.blueprint)
+            situation
+                .distrusted
+                .covers(resource, is_known, &key.blueprint)
         };
         if resources.iter().any(is_distrusted) {
             self.kept.insert(key.clone(), Kept::Identifiers);

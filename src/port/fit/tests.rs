@@ -18,7 +18,11 @@ fn blueprint() -> Blueprint {
     });
     Blueprint {
         properties: Some(properties(definitions.as_object().unwrap()).collect()),
-        relations: [("one".into(), relation(false)), ("many".into(), relation(true))].into(),
+        relations: [
+            ("one".into(), relation(false)),
+            ("many".into(), relation(true)),
+        ]
+        .into(),
         inherits_team: false,
     }
 }
@@ -40,7 +44,9 @@ fn entity(fields: &Value) -> Entity {
 fn fitted(fields: &Value, blueprint: Option<&Blueprint>) -> (Value, Vec<String>) {
     let mut entity = entity(fields);
     let found = fit(&mut entity, blueprint);
-    let found = found.iter().map(|it| format!("{}: {}", it.field, it.misfit));
+    let found = found
+        .iter()
+        .map(|it| format!("{}: {}", it.field, it.misfit));
     let mut left = Map::new();
     let fields = [
         ("title", entity.title),
@@ -49,7 +55,11 @@ fn fitted(fields: &Value, blueprint: Option<&Blueprint>) -> (Value, Vec<String>)
         ("properties", entity.properties.map(Value::Object)),
         ("relations", entity.relations.map(Value::Object)),
     ];
-    left.extend(fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    left.extend(
+        fields
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?))),
+    );
     (Value::Object(left), found.collect())
 }
 
@@ -61,9 +71,21 @@ fn each_value_is_judged_on_its_own() {
     for (given, left, found) in [
         (json!({"size": 1}), json!({"size": 1}), vec![]),
         (json!({"size": null}), json!({"size": null}), vec![]),
-        (json!({"size": "1"}), json!({"size": null}), vec!["properties.size: not of the type number"]),
-        (json!({"other": null}), json!({}), vec!["properties.other: the blueprint has no such property"]),
-        (json!({"anything": [null, 1]}), json!({"anything": [null, 1]}), vec![]),
+        (
+            json!({"size": "1"}),
+            json!({"size": null}),
+            vec!["properties.size: not of the type number"],
+        ),
+        (
+            json!({"other": null}),
+            json!({}),
+            vec!["properties.other: the blueprint has no such property"],
+        ),
+        (
+            json!({"anything": [null, 1]}),
+            json!({"anything": [null, 1]}),
+            vec![],
+        ),
         (
             json!({"owners": [null, "a", "c", 1]}),
             json!({"owners": ["a"]}),
@@ -75,27 +97,57 @@ fn each_value_is_judged_on_its_own() {
         ),
     ] {
         let (entity, told) = fitted(&json!({ "properties": given }), Some(&blueprint));
-        assert_eq!((&entity["properties"], told), (&left, found.iter().map(|it| (*it).to_owned()).collect()));
+        assert_eq!(
+            (&entity["properties"], told),
+            (&left, found.iter().map(|it| (*it).to_owned()).collect())
+        );
     }
     let query = json!({"combinator": "and", "rules": []});
     for (given, left, found) in [
         (json!({"one": "a"}), json!({"one": "a"}), vec![]),
-        (json!({"one": null, "many": []}), json!({"one": null, "many": []}), vec![]),
-        (json!({"one": query, "many": query}), json!({"one": query, "many": query}), vec![]),
-        (json!({"one": 12, "many": [12]}), json!({"one": "12", "many": ["12"]}), vec![]),
-        (json!({"one": ["a"], "many": "a"}), json!({"one": "a", "many": ["a"]}), vec![]),
+        (
+            json!({"one": null, "many": []}),
+            json!({"one": null, "many": []}),
+            vec![],
+        ),
+        (
+            json!({"one": query, "many": query}),
+            json!({"one": query, "many": query}),
+            vec![],
+        ),
+        (
+            json!({"one": 12, "many": [12]}),
+            json!({"one": "12", "many": ["12"]}),
+            vec![],
+        ),
+        (
+            json!({"one": ["a"], "many": "a"}),
+            json!({"one": "a", "many": ["a"]}),
+            vec![],
+        ),
         (json!({"one": []}), json!({"one": null}), vec![]),
         (
             json!({"one": ["a", "b"]}),
             json!({"one": null}),
             vec!["relations.one: several entities, where the blueprint allows one".to_owned()],
         ),
-        (json!({"one": "a b"}), json!({"one": null}), vec![format!("relations.one: {IDENTIFIER}")]),
-        (json!({"one": {"a": 1}}), json!({"one": null}), vec![format!("relations.one: {IDENTIFIER}")]),
+        (
+            json!({"one": "a b"}),
+            json!({"one": null}),
+            vec![format!("relations.one: {IDENTIFIER}")],
+        ),
+        (
+            json!({"one": {"a": 1}}),
+            json!({"one": null}),
+            vec![format!("relations.one: {IDENTIFIER}")],
+        ),
         (
             json!({"many": ["a", "", null, "b"]}),
             json!({"many": ["a", "b"]}),
-            vec![format!("relations.many[]: {IDENTIFIER}"), "relations.many[]: null in a list".into()],
+            vec![
+                format!("relations.many[]: {IDENTIFIER}"),
+                "relations.many[]: null in a list".into(),
+            ],
         ),
         (
             json!({"other": "a"}),
@@ -114,13 +166,26 @@ fn titles_icons_and_teams_have_the_shapes_that_port_takes() {
     let mut inheriting = blueprint();
     inheriting.inherits_team = true;
     for (given, left) in [
-        (json!({"title": 7, "icon": 7, "team": 7}), json!({"title": "7", "icon": null, "team": null})),
-        (json!({"title": ["a"], "team": ["a", null, 7]}), json!({"title": null, "team": ["a"]})),
-        (json!({"title": "t", "icon": null, "team": query}), json!({"title": "t", "icon": null, "team": query})),
+        (
+            json!({"title": 7, "icon": 7, "team": 7}),
+            json!({"title": "7", "icon": null, "team": null}),
+        ),
+        (
+            json!({"title": ["a"], "team": ["a", null, 7]}),
+            json!({"title": null, "team": ["a"]}),
+        ),
+        (
+            json!({"title": "t", "icon": null, "team": query}),
+            json!({"title": "t", "icon": null, "team": query}),
+        ),
     ] {
         assert_eq!(fitted(&given, Some(&blueprint())).0, left, "{given}");
         assert_eq!(fitted(&given, None).0, left, "{given}");
-        assert_eq!(fitted(&given, Some(&inheriting)).0.get("team"), None, "{given}");
+        assert_eq!(
+            fitted(&given, Some(&inheriting)).0.get("team"),
+            None,
+            "{given}"
+        );
     }
 }
 
@@ -138,7 +203,10 @@ fn of_what_is_too_large_the_longest_is_left_out() {
     let (long, longer) = ("a".repeat(600_000), "\u{1}".repeat(150_000));
     let given = json!({"title": "t", "properties": {"text": long, "more": longer, "size": 1}});
     let (entity, told) = fitted(&given, Some(&blueprint()));
-    assert_eq!(told, ["properties.more: with it the entity is larger than the 1 MiB that Port takes"]);
+    assert_eq!(
+        told,
+        ["properties.more: with it the entity is larger than the 1 MiB that Port takes"]
+    );
     assert_eq!(entity["properties"]["text"], long);
     let fine = json!({"properties": {"text": "a".repeat(1_000_000)}});
     assert_eq!(fitted(&fine, Some(&blueprint())).1, Vec::<String>::new());
@@ -150,7 +218,9 @@ fn of_what_is_too_large_the_longest_is_left_out() {
 
 fn entity_of_large_parts() -> Entity {
     let long = "a".repeat(700_000);
-    entity(&json!({"title": long, "relations": {"one": vec!["b"; 200_000]}, "properties": {"text": long}}))
+    entity(
+        &json!({"title": long, "relations": {"one": vec!["b"; 200_000]}, "properties": {"text": long}}),
+    )
 }
 
 #[test]

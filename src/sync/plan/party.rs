@@ -57,7 +57,11 @@ impl<'a> Party<'a> {
 
     /// How the item wrote `key` the last time, with the sources `below` it. `None`: it has to be written, whatever Port
     /// holds. `Some(None)`: nothing is recorded of the item at all.
-    pub(super) fn written(&self, key: &EntityKey, below: &BTreeSet<SourceId>) -> Option<Option<&'a Held>> {
+    pub(super) fn written(
+        &self,
+        key: &EntityKey,
+        below: &BTreeSet<SourceId>,
+    ) -> Option<Option<&'a Held>> {
         let Some(entry) = self.before else {
             return Some(None);
         };

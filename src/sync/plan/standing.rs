@@ -18,8 +18,17 @@ pub(super) struct Standing<'a> {
 }
 
 impl<'a> Standing<'a> {
-    pub(super) fn of(key: &'a EntityKey, parties: &[Party<'a>], others: &'a Others) -> Standing<'a> {
-        let elsewhere: BTreeSet<&ItemRef> = others.content.get(key).into_iter().flat_map(BTreeMap::keys).collect();
+    pub(super) fn of(
+        key: &'a EntityKey,
+        parties: &[Party<'a>],
+        others: &'a Others,
+    ) -> Standing<'a> {
+        let elsewhere: BTreeSet<&ItemRef> = others
+            .content
+            .get(key)
+            .into_iter()
+            .flat_map(BTreeMap::keys)
+            .collect();
         let (mut before, mut after) = (elsewhere.clone(), elsewhere);
         for party in parties {
             if party.held_before(key).is_some() {

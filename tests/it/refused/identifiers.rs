@@ -20,7 +20,10 @@ async fn world(config: Value) -> World {
     blueprint(&world, "pull", &[]);
     for number in 0..15 {
         let new = NewPullRequest::new(format!("more {number}"), "Dana Okafor");
-        world.bitbucket.open_pull_request("payments-api", new).unwrap();
+        world
+            .bitbucket
+            .open_pull_request("payments-api", new)
+            .unwrap();
     }
     world.port.install(IDENTIFIER, config);
     world
@@ -28,7 +31,10 @@ async fn world(config: Value) -> World {
 
 /// Closes a pull request behind everybody's back: only a run can find out.
 fn close_one(world: &World) {
-    world.bitbucket.decline("payments-api", 1, "Dana Okafor", "").unwrap();
+    world
+        .bitbucket
+        .decline("payments-api", 1, "Dana Okafor", "")
+        .unwrap();
 }
 
 #[tokio::test]
@@ -38,7 +44,10 @@ async fn a_resource_that_loses_its_identifiers_deletes_nothing() {
         (".id % 3 == 0", true),
         ("false", false),
         // One of many: the item's own fault.
-        (".destination.repository.name == \"Payments API\" and .id == 2", false),
+        (
+            ".destination.repository.name == \"Payments API\" and .id == 2",
+            false,
+        ),
     ] {
         let world = world(pulls("false")).await;
         world.resync().await;
@@ -49,13 +58,20 @@ async fn a_resource_that_loses_its_identifiers_deletes_nothing() {
         close_one(&world);
         let outcome = crate::doubt::run(&world).await.unwrap();
         let failed = outcome["failed_partitions"].to_string();
-        assert_eq!(failed.contains("identifiers are null"), is_failure, "{lost}: {outcome:#}");
+        assert_eq!(
+            failed.contains("identifiers are null"),
+            is_failure,
+            "{lost}: {outcome:#}"
+        );
         if is_failure {
             assert_eq!(deleted(&world), [], "{lost}");
             assert_eq!(world.identifiers(), before, "{lost}");
             assert_eq!(outcome["status"], "completed_with_losses", "{lost}");
             // Nor does an event that follows.
-            let news = world.bitbucket.decline("payments-api", 2, "Dana Okafor", "").unwrap();
+            let news = world
+                .bitbucket
+                .decline("payments-api", 2, "Dana Okafor", "")
+                .unwrap();
             world.accept(&news).await;
             assert_eq!(deleted(&world), [], "{lost}: after an event");
             assert_settled(&world, "completed_with_losses", lost).await;
@@ -65,7 +81,11 @@ async fn a_resource_that_loses_its_identifiers_deletes_nothing() {
         // Put right, the closed ones go.
         world.port.set_config(config);
         world.resync().await;
-        assert_eq!(world.port.catalogue(), world.fresh_catalogue().await, "{lost}");
+        assert_eq!(
+            world.port.catalogue(),
+            world.fresh_catalogue().await,
+            "{lost}"
+        );
         world.finish();
     }
 }
@@ -76,11 +96,14 @@ async fn numbers_are_identifiers_and_so_are_lists_of_one() {
     blueprint(&world, "number", &[]);
     blueprint(&world, "list", &[("number", "number")]);
     let number = "(.slug | length)";
-    world.port.install(IDENTIFIER, json!({"resources": [
-        repositories(json!({"identifier": number, "blueprint": "\"number\""})),
-        repositories(json!({"identifier": "[.slug]", "blueprint": "\"list\"", "title": number,
-            "relations": {"number": number}})),
-    ]}));
+    world.port.install(
+        IDENTIFIER,
+        json!({"resources": [
+            repositories(json!({"identifier": number, "blueprint": "\"number\""})),
+            repositories(json!({"identifier": "[.slug]", "blueprint": "\"list\"", "title": number,
+                "relations": {"number": number}})),
+        ]}),
+    );
     world.resync().await;
     let found = world.identifiers();
     assert_eq!(found["list"].len(), 9);

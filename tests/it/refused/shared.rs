@@ -23,7 +23,9 @@ async fn world() -> World {
 fn told(outcome: &serde_json::Value) -> Vec<String> {
     let problems = outcome["mapping_problems"].as_array().unwrap().iter();
     let lines = problems.map(|line| line.as_str().unwrap().to_owned());
-    lines.filter(|line| line.contains("several items that differ")).collect()
+    lines
+        .filter(|line| line.contains("several items that differ"))
+        .collect()
 }
 
 #[tokio::test]
@@ -31,11 +33,20 @@ async fn items_that_differ_are_told_once_with_both_and_the_same_one_writes() {
     let world = world().await;
     let outcome = world.resync().await;
     let first = told(&outcome);
-    assert!(first.iter().any(|line| line.starts_with("owner/PAY ")), "{outcome:#}");
-    let mut keys: Vec<&str> = first.iter().map(|line| line.split(' ').next().unwrap()).collect();
+    assert!(
+        first.iter().any(|line| line.starts_with("owner/PAY ")),
+        "{outcome:#}"
+    );
+    let mut keys: Vec<&str> = first
+        .iter()
+        .map(|line| line.split(' ').next().unwrap())
+        .collect();
     keys.dedup();
     assert_eq!(keys.len(), first.len(), "each once: {first:#?}");
-    assert!(first[0].contains("acme-platform/"), "names of both: {first:#?}");
+    assert!(
+        first[0].contains("acme-platform/"),
+        "names of both: {first:#?}"
+    );
     // Nothing has changed: nothing is written, and it is told again.
     let again = assert_settled(&world, "completed", "nothing has changed").await;
     assert_eq!(told(&again), first);
@@ -46,9 +57,16 @@ async fn items_that_differ_are_told_once_with_both_and_the_same_one_writes() {
         assert_fresh(&world, &format!("after {repository}")).await;
     }
     let all = world.bitbucket.pull_requests("payments-api").unwrap();
-    let open = all.into_iter().filter(|(_, state)| state.as_str() == "OPEN");
+    let open = all
+        .into_iter()
+        .filter(|(_, state)| state.as_str() == "OPEN");
     for (id, _) in open.collect::<Vec<_>>().into_iter().rev() {
-        let news = retitle(&world.bitbucket, "payments-api", id, &format!("retitled {id}"));
+        let news = retitle(
+            &world.bitbucket,
+            "payments-api",
+            id,
+            &format!("retitled {id}"),
+        );
         world.accept(&news).await;
         assert_fresh(&world, &format!("after {id}")).await;
     }
@@ -69,7 +87,10 @@ async fn a_writer_that_leaves_is_followed_by_the_next_and_comes_back_as_the_firs
     }
     for number in 0..4 {
         world.port.take_writes();
-        let (_, news) = world.bitbucket.create_repository("PAY", &format!("new {number}")).unwrap();
+        let (_, news) = world
+            .bitbucket
+            .create_repository("PAY", &format!("new {number}"))
+            .unwrap();
         world.accept(&news).await;
         world.settle().await;
         assert_fresh(&world, &format!("with new {number}")).await;
@@ -85,12 +106,23 @@ async fn members_of_one_item_that_differ_are_told_as_well() {
     blueprint(&world, "branches", &[]);
     let mut config = resource("branch", json!({}), "branches", json!(".repo.slug"));
     config["port"]["entity"]["mappings"]["properties"]["name"] = json!(".branch.name");
-    world.port.install(IDENTIFIER, json!({"resources": [config]}));
-    world.bitbucket.create_branch("payments-api", "aaa", None).unwrap();
+    world
+        .port
+        .install(IDENTIFIER, json!({"resources": [config]}));
+    world
+        .bitbucket
+        .create_branch("payments-api", "aaa", None)
+        .unwrap();
     let outcome = world.resync().await;
     let problems = outcome["mapping_problems"].to_string();
-    assert!(problems.contains("branches/payments-api stands for"), "{problems}");
-    let news = world.bitbucket.create_branch("payments-api", "zzz", None).unwrap();
+    assert!(
+        problems.contains("branches/payments-api stands for"),
+        "{problems}"
+    );
+    let news = world
+        .bitbucket
+        .create_branch("payments-api", "zzz", None)
+        .unwrap();
     world.accept(&news).await;
     assert_fresh(&world, "another branch").await;
     assert_settled(&world, "completed", "another branch").await;

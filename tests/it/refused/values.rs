@@ -62,7 +62,10 @@ async fn world() -> (World, Vec<String>) {
     world.port.put_blueprint(&service()).unwrap();
     world.port.install(IDENTIFIER, mapping(&uuids));
     let long = "ä".repeat(600_000);
-    world.bitbucket.describe_repository(&uuids[2], &long).unwrap();
+    world
+        .bitbucket
+        .describe_repository(&uuids[2], &long)
+        .unwrap();
     (world, uuids)
 }
 
@@ -82,7 +85,10 @@ async fn each_bad_value_costs_itself_and_is_told_by_kind() {
     let outcome = world.resync_with_losses().await;
     let catalogue = world.port.catalogue();
     let services = catalogue["service"].as_object().unwrap();
-    let missing: Vec<&String> = uuids.iter().filter(|uuid| !services.contains_key(plain(uuid))).collect();
+    let missing: Vec<&String> = uuids
+        .iter()
+        .filter(|uuid| !services.contains_key(plain(uuid)))
+        .collect();
     assert!(missing.is_empty(), "{missing:?}");
     let good = json!({"size": 1, "owners": ["a"], "stage": "live", "private": true, "link": true,
         "parent": "root", "friends": null, "title": true});
@@ -106,7 +112,11 @@ async fn each_bad_value_costs_itself_and_is_told_by_kind() {
         assert_eq!(sound(&world, uuid), with(expected), "{uuid}");
     }
     let counts = &outcome["counts"];
-    assert_eq!((&counts["refused"], &counts["left_out"]), (&json!(0), &json!(10)), "{outcome:#}");
+    assert_eq!(
+        (&counts["refused"], &counts["left_out"]),
+        (&json!(0), &json!(10)),
+        "{outcome:#}"
+    );
     let problems = outcome["mapping_problems"].as_array().unwrap().iter();
     let problems: Vec<&str> = problems.map(|line| line.as_str().unwrap()).collect();
     insta::assert_snapshot!(problems.join("\n"), @r#"
@@ -125,7 +135,10 @@ async fn each_bad_value_costs_itself_and_is_told_by_kind() {
     "#);
     // Port's log has the same lines.
     let logs = json!(world.port.logs()).to_string();
-    assert!(logs.contains("none of the values that the blueprint lists"), "{logs}");
+    assert!(
+        logs.contains("none of the values that the blueprint lists"),
+        "{logs}"
+    );
     assert_settled(&world, "completed_with_losses", "nothing has changed").await;
     world.finish();
 }
@@ -155,7 +168,9 @@ async fn a_blueprint_that_changes_is_read_again() {
     let mut wider = service();
     wider["schema"]["properties"]["size"] = json!({"type": "string"});
     world.port.put_blueprint(&wider).unwrap();
-    world.accept(&world.bitbucket.set_language(&uuids[0], "rust").unwrap()).await;
+    world
+        .accept(&world.bitbucket.set_language(&uuids[0], "rust").unwrap())
+        .await;
     assert_eq!(sound(&world, &uuids[0])["size"], json!("many"));
     world.finish();
 }
@@ -174,7 +189,11 @@ async fn a_pull_request_event_costs_port_one_or_two_requests() {
         let news = retitle(&world.bitbucket, "payments-api", 1, title);
         world.accept(&news).await;
         let (_, port) = world.take_requests();
-        let asked: Vec<String> = port.iter().filter(|it| counts(it)).map(Request::target).collect();
+        let asked: Vec<String> = port
+            .iter()
+            .filter(|it| counts(it))
+            .map(Request::target)
+            .collect();
         assert!(asked.len() <= most, "{title}: {asked:?}");
     }
     world.finish();
@@ -236,7 +255,10 @@ async fn a_null_in_a_list_is_left_out_and_told_and_no_loss() {
     assert!(problems.contains("null in a list"), "{problems}");
     let all = world.port.entities();
     assert!(!all.is_empty());
-    assert!(all.iter().all(|it| it.properties["people"].as_array().unwrap().len() == 1));
+    assert!(
+        all.iter()
+            .all(|it| it.properties["people"].as_array().unwrap().len() == 1)
+    );
     world.assert_converged().await;
     world.finish();
 }

@@ -11,9 +11,9 @@ use ferry::extract::{Batch, Group, Listing, Source};
 use ferry::identity::Repository;
 use ferry::mapping::Mapping;
 use ferry::port::{self, PortClient};
+use ferry::sync::blueprints::Blueprints;
 use ferry::sync::image::Image;
 use ferry::sync::mapper::Mapper;
-use ferry::sync::blueprints::Blueprints;
 use ferry::sync::sources::Sources;
 use ferry::telemetry::chain;
 
