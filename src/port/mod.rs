@@ -18,6 +18,7 @@ mod delete;
 mod digest;
 mod error;
 mod fit;
+mod holdings;
 mod integration;
 mod mask;
 mod order;

@@ -1,4 +1,4 @@
-//! Reading entities back: what is ours, and what Port holds of it.
+//! Reading entities back: which are ours, and which exist.
 //!
 //! Answers are read entity by entity, so that a page never exists as one tree of values.
 
@@ -13,13 +13,9 @@ use serde_json::{Map, Value, json};
 use super::call::Call;
 use super::client::{INTEGRATION_TYPE, PortClient};
 use super::error::{Error, TraceId};
-use super::snapshot::{MappedFields, Snapshot, SnapshotBuilder};
 use crate::deadline::Deadline;
 use crate::entity::EntityKey;
 use crate::http::Answer;
-
-/// Entities per page of a blueprint search (Port API, search a blueprint's entities: limit at most 1000).
-const SEARCH_PAGE: usize = 1000;
 
 /// Entities per page of `datasource-entities`; what Ocean asks for.
 const OWNED_PAGE: usize = 5000;
@@ -34,108 +30,6 @@ struct Found {
 }
 
 impl PortClient {
-    /// What Port holds of ours under `blueprint`, reduced to `fields`, title and team.
-    ///
-    /// [`Error::NotFound`] means that the blueprint does not exist. Entities of other data sources are not in it,
-    /// so writing them counts as a change.
-    pub async fn snapshot(
-        &self,
-        blueprint: &str,
-        fields: &MappedFields,
-        deadline: &Deadline,
-    ) -> Result<Snapshot, Error> {
-        let include: Vec<&str> = ["$identifier", "$title", "$team"]
-            .into_iter()
-            .chain(fields.properties.iter().map(String::as_str))
-            .chain(fields.relations.iter().map(String::as_str))
-            .collect();
-        let mut body = json!({ "query": self.ownership(), "include": include });
-        let mut whole = json!({ "query": self.ownership() });
-        if fields.anything {
-            body = whole.clone();
-        }
-        let route = ["blueprints", blueprint, "entities", "search"];
-        let paged = |body: &Value| Call::post(route, body).exporter().repeatable();
-        let mut outcome = self
-            .collect(fields, &mut body, SEARCH_PAGE, &paged, deadline)
-            .await;
-        // A mapped field that the blueprint lacks may not be asked for. Where nothing comes of what was asked for, either
-        // all of it is empty, or it goes by other names here.
-        let may_be_misunderstood = match &outcome {
-            Ok(snapshot) => *fields != MappedFields::default() && snapshot.lacks_fields(),
-            Err(Error::Refused { status, .. }) => matches!(status, 400 | 422),
-            Err(error) => is_misunderstood(error),
-        };
-        if may_be_misunderstood {
-            outcome = self
-                .collect(fields, &mut whole, SEARCH_PAGE, &paged, deadline)
-                .await;
-        }
-        if !outcome.as_ref().is_err_and(is_no_route) {
-            return outcome;
-        }
-        // Without that blueprint this fails as it should. With it, the route is what is missing.
-        self.blueprint(blueprint, deadline).await?;
-        self.snapshot_unpaged(blueprint, fields, deadline).await
-    }
-
-    async fn snapshot_unpaged(
-        &self,
-        blueprint: &str,
-        fields: &MappedFields,
-        deadline: &Deadline,
-    ) -> Result<Snapshot, Error> {
-        let mut query = self.ownership();
-        add_rule(
-            &mut query,
-            json!({ "property": "$blueprint", "operator": "=", "value": blueprint }),
-        );
-        let mut narrow = search_everywhere(&query)
-            .query("include", "team")
-            .query("include", "title");
-        for (prefix, names) in [
-            ("properties", &fields.properties),
-            ("relations", &fields.relations),
-        ] {
-            for name in names {
-                narrow = narrow.query("include", format!("{prefix}.{name}"));
-            }
-        }
-        let mut calls = vec![whole_entities(&query)];
-        if !fields.anything {
-            calls.push(narrow);
-        }
-        loop {
-            let mut builder = SnapshotBuilder::new(fields);
-            let Some(call) = calls.pop() else {
-                return Ok(builder.finish());
-            };
-            let mut take = |entity| add_to(&mut builder, entity);
-            let read = self.page(call, deadline, &mut take).await;
-            match read {
-                Ok(_) => return Ok(builder.finish()),
-                Err(error) if is_misunderstood(&error) && !calls.is_empty() => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    async fn collect(
-        &self,
-        fields: &MappedFields,
-        body: &mut Value,
-        limit: usize,
-        call: &impl Fn(&Value) -> Call,
-        deadline: &Deadline,
-    ) -> Result<Snapshot, Error> {
-        let mut builder = SnapshotBuilder::new(fields);
-        self.pages(body, limit, call, deadline, &mut |entity| {
-            add_to(&mut builder, entity)
-        })
-        .await?;
-        Ok(builder.finish())
-    }
-
     /// Every entity that our data source wrote last, or of those the ones last updated before `before`.
     pub async fn owned(
         &self,
@@ -245,7 +139,7 @@ impl PortClient {
     }
 
     /// Reads page after page. A page that is too large to read is asked for again with half the limit.
-    async fn pages(
+    pub(super) async fn pages(
         &self,
         body: &mut Value,
         mut limit: usize,
@@ -279,7 +173,7 @@ impl PortClient {
     /// Hands the entities of one answer to `take` and returns where the next page begins. One that `take` cannot do
     /// anything with, because it does not say which it is, makes the whole answer unusable: it is never taken for less
     /// than there is.
-    async fn page(
+    pub(super) async fn page(
         &self,
         call: Call,
         deadline: &Deadline,
@@ -324,7 +218,7 @@ impl PortClient {
         (prefix, format!("/{}/exporter", self.inner.identifier))
     }
 
-    fn ownership(&self) -> Value {
+    pub(super) fn ownership(&self) -> Value {
         let (prefix, suffix) = self.datasource();
         json!({ "combinator": "and", "rules": [
             { "property": "$datasource", "operator": "contains", "value": prefix },
@@ -352,42 +246,35 @@ fn any_of(keys: &[EntityKey]) -> Value {
     json!({ "combinator": "or", "rules": any })
 }
 
-fn search_everywhere(query: &Value) -> Call {
+pub(super) fn search_everywhere(query: &Value) -> Call {
     whole_entities(query)
         .query("include", "identifier")
         .query("include", "blueprint")
 }
 
-fn whole_entities(query: &Value) -> Call {
+pub(super) fn whole_entities(query: &Value) -> Call {
     Call::post(["entities", "search"], query)
         .query("exclude_calculated_properties", true)
         .exporter()
         .repeatable()
 }
 
-fn is_no_route(error: &Error) -> bool {
+pub(super) fn is_no_route(error: &Error) -> bool {
     matches!(
         error,
         Error::NotFound { .. } | Error::Refused { status: 405, .. }
     )
 }
 
-fn add_rule(query: &mut Value, rule: Value) {
+pub(super) fn add_rule(query: &mut Value, rule: Value) {
     if let Some(rules) = query.get_mut("rules").and_then(Value::as_array_mut) {
         rules.push(rule);
     }
 }
 
 /// Whether the answer is a success, and not what was asked for.
-fn is_misunderstood(error: &Error) -> bool {
+pub(super) fn is_misunderstood(error: &Error) -> bool {
     matches!(error, Error::Unexpected { .. }) && !error.is_too_large()
-}
-
-/// `None`: it does not say which entity it is.
-fn add_to(builder: &mut SnapshotBuilder<'_>, entity: Map<String, Value>) -> Option<()> {
-    let identifier = entity.get("identifier").and_then(Value::as_str)?;
-    builder.add(identifier, &entity);
-    Some(())
 }
 
 fn key(entity: &Map<String, Value>) -> Option<EntityKey> {

@@ -1,3 +1,5 @@
+//! What is left of entities whose values do not fit, and what is said of them.
+
 use serde_json::json;
 
 use super::*;
