@@ -8,7 +8,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::documents::{Document, Folder, Key, Stamp};
+use super::documents::{Folder, Key, Stamp, documents};
 use crate::counts::{Counts, IdentifierCounts};
 use crate::identity::{Repository, RepositoryId, SourceId};
 use crate::look::{Numbers, Progress};
@@ -24,6 +24,9 @@ pub struct Run {
     pub generation: u64,
     /// Entities that Port said were ours when it began; the threshold is a share of them.
     pub owned: usize,
+    /// No run was completed before.
+    #[serde(default)]
+    pub is_first: bool,
     /// Sources of the workspace as a whole that were read.
     #[serde(default)]
     pub read: BTreeSet<SourceId>,
@@ -59,10 +62,16 @@ pub struct Run {
     pub identifiers: BTreeMap<String, IdentifierCounts>,
     /// Entities that several items make something else of, each with a line that says which; the first of many.
     #[serde(default)]
-    pub rivals: BTreeMap<String, String>,
+    pub clashes: BTreeMap<String, String>,
     /// Why entities that nothing claims any more stay.
     #[serde(default)]
     pub kept: BTreeSet<String>,
+    /// Those of them that stay though the user has not asked for it.
+    #[serde(default)]
+    pub withheld: usize,
+    /// Another installation works under our identifier: nothing is deleted.
+    #[serde(default)]
+    pub has_rival: bool,
     /// The lists are read; what they have not shown is being looked at.
     #[serde(default)]
     pub is_read: bool,
@@ -150,6 +159,18 @@ pub struct Watermark(pub Timestamp);
 #[serde(transparent)]
 pub struct UntoldEnd(pub ResyncReport);
 
+/// When runs of this installation began, as Port was told: the last few. Noted before Port is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ReportedStarts(pub Vec<Timestamp>);
+
+/// Another installation reports runs under our identifier: nothing is deleted until a run finds that it has stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rival {
+    /// When its run began.
+    pub started_at: Timestamp,
+}
+
 /// Repositories of which the last run could not read a part.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -189,6 +210,7 @@ impl Run {
             started_at,
             generation,
             owned,
+            is_first: false,
             read: BTreeSet::new(),
             lists: BTreeMap::new(),
             failed: Vec::new(),
@@ -200,8 +222,10 @@ impl Run {
             vanished: BTreeSet::new(),
             unsound: BTreeSet::new(),
             identifiers: BTreeMap::new(),
-            rivals: BTreeMap::new(),
+            clashes: BTreeMap::new(),
             kept: BTreeSet::new(),
+            withheld: 0,
+            has_rival: false,
             is_read: false,
             not_before: None,
             stalls: 0,
@@ -231,6 +255,8 @@ impl Run {
             || 0 < self.counts.waiting
             || 0 < self.counts.not_mapped
             || 0 < self.counts.left_out
+            || 0 < self.withheld
+            || self.has_rival
             || lists.into_iter().any(|list| list.failed.is_some())
     }
 }
@@ -241,21 +267,14 @@ impl fmt::Display for FailedPart {
     }
 }
 
-macro_rules! documents {
-    ($($shape:ty: $name:literal, version $version:literal;)*) => {
-        $(impl Document for $shape {
-            const NAME: &'static str = $name;
-            const VERSION: u32 = $version;
-        })*
-    };
-}
-
 documents! {
     Run: "run", version 1;
     RepositoryPage: "page of repositories", version 1;
     RunRequest: "request for a run", version 1;
     UntoldEnd: "end of a run that Port was not told", version 1;
     Watermark: "resync request of Port", version 1;
+    ReportedStarts: "reported starts of runs", version 1;
+    Rival: "rival installation", version 1;
     FailedRepositories: "repositories to be read first", version 1;
     RecordedSources: "sources with records", version 1;
     Usage: "use of Bitbucket's allowance", version 1;
@@ -280,6 +299,14 @@ pub fn untold_end() -> Key<UntoldEnd> {
 
 pub fn watermark() -> Key<Watermark> {
     folder().key("port-request")
+}
+
+pub fn reported_starts() -> Key<ReportedStarts> {
+    folder().key("reported-starts")
+}
+
+pub fn rival() -> Key<Rival> {
+    folder().key("rival")
 }
 
 pub fn failed_repositories() -> Key<FailedRepositories> {

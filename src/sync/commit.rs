@@ -12,7 +12,7 @@ use super::guard::Guard;
 use super::holders::Holders;
 use super::load::{self, Answered, Refusal};
 use super::outbox::Outbox;
-use super::plan::{Differs, Kept, Plan, Rivals, Seen, Situation, plan};
+use super::plan::{Clash, Differs, Kept, Plan, Seen, Situation, plan};
 use super::settle::{Deletion, Fate, announced, settle};
 use super::sources::Sources;
 use crate::counts::Counts;
@@ -22,8 +22,8 @@ use crate::failure::{Failure, Later};
 use crate::identity::{ItemRef, PartitionId};
 use crate::look::Look;
 use crate::port::{PortClient, UpsertOptions, WriteEvent};
-use crate::store::documents::{Completed, Distrusted, Stamp, completed, generation};
-use crate::store::{Lease, Store};
+use crate::store::documents::{CompletedRun, Distrusted, Stamp, completed, generation};
+use crate::store::{Lease, Store, StoreError};
 
 /// What a commit works with.
 pub struct Pen<'a> {
@@ -60,7 +60,7 @@ pub struct Committed {
     /// Entities that nothing claims any more and that stay, by reason.
     pub kept: Vec<(EntityKey, Kept)>,
     /// Items that make something else of one entity.
-    pub rivals: Vec<Rivals>,
+    pub clashes: Vec<Clash>,
 }
 
 /// Entities written in one section under the pen. With eight bulk calls at once and answers after 100 ms this takes half
@@ -99,8 +99,9 @@ impl Pen<'_> {
             is_complete,
         };
         let mut plan_of = plan(&situation(self.guard.keeps_all()));
-        if !self.guard.allows(plan_of.deletes.len(), self.store).await? {
-            plan_of = plan(&situation(Some(Kept::Threshold)));
+        let refused = self.guard.refuses(plan_of.deletes.len(), self.store);
+        if let Some(kept) = refused.await? {
+            plan_of = plan(&situation(Some(kept)));
         }
         let (stamp, now) = (Stamp(Uuid::new_v4().as_u64_pair().0), self.clock.now());
         self.announce(&mut holders, &seen, &plan_of, (stamp, now))
@@ -131,12 +132,12 @@ impl Pen<'_> {
         committed.counts.kept += plan_of.kept.len();
         committed.refusals = answered.refusals;
         committed.kept = plan_of.kept.into_iter().collect();
-        committed.rivals = plan_of.rivals;
+        committed.clashes = plan_of.clashes;
         Ok(committed)
     }
 
     /// One round of reads: the generation, how the last run ended, and the records and rows.
-    async fn read(&self, seen: &[Seen]) -> Result<(Option<u64>, Completed, Holders), Failure> {
+    async fn read(&self, seen: &[Seen]) -> Result<(Option<u64>, CompletedRun, Holders), Failure> {
         let (generation_key, completed_key) = (generation(), completed());
         let (generation, completed, holders) = tokio::join!(
             self.store.load(&generation_key),
@@ -208,8 +209,7 @@ impl Pen<'_> {
             .collect();
         let mut items = plan.wakes.clone();
         items.extend(holders.waiting_for(&written));
-        let along = self.deleted_along(plan, &answered.along);
-        items.extend(Holders::claiming(self.store, along).await?);
+        items.extend(self.hit_along(&plan.deletes, &answered.along).await?);
         // Those at hand that lack what was written after them.
         for (write, fate) in plan.writes.iter().zip(&results.writes) {
             let lacks = *fate == Fate::LacksTarget;
@@ -231,18 +231,24 @@ impl Pen<'_> {
         self.outbox.send(looks, &occasion, &lease.deadline()).await
     }
 
-    /// What Port has deleted along with others. It names no blueprints: it may be any that the mapping names.
-    fn deleted_along(&self, plan: &Plan, identifiers: &BTreeSet<String>) -> BTreeSet<EntityKey> {
+    /// Items that claim what Port has deleted along with `deletes`. It names no blueprints: it may be any that the mapping
+    /// names.
+    pub(super) async fn hit_along(
+        &self,
+        deletes: &BTreeSet<EntityKey>,
+        identifiers: &BTreeSet<String>,
+    ) -> Result<BTreeSet<ItemRef>, StoreError> {
         let resources = self.sources.mapping().resources().iter();
         let mut blueprints: BTreeSet<&str> = resources
             .filter_map(|resource| resource.constant_blueprint())
             .collect();
-        blueprints.extend(plan.deletes.iter().map(|key| key.blueprint.as_str()));
+        blueprints.extend(deletes.iter().map(|key| key.blueprint.as_str()));
         let keys = identifiers.iter().flat_map(|identifier| {
             let keys = blueprints.iter();
             keys.map(move |blueprint| EntityKey::new(*blueprint, identifier))
         });
-        keys.filter(|key| !plan.deletes.contains(key)).collect()
+        let keys = keys.filter(|key| !deletes.contains(key)).collect();
+        Holders::claiming(self.store, keys).await
     }
 }
 

@@ -240,6 +240,23 @@ impl Answered {
         }
     }
 
+    /// Deletions that have to be made later count as refused: no item stands for them, so only the next run sees to them.
+    pub(super) fn refuse_what_is_later(&mut self) {
+        let Some(later) = &self.deletes_later else {
+            return;
+        };
+        let deletes = self.results.deletes.iter();
+        let left = deletes.filter(|(_, deletion)| **deletion == Deletion::Later);
+        for (key, _) in left {
+            self.counts.refused += 1;
+            self.refusals.push(Refusal {
+                blueprint: key.blueprint.clone(),
+                entity: key.to_string(),
+                reason: format!("not deleted: {}", later.reason),
+            });
+        }
+    }
+
     /// Why `item` is to be committed later.
     pub(super) fn reason(&self, plan: &Plan, seen: &[Seen], item: &ItemRef) -> Later {
         let position = seen.iter().position(|seen| seen.item == *item);

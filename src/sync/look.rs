@@ -58,7 +58,7 @@ pub struct Bound {
 }
 
 /// What a repository is to a filter.
-pub enum Standing {
+pub enum Selection {
     Selected(Value),
     /// It is there, and the filter does not select it.
     NotSelected,
@@ -136,19 +136,19 @@ impl Looker<'_> {
         &self,
         filter: &RepositoryFilter,
         repository: &RepositoryId,
-    ) -> Result<Standing, Failure> {
+    ) -> Result<Selection, Failure> {
         let (bitbucket, deadline) = (self.bitbucket, self.deadline);
         if let Some(raw) = extract::repository(bitbucket, filter, repository, deadline).await? {
-            return Ok(Standing::Selected(raw));
+            return Ok(Selection::Selected(raw));
         }
         if !filter.selects() {
-            return Ok(Standing::Invisible);
+            return Ok(Selection::Invisible);
         }
         let all = RepositoryFilter::default();
         let found = extract::repository(bitbucket, &all, repository, deadline).await?;
         Ok(match found {
-            Some(_) => Standing::NotSelected,
-            None => Standing::Invisible,
+            Some(_) => Selection::NotSelected,
+            None => Selection::Invisible,
         })
     }
 

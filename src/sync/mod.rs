@@ -9,6 +9,7 @@
 //! `live` for events, wakes and what was given up; `resync` for everything, by list. [`plan`] alone decides what is
 //! written and deleted. ARCHITECTURE.md has the protocol, `crates/protocol` checks it.
 
+mod adopt;
 pub mod blueprints;
 pub mod commit;
 pub mod generation;

@@ -69,12 +69,12 @@ pub struct Plan {
     /// Entities that Port has as they are.
     pub unchanged: usize,
     /// Two items of one source that make something else of one entity.
-    pub rivals: Vec<Rivals>,
+    pub clashes: Vec<Clash>,
 }
 
 /// Two items of one source that make something else of one entity.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rivals {
+pub struct Clash {
     pub key: EntityKey,
     /// The one that writes it: in every run and for every event the same.
     pub writer: ItemRef,
@@ -102,6 +102,20 @@ pub enum Kept {
     Threshold,
     /// More than a tenth of its resource's items have no identifier that Port takes.
     Identifiers,
+    /// What may have taken its place could not be read, mapped or written.
+    Unsound,
+    /// Another installation works under our identifier.
+    Rival,
+}
+
+impl Kept {
+    /// Whether the user has not asked for it: the catalogue is not as it should be.
+    pub fn is_loss(self) -> bool {
+        matches!(
+            self,
+            Kept::Threshold | Kept::Identifiers | Kept::Unsound | Kept::Rival
+        )
+    }
 }
 
 impl std::fmt::Display for Kept {
@@ -113,6 +127,8 @@ impl std::fmt::Display for Kept {
             Kept::Identifiers => {
                 "too many items of its resource have no identifier that Port takes"
             }
+            Kept::Unsound => "a part of the workspace could not be read, mapped or written",
+            Kept::Rival => "another installation works under this identifier",
         })
     }
 }

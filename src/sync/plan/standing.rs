@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::party::Party;
-use super::{Others, Plan, Rivals, Situation};
+use super::{Clash, Others, Plan, Situation};
 use crate::entity::EntityKey;
 use crate::identity::{ItemRef, Place, SourceId};
 use crate::port::digest;
@@ -76,8 +76,8 @@ impl<'a> Standing<'a> {
                 sources.above(source, &self.key.blueprint, of.iter().copied())
             };
             let below = above(&after);
-            plan.rivals
-                .extend(self.rivals(writer, &below, parties, situation));
+            plan.clashes
+                .extend(self.clashes(writer, &below, parties, situation));
             let wrote_before = first(&self.before, source);
             let at_hand = parties.iter().position(|party| party.item == writer);
             let Some(position) = at_hand else {
@@ -104,13 +104,13 @@ impl<'a> Standing<'a> {
 
 impl Standing<'_> {
     /// Items at hand of the source of `writer` that would write something else, if they wrote.
-    fn rivals(
+    fn clashes(
         &self,
         writer: &ItemRef,
         below: &BTreeSet<SourceId>,
         parties: &[Party<'_>],
         situation: &Situation<'_>,
-    ) -> Vec<Rivals> {
+    ) -> Vec<Clash> {
         let makes = |party: &Party<'_>| {
             let entity = party.entities.get(self.key)?.clone();
             Some(digest(&situation.sources.strip(entity, below)?))
@@ -126,15 +126,15 @@ impl Standing<'_> {
         let of_source = parties.iter().filter(|party| {
             party.item != writer && party.item.partition.source == writer.partition.source
         });
-        let rivals = of_source.filter(|party| {
+        let clashes = of_source.filter(|party| {
             let made = makes(party);
             made.is_some() && written.is_some() && made != written
         });
-        let rivals = rivals.map(|party| Rivals {
+        let clashes = clashes.map(|party| Clash {
             key: self.key.clone(),
             writer: writer.clone(),
             other: party.item.clone(),
         });
-        rivals.collect()
+        clashes.collect()
     }
 }

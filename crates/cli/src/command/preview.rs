@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use ferry::app::App;
 use ferry::deadline::Deadline;
 use ferry::entity::{Entity, Identifier};
-use ferry::resync::{Field, Preview, Scope, preview};
+use ferry::resync::{FieldChange, Preview, Scope, preview};
 use ferry::telemetry::chain;
 use indicatif::MultiProgress;
 use jiff::Timestamp;
@@ -66,7 +66,7 @@ fn as_json(found: &Preview) -> Value {
         }));
     }
     for change in &found.changed {
-        let field = |field: &Field| json!({"field": field.name, "before": field.before, "after": field.after});
+        let field = |field: &FieldChange| json!({"field": field.name, "before": field.before, "after": field.after});
         let fields: Vec<Value> = change.fields.iter().map(field).collect();
         let [_, changed, _] = blueprints.entry(&change.key.blueprint).or_default();
         changed.push(json!({"identifier": change.key.identifier, "fields": fields}));

@@ -9,15 +9,15 @@ use crate::failure::Failure;
 use crate::identity::{ItemId, ItemRef};
 use crate::port::digest;
 use crate::sync::holders::writer_of;
-use crate::sync::plan::{Rivals, Seen};
+use crate::sync::plan::{Clash, Seen};
 
 /// Entities that a run names; more would tell nobody more.
-const MOST_RIVALS: usize = 50;
+const MOST_CLASHES: usize = 50;
 
 impl Slice<'_> {
     /// Says of each entity once which items disagree about it.
-    pub(super) fn tell_rivals(&self, rivals: &[Rivals]) {
-        for Rivals { key, writer, other } in rivals {
+    pub(super) fn tell_clashes(&self, clashes: &[Clash]) {
+        for Clash { key, writer, other } in clashes {
             let key = key.to_string();
             let line = format!(
                 "{key} stands for several items that differ: {} is written, {} is not; make the identifier name one of them",
@@ -25,32 +25,32 @@ impl Slice<'_> {
                 self.shown(other)
             );
             let mut run = self.run();
-            if MOST_RIVALS <= run.rivals.len() || run.rivals.contains_key(&key) {
+            if MOST_CLASHES <= run.clashes.len() || run.clashes.contains_key(&key) {
                 continue;
             }
             tracing::warn!(key, %writer, %other, "several items make something else of one entity");
             self.journal.warn(line.as_str());
-            run.rivals.insert(key, line);
+            run.clashes.insert(key, line);
         }
     }
 
     /// The same for items that need no commit.
-    pub(super) async fn find_rivals(&self, unchanged: &[Seen]) -> Result<(), Failure> {
+    pub(super) async fn find_clashes(&self, unchanged: &[Seen]) -> Result<(), Failure> {
         for seen in unchanged {
             for entity in self.snapshots.not_held(self.sources(), seen) {
-                self.find_rival(seen, &entity).await?;
+                self.find_clash(seen, &entity).await?;
             }
         }
         Ok(())
     }
 
-    async fn find_rival(&self, seen: &Seen, entity: &Entity) -> Result<(), Failure> {
+    async fn find_clash(&self, seen: &Seen, entity: &Entity) -> Result<(), Failure> {
         let Some(key) = entity.key() else {
             return Ok(());
         };
         let is_told = {
             let run = self.run();
-            MOST_RIVALS <= run.rivals.len() || run.rivals.contains_key(&key.to_string())
+            MOST_CLASHES <= run.clashes.len() || run.clashes.contains_key(&key.to_string())
         };
         if is_told {
             return Ok(());
@@ -59,7 +59,7 @@ impl Slice<'_> {
         match writer_of(self.store(), &key, source).await? {
             Some((writer, written)) if writer != seen.item && written != digest(entity) => {
                 let other = seen.item.clone();
-                self.tell_rivals(&[Rivals { key, writer, other }]);
+                self.tell_clashes(&[Clash { key, writer, other }]);
             }
             _ => {}
         }
