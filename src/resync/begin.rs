@@ -7,8 +7,8 @@ use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
-use super::end::report;
 use super::rival::{look_for_rival, note_start, rival_line};
+use super::told::report;
 use crate::app::{App, Session};
 use crate::deadline::Deadline;
 use crate::failure::Failure;
@@ -49,14 +49,15 @@ pub(super) async fn read_mapping(
         .port
         .ensure_integration(&defaults::mapping(), initialize, deadline)
         .await?;
+    let (logs, last_start) = (integration.logs_url.clone(), integration.last_resync_start);
     let config = match &app.mapping_override {
         Some(mapping) => mapping.clone(),
-        None => integration.config.ok_or(Failure::NoMapping)?,
+        None => integration.mapping().ok_or(Failure::NoMapping)?,
     };
     Ok(PortSetup {
         config,
-        logs: integration.logs_url,
-        last_start: integration.last_resync_start,
+        logs,
+        last_start,
     })
 }
 

@@ -110,10 +110,10 @@ impl Slice<'_> {
             .await?;
         let all = seen.len();
         let entities: usize = seen.iter().map(Seen::size).sum();
-        let changed: Vec<Seen> = seen
+        let (changed, unchanged): (Vec<Seen>, Vec<Seen>) = seen
             .into_iter()
-            .filter(|seen| self.snapshots.is_changed(sources, seen))
-            .collect();
+            .partition(|seen| self.snapshots.is_changed(sources, seen));
+        self.find_clashes(&unchanged).await?;
         let left: usize = changed.iter().map(Seen::size).sum();
         self.run().counts.unchanged += entities - left;
         tracing::trace!(items = all, changed = changed.len(), "compared");
@@ -238,6 +238,7 @@ impl Slice<'_> {
                 id: self.run().id.clone(),
             },
             differs: &differs,
+            distrusted: Some(&self.distrusted()),
         };
         let committed = self
             .app
@@ -254,6 +255,7 @@ impl Slice<'_> {
             tracing::warn!(%refusal, "entity refused by Port");
             self.journal.warn(format!("entity refused: {refusal}"));
         }
+        self.tell_clashes(&committed.clashes);
         for (key, kept) in &committed.kept {
             tracing::warn!(%key, reason = %kept, "an entity that nothing claims any more stays");
             let line = format!("entities that nothing claims any more stay: {kept}");

@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde::Serialize;
 
 use super::slice::Slice;
+use super::told::report;
 use super::{RunOutcome, clean_up};
-use crate::app::{App, Session};
 use crate::bitbucket;
 use crate::counts::Counts;
-use crate::deadline::{Deadline, later};
+use crate::deadline::later;
 use crate::failure::Failure;
-use crate::port::{self, ResyncReport, ResyncStatus};
+use crate::port::{self, ResyncStatus};
 use crate::progress::Paused;
 use crate::store::Revision;
 use crate::store::documents::{CompletedRun, completed};
@@ -50,6 +49,7 @@ impl Slice<'_> {
         }
         mapping_problems.extend(self.tell_mapping_problems());
         let run = self.run().clone();
+        mapping_problems.extend(run.clashes.values().cloned());
         let now = self.app.clock.now();
         let summary = Summary {
             run: run.id.clone(),
@@ -71,6 +71,7 @@ impl Slice<'_> {
             mapping: self.sources().mapping().fingerprint().to_owned(),
             owned: run.owned,
             all_recorded: run.failures == 0 && run.unsound.is_empty(),
+            distrusted: self.distrusted(),
         };
         let store = self.store();
         store
@@ -107,6 +108,7 @@ impl Slice<'_> {
             transformed = counts.transformed,
             filtered_out = counts.filtered_out,
             not_mapped = counts.not_mapped,
+            left_out = counts.left_out,
             written = counts.written,
             unchanged = counts.unchanged,
             refused = counts.refused,
@@ -120,7 +122,7 @@ impl Slice<'_> {
     }
 
     pub(super) fn tell_mapping_problems(&self) -> Vec<String> {
-        let problems = self.mapper.take_report().lines();
+        let problems = self.mapper.take_problems();
         for problem in &problems {
             tracing::warn!(problem, "the mapping could not be applied everywhere");
             self.journal.warn(problem.as_str());
@@ -152,28 +154,5 @@ impl Slice<'_> {
             reason,
             not_before: Some(not_before),
         })
-    }
-}
-
-/// Tells Port how the run stands. Its failure costs nothing else.
-pub(super) async fn report(
-    app: &App,
-    session: &Session,
-    status: ResyncStatus,
-    started_at: Timestamp,
-    deadline: &Deadline,
-) {
-    let now = app.clock.now();
-    let interval = app.config.resync_interval;
-    let minutes = interval.map(|interval| interval.as_secs() / 60);
-    let report = ResyncReport {
-        status,
-        start: Some(started_at),
-        end: (status != ResyncStatus::Running).then_some(now),
-        next: interval.map(|interval| later(started_at, interval)),
-        interval_minutes: minutes.and_then(|minutes| u32::try_from(minutes).ok()),
-    };
-    if let Err(error) = session.port.report_resync(report, deadline).await {
-        tracing::warn!(error = chain(&error), "resync state not reported to Port");
     }
 }

@@ -6,11 +6,13 @@
 
 mod adopt;
 mod begin;
+mod clashes;
 mod committer;
 mod end;
 mod examples;
 mod figures;
 mod finish;
+mod identifiers;
 mod journal;
 mod listing;
 mod names;
@@ -22,6 +24,7 @@ mod read;
 mod rival;
 mod slice;
 mod snapshots;
+mod told;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -40,10 +43,10 @@ pub use end::Summary;
 pub use preview::{FieldChange, Preview, PreviewedChange, Scope, preview};
 
 use begin::{Begun, begin, resume};
-use end::report;
 use figures::put_age;
 use rival::rival_line;
 use slice::Slice;
+use told::{report, report_again};
 
 /// How a call ended when nothing was wrong.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -87,6 +90,7 @@ pub async fn request(app: &App, reason: &str) -> Result<(), Failure> {
 /// Goes on with an unfinished run, or begins one that was asked for here or in Port, or that the store needs.
 pub async fn tick(app: &App, deadline: &Deadline) -> Result<RunOutcome, Failure> {
     put_age(app).await?;
+    report_again(app, deadline).await;
     if let Some(run) = app.store.load(&run()).await?.value {
         return match run.not_before {
             Some(not_before) if app.clock.now() < not_before => Ok(RunOutcome::Idle),

@@ -141,6 +141,14 @@ impl RunPages {
             .collect()
     }
 
+    /// How people know a repository that was listed.
+    pub(super) fn name(&self, repository: &RepositoryId) -> Option<String> {
+        let pages = locked(&self.pages);
+        let mut all = pages.values().flat_map(|page| &page.page.repositories);
+        let found = all.find(|listed| listed.uuid == *repository)?;
+        Some(found.full_name.clone())
+    }
+
     /// The last commit of the partition of `source` when the repository was listed.
     pub(super) fn stamp(&self, spot: &Spot, source: &SourceId) -> Option<Stamp> {
         let pages = locked(&self.pages);

@@ -26,8 +26,8 @@ use crate::store::run::{ANY, FailedPart, Run, Tally, run};
 use crate::store::{Lease, Revision, Store, StoreError};
 use crate::sync::generation::Current;
 use crate::sync::guard::Guard;
-use crate::sync::image::Mapper;
 use crate::sync::look::Looker;
+use crate::sync::mapper::Mapper;
 use crate::sync::plan::{Kept, Seen, Sight};
 use crate::sync::sources::Sources;
 
@@ -282,8 +282,12 @@ impl<'a> Slice<'a> {
     pub(super) fn count(&self) {
         let counts = self.mapper.take_counts();
         let unsound = self.mapper.take_unsound();
+        let identifiers = self.mapper.take_identifiers();
         let mut run = self.run();
         run.counts += counts;
+        for (resource, counts) in identifiers {
+            *run.identifiers.entry(resource).or_default() += counts;
+        }
         run.unsound.extend(unsound);
     }
 

@@ -208,7 +208,7 @@ pub struct QueuedMessage {
 }
 
 /// How the last run that read the whole workspace ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompletedRun {
     pub at: Timestamp,
     /// Fingerprint of its mapping.
@@ -217,6 +217,27 @@ pub struct CompletedRun {
     pub owned: usize,
     /// Whether every part of the workspace is recorded.
     pub all_recorded: bool,
+    #[serde(default)]
+    pub distrusted: Distrusted,
+}
+
+/// Resources of whose items more than a tenth had no identifier that Port takes: nothing of them is deleted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Distrusted {
+    /// Fingerprints.
+    pub resources: BTreeSet<String>,
+    /// What they write: it may be what a resource has become that has left the mapping. `*` stands for all.
+    pub blueprints: BTreeSet<String>,
+}
+
+impl Distrusted {
+    /// Whether it keeps an entity of `blueprint` that `resource` claimed. `is_known`: the resource is still in the mapping.
+    pub fn covers(&self, resource: &str, is_known: bool, blueprint: &str) -> bool {
+        match is_known {
+            true => self.resources.contains(resource),
+            false => self.blueprints.contains(blueprint) || self.blueprints.contains("*"),
+        }
+    }
 }
 
 /// Entities that live looks have deleted of late, by hour since 1970.

@@ -9,9 +9,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::documents::{Folder, Key, Stamp, documents};
-use crate::counts::Counts;
+use crate::counts::{Counts, IdentifierCounts};
 use crate::identity::{Repository, RepositoryId, SourceId};
 use crate::look::{Numbers, Progress};
+use crate::port::ResyncReport;
 
 /// One full look at the workspace, from its first request to its last deletion.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -56,6 +57,12 @@ pub struct Run {
     /// may be of any blueprint.
     #[serde(default)]
     pub unsound: BTreeSet<String>,
+    /// What came of identifiers, by the fingerprints of their resources.
+    #[serde(default)]
+    pub identifiers: BTreeMap<String, IdentifierCounts>,
+    /// Entities that several items make something else of, each with a line that says which; the first of many.
+    #[serde(default)]
+    pub clashes: BTreeMap<String, String>,
     /// Why entities that nothing claims any more stay.
     #[serde(default)]
     pub kept: BTreeSet<String>,
@@ -147,6 +154,11 @@ pub struct RunRequest {
 #[serde(transparent)]
 pub struct Watermark(pub Timestamp);
 
+/// How the last run ended, as long as Port could not be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UntoldEnd(pub ResyncReport);
+
 /// When runs of this installation began, as Port was told: the last few. Noted before Port is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -209,6 +221,8 @@ impl Run {
             tally: BTreeMap::new(),
             vanished: BTreeSet::new(),
             unsound: BTreeSet::new(),
+            identifiers: BTreeMap::new(),
+            clashes: BTreeMap::new(),
             kept: BTreeSet::new(),
             withheld: 0,
             has_rival: false,
@@ -220,8 +234,10 @@ impl Run {
     }
 
     pub fn fail(&mut self, part: FailedPart) {
-        let same =
-            |known: &FailedPart| known.source == part.source && known.repository == part.repository;
+        let same = |known: &FailedPart| {
+            (&known.source, &known.repository, &known.name)
+                == (&part.source, &part.repository, &part.name)
+        };
         if self.failed.iter().any(same) {
             return;
         }
@@ -238,6 +254,7 @@ impl Run {
             || 0 < self.counts.refused
             || 0 < self.counts.waiting
             || 0 < self.counts.not_mapped
+            || 0 < self.counts.left_out
             || 0 < self.withheld
             || self.has_rival
             || lists.into_iter().any(|list| list.failed.is_some())
@@ -254,6 +271,7 @@ documents! {
     Run: "run", version 1;
     RepositoryPage: "page of repositories", version 2;
     RunRequest: "request for a run", version 1;
+    UntoldEnd: "end of a run that Port was not told", version 1;
     Watermark: "resync request of Port", version 1;
     ReportedStarts: "reported starts of runs", version 1;
     Rival: "rival installation", version 1;
@@ -273,6 +291,10 @@ pub fn run() -> Key<Run> {
 
 pub fn run_request() -> Key<RunRequest> {
     folder().key("request")
+}
+
+pub fn untold_end() -> Key<UntoldEnd> {
+    folder().key("untold-end")
 }
 
 pub fn watermark() -> Key<Watermark> {

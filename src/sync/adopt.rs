@@ -23,14 +23,12 @@ impl Pen<'_> {
             return Ok(committed);
         }
         let unclaimed = self.unclaimed(orphans).await?;
-        let settings = self.sources.mapping().settings();
-        let with_dependents = settings.delete_dependent_entities;
         let mut answered = Answered::default();
         let deadline = lease.deadline();
         load::delete(
             self.port,
             &unclaimed,
-            with_dependents,
+            (self.sources, &self.event),
             &mut answered,
             &deadline,
         )

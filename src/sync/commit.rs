@@ -12,7 +12,7 @@ use super::guard::Guard;
 use super::holders::Holders;
 use super::load::{self, Answered, Refusal};
 use super::outbox::Outbox;
-use super::plan::{Differs, Kept, Plan, Seen, Situation, plan};
+use super::plan::{Clash, Differs, Kept, Plan, Seen, Situation, plan};
 use super::settle::{Deletion, Fate, announced, settle};
 use super::sources::Sources;
 use crate::counts::Counts;
@@ -22,7 +22,7 @@ use crate::failure::{Failure, Later};
 use crate::identity::{ItemRef, PartitionId};
 use crate::look::Look;
 use crate::port::{PortClient, UpsertOptions, WriteEvent};
-use crate::store::documents::{Stamp, completed, generation};
+use crate::store::documents::{CompletedRun, Distrusted, Stamp, completed, generation};
 use crate::store::{Lease, Store, StoreError};
 
 /// What a commit works with.
@@ -39,6 +39,8 @@ pub struct Pen<'a> {
     /// What Port shows as the cause of the writes.
     pub event: WriteEvent,
     pub differs: &'a Differs<'a>,
+    /// What deletes nothing; `None`: what the last run said.
+    pub distrusted: Option<&'a Distrusted>,
 }
 
 /// What became of the items of a commit.
@@ -57,6 +59,8 @@ pub struct Committed {
     pub refusals: Vec<Refusal>,
     /// Entities that nothing claims any more and that stay, by reason.
     pub kept: Vec<(EntityKey, Kept)>,
+    /// Items that make something else of one entity.
+    pub clashes: Vec<Clash>,
 }
 
 /// Entities written in one section under the pen. With eight bulk calls at once and answers after 100 ms this takes half
@@ -69,7 +73,10 @@ impl Pen<'_> {
     /// An error means that the commit was given up somewhere: its items are unsure, and a later look does them again.
     pub async fn commit(&self, lease: &Lease, seen: Vec<Seen>) -> Result<Committed, Failure> {
         let mut committed = Committed::default();
-        let (generation, is_complete, mut holders) = self.read(&seen).await?;
+        let (generation, completed, mut holders) = self.read(&seen).await?;
+        let mapping = self.sources.mapping().fingerprint();
+        let is_complete = completed.all_recorded && completed.mapping == mapping;
+        let distrusted = self.distrusted.unwrap_or(&completed.distrusted);
         if generation != Some(self.generation) {
             committed.outdated = true;
             return Ok(committed);
@@ -88,6 +95,7 @@ impl Pen<'_> {
             others: &others,
             differs: self.differs,
             keep_all,
+            distrusted,
             is_complete,
         };
         let mut plan_of = plan(&situation(self.guard.keeps_all()));
@@ -124,11 +132,12 @@ impl Pen<'_> {
         committed.counts.kept += plan_of.kept.len();
         committed.refusals = answered.refusals;
         committed.kept = plan_of.kept.into_iter().collect();
+        committed.clashes = plan_of.clashes;
         Ok(committed)
     }
 
-    /// One round of reads: the generation, whether everything is recorded, and the records and rows.
-    async fn read(&self, seen: &[Seen]) -> Result<(Option<u64>, bool, Holders), Failure> {
+    /// One round of reads: the generation, how the last run ended, and the records and rows.
+    async fn read(&self, seen: &[Seen]) -> Result<(Option<u64>, CompletedRun, Holders), Failure> {
         let (generation_key, completed_key) = (generation(), completed());
         let (generation, completed, holders) = tokio::join!(
             self.store.load(&generation_key),
@@ -136,11 +145,7 @@ impl Pen<'_> {
             Holders::load(self.store, seen),
         );
         let generation = generation?.value.map(|generation| generation.number);
-        let mapping = self.sources.mapping().fingerprint();
-        let all_recorded = completed?
-            .value
-            .is_some_and(|completed| completed.all_recorded && completed.mapping == mapping);
-        Ok((generation, all_recorded, holders?))
+        Ok((generation, completed?.value.unwrap_or_default(), holders?))
     }
 
     async fn announce(
@@ -177,7 +182,7 @@ impl Pen<'_> {
         load::delete(
             self.port,
             &plan.deletes,
-            settings.delete_dependent_entities,
+            (self.sources, &self.event),
             &mut answered,
             &deadline,
         )

@@ -10,9 +10,10 @@ use std::ops::ControlFlow;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::image::{Image, Made, Mapper};
+use super::blueprints::Blueprints;
+use super::image::{Image, Made};
+use super::mapper::Mapper;
 use super::plan::{Seen, Sight};
-use super::relations::Relations;
 use super::sources::Sources;
 use crate::bitbucket::{self, BitbucketClient};
 use crate::deadline::Deadline;
@@ -304,6 +305,7 @@ impl Looker<'_> {
         let is_cut = listing.is_cut();
         self.ask_for(group, repository, (hidden, is_cut), &mut image)
             .await?;
+        image.sort();
         self.resolve(&mut image).await?;
         Ok(Seen {
             item,
@@ -391,8 +393,10 @@ impl Looker<'_> {
     }
 
     async fn resolve(&self, image: &mut Image) -> Result<(), Failure> {
-        let relations = Relations::of(self.port, image.blueprints(), self.deadline).await?;
-        image.resolve(&relations);
+        let entities = image.all_entities();
+        let blueprints = Blueprints::for_entities(self.port, entities, self.deadline).await?;
+        self.mapper.left_out(image.resolve(&blueprints));
+        self.mapper.twins(image.twins());
         Ok(())
     }
 }

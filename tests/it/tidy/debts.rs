@@ -44,7 +44,6 @@ pub(super) const LONG_FILES: &[&str] = &[
     "src/config/reader.rs",
     "src/invocation.rs",
     "src/sync/look.rs",
-    "src/sync/plan.rs",
     "tests/it/resync.rs",
     "tests/it/runs.rs",
     "tests/it/support/world.rs",

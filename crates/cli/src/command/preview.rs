@@ -180,11 +180,12 @@ fn as_text(found: &Preview, options: &Options) -> String {
     }
     let counts = found.counts;
     lines.push(format!(
-        "{} items read, {} entities mapped, {} filtered out, {} not mapped, {} as they are",
+        "{} items read, {} entities mapped, {} filtered out, {} not mapped, {} values left out, {} as they are",
         counts.extracted,
         counts.transformed,
         counts.filtered_out,
         counts.not_mapped,
+        counts.left_out,
         counts.unchanged
     ));
     lines.push("nothing was written".to_owned());

@@ -209,6 +209,7 @@ fn losses(summary: &Summary, looks_left: usize) -> String {
             "stale entity",
             "stale entities",
         ),
+        (counts.left_out, "left out", "value", "values"),
         (looks_left, "to be looked at again", "object", "objects"),
     ];
     let lost = lost.into_iter().filter(|(count, ..)| 0 < *count);
@@ -248,6 +249,7 @@ fn as_text(summary: &Summary, losses: Option<&str>, progress: &RunProgress) -> S
         ("without what they point at", counts.waiting),
         ("items filtered out", counts.filtered_out),
         ("items not mapped", counts.not_mapped),
+        ("values left out", counts.left_out),
         ("files left out", counts.skipped),
     ];
     lines.extend(
