@@ -17,7 +17,7 @@ use super::accounts::Accounts;
 use super::auth::Credential;
 use super::error::Error;
 use super::pages::Pages;
-use super::rate_limit::{Allowance, Group, Purpose};
+use super::rate_limit::{Allowance, Purpose, RateGroup};
 use super::sending::Sending;
 use crate::deadline::Deadline;
 use crate::http::{Answer, Http, RetryPolicy};
@@ -166,7 +166,9 @@ impl BitbucketClient {
     /// How many requests to the API may go within this hour, all credentials together.
     pub fn requests_left(&self) -> u32 {
         let now = self.shared.http.clock().now();
-        self.shared.accounts.left(Group::Api, self.reserve(), now)
+        self.shared
+            .accounts
+            .left(RateGroup::Api, self.reserve(), now)
     }
 
     /// What each credential has used, by a name that does not give it away: for the next process.
@@ -193,7 +195,7 @@ impl BitbucketClient {
         deadline: &Deadline,
     ) -> Result<(), Error> {
         let sending = Sending {
-            group: Group::Api,
+            group: RateGroup::Api,
             policy: &WRITE,
             method,
             body,
@@ -274,14 +276,14 @@ impl BitbucketClient {
         deadline: &Deadline,
         read: impl Fn(&Answer) -> anyhow::Result<T>,
     ) -> Result<T, Error> {
-        let sending = Sending::get(Group::Api, &JSON, url);
+        let sending = Sending::get(RateGroup::Api, &JSON, url);
         self.request(&sending, deadline, read).await
     }
 
     /// The bytes of the file at `url`. Bitbucket guesses its type from the name: a page under any other name is a
     /// gateway's.
     pub(super) async fn bytes(&self, url: &Url, deadline: &Deadline) -> Result<Vec<u8>, Error> {
-        let sending = Sending::get(Group::RawFiles, &RAW_FILE, url);
+        let sending = Sending::get(RateGroup::RawFiles, &RAW_FILE, url);
         let may_be_page = url.path().to_ascii_lowercase().contains("htm");
         let read = |answer: &Answer| {
             let kind = answer.header("content-type").unwrap_or_default();
@@ -331,10 +333,10 @@ impl Slots {
         }
     }
 
-    pub(super) fn of(&self, group: Group) -> Arc<Semaphore> {
+    pub(super) fn of(&self, group: RateGroup) -> Arc<Semaphore> {
         Arc::clone(match group {
-            Group::Api => &self.api,
-            Group::RawFiles => &self.raw_files,
+            RateGroup::Api => &self.api,
+            RateGroup::RawFiles => &self.raw_files,
         })
     }
 }
