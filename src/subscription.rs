@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::app::App;
 use crate::bitbucket::{self, Hook, HookSettings};
-use crate::config::Address;
+use crate::config::PublicAddress;
 use crate::deadline::{Deadline, later};
 use crate::failure::Failure;
 use crate::store::Revision;
@@ -78,13 +78,13 @@ async fn try_to_keep(app: &App, base: &str, now: bool, deadline: &Deadline) -> R
         let before = standing;
         standing = repair(app, &url, deadline).await?;
         if standing == Standing::Right {
-            tracing::info!(url = %Address::new(&url), found = ?before, "webhook subscription made right");
+            tracing::info!(url = %PublicAddress::new(&url), found = ?before, "webhook subscription made right");
         }
     }
     let refused = matches!(standing, Standing::Refused(_));
     match standing {
         Standing::Refused(reason) if !found.is_some_and(|found| found.refused) => tracing::warn!(
-            url = %Address::new(&url),
+            url = %PublicAddress::new(&url),
             reason,
             remedy = "give the token the webhook scope of a workspace administrator, or add the webhook by hand",
             "webhook subscription not kept: these credentials may not"

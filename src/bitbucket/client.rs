@@ -56,8 +56,9 @@ const WRITE: RetryPolicy = RetryPolicy {
     ..JSON
 };
 
-/// Values of a query: everything that is not plain is encoded, the plus of `fields` above all.
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC
+/// Segments of a path and values of a query: everything that is not plain is encoded, the plus of `fields` above all, and
+/// the tabs and line breaks that names of files may hold and addresses on the web lose.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
@@ -223,14 +224,18 @@ impl BitbucketClient {
         parameters: &[(&str, &str)],
     ) -> Url {
         let mut url = self.shared.base_url.clone();
-        // A base address is http or https, which always have a path.
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(route);
-        }
+        let encoded = |text| utf8_percent_encode(text, ENCODED).to_string();
+        let base = url.path().trim_end_matches('/').to_owned();
+        // Nobody is named so, and the address would lead elsewhere.
+        let route = route
+            .into_iter()
+            .filter(|segment| !matches!(*segment, "." | ".."));
+        let path = route.fold(base, |path, segment| format!("{path}/{}", encoded(segment)));
+        url.set_path(&path);
         if !parameters.is_empty() {
             let pairs = parameters
                 .iter()
-                .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, QUERY)));
+                .map(|(name, value)| format!("{name}={}", encoded(value)));
             url.set_query(Some(&pairs.collect::<Vec<_>>().join("&")));
         }
         url

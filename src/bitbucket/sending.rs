@@ -161,7 +161,12 @@ impl BitbucketClient {
         }
         let url = self.url(["workspaces", self.workspace_name()], &[]);
         let probe = Sending::get(RateGroup::Api, &JSON, &url);
-        let Reply { answer, .. } = self.send_as(chosen, &probe, deadline, |_| Ok(())).await?;
+        let mut reply = self.send_as(chosen, &probe, deadline, |_| Ok(())).await?;
+        if reply.answer.status == StatusCode::UNAUTHORIZED {
+            // What refuses one request in passing may refuse the next one as well.
+            reply = self.send_as(chosen, &probe, deadline, |_| Ok(())).await?;
+        }
+        let answer = reply.answer;
         match answer.status.as_u16() {
             401 => return Ok(false),
             429 => {

@@ -17,11 +17,11 @@ const PAGES: [(&str, &str); 5] = [
 
 /// An address under which Bitbucket reaches us. Shown, it holds no password.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Address(String);
+pub struct PublicAddress(String);
 
-impl Address {
-    pub fn new(address: impl Into<String>) -> Address {
-        Address(address.into())
+impl PublicAddress {
+    pub fn new(address: impl Into<String>) -> PublicAddress {
+        PublicAddress(address.into())
     }
 
     /// In full.
@@ -30,13 +30,13 @@ impl Address {
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for PublicAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&without_password(&self.0))
     }
 }
 
-impl fmt::Debug for Address {
+impl fmt::Debug for PublicAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
     }

@@ -138,8 +138,7 @@ impl Environment {
         let strange = strange.flat_map(|(key, found)| found.iter().map(move |found| (key, found)));
         let ours = strange.filter(|(_, found)| is_ours(&found.name));
         ours.map(|(unknown, found)| {
-            let alike =
-                |name: &&String| strsim::normalized_damerau_levenshtein(unknown, &key(name));
+            let alike = |name: &&String| likeness(unknown, &key(name));
             let nearest = known.iter().max_by(|a, b| alike(a).total_cmp(&alike(b)));
             let remedy = match nearest.filter(|name| ALIKE <= alike(name)) {
                 Some(nearest) => format!("perhaps {nearest} is meant"),

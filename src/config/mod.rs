@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use url::Url;
 
-pub use address::Address;
+pub use address::PublicAddress;
 use environment::Environment;
 pub use given::Given;
 pub use listener::EventListener;
@@ -48,7 +48,7 @@ pub struct Config {
     pub resync_interval: Option<Duration>,
     /// `OCEAN__BASE_URL`, or `OCEAN__INTEGRATION__CONFIG__APP_HOST`: where Bitbucket reaches Ferry, the path prefix
     /// included; the webhook is kept leading there.
-    pub base_url: Option<Address>,
+    pub base_url: Option<PublicAddress>,
     /// `OCEAN__PATH_PREFIX`: what comes before our paths in the address that Bitbucket uses, with its slash; empty by
     /// default.
     pub path_prefix: String,

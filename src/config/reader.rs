@@ -8,7 +8,7 @@ use url::Url;
 use super::environment::Environment;
 use super::listener::Listener;
 use super::without_effect::WITHOUT_EFFECT;
-use super::{Address, Config, ConfigProblem, Given, address};
+use super::{Config, ConfigProblem, Given, PublicAddress, address};
 use crate::http::Proxies;
 
 const IDENTIFIER: &str = "OCEAN__INTEGRATION__IDENTIFIER";
@@ -205,11 +205,11 @@ impl VariableReader<'_> {
         }
     }
 
-    fn base_url(&self, prefix: &str) -> Option<Address> {
+    fn base_url(&self, prefix: &str) -> Option<PublicAddress> {
         let names = ["OCEAN__BASE_URL", "OCEAN__INTEGRATION__CONFIG__APP_HOST"];
         let address = self.first(&names)?;
         let address = address.trim_end_matches('/');
-        Some(Address::new(format!("{address}{prefix}")))
+        Some(PublicAddress::new(format!("{address}{prefix}")))
     }
 
     /// With a slash before it and none after it.

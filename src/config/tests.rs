@@ -280,7 +280,7 @@ fn a_name_that_is_not_known_is_named_with_the_nearest() {
     FERRY__LIVE_RESERVES is not known: perhaps FERRY__LIVE_RESERVE is meant
     FERRY__SOMETHING_ELSE_ENTIRELY is not known: docs/configuration.md names all that are read
     OCEAN__CLIENT_TIMEOUTS is not known: perhaps OCEAN__CLIENT_TIMEOUT is meant
-    OCEAN__INTEGRATION__CONFIG__BITBUCKET_WEBHOOK_SECRET is not known: perhaps OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE is meant
+    OCEAN__INTEGRATION__CONFIG__BITBUCKET_WEBHOOK_SECRET is not known: perhaps OCEAN__INTEGRATION__CONFIG__WEBHOOK_SECRET is meant
     `config.bitbucketWorkspaceTokn` in OCEAN__INTEGRATION is not known: perhaps OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE_TOKEN is meant
     "#);
 }

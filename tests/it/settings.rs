@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ferry::config::{Address, Config, EventListener};
+use ferry::config::{Config, EventListener, PublicAddress};
 use sandbox::bitbucket::Workspace;
 use serde_json::json;
 
@@ -177,7 +177,7 @@ fn listeners_prefixes_and_waits_are_read_as_ocean_reads_them() {
         (seconds(30), seconds(20), Some(seconds(120)))
     );
     assert_eq!(
-        config.base_url.as_ref().map(Address::as_str),
+        config.base_url.as_ref().map(PublicAddress::as_str),
         Some("https://ferry.example.com/tools/ferry")
     );
     assert_eq!(config.log_level.as_deref(), Some("DEBUG"));
@@ -203,7 +203,7 @@ fn listeners_prefixes_and_waits_are_read_as_ocean_reads_them() {
     assert!(!single.resync_on_start);
     assert_eq!(single.poll_interval, seconds(5));
     assert_eq!(
-        single.base_url.as_ref().map(Address::as_str),
+        single.base_url.as_ref().map(PublicAddress::as_str),
         Some("https://ferry.example.com")
     );
 

@@ -2,7 +2,7 @@
 
 use anyhow::{anyhow, bail};
 use ferry::app::App;
-use ferry::config::Address;
+use ferry::config::PublicAddress;
 use ferry::deadline::Deadline;
 use ferry::failure::Failure;
 use ferry::subscription::{self, Standing};
@@ -29,7 +29,7 @@ pub(crate) async fn run(
     address: Option<&str>,
     as_json: bool,
 ) -> anyhow::Result<()> {
-    let given = address.map(Address::new);
+    let given = address.map(PublicAddress::new);
     let Some(address) = given.as_ref().or(app.config.base_url.as_ref()) else {
         bail!(
             "the address is missing: give --url, or set OCEAN__BASE_URL to where Bitbucket reaches Ferry"
@@ -70,7 +70,7 @@ pub(crate) async fn run(
 }
 
 /// What is wrong, and what to do.
-fn wrong(standing: &Standing, address: &Address) -> Option<String> {
+fn wrong(standing: &Standing, address: &PublicAddress) -> Option<String> {
     match standing {
         Standing::Right => None,
         Standing::Missing => Some(format!(
