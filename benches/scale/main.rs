@@ -326,11 +326,7 @@ fn app(
             &tokens_text,
         ),
     ];
-    let lookup = |name: &str| {
-        let found = settings.iter().find(|(known, _)| *known == name);
-        found.map(|(_, value)| (*value).to_owned())
-    };
-    let config = Config::read(lookup)?;
+    let config = Config::read(settings)?;
     let secrets = Secrets::new(&config, None, clock.clone());
     Ok(App::new(config, Http::new(clock.clone())?, secrets, store))
 }
