@@ -157,7 +157,7 @@ impl Source {
     pub fn item(&self, raw: &Value) -> Option<ItemId> {
         match self {
             Source::PullRequests { .. } => {
-                let id = raw.get("id").and_then(Value::as_u64)?;
+                let id = bitbucket::number_of(raw)?;
                 Some(ItemId::Number(id))
             }
             _ => Some(ItemId::Whole),
