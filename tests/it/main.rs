@@ -14,6 +14,7 @@ mod invocation;
 mod kinds;
 mod metrics;
 mod preview;
+mod reference;
 mod resync;
 mod runs;
 mod settings;
