@@ -22,7 +22,7 @@ use ferry::app::App;
 use ferry::config::Config;
 use ferry::deadline::{Clock, Deadline};
 use ferry::http::Http;
-use ferry::resync::{self, Outcome, Summary};
+use ferry::resync::{self, RunOutcome, Summary};
 use ferry::secrets::Secrets;
 use ferry::store::Store;
 use sandbox::bitbucket::{Bitbucket, Workspace};
@@ -287,16 +287,16 @@ async fn to_the_end(
         slices += u32::from(sent < app.http.sent());
         ensure!(!time.is_finished(), "the servers have ended");
         match outcome {
-            Outcome::Completed(summary) => {
+            RunOutcome::Completed(summary) => {
                 return Ok(Work {
                     summary,
                     slices,
                     at_work,
                 });
             }
-            Outcome::CompletedWithLosses(summary) => anyhow::bail!("losses: {summary:#?}"),
+            RunOutcome::CompletedWithLosses(summary) => anyhow::bail!("losses: {summary:#?}"),
             // The next tick.
-            Outcome::Paused { .. } | Outcome::Busy | Outcome::Idle => {
+            RunOutcome::Paused { .. } | RunOutcome::Busy | RunOutcome::Idle => {
                 app.clock.advance(Duration::from_secs(60));
             }
         }

@@ -9,27 +9,22 @@ use std::sync::atomic::Ordering;
 use tokio::sync::mpsc::Receiver;
 
 use super::finish::paused;
-use super::pages::Spot;
-use super::slice::{Slice, Step};
-use crate::app::App;
+use super::slice::{RunPart, Slice, Step};
+use crate::app::Errand;
 use crate::entity::Entity;
 use crate::failure::{Failure, Later};
-use crate::identity::{ItemRef, PartitionId};
+use crate::identity::ItemRef;
 use crate::look::{Look, Progress};
 use crate::port::WriteEvent;
-use crate::store::Asker;
 use crate::store::documents::Held;
+use crate::store::{Asker, Lease};
 use crate::sync::commit::{Committed, Pen, SECTION};
 use crate::sync::outbox::Outbox;
 use crate::sync::plan::Seen;
 
 /// Something that was read of a partition.
 pub(super) struct ReadPart {
-    pub(super) partition: PartitionId,
-    /// As people know it.
-    pub(super) name: Option<String>,
-    /// `None`: a partition of the workspace.
-    pub(super) spot: Option<Spot>,
+    pub(super) part: RunPart,
     pub(super) seen: Vec<Seen>,
     pub(super) then: Then,
 }
@@ -42,13 +37,8 @@ pub(super) enum Then {
     Done(Vec<u64>),
 }
 
-/// A part whose changes wait in a section.
-struct Waiting {
-    partition: PartitionId,
-    name: Option<String>,
-    spot: Option<Spot>,
-    then: Then,
-}
+/// Parts whose changes wait in a section.
+type Waiting = Vec<(RunPart, Then)>;
 
 /// Items that a commit leaves to looks of their own.
 #[derive(Default)]
@@ -78,17 +68,11 @@ impl Slice<'_> {
         mut parts: Receiver<ReadPart>,
     ) -> Result<Step, Failure> {
         let mut section: Vec<Seen> = Vec::new();
-        let mut waiting: Vec<Waiting> = Vec::new();
+        let mut waiting = Waiting::new();
         let mut size = 0;
         while let Some(part) = parts.recv().await {
             self.keep().await?;
-            let ReadPart {
-                partition,
-                name,
-                spot,
-                seen,
-                then,
-            } = part;
+            let ReadPart { part, seen, then } = part;
             self.tally(&seen);
             for seen in self.changed(seen).await? {
                 // An item of two pages is committed with the first of them.
@@ -106,12 +90,7 @@ impl Slice<'_> {
                 size += own;
                 section.push(seen);
             }
-            waiting.push(Waiting {
-                partition,
-                name,
-                spot,
-                then,
-            });
+            waiting.push((part, then));
             if section.is_empty() || MOST_WAITING <= waiting.len() {
                 let full = std::mem::take(&mut section);
                 if let Step::Paused(failure) = self.commit_section(full, &mut waiting).await? {
@@ -131,10 +110,10 @@ impl Slice<'_> {
             .await?;
         let all = seen.len();
         let entities: usize = seen.iter().map(Seen::size).sum();
-        let changed: Vec<Seen> = seen
+        let (changed, unchanged): (Vec<Seen>, Vec<Seen>) = seen
             .into_iter()
-            .filter(|seen| self.snapshots.is_changed(sources, seen))
-            .collect();
+            .partition(|seen| self.snapshots.is_changed(sources, seen));
+        self.find_clashes(&unchanged).await?;
         let left: usize = changed.iter().map(Seen::size).sum();
         self.run().counts.unchanged += entities - left;
         tracing::trace!(items = all, changed = changed.len(), "compared");
@@ -145,7 +124,7 @@ impl Slice<'_> {
     async fn commit_section(
         &self,
         section: Vec<Seen>,
-        waiting: &mut Vec<Waiting>,
+        waiting: &mut Waiting,
     ) -> Result<Step, Failure> {
         let left = match section.is_empty() {
             true => Left::default(),
@@ -157,27 +136,22 @@ impl Slice<'_> {
         self.look_again(&left).await?;
         let later = left.later;
         let mut done = 0;
-        for part in waiting.drain(..) {
-            let Waiting {
-                partition,
-                name,
-                spot,
-                then,
-            } = part;
-            let own = later.iter().find(|(item, _)| item.partition == partition);
+        for (part, then) in waiting.drain(..) {
+            let own = later.iter().find(|(item, _)| item.partition == part.id);
             if let Some((_, Later { reason, .. })) = own {
-                self.give_up(&partition, name.as_deref(), true, reason);
+                self.give_up(&part, true, reason);
             }
-            match (spot, then) {
+            let source = part.id.source;
+            match (part.spot, then) {
                 (Some(spot), Then::More(progress)) => {
-                    self.pages.advance(&spot, &partition.source, progress);
+                    self.pages.advance(&spot, &source, progress);
                 }
                 (Some(spot), Then::Done(missing)) => {
-                    self.pages.done(&spot, &partition.source, missing);
+                    self.pages.done(&spot, &source, missing);
                     done += 1;
                 }
                 (None, Then::Done(_)) => {
-                    self.run().read.insert(partition.source);
+                    self.run().read.insert(source);
                 }
                 (None, Then::More(_)) => {}
             }
@@ -243,30 +217,33 @@ impl Slice<'_> {
     }
 
     /// One section under the pen.
-    pub(super) async fn section(&self, seen: Vec<Seen>) -> Result<Committed, Failure> {
-        let app = self.app;
-        let lease = app.take_pen(Asker::Run, &self.deadline).await?;
-        let store = app.store.within(&lease.deadline());
+    async fn section(&self, seen: Vec<Seen>) -> Result<Committed, Failure> {
+        self.with_pen(async |pen, lease| pen.commit(lease, seen).await)
+            .await
+    }
+
+    /// Has `steps` written with the pen, and takes in what they came to.
+    pub(super) async fn with_pen(
+        &self,
+        steps: impl AsyncFnOnce(&Pen<'_>, &Lease) -> Result<Committed, Failure>,
+    ) -> Result<Committed, Failure> {
         let merges = self.sources().merges();
         let differs =
             |entity: &Entity, held: Option<&Held>| self.snapshots.differs(entity, held, merges);
-        let event = WriteEvent::Resync {
-            id: self.run().id.clone(),
-        };
-        let pen = Pen {
-            store: &store,
-            port: &self.session.port.once(),
-            sources: self.sources(),
-            generation: self.current.number,
-            outbox: &Outbox::new(app.queue.as_ref(), &store, &app.clock),
-            clock: &app.clock,
+        let errand = Errand {
+            session: self.session,
+            current: &self.current,
             guard: &self.guard,
-            event,
+            event: WriteEvent::Resync {
+                id: self.run().id.clone(),
+            },
             differs: &differs,
+            distrusted: Some(&self.distrusted()),
         };
-        let committed = Box::pin(pen.commit(&lease, seen)).await;
-        App::let_go_of_pen(lease).await;
-        let committed = committed?;
+        let committed = self
+            .app
+            .with_pen(Asker::Run, errand, &self.deadline, steps)
+            .await?;
         self.take_in(&committed);
         Ok(committed)
     }
@@ -278,9 +255,11 @@ impl Slice<'_> {
             tracing::warn!(%refusal, "entity refused by Port");
             self.journal.warn(format!("entity refused: {refusal}"));
         }
+        self.tell_clashes(&committed.clashes);
         for (key, kept) in &committed.kept {
             tracing::warn!(%key, reason = %kept, "an entity that nothing claims any more stays");
             let line = format!("entities that nothing claims any more stay: {kept}");
+            self.run().withheld += usize::from(kept.is_loss());
             if self.run().kept.insert(line.clone()) {
                 self.journal.warn(line);
             }

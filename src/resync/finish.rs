@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::ControlFlow;
 
-use super::slice::{Slice, Step};
+use super::slice::{RunPart, Slice, Step};
 use crate::deadline::later;
 use crate::entity::EntityKey;
 use crate::extract::{self, Group, filter_id};
@@ -21,7 +21,7 @@ use crate::store::run::{ANY, recorded_sources};
 use crate::sync::commit::sections;
 use crate::sync::look::Bound;
 use crate::sync::outbox::Outbox;
-use crate::sync::plan::{Seen, Sight};
+use crate::sync::plan::{Kept, Seen, Sight};
 use crate::sync::settle::TOMBSTONE_LIFETIME;
 use crate::telemetry::chain;
 
@@ -45,8 +45,14 @@ struct Scan {
 impl Slice<'_> {
     /// Everything that follows when the lists are read.
     pub(super) async fn finish(&self) -> Result<Step, Failure> {
+        if self.sources().groups().is_empty() {
+            // An empty mapping asks for nothing, deletions included.
+            return Ok(Step::Done);
+        }
+        self.fail_distrusted();
         // Before the records are read: whoever writes an entity has recorded it before.
         let owned = self.session.port.owned(None, &self.deadline).await?;
+        self.guard.owns(owned.len());
         let scan = self.scan().await?;
         self.store().remove_all(&scan.empty).await?;
         let mut seen = match self.numbers().await {
@@ -152,13 +158,8 @@ impl Slice<'_> {
                 Ok(found) => seen.extend(found),
                 Err(failure) if failure.meets_everything() => return Err(failure),
                 Err(failure) => {
-                    let partition = group.partition(Some(&repository));
-                    self.give_up(
-                        &partition,
-                        Some(repository.as_str()),
-                        true,
-                        &chain(&failure),
-                    );
+                    let part = RunPart::of(group.partition(Some(&repository)));
+                    self.give_up(&part, true, &chain(&failure));
                 }
             }
         }
@@ -312,11 +313,7 @@ impl Slice<'_> {
         if going.len() <= self.guard.left() {
             all.extend(gone);
         } else {
-            let (going, left) = (going.len(), self.guard.left());
-            self.keep_stale(
-                going,
-                &format!("entityDeletionThreshold allows {left} to be deleted in this run"),
-            );
+            self.keep_stale(going.len(), Kept::Threshold);
         }
         let sources = self.sources();
         let port = &self.session.port;
@@ -329,7 +326,7 @@ impl Slice<'_> {
             match self.commit(section).await {
                 Ok(left) => {
                     for (item, later) in &left.later {
-                        self.give_up(&item.partition, None, true, &later.reason);
+                        self.give_up(&RunPart::of(item.partition.clone()), true, &later.reason);
                     }
                     self.look_again(&left).await?;
                 }
@@ -340,12 +337,22 @@ impl Slice<'_> {
     }
 
     /// Says that stale entities stay, and why.
-    pub(super) fn keep_stale(&self, stale: usize, reason: &str) {
+    pub(super) fn keep_stale(&self, stale: usize, kept: Kept) {
+        let reason = match kept {
+            Kept::Threshold => {
+                let settings = self.sources().mapping().settings();
+                let threshold = settings.entity_deletion_threshold;
+                let left = self.guard.left();
+                format!("{kept} ({threshold}): it leaves {left} to this run")
+            }
+            kept => kept.to_string(),
+        };
         tracing::warn!(stale, reason, "stale entities kept");
         let line = format!("{stale} stale entities kept: {reason}");
         self.journal.warn(line.as_str());
         let mut run = self.run();
         run.counts.kept += stale;
+        run.withheld += if kept.is_loss() { stale } else { 0 };
         run.kept.insert(line);
     }
 }

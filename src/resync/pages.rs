@@ -13,7 +13,7 @@ use crate::identity::{RepositoryId, SourceId};
 use crate::look::Progress;
 use crate::store::documents::Stamp;
 use crate::store::run::{RepositoryPage, page};
-use crate::store::{Batch, Store, StoreError};
+use crate::store::{DocumentBatch, Store, StoreError};
 
 /// A partition's place in a run: which repository of which page.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,7 +27,7 @@ pub(super) struct Spot {
 pub(super) type Stamps = BTreeMap<SourceId, BTreeMap<RepositoryId, Stamp>>;
 
 #[derive(Default)]
-pub(super) struct Pages {
+pub(super) struct RunPages {
     pages: Mutex<BTreeMap<(String, u64), Page>>,
 }
 
@@ -45,7 +45,7 @@ pub(super) enum State {
     Open(Option<Progress>),
 }
 
-impl Pages {
+impl RunPages {
     /// Takes up what earlier slices of the run `id` have stored of `list`, as far as it is not at hand. False where a page
     /// is lost: then none is taken up, and the list has to be taken anew.
     pub(super) async fn load(
@@ -141,6 +141,14 @@ impl Pages {
             .collect()
     }
 
+    /// How people know a repository that was listed.
+    pub(super) fn name(&self, repository: &RepositoryId) -> Option<String> {
+        let pages = locked(&self.pages);
+        let mut all = pages.values().flat_map(|page| &page.page.repositories);
+        let found = all.find(|listed| listed.uuid == *repository)?;
+        Some(found.full_name.clone())
+    }
+
     /// The last commit of the partition of `source` when the repository was listed.
     pub(super) fn stamp(&self, spot: &Spot, source: &SourceId) -> Option<Stamp> {
         let pages = locked(&self.pages);
@@ -217,7 +225,7 @@ impl Pages {
 
     /// Stores what has changed, for the run `id`.
     pub(super) async fn save(&self, store: &Store, id: &str) -> Result<(), StoreError> {
-        let mut batch = Batch::new();
+        let mut batch = DocumentBatch::new();
         {
             let mut pages = locked(&self.pages);
             for ((list, number), known) in pages.iter_mut().filter(|(_, page)| page.is_dirty) {

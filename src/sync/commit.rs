@@ -12,7 +12,7 @@ use super::guard::Guard;
 use super::holders::Holders;
 use super::load::{self, Answered, Refusal};
 use super::outbox::Outbox;
-use super::plan::{Differs, Kept, Plan, Seen, Situation, plan};
+use super::plan::{Clash, Differs, Kept, Plan, Seen, Situation, plan};
 use super::settle::{Deletion, Fate, announced, settle};
 use super::sources::Sources;
 use crate::counts::Counts;
@@ -22,8 +22,8 @@ use crate::failure::{Failure, Later};
 use crate::identity::{ItemRef, PartitionId};
 use crate::look::Look;
 use crate::port::{PortClient, UpsertOptions, WriteEvent};
-use crate::store::documents::{Stamp, completed, generation};
-use crate::store::{Lease, Store};
+use crate::store::documents::{CompletedRun, Distrusted, Stamp, completed, generation};
+use crate::store::{Lease, Store, StoreError};
 
 /// What a commit works with.
 pub struct Pen<'a> {
@@ -39,6 +39,8 @@ pub struct Pen<'a> {
     /// What Port shows as the cause of the writes.
     pub event: WriteEvent,
     pub differs: &'a Differs<'a>,
+    /// What deletes nothing; `None`: what the last run said.
+    pub distrusted: Option<&'a Distrusted>,
 }
 
 /// What became of the items of a commit.
@@ -57,6 +59,8 @@ pub struct Committed {
     pub refusals: Vec<Refusal>,
     /// Entities that nothing claims any more and that stay, by reason.
     pub kept: Vec<(EntityKey, Kept)>,
+    /// Items that make something else of one entity.
+    pub clashes: Vec<Clash>,
 }
 
 /// Entities written in one section under the pen. With eight bulk calls at once and answers after 100 ms this takes half
@@ -69,7 +73,10 @@ impl Pen<'_> {
     /// An error means that the commit was given up somewhere: its items are unsure, and a later look does them again.
     pub async fn commit(&self, lease: &Lease, seen: Vec<Seen>) -> Result<Committed, Failure> {
         let mut committed = Committed::default();
-        let (generation, is_complete, mut holders) = self.read(&seen).await?;
+        let (generation, completed, mut holders) = self.read(&seen).await?;
+        let mapping = self.sources.mapping().fingerprint();
+        let is_complete = completed.all_recorded && completed.mapping == mapping;
+        let distrusted = self.distrusted.unwrap_or(&completed.distrusted);
         if generation != Some(self.generation) {
             committed.outdated = true;
             return Ok(committed);
@@ -88,11 +95,13 @@ impl Pen<'_> {
             others: &others,
             differs: self.differs,
             keep_all,
+            distrusted,
             is_complete,
         };
         let mut plan_of = plan(&situation(self.guard.keeps_all()));
-        if !self.guard.allows(plan_of.deletes.len(), self.store).await? {
-            plan_of = plan(&situation(Some(Kept::Threshold)));
+        let refused = self.guard.refuses(plan_of.deletes.len(), self.store);
+        if let Some(kept) = refused.await? {
+            plan_of = plan(&situation(Some(kept)));
         }
         let (stamp, now) = (Stamp(Uuid::new_v4().as_u64_pair().0), self.clock.now());
         self.announce(&mut holders, &seen, &plan_of, (stamp, now))
@@ -123,11 +132,12 @@ impl Pen<'_> {
         committed.counts.kept += plan_of.kept.len();
         committed.refusals = answered.refusals;
         committed.kept = plan_of.kept.into_iter().collect();
+        committed.clashes = plan_of.clashes;
         Ok(committed)
     }
 
-    /// One round of reads: the generation, whether everything is recorded, and the records and rows.
-    async fn read(&self, seen: &[Seen]) -> Result<(Option<u64>, bool, Holders), Failure> {
+    /// One round of reads: the generation, how the last run ended, and the records and rows.
+    async fn read(&self, seen: &[Seen]) -> Result<(Option<u64>, CompletedRun, Holders), Failure> {
         let (generation_key, completed_key) = (generation(), completed());
         let (generation, completed, holders) = tokio::join!(
             self.store.load(&generation_key),
@@ -135,11 +145,7 @@ impl Pen<'_> {
             Holders::load(self.store, seen),
         );
         let generation = generation?.value.map(|generation| generation.number);
-        let mapping = self.sources.mapping().fingerprint();
-        let all_recorded = completed?
-            .value
-            .is_some_and(|completed| completed.all_recorded && completed.mapping == mapping);
-        Ok((generation, all_recorded, holders?))
+        Ok((generation, completed?.value.unwrap_or_default(), holders?))
     }
 
     async fn announce(
@@ -176,7 +182,7 @@ impl Pen<'_> {
         load::delete(
             self.port,
             &plan.deletes,
-            settings.delete_dependent_entities,
+            (self.sources, &self.event),
             &mut answered,
             &deadline,
         )
@@ -203,8 +209,7 @@ impl Pen<'_> {
             .collect();
         let mut items = plan.wakes.clone();
         items.extend(holders.waiting_for(&written));
-        let along = self.deleted_along(plan, &answered.along);
-        items.extend(Holders::claiming(self.store, along).await?);
+        items.extend(self.hit_along(&plan.deletes, &answered.along).await?);
         // Those at hand that lack what was written after them.
         for (write, fate) in plan.writes.iter().zip(&results.writes) {
             let lacks = *fate == Fate::LacksTarget;
@@ -226,18 +231,24 @@ impl Pen<'_> {
         self.outbox.send(looks, &occasion, &lease.deadline()).await
     }
 
-    /// What Port has deleted along with others. It names no blueprints: it may be any that the mapping names.
-    fn deleted_along(&self, plan: &Plan, identifiers: &BTreeSet<String>) -> BTreeSet<EntityKey> {
+    /// Items that claim what Port has deleted along with `deletes`. It names no blueprints: it may be any that the mapping
+    /// names.
+    pub(super) async fn hit_along(
+        &self,
+        deletes: &BTreeSet<EntityKey>,
+        identifiers: &BTreeSet<String>,
+    ) -> Result<BTreeSet<ItemRef>, StoreError> {
         let resources = self.sources.mapping().resources().iter();
         let mut blueprints: BTreeSet<&str> = resources
             .filter_map(|resource| resource.constant_blueprint())
             .collect();
-        blueprints.extend(plan.deletes.iter().map(|key| key.blueprint.as_str()));
+        blueprints.extend(deletes.iter().map(|key| key.blueprint.as_str()));
         let keys = identifiers.iter().flat_map(|identifier| {
             let keys = blueprints.iter();
             keys.map(move |blueprint| EntityKey::new(*blueprint, identifier))
         });
-        keys.filter(|key| !plan.deletes.contains(key)).collect()
+        let keys = keys.filter(|key| !deletes.contains(key)).collect();
+        Holders::claiming(self.store, keys).await
     }
 }
 

@@ -10,9 +10,10 @@ use std::ops::ControlFlow;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::image::{Image, Made, Mapper};
+use super::blueprints::Blueprints;
+use super::image::{Image, Made};
+use super::mapper::Mapper;
 use super::plan::{Seen, Sight};
-use super::relations::Relations;
 use super::sources::Sources;
 use crate::bitbucket::{self, BitbucketClient};
 use crate::deadline::Deadline;
@@ -57,7 +58,7 @@ pub struct Bound {
 }
 
 /// What a repository is to a filter.
-pub enum Standing {
+pub enum Selection {
     Selected(Value),
     /// It is there, and the filter does not select it.
     NotSelected,
@@ -135,19 +136,19 @@ impl Looker<'_> {
         &self,
         filter: &RepositoryFilter,
         repository: &RepositoryId,
-    ) -> Result<Standing, Failure> {
+    ) -> Result<Selection, Failure> {
         let (bitbucket, deadline) = (self.bitbucket, self.deadline);
         if let Some(raw) = extract::repository(bitbucket, filter, repository, deadline).await? {
-            return Ok(Standing::Selected(raw));
+            return Ok(Selection::Selected(raw));
         }
         if !filter.selects() {
-            return Ok(Standing::Invisible);
+            return Ok(Selection::Invisible);
         }
         let all = RepositoryFilter::default();
         let found = extract::repository(bitbucket, &all, repository, deadline).await?;
         Ok(match found {
-            Some(_) => Standing::NotSelected,
-            None => Standing::Invisible,
+            Some(_) => Selection::NotSelected,
+            None => Selection::Invisible,
         })
     }
 
@@ -304,6 +305,7 @@ impl Looker<'_> {
         let is_cut = listing.is_cut();
         self.ask_for(group, repository, (hidden, is_cut), &mut image)
             .await?;
+        image.sort();
         self.resolve(&mut image).await?;
         Ok(Seen {
             item,
@@ -391,8 +393,10 @@ impl Looker<'_> {
     }
 
     async fn resolve(&self, image: &mut Image) -> Result<(), Failure> {
-        let relations = Relations::of(self.port, image.blueprints(), self.deadline).await?;
-        image.resolve(&relations);
+        let entities = image.all_entities();
+        let blueprints = Blueprints::for_entities(self.port, entities, self.deadline).await?;
+        self.mapper.left_out(image.resolve(&blueprints));
+        self.mapper.twins(image.twins());
         Ok(())
     }
 }

@@ -15,6 +15,7 @@ mod kinds;
 mod metrics;
 mod preview;
 mod reference;
+mod refused;
 mod resync;
 mod runs;
 mod settings;

@@ -111,7 +111,7 @@ fn problems_of_many_items_are_told_once() {
         json!({"query": true, "id": "one", "a": "text", "full_name": "acme/one"}),
         json!({"query": true, "id": "two", "a": "text", "full_name": "acme/two"}),
         json!({"query": true, "id": "not good"}),
-        json!({"query": true, "id": 7}),
+        json!({"query": true, "id": true, "full_name": "acme/yes"}),
         json!({"query": true}),
         json!({"query": "yes", "id": "x"}),
         json!({"query": false}),
@@ -121,7 +121,7 @@ fn problems_of_many_items_are_told_once() {
     insta::assert_snapshot!(report.lines().join("\n"), @r#"
     resources[0].port.entity.mappings.identifier: gives an identifier that Port refuses: letters, digits and @_.+:\/=-' are allowed, at most 1000; replace the others with gsub: 1 item left out (for example not good: "not good")
     resources[0].port.entity.mappings.identifier: gives no identifier: 1 item left out (for example an item without a name: null)
-    resources[0].port.entity.mappings.identifier: gives no text, which Port refuses: append | tostring: 1 item left out (for example 7: 7)
+    resources[0].port.entity.mappings.identifier: gives no text, which Port refuses: 1 item left out (for example acme/yes: true)
     resources[0].port.entity.mappings.properties.sum: fails for 2 items and is null there (for example acme/one: string ("text") and number (1) cannot be added)
     resources[0].selector.query: fails for 1 item, so that it is not known what stands for them (for example x: must be true or false, but gives "yes")
     "#);

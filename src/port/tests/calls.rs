@@ -92,7 +92,7 @@ async fn a_wrong_address_is_not_taken_for_an_absent_entity() {
     let error = port.client.integration(&deadline).await.unwrap_err();
     assert!(format!("{:#}", anyhow::Error::new(error)).contains("OCEAN__PORT__BASE_URL"));
     let keys = keys(&[("b", "x")]);
-    let deletion = port.client.delete(&keys, true, &deadline).await;
+    let deletion = port.client.delete(&keys, &deleting(true), &deadline).await;
     let DeleteOutcome::Later(postponed) = &deletion.outcomes[0] else {
         panic!("{deletion:?}");
     };
@@ -222,8 +222,8 @@ async fn logs_go_where_the_integration_says() {
 async fn blueprints_are_read_once_in_ten_minutes() {
     let port = Port::start(&[("b", json!({ "r": { "target": "c", "many": true } }))]).await;
     for _ in 0..3 {
-        let targets = port.client.relation_targets("b", &port.deadline()).await;
-        assert_eq!(targets.unwrap(), BTreeMap::from([("r".into(), "c".into())]));
+        let blueprint = port.client.blueprint("b", &port.deadline()).await.unwrap();
+        assert_eq!(blueprint.relations["r"].target, "c");
     }
     assert_eq!(port.took(), ["GET /v1/blueprints/b"]);
     port.clock.advance(Duration::from_secs(600));

@@ -93,6 +93,14 @@ impl Port {
     }
 }
 
+/// As a live event deletes.
+fn deleting(dependents: bool) -> DeleteOptions {
+    DeleteOptions {
+        dependents,
+        event: WriteEvent::Live,
+    }
+}
+
 fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -337,7 +345,7 @@ fn futures_can_be_sent() {
         unreachable!("only types are looked at")
     }
     is_send(|client| async move { client.upsert(&[], never(), never()).await });
-    is_send(|client| async move { client.delete(&[], true, never()).await });
+    is_send(|client| async move { client.delete(&[], &deleting(true), never()).await });
     is_send(|client| async move { client.snapshot("b", never(), never()).await });
     is_send(|client| async move { client.owned(None, never()).await });
     is_send(|client| async move { client.owned_among(&[], never()).await });

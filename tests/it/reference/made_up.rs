@@ -25,12 +25,14 @@ const FOLDERS: [&str; 7] = [
     "Docs dir/",
 ];
 
-const NAMES: [&str; 5] = [
+const NAMES: [&str; 7] = [
     "catalog.yml",
     "README.md",
     "port.yaml",
     "data.json",
     "x.txt",
+    "two\nlines\t#1?.yml",
+    "\"50%\" back\\slash ü.yml",
 ];
 
 const FOLDER_PATTERNS: [&str; 10] = [

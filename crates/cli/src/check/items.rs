@@ -11,8 +11,9 @@ use ferry::extract::{Batch, Group, Listing, Source};
 use ferry::identity::Repository;
 use ferry::mapping::Mapping;
 use ferry::port::{self, PortClient};
-use ferry::sync::image::{Image, Mapper};
-use ferry::sync::relations::Relations;
+use ferry::sync::blueprints::Blueprints;
+use ferry::sync::image::Image;
+use ferry::sync::mapper::Mapper;
 use ferry::sync::sources::Sources;
 use ferry::telemetry::chain;
 
@@ -64,7 +65,7 @@ pub(super) async fn check_items(
         }
     }
     check_names(session, &sources, findings, deadline).await;
-    check_sample(&sources, &sample, mapper.take_report().lines(), findings);
+    check_sample(&sources, &sample, mapper.take_problems(), findings);
     if !sources.creates_targets() {
         check_targets(&session.port, &sources, sample, findings, deadline).await;
     }
@@ -141,8 +142,8 @@ async fn missing_targets(
     mut sample: Image,
     deadline: &Deadline,
 ) -> Result<Vec<EntityKey>, port::Error> {
-    let relations = Relations::of(port, sample.blueprints(), deadline).await?;
-    sample.resolve(&relations);
+    let blueprints = Blueprints::of(port, sample.blueprints(), deadline).await?;
+    sample.resolve(&blueprints);
     let made = sample.entities(sources.merges());
     let resources = sources.mapping().resources().iter();
     let ours: BTreeSet<&str> = resources

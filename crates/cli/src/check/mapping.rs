@@ -125,7 +125,7 @@ fn check_fields(
 ) {
     let properties = resource
         .property_names()
-        .filter(|name| !blueprint.properties.contains(*name));
+        .filter(|name| !blueprint.may_have(name));
     let relations = resource
         .relation_names()
         .filter(|name| !blueprint.relations.contains_key(*name));

@@ -15,7 +15,7 @@ use ferry::app::App;
 use ferry::deadline::{Deadline, later};
 use ferry::invocation::{self, Request};
 use ferry::queue::{Local, Queue, Taken};
-use ferry::resync::{self, Outcome};
+use ferry::resync::{self, RunOutcome};
 use ferry::telemetry::chain;
 use ferry::{subscription, webhook};
 use futures_util::{StreamExt as _, stream};
@@ -229,7 +229,7 @@ async fn runs(app: &App, shutdown: &Shutdown) {
             resync::tick(app, &deadline).await
         };
         let wait = match outcome {
-            Ok(Outcome::Paused {
+            Ok(RunOutcome::Paused {
                 not_before: Some(not_before),
                 ..
             }) => until(app, not_before).min(tick),
