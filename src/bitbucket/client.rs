@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{anyhow, ensure};
-use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -17,7 +17,7 @@ use super::accounts::Accounts;
 use super::auth::Credential;
 use super::error::Error;
 use super::pages::Pages;
-use super::rate_limit::{Allowance, Group, Purpose};
+use super::rate_limit::{Allowance, Purpose, RateGroup};
 use super::sending::Sending;
 use crate::deadline::Deadline;
 use crate::http::{Answer, Http, RetryPolicy};
@@ -56,31 +56,13 @@ const WRITE: RetryPolicy = RetryPolicy {
     ..JSON
 };
 
-/// Values of a query: everything that is not plain is encoded, the plus of `fields` above all.
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC
+/// Segments of a path and values of a query: everything that is not plain is encoded, the plus of `fields` above all, and
+/// the tabs and line breaks that names of files may hold and addresses on the web lose.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
     .remove(b'~');
-
-/// Segments of a path: everything that ends one, or that a parser of addresses drops or reads in another way.
-const SEGMENT: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'%')
-    .add(b'/')
-    .add(b'<')
-    .add(b'>')
-    .add(b'?')
-    .add(b'[')
-    .add(b'\\')
-    .add(b']')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
 
 /// Where Bitbucket is, and who we are there.
 #[derive(Clone, Debug)]
@@ -185,7 +167,9 @@ impl BitbucketClient {
     /// How many requests to the API may go within this hour, all credentials together.
     pub fn requests_left(&self) -> u32 {
         let now = self.shared.http.clock().now();
-        self.shared.accounts.left(Group::Api, self.reserve(), now)
+        self.shared
+            .accounts
+            .left(RateGroup::Api, self.reserve(), now)
     }
 
     /// What each credential has used, by a name that does not give it away: for the next process.
@@ -212,7 +196,7 @@ impl BitbucketClient {
         deadline: &Deadline,
     ) -> Result<(), Error> {
         let sending = Sending {
-            group: Group::Api,
+            group: RateGroup::Api,
             policy: &WRITE,
             method,
             body,
@@ -240,18 +224,18 @@ impl BitbucketClient {
         parameters: &[(&str, &str)],
     ) -> Url {
         let mut url = self.shared.base_url.clone();
-        // Not by the segments of `url`, which drops tabs and line breaks. Dots alone would lead elsewhere.
-        let segments = route.into_iter().filter(|one| !matches!(*one, "." | ".."));
-        let mut path = url.path().trim_end_matches('/').to_owned();
-        for segment in segments {
-            path.push('/');
-            path.extend(utf8_percent_encode(segment, SEGMENT));
-        }
+        let encoded = |text| utf8_percent_encode(text, ENCODED).to_string();
+        let base = url.path().trim_end_matches('/').to_owned();
+        // Nobody is named so, and the address would lead elsewhere.
+        let route = route
+            .into_iter()
+            .filter(|segment| !matches!(*segment, "." | ".."));
+        let path = route.fold(base, |path, segment| format!("{path}/{}", encoded(segment)));
         url.set_path(&path);
         if !parameters.is_empty() {
             let pairs = parameters
                 .iter()
-                .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, QUERY)));
+                .map(|(name, value)| format!("{name}={}", encoded(value)));
             url.set_query(Some(&pairs.collect::<Vec<_>>().join("&")));
         }
         url
@@ -297,7 +281,7 @@ impl BitbucketClient {
         deadline: &Deadline,
         read: impl Fn(&Answer) -> anyhow::Result<T>,
     ) -> Result<T, Error> {
-        let sending = Sending::get(Group::Api, &JSON, url);
+        let sending = Sending::get(RateGroup::Api, &JSON, url);
         self.request(&sending, deadline, read).await
     }
 
@@ -308,7 +292,7 @@ impl BitbucketClient {
         url: &Url,
         deadline: &Deadline,
     ) -> Result<Option<Vec<u8>>, Error> {
-        let sending = Sending::get(Group::RawFiles, &RAW_FILE, url);
+        let sending = Sending::get(RateGroup::RawFiles, &RAW_FILE, url);
         let may_be_page = url.path().to_ascii_lowercase().contains("htm");
         let read = |answer: &Answer| {
             let kind = answer.header("content-type").unwrap_or_default();
@@ -374,10 +358,10 @@ impl Slots {
         }
     }
 
-    pub(super) fn of(&self, group: Group) -> Arc<Semaphore> {
+    pub(super) fn of(&self, group: RateGroup) -> Arc<Semaphore> {
         Arc::clone(match group {
-            Group::Api => &self.api,
-            Group::RawFiles => &self.raw_files,
+            RateGroup::Api => &self.api,
+            RateGroup::RawFiles => &self.raw_files,
         })
     }
 }

@@ -4,7 +4,7 @@
 //! A partition counts as done only after the commit of everything that was read of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::sync::mpsc::Receiver;
 
@@ -55,8 +55,8 @@ const MOST_STALLS: u32 = 3;
 /// Items in a row that Port stops, before it is taken to be down.
 const OUTAGE: usize = 5;
 
-/// Partitions of repositories after which the run is stored.
-const SAVED_AFTER: usize = 200;
+/// How long a slice works before it stores again how far the run is: a death costs no more than that.
+const SAVED_EVERY: Duration = Duration::from_secs(30);
 
 /// Of the parts that are gathered without any change: more would only delay what is remembered of them.
 const MOST_WAITING: usize = 2_000;
@@ -135,7 +135,6 @@ impl Slice<'_> {
         };
         self.look_again(&left).await?;
         let later = left.later;
-        let mut done = 0;
         for (part, then) in waiting.drain(..) {
             let own = later.iter().find(|(item, _)| item.partition == part.id);
             if let Some((_, Later { reason, .. })) = own {
@@ -148,7 +147,6 @@ impl Slice<'_> {
                 }
                 (Some(spot), Then::Done(missing)) => {
                     self.pages.done(&spot, &source, missing);
-                    done += 1;
                 }
                 (None, Then::Done(_)) => {
                     self.run().read.insert(source);
@@ -156,18 +154,10 @@ impl Slice<'_> {
                 (None, Then::More(_)) => {}
             }
         }
-        self.save_now_and_then(done).await?;
-        Ok(Step::Done)
-    }
-
-    /// Stores how far the run is when a good deal more of it is done: a death costs no more than that.
-    async fn save_now_and_then(&self, done: usize) -> Result<(), Failure> {
-        let before = self.done.fetch_add(done, Ordering::Relaxed);
-        if before / SAVED_AFTER == (before + done) / SAVED_AFTER {
-            return Ok(());
+        if SAVED_EVERY <= self.since_saved() {
+            self.save().await?;
         }
-        self.save().await?;
-        Ok(())
+        Ok(Step::Done)
     }
 
     /// Commits a section. Where Port has stopped it again and again, one item after the other: what Port fails at then

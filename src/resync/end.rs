@@ -78,11 +78,12 @@ impl Slice<'_> {
             distrusted: self.distrusted(),
         };
         let store = self.store();
-        store
-            .save(&failed_repositories(), &failed, Revision::ANYTHING)
-            .await?;
+        let key = failed_repositories();
+        if store.load(&key).await?.value.as_ref() != Some(&failed) {
+            store.save(&key, &failed, Revision::ANYTHING).await?;
+        }
         store.save(&completed(), &end, Revision::ANYTHING).await?;
-        clean_up(self.app, &run.id).await?;
+        clean_up(self.app, &run).await?;
         let status = match run.has_losses() {
             true => ResyncStatus::Failed,
             false => ResyncStatus::Completed,

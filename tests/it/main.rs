@@ -22,6 +22,7 @@ mod settings;
 mod stores;
 mod subscription;
 mod support;
+mod table;
 mod tidy;
 mod trees;
 mod webhook;

@@ -49,9 +49,9 @@ const LAYERS: &[&str] = &[
     // The triggers.
     "app",
     "live",
-    "subscription",
     "resync",
     "webhook",
+    "subscription",
     "invocation",
     "bin",
 ];
@@ -111,16 +111,16 @@ const CRATES: &[(&str, &[&str])] = &[
 const CONFINED: &[(&str, &[&str])] = &[
     (
         "lambda_runtime",
-        &["src/invocation.rs", "src/bin/ferry-lambda.rs"],
+        &["src/invocation", "src/bin/ferry-lambda.rs"],
     ),
-    ("lambda_http", &["src/invocation.rs"]),
-    ("aws_lambda_events", &["src/invocation.rs"]),
+    ("lambda_http", &["src/invocation"]),
+    ("aws_lambda_events", &["src/invocation"]),
     (
         "aws_sdk_",
         &["src/app.rs", "src/secrets", "src/store", "src/queue"],
     ),
     ("aws_smithy_", &["src/aws.rs"]),
-    ("std::env", &["src/config", "src/aws.rs"]),
+    ("std::env", &["src/config"]),
     ("redb", &["src/store/file.rs"]),
 ];
 

@@ -76,6 +76,10 @@ pub(crate) async fn check(app: &App, base: Option<&str>, deadline: &Deadline) ->
         let remedy = "take it out, or leave it: nothing depends on it";
         findings.doubtful("configuration", setting.to_string(), remedy);
     }
+    for unknown in &app.config.unknown {
+        let reason = format!("{} {}", unknown.place, unknown.reason);
+        findings.doubtful("configuration", reason, &unknown.remedy);
+    }
     check_tokens(&session.credentials.bitbucket, &mut findings);
     let in_port = check_port(app, &session.port, &mut findings, deadline).await;
     let workspace = check_workspace(&session.bitbucket, &mut findings, deadline).await;

@@ -47,6 +47,8 @@ struct Model {
     state: State,
     access: Access,
     quirks: Quirks,
+    /// Requests that were answered under [`Quirks::trouble_every`].
+    answered: usize,
     memory: past::Memory,
 }
 
@@ -62,6 +64,7 @@ impl Bitbucket {
             state: workspace.into_state(),
             access,
             quirks: Quirks::default(),
+            answered: 0,
             memory: past::Memory::default(),
         }));
         let served = Arc::clone(&model);
