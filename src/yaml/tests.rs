@@ -1,5 +1,6 @@
 //! Recorded answers of PyYAML, and what must not bring the reader down.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -144,4 +145,34 @@ fn mistakes_have_lines() {
     assert_eq!(error.to_string(), "line 2: the tag `!Ref` is not known");
     let error = document("a: 1\n---\nb: 2\n").unwrap_err();
     assert_eq!(error.message, "it holds 2 documents: keep one");
+}
+
+/// Texts of what means something in YAML, in any order.
+fn any_text() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        "[ \n\t\"'#&*!|>%@`?:,{}\\[\\]<=~.0-9a-f-]{1,4}",
+        "(<<: |&a |\\*a |!!int |- |: |\n  |---\n|\\.\\.\\.\n|yes|0x1f|1:30|2026-01-02)",
+        ".",
+    ];
+    prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn no_text_brings_the_reader_down(text in any_text()) {
+        let found = values(&text);
+        if let Err(error) = &found {
+            prop_assert!(0 < error.line && error.line <= text.lines().count() + 2, "{}", error);
+        }
+        // With lines it reads the same.
+        if let (Ok(documents), Ok(one)) = (&found, document(&text)) {
+            prop_assert_eq!(documents.first().cloned().unwrap_or_default(), one.value);
+        }
+    }
+
+    #[test]
+    fn plain_json_is_yaml(text in "[ -~äß]{0,12}", number in any::<i32>(), flag in any::<bool>()) {
+        let value = json!({"text": text, "list": [number, flag, null, {"deep": [text]}]});
+        prop_assert_eq!(values(&value.to_string()), Ok(vec![value]));
+    }
 }

@@ -14,6 +14,7 @@ mod invocation;
 mod kinds;
 mod metrics;
 mod preview;
+mod reference;
 mod refused;
 mod resync;
 mod runs;

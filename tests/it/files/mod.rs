@@ -121,23 +121,22 @@ fn every_kind_with_files() -> Vec<Value> {
     ]
 }
 
+/// Opens a pull request that comes from a new branch.
+fn open_pull_request(world: &World, repository: &str, branch: &str) -> Vec<Delivery> {
+    let author = world.bitbucket.users()[0].clone();
+    let new = NewPullRequest {
+        source: Some(branch.to_owned()),
+        ..NewPullRequest::new(branch, author)
+    };
+    let (_, opened) = world.bitbucket.open_pull_request(repository, new).unwrap();
+    opened
+}
+
 /// One story per kind that carries files: a push, as an event and as a resync show it.
 #[tokio::test]
 async fn a_push_and_a_resync_show_the_same_files() {
     let world = world(every_kind_with_files()).await;
-    let dana = world.bitbucket.users()[0].clone();
-    world
-        .bitbucket
-        .push("checkout-service", "feature", &[("x", Some("x"))])
-        .unwrap();
-    let pull_request = NewPullRequest {
-        source: Some("feature".to_owned()),
-        ..NewPullRequest::new("Change", dana)
-    };
-    world
-        .bitbucket
-        .open_pull_request("checkout-service", pull_request)
-        .unwrap();
+    open_pull_request(&world, "checkout-service", "feature");
     world.resync().await;
     let before = world.port.catalogue();
     assert_eq!(

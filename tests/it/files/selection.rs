@@ -2,10 +2,9 @@
 
 use ferry::deadline::Deadline;
 use ferry::resync::{Scope, preview};
-use sandbox::bitbucket::NewPullRequest;
 use serde_json::{Value, json};
 
-use super::{FILE_ID, follow, property, resource, world};
+use super::{FILE_ID, follow, open_pull_request, property, resource, world};
 
 #[tokio::test]
 async fn folders_and_names_select_as_in_ocean() {
@@ -64,7 +63,16 @@ async fn folders_and_names_select_as_in_ocean() {
     let told = "resources[2].selector.files.repos[0]: \"Chekout Service\" is no repository that the credentials see, so it \
                 selects nothing: the nearest name is \"Checkout Service\"";
     assert_eq!(outcome["mapping_problems"], json!([told]));
-    // A new name is another choice.
+    world.finish();
+}
+
+#[tokio::test]
+async fn another_name_is_another_choice() {
+    let selector =
+        json!({"files": {"filenames": ["catalog.yml"], "repos": ["PAYMENTS", "checkout-service"]}});
+    let identifier = "'root/' + .repo.slug";
+    let world = world(vec![resource("file", selector, identifier, json!({}))]).await;
+    world.resync().await;
     let renamed = world
         .bitbucket
         .rename_repository("payments", "Pay Ments")
@@ -121,11 +129,7 @@ async fn blank_queries_select_what_no_query_selects() {
     let dana = world.bitbucket.users()[0].clone();
     world.resync().await;
     for branch in ["one", "two", "three"] {
-        let new = NewPullRequest {
-            source: Some(branch.to_owned()),
-            ..NewPullRequest::new(branch, dana.clone())
-        };
-        let (_, opened) = world.bitbucket.open_pull_request("payments", new).unwrap();
+        let opened = open_pull_request(&world, "payments", branch);
         follow(&world, &opened).await;
     }
     assert_eq!(world.identifiers()["pull-request"], ["1", "2", "3"]);
