@@ -261,6 +261,7 @@ impl Slice<'_> {
         let merges = self.sources().merges();
         let differs =
             |entity: &Entity, held: Option<&Held>| self.snapshots.differs(entity, held, merges);
+        let distrusted = self.distrusted();
         let errand = Errand {
             session: self.session,
             current: &self.current,
@@ -269,7 +270,7 @@ impl Slice<'_> {
                 id: self.run().id.clone(),
             },
             differs: &differs,
-            distrusted: Some(&self.distrusted()),
+            distrusted: Some(&distrusted),
         };
         let committed = self
             .app
