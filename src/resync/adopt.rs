@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::finish::{digest_of, paused};
+use super::journal::Phase;
 use super::slice::{Slice, Step};
 use crate::app::App;
 use crate::entity::EntityKey;
@@ -97,7 +98,8 @@ impl Slice<'_> {
                 crate::port::DeleteOutcome::WasAbsent => {}
                 crate::port::DeleteOutcome::Refused { refusal, .. } => {
                     tracing::warn!(%key, %refusal, "stale entity not deleted");
-                    self.journal.warn(format!("{key} not deleted: {refusal}"));
+                    let line = format!("{key} not deleted: {refusal}");
+                    self.journal.warn(Phase::Delete, line);
                 }
                 crate::port::DeleteOutcome::Later(postponed) => {
                     tracing::warn!(%key, %postponed, "stale entity left to the next run");

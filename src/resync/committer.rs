@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::mpsc::Receiver;
 
 use super::finish::paused;
+use super::journal::Phase;
 use super::pages::Spot;
 use super::slice::{Slice, Step};
 use crate::app::App;
@@ -276,13 +277,14 @@ impl Slice<'_> {
         for refusal in &committed.refusals {
             self.run().unsound.insert(refusal.blueprint.clone());
             tracing::warn!(%refusal, "entity refused by Port");
-            self.journal.warn(format!("entity refused: {refusal}"));
+            let line = format!("entity refused: {refusal}");
+            self.journal.warn(Phase::Load, line);
         }
         for (key, kept) in &committed.kept {
             tracing::warn!(%key, reason = %kept, "an entity that nothing claims any more stays");
             let line = format!("entities that nothing claims any more stay: {kept}");
             if self.run().kept.insert(line.clone()) {
-                self.journal.warn(line);
+                self.journal.warn(Phase::Delete, line);
             }
         }
     }

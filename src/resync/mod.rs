@@ -43,6 +43,7 @@ pub use preview::{Change, Field, Preview, Scope, preview};
 
 use begin::{Begun, begin, resume};
 use figures::put_age;
+use journal::Phase;
 use slice::{Slice, Step};
 
 /// How a call ended when nothing was wrong.
@@ -281,6 +282,7 @@ async fn continue_run(
     let bitbucket = session.bitbucket.with_purpose(Purpose::Resync);
     let logs = begun.logs.clone();
     let slice = Slice::new(app, session, &bitbucket, begun, lease, deadline);
+    slice.tell_begin();
     let outcome = match Box::pin(slice.work()).await {
         Ok(outcome) => Ok(outcome),
         Err(Failure::MappingChanged) => Err(Failure::MappingChanged),
@@ -306,7 +308,7 @@ async fn continue_run(
     };
     slice.tell_mapping_problems();
     for line in session.bitbucket.take_set_aside() {
-        slice.journal.warn(line);
+        slice.journal.warn(Phase::Extract, line);
     }
     slice.journal.send(session, logs.as_ref(), deadline).await;
     outcome
@@ -416,6 +418,7 @@ impl Slice<'_> {
         )
         .await;
         self.log_completed(&run, &summary);
+        self.tell_end(&run, &summary);
         self.put_completed(now, &summary);
         Ok(match run.has_losses() {
             true => Outcome::CompletedWithLosses(summary),
@@ -448,7 +451,7 @@ impl Slice<'_> {
         let problems = self.mapper.take_report().lines();
         for problem in &problems {
             tracing::warn!(problem, "the mapping could not be applied everywhere");
-            self.journal.warn(problem.as_str());
+            self.journal.warn(Phase::Transform, problem.as_str());
         }
         problems
     }
@@ -469,6 +472,7 @@ impl Slice<'_> {
             reason: reason.clone(),
         }));
         self.put_budget();
+        self.tell_pause(not_before, &reason);
         let run = self.run().id.clone();
         tracing::info!(run, reason, %not_before, "resync paused");
         Ok(Outcome::Paused {

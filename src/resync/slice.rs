@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::begin::Begun;
-use super::journal::Journal;
+use super::journal::{Journal, Phase};
 use super::pages::Pages;
 use super::snapshots::Snapshots;
 use crate::app::{App, Session};
@@ -152,8 +152,8 @@ impl<'a> Slice<'a> {
         let kind = group.map_or("", |group| group.source.name());
         let name = name.unwrap_or("the workspace");
         tracing::warn!(kind, repository = name, error = reason, "part not read");
-        self.journal
-            .warn(format!("{kind} of {name} not read: {reason}"));
+        let line = format!("{kind} of {name} not read: {reason}");
+        self.journal.warn_of(kind, Phase::Extract, line);
         let mut run = self.run();
         if !is_recorded {
             let resources = group.into_iter().flat_map(|group| &group.resources);

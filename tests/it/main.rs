@@ -10,6 +10,7 @@ mod emulated;
 mod guards;
 mod histories;
 mod invocation;
+mod journal;
 mod kinds;
 mod metrics;
 mod preview;

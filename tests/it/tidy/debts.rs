@@ -40,6 +40,7 @@ pub(super) const SHARED_NAMES: &[(&str, &str)] = &[
     ),
     ("Place", "of lease: PlaceInLine"),
     ("Postponed", "of queue: PutOff"),
+    ("Problem", "of store: Illegible"),
     ("Progress", "of look: ReadSoFar; of progress: RunProgress"),
     (
         "Refusal",
