@@ -44,7 +44,10 @@ fn identified(
 ) -> Result<Vec<Value>, Error> {
     match found.iter().all(is_identified) {
         true => Ok(found),
-        false => Err(Error::unexpected(what, anyhow!("an object in it has no id"))),
+        false => Err(Error::unexpected(
+            what,
+            anyhow!("an object in it has no id"),
+        )),
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
 
 use super::finish::paused;
+use super::journal::Phase;
 use super::slice::{RunPart, Slice, Step};
 use crate::app::Errand;
 use crate::entity::Entity;
@@ -233,10 +234,16 @@ impl Slice<'_> {
             {
                 break;
             }
-            tracing::info!(reason = stopped.reason, seconds = wait.as_secs(), "waiting for Port");
+            tracing::info!(
+                reason = stopped.reason,
+                seconds = wait.as_secs(),
+                "waiting for Port"
+            );
             self.app.clock.sleep(wait).await;
             self.keep().await?;
-            let next = self.section(std::mem::take(&mut committed.unfinished)).await?;
+            let next = self
+                .section(std::mem::take(&mut committed.unfinished))
+                .await?;
             in_vain += u32::from(open <= next.unfinished.len());
             committed.overtaken.extend(next.overtaken);
             committed.outdated |= next.outdated;
@@ -285,20 +292,24 @@ impl Slice<'_> {
         for refusal in &committed.refusals {
             self.run().unsound.insert(refusal.blueprint.clone());
             tracing::warn!(%refusal, "entity refused by Port");
-            self.journal.warn(format!("entity refused: {refusal}"));
+            let line = format!("entity refused: {refusal}");
+            self.journal.warn(Phase::Load, line);
         }
         self.tell_clashes(&committed.clashes);
         for waiting in &committed.waiting {
             tracing::warn!(%waiting, "entity waits for what it points at");
-            self.journal.warn(format!("entity waits for what it points at: {waiting}"));
+            let line = format!("entity waits for what it points at: {waiting}");
+            self.journal.warn(Phase::Load, line);
         }
-        self.run().unsound.extend(committed.unwritten.iter().cloned());
+        self.run()
+            .unsound
+            .extend(committed.unwritten.iter().cloned());
         for (key, kept) in &committed.kept {
             tracing::warn!(%key, reason = %kept, "an entity that nothing claims any more stays");
             let line = format!("entities that nothing claims any more stay: {kept}");
             self.run().withheld += usize::from(kept.is_loss());
             if self.run().kept.insert(line.clone()) {
-                self.journal.warn(line);
+                self.journal.warn(Phase::Delete, line);
             }
         }
     }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::ControlFlow;
 
+use super::journal::Phase;
 use super::slice::{RunPart, Slice, Step};
 use crate::deadline::later;
 use crate::entity::EntityKey;
@@ -349,7 +350,7 @@ impl Slice<'_> {
         };
         tracing::warn!(stale, reason, "stale entities kept");
         let line = format!("{stale} stale entities kept: {reason}");
-        self.journal.warn(line.as_str());
+        self.journal.warn(Phase::Delete, line.as_str());
         let mut run = self.run();
         run.counts.kept += stale;
         run.withheld += if kept.is_loss() { stale } else { 0 };

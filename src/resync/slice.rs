@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::RunOutcome;
 use super::begin::Begun;
 use super::end::PAUSE;
-use super::journal::Journal;
+use super::journal::{Journal, Phase};
 use super::pages::{RunPages, Spot};
 use super::snapshots::Snapshots;
 use crate::app::{App, Session};
@@ -266,8 +266,8 @@ impl<'a> Slice<'a> {
         let kind = group.map_or("", |group| group.source.name());
         let name = part.name.as_deref().unwrap_or("the workspace");
         tracing::warn!(kind, repository = name, error = reason, "part not read");
-        self.journal
-            .warn(format!("{kind} of {name} not read: {reason}"));
+        let line = format!("{kind} of {name} not read: {reason}");
+        self.journal.warn_of(kind, Phase::Extract, line);
         let mut run = self.run();
         if !is_recorded {
             let resources = group.into_iter().flat_map(|group| &group.resources);
