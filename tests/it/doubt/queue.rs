@@ -150,8 +150,13 @@ async fn one_entity_that_port_fails_costs_its_neighbours_nothing() {
         let entity = world.port.entity("bitbucketPullRequest", &identifier);
         assert_eq!(entity.is_some(), identifier != broken, "{identifier}");
     }
+    world.take_requests();
     hours(&world, 24).await;
     assert_eq!(world.queue().dead_letters(), 0);
+    let (requests, _) = world.take_requests();
+    let neighbour = asks_for(ids[1]);
+    let again = requests.iter().filter(|request| neighbour(request)).count();
+    assert_eq!(again, 0, "a neighbour is looked at again");
     world.port.server().behave();
     world.drain().await;
     assert_fresh(&world, "one entity fails").await;
