@@ -24,7 +24,7 @@ pub use by_id::{Gone, number_of, quoted};
 pub use client::{BitbucketClient, Settings};
 pub use error::Error;
 pub use hooks::{Hook, HookSettings};
-pub use pages::Pages;
+pub use pages::{Pages, Shown};
 pub use rate_limit::{Allowance, Purpose};
 pub use tree::list_tree;
 

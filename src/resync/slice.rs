@@ -268,20 +268,23 @@ impl<'a> Slice<'a> {
         tracing::warn!(kind, repository = name, error = reason, "part not read");
         let line = format!("{kind} of {name} not read: {reason}");
         self.journal.warn_of(kind, Phase::Extract, line);
-        let mut run = self.run();
-        if !is_recorded {
-            let resources = group.into_iter().flat_map(|group| &group.resources);
-            run.unsound.extend(resources.map(|resource| {
-                let blueprint = resource.constant_blueprint();
-                blueprint.unwrap_or(ANY).to_owned()
-            }));
+        if let Some(group) = group.filter(|_| !is_recorded) {
+            self.doubt(group);
         }
-        run.fail(FailedPart {
+        self.run().fail(FailedPart {
             source: part.id.source.clone(),
             repository: part.id.repository.clone(),
             name: name.to_owned(),
             reason: reason.to_owned(),
         });
+    }
+
+    /// Something of `group` may not have been seen: nothing that seems to be nobody's goes for that.
+    pub(super) fn doubt(&self, group: &Group) {
+        let resources = group.resources.iter();
+        let blueprints =
+            resources.map(|resource| resource.constant_blueprint().unwrap_or(ANY).to_owned());
+        self.run().unsound.extend(blueprints);
     }
 
     /// Takes in what was mapped since this was asked last.

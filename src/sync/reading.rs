@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use super::look::Looker;
 use super::plan::Seen;
+use crate::bitbucket::Shown;
 use crate::extract::{Group, Listing};
 use crate::failure::Failure;
 use crate::identity::{ItemId, Repository};
-use crate::look::Progress;
+use crate::look::{Numbers, Progress};
 use crate::store::documents::Entry;
 
 pub struct Reading<'a> {
@@ -17,6 +18,8 @@ pub struct Reading<'a> {
     /// What was recorded before the list was asked for.
     entries: BTreeMap<ItemId, Entry>,
     listing: Listing<'a>,
+    /// What an earlier reading of this has shown.
+    met: Numbers,
     progress: Progress,
     nameless: usize,
     is_over: bool,
@@ -43,6 +46,7 @@ impl<'a> Reading<'a> {
             repository,
             entries,
             listing,
+            met: Numbers::default(),
             progress,
             nameless: 0,
             is_over: false,
@@ -63,13 +67,36 @@ impl<'a> Reading<'a> {
             .looker
             .listed(self.group, uuid, &batch, &self.entries)
             .await?;
-        for seen in &seen {
+        let mut new = Vec::with_capacity(seen.len());
+        for seen in seen {
             if let ItemId::Number(number) = seen.item.item {
                 self.progress.listed.insert(number);
+                if self.met.contains(number) {
+                    continue;
+                }
             }
+            new.push(seen);
         }
         self.progress.cursor = self.listing.cursor().map(str::to_owned);
-        Ok(Some(seen))
+        Ok(Some(new))
+    }
+
+    /// Reads the list from its beginning again; only what it has not shown before is given.
+    pub fn again(&mut self) {
+        self.met = self.progress.listed.clone();
+        self.listing = Listing::open(self.looker.bitbucket, self.group, Some(self.repository));
+        self.progress.cursor = None;
+        self.is_over = false;
+    }
+
+    /// What this reading of the list has shown.
+    pub fn shown(&self) -> Shown {
+        self.listing.shown()
+    }
+
+    /// Whether anything was recorded of the partition: what the list does not show of that is asked for by number.
+    pub fn is_recorded(&self) -> bool {
+        !self.entries.is_empty()
     }
 
     /// Where another reading can go on, once what was given is committed.
