@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::Receiver;
 
-use super::finish::paused;
+use super::finish::{digest_of, paused};
 use super::journal::Phase;
-use super::slice::{RunPart, Slice, Step};
+use super::slice::{RunPart, Slice, Step, locked};
 use crate::app::Errand;
 use crate::entity::Entity;
 use crate::failure::{Failure, Later};
@@ -304,6 +304,8 @@ impl Slice<'_> {
         self.run()
             .unsound
             .extend(committed.unwritten.iter().cloned());
+        let gone = committed.gone.iter().map(digest_of);
+        locked(&self.gone).extend(gone);
         for (key, kept) in &committed.kept {
             tracing::warn!(%key, reason = %kept, "an entity that nothing claims any more stays");
             let line = format!("entities that nothing claims any more stay: {kept}");

@@ -14,6 +14,7 @@ use crate::deadline::later;
 use crate::failure::Failure;
 use crate::port::{self, ResyncStatus};
 use crate::progress::Paused;
+use crate::queue::again;
 use crate::store::Revision;
 use crate::store::documents::{CompletedRun, completed};
 use crate::store::run::{FailedRepositories, Run, failed_repositories};
@@ -84,6 +85,9 @@ impl Slice<'_> {
             store.save(&key, &failed, Revision::ANYTHING).await?;
         }
         store.save(&completed(), &end, Revision::ANYTHING).await?;
+        if run.failures == 0 {
+            again::forget_asked_before(store, run.started_at).await?;
+        }
         clean_up(self.app, &run).await?;
         let status = match run.has_losses() {
             true => ResyncStatus::Failed,

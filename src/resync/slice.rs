@@ -3,7 +3,7 @@
 //! Owns the stored run while it is worked on. `read` reads, `committer` commits, `finish` looks at what lists have not
 //! shown.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -53,6 +53,8 @@ pub(super) struct Slice<'a> {
     pub(super) lease: &'a tokio::sync::Mutex<Lease>,
     /// When it was stored last, by the clock's count.
     saved_at: Mutex<Duration>,
+    /// Digests of the entities that this slice has deleted.
+    pub(super) gone: Mutex<HashSet<u64>>,
     /// How many partitions are done, by source, for whoever watches.
     pub(super) through: Mutex<BTreeMap<String, usize>>,
 }
@@ -148,6 +150,7 @@ impl<'a> Slice<'a> {
             revision: tokio::sync::Mutex::new(revision),
             lease,
             saved_at: Mutex::new(app.clock.elapsed()),
+            gone: Mutex::default(),
             through: Mutex::default(),
             current,
         }

@@ -65,6 +65,8 @@ pub struct Committed {
     pub unwritten: BTreeSet<String>,
     /// Entities that nothing claims any more and that stay, by reason.
     pub kept: Vec<(EntityKey, Kept)>,
+    /// Entities that have gone, or are not ours.
+    pub gone: BTreeSet<EntityKey>,
     /// Items that make something else of one entity.
     pub clashes: Vec<Clash>,
 }
@@ -75,6 +77,9 @@ impl Committed {
         self.counts += answered.counts;
         self.refusals = answered.refusals;
         self.waiting = answered.waiting;
+        let deletes = answered.results.deletes.into_iter();
+        let done = deletes.filter(|(_, deletion)| *deletion == Deletion::Done);
+        self.gone = done.map(|(key, _)| key).collect();
     }
 }
 

@@ -144,15 +144,17 @@ impl Looker<'_> {
         if let Some(raw) = extract::repository(bitbucket, filter, repository, deadline).await? {
             return Ok(Selection::Selected(raw));
         }
-        if !filter.selects() {
-            return Ok(Selection::Invisible);
+        if filter.selects() {
+            let all = RepositoryFilter::default();
+            if (extract::repository(bitbucket, &all, repository, deadline).await?).is_some() {
+                return Ok(Selection::NotSelected);
+            }
         }
-        let all = RepositoryFilter::default();
-        let found = extract::repository(bitbucket, &all, repository, deadline).await?;
-        Ok(match found {
-            Some(_) => Selection::NotSelected,
-            None => Selection::Invisible,
-        })
+        match extract::is_there(bitbucket, repository, deadline).await? {
+            // The list lags.
+            true => Err(Failure::Outdated),
+            false => Ok(Selection::Invisible),
+        }
     }
 
     /// The pull requests `ids`, asked for by their numbers. The repository is taken for selected.
