@@ -115,11 +115,7 @@ async fn app(bitbucket: &Bitbucket, port: &Port) -> anyhow::Result<App> {
             SECRET.to_owned(),
         ),
     ];
-    let lookup = |name: &str| {
-        let found = settings.iter().find(|(known, _)| *known == name);
-        found.map(|(_, value)| value.clone())
-    };
-    let config = Config::read(lookup)?;
+    let config = Config::read(settings)?;
     let clock = Clock::System;
     let secrets = Secrets::new(&config, None, clock.clone());
     let mut app = App::new(config, Http::new(clock.clone())?, secrets, Store::memory());

@@ -20,7 +20,7 @@ mod sending;
 mod tree;
 
 pub use auth::Credential;
-pub use by_id::{Gone, quoted};
+pub use by_id::{Gone, number_of, quoted};
 pub use client::{BitbucketClient, Settings};
 pub use error::Error;
 pub use hooks::{Hook, HookSettings};

@@ -76,7 +76,7 @@ pub async fn pull_requests(
     let included = IncludedFiles::of(bitbucket, group);
     let completed = stream::iter(found)
         .map(async |raw| {
-            let id = raw.get("id").and_then(Value::as_u64)?;
+            let id = bitbucket::number_of(&raw)?;
             let raw = match &included {
                 Some(included) => included.add_to(raw, deadline).await,
                 None => Ok(raw),

@@ -129,7 +129,9 @@ async fn numbered(
             Selection::Invisible => return invisible(repository, gone(before)),
         }
     }
-    let found = looker.pull_requests(group, repository, &[id], bound).await;
+    let recorded = before.clone().map(|entry| (item.clone(), entry));
+    let asked = (&[id][..], recorded.into_iter().collect());
+    let found = looker.numbered(group, repository, asked, bound).await;
     match found {
         // Its repository is not to be found; where nothing is claimed, nothing can be lost.
         Err(Failure::Bitbucket(bitbucket::Error::NotFound { .. })) if !claims(&before) => {

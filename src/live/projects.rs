@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::objects::Looked;
+use super::repository::shows;
 use crate::extract::{self, Group, Source};
 use crate::failure::Failure;
 use crate::identity::{ItemId, RepositoryId};
@@ -27,15 +28,8 @@ pub(super) async fn projects(
             looked.seen.push(looker.whole(group, None).await?);
         }
     }
-    let shows = |group: &Group| {
-        let path: &[&str] = match &group.source {
-            Source::Repositories(_) => &["project"],
-            Source::Trees(_) | Source::Parts { .. } => &["repo", "project"],
-            _ => return false,
-        };
-        group.resources.iter().any(|resource| resource.reads(path))
-    };
-    let Some(key) = keys.first().filter(|_| groups.iter().any(shows)) else {
+    let shows_project = |group: &Group| shows(group, "project");
+    let Some(key) = keys.first().filter(|_| groups.iter().any(shows_project)) else {
         return Ok(looked);
     };
     let found = extract::repositories_of_project(looker.bitbucket, key, cursor, looker.deadline);

@@ -120,13 +120,13 @@ pub(super) async fn of_partition(
 
 /// Whether news about a repository may change what `group` shows of it. Its own item is looked at anyway.
 fn concerns(group: &Group, repository: &Repository, news: &News) -> bool {
-    let reads = |path: &[&str]| group.resources.iter().any(|resource| resource.reads(path));
     let is_pushed = !news.pushed.is_empty();
     // The repository goes along with what lies in it, and a push moves these fields of it.
-    let moves = || is_pushed && (reads(&["repo", "updated_on"]) || reads(&["repo", "size"]));
-    let shows_project = || news.project && reads(&["repo", "project"]);
+    let moves = || is_pushed && (shows(group, "updated_on") || shows(group, "size"));
+    let shows_project = || news.project && shows(group, "project");
     match &group.source {
-        Source::PullRequests { .. } => news.all,
+        // Their files are those of the branches that they go to.
+        Source::PullRequests { .. } => news.all || is_pushed && !group.included_files.is_empty(),
         Source::Trees(_) => {
             let mut pushed = news.pushed.iter();
             news.all
@@ -143,6 +143,22 @@ fn concerns(group: &Group, repository: &Repository, news: &News) -> bool {
     }
 }
 
+/// Whether items of `group` may show `field` of their repository.
+pub(super) fn shows(group: &Group, field: &str) -> bool {
+    let paths: &[&[&str]] = match &group.source {
+        Source::Repositories(_) => &[&[]],
+        Source::Trees(_) => &[&["repo"], &["metadata", "commit", "repository"]],
+        Source::Parts { .. } => &[&["repo"]],
+        Source::PullRequests { .. } | Source::Projects | Source::Workspace | Source::Members => &[],
+    };
+    let reads = |path: &&[&str]| {
+        let path = [path, &[field][..]].concat();
+        let mut resources = group.resources.iter();
+        resources.any(|resource| resource.reads(&path))
+    };
+    paths.iter().any(reads)
+}
+
 /// What `group` shows of a repository that its filter selects.
 async fn contents(
     looker: &Looker<'_>,
@@ -157,7 +173,14 @@ async fn contents(
     let mut seen = Vec::new();
     for _ in 0..PAGES_AT_ONCE {
         let Some(page) = reading.next().await? else {
-            let missing = reading.missing();
+            let missing = match reading.nameless() {
+                0 => reading.missing(),
+                // They may be any of the missing; the next run tells of them.
+                nameless => {
+                    tracing::warn!(%repository.uuid, nameless, "pull requests without a number");
+                    Vec::new()
+                }
+            };
             let asked = missing.get(..MOST_NUMBERS).unwrap_or(&missing);
             let found = looker.pull_requests(group, &repository.uuid, asked, Bound::default());
             seen.extend(found.await?);

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::quotes::double_quoted;
 use super::read::{Node, Reader};
+use crate::file_format;
 
 /// Text in a mapping that begins so means the content of that file.
 const FILE_PREFIX: &str = "file://";
@@ -16,7 +17,7 @@ pub(super) const INCLUDED_FILES: &str = "__includedFiles";
 /// One expression.
 pub(super) enum Expression {
     Filter(Filter),
-    /// The content of the file at this path, which extraction adds to the item.
+    /// The content of the file at this path, which extraction adds to the item; the value of a JSON file.
     File(String),
     /// Does not compile; says why. Reported when the mapping is read.
     Broken {
@@ -74,6 +75,14 @@ impl Expression {
         }
     }
 
+    /// The same, where paths of files begin at `base`.
+    pub(super) fn with_files_in(self, base: &str) -> Expression {
+        match self {
+            Expression::File(path) => Expression::File(format!("{base}{path}")),
+            Expression::Filter(_) | Expression::Broken { .. } => self,
+        }
+    }
+
     pub(super) fn broken(source: &str) -> Expression {
         Expression::Broken {
             reason: format!("{source} is no expression"),
@@ -97,10 +106,15 @@ impl Expression {
             },
             Expression::File(path) => {
                 let files = input.value().get(INCLUDED_FILES);
-                Ok(files
-                    .and_then(|files| files.get(path))
-                    .cloned()
-                    .unwrap_or(Value::Null))
+                let content = files.and_then(|files| files.get(path));
+                match content {
+                    Some(Value::String(text)) if file_format::is_json(path) => {
+                        let value = file_format::json(text).map(|(value, _)| value);
+                        value
+                            .map_err(|error| NoValue::Failed(format!("{path} is no JSON: {error}")))
+                    }
+                    content => Ok(content.cloned().unwrap_or_default()),
+                }
             }
             Expression::Broken { .. } => Err(NoValue::Broken),
         }

@@ -100,13 +100,15 @@ pub(super) async fn begin(
     let given = read_mapping(app, session, deadline).await?;
     let watermark_key = watermark();
     let followed = Watermark(asked_at.unwrap_or(Timestamp::UNIX_EPOCH));
-    app.store
-        .save(&watermark_key, &followed, Revision::ANYTHING)
-        .await?;
+    if app.store.load(&watermark_key).await?.value != Some(followed) {
+        app.store
+            .save(&watermark_key, &followed, Revision::ANYTHING)
+            .await?;
+    }
     let has_rival = look_for_rival(app, given.last_start).await?;
     let current = adopt(app, &given.config, deadline).await?;
     for problem in current.sources.mapping().problems() {
-        tracing::warn!(%problem, "a filter of the mapping does not compile: it evaluates to null");
+        tracing::warn!(%problem, "the mapping does not do what it says");
     }
     let known = app.store.load(&completed()).await?.value;
     let is_first = known.is_none();

@@ -4,7 +4,7 @@
 //! A partition counts as done only after the commit of everything that was read of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::sync::mpsc::Receiver;
 
@@ -55,8 +55,17 @@ const MOST_STALLS: u32 = 3;
 /// Items in a row that Port stops, before it is taken to be down.
 const OUTAGE: usize = 5;
 
-/// Partitions of repositories after which the run is stored.
-const SAVED_AFTER: usize = 200;
+/// How often in a row a section waits for Port without getting on, before the run pauses.
+const MOST_IN_VAIN: u32 = 3;
+
+/// How long a section waits the first time, where Port does not say.
+const A_MOMENT: Duration = Duration::from_secs(1);
+
+/// What is longer than this is not waited for: the run pauses.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a slice works before it stores again how far the run is: a death costs no more than that.
+const SAVED_EVERY: Duration = Duration::from_secs(30);
 
 /// Of the parts that are gathered without any change: more would only delay what is remembered of them.
 const MOST_WAITING: usize = 2_000;
@@ -135,7 +144,6 @@ impl Slice<'_> {
         };
         self.look_again(&left).await?;
         let later = left.later;
-        let mut done = 0;
         for (part, then) in waiting.drain(..) {
             let own = later.iter().find(|(item, _)| item.partition == part.id);
             if let Some((_, Later { reason, .. })) = own {
@@ -148,7 +156,6 @@ impl Slice<'_> {
                 }
                 (Some(spot), Then::Done(missing)) => {
                     self.pages.done(&spot, &source, missing);
-                    done += 1;
                 }
                 (None, Then::Done(_)) => {
                     self.run().read.insert(source);
@@ -156,18 +163,10 @@ impl Slice<'_> {
                 (None, Then::More(_)) => {}
             }
         }
-        self.save_now_and_then(done).await?;
-        Ok(Step::Done)
-    }
-
-    /// Stores how far the run is when a good deal more of it is done: a death costs no more than that.
-    async fn save_now_and_then(&self, done: usize) -> Result<(), Failure> {
-        let before = self.done.fetch_add(done, Ordering::Relaxed);
-        if before / SAVED_AFTER == (before + done) / SAVED_AFTER {
-            return Ok(());
+        if SAVED_EVERY <= self.since_saved() {
+            self.save().await?;
         }
-        self.save().await?;
-        Ok(())
+        Ok(Step::Done)
     }
 
     /// Commits a section. Where Port has stopped it again and again, one item after the other: what Port fails at then
@@ -181,7 +180,7 @@ impl Slice<'_> {
         let mut left = Left::default();
         let mut stopped_in_a_row = 0;
         for section in sections {
-            let committed = self.section(section).await?;
+            let committed = self.patiently(section).await?;
             if committed.outdated {
                 return Err(Failure::MappingChanged);
             }
@@ -197,6 +196,9 @@ impl Slice<'_> {
                 }
                 return Err(Failure::CommitLater(stopped));
             }
+            let unfinished = committed.unfinished.iter().flat_map(Seen::keys);
+            let blueprints = unfinished.map(|key| key.blueprint);
+            self.run().unsound.extend(blueprints);
             left.later.extend(committed.later);
             left.overtaken.extend(committed.overtaken);
         }
@@ -214,6 +216,35 @@ impl Slice<'_> {
         let looks = items.map(|item| Look::Item { item: item.clone() });
         let outbox = Outbox::new(None, self.store(), &self.app.clock);
         outbox.remember(looks.collect()).await
+    }
+
+    /// A section; and what Port has put off of it again, once it has had the time that it asks for. The pen is let go
+    /// meanwhile, and nothing is read again: a look holds for as long as nobody else has committed the item.
+    async fn patiently(&self, seen: Vec<Seen>) -> Result<Committed, Failure> {
+        let mut committed = self.section(seen).await?;
+        let mut in_vain = 0;
+        while let Some(stopped) = &committed.stopped {
+            let open = committed.unfinished.len();
+            let wait = stopped.wait.unwrap_or(A_MOMENT * (1 << in_vain));
+            if open == 0
+                || in_vain == MOST_IN_VAIN
+                || LONGEST_PATIENCE < wait
+                || !self.deadline.has(wait)
+            {
+                break;
+            }
+            tracing::info!(reason = stopped.reason, seconds = wait.as_secs(), "waiting for Port");
+            self.app.clock.sleep(wait).await;
+            self.keep().await?;
+            let next = self.section(std::mem::take(&mut committed.unfinished)).await?;
+            in_vain += u32::from(open <= next.unfinished.len());
+            committed.overtaken.extend(next.overtaken);
+            committed.outdated |= next.outdated;
+            committed.later = next.later;
+            committed.stopped = next.stopped;
+            committed.unfinished = next.unfinished;
+        }
+        Ok(committed)
     }
 
     /// One section under the pen.
@@ -257,6 +288,11 @@ impl Slice<'_> {
             self.journal.warn(format!("entity refused: {refusal}"));
         }
         self.tell_clashes(&committed.clashes);
+        for waiting in &committed.waiting {
+            tracing::warn!(%waiting, "entity waits for what it points at");
+            self.journal.warn(format!("entity waits for what it points at: {waiting}"));
+        }
+        self.run().unsound.extend(committed.unwritten.iter().cloned());
         for (key, kept) in &committed.kept {
             tracing::warn!(%key, reason = %kept, "an entity that nothing claims any more stays");
             let line = format!("entities that nothing claims any more stay: {kept}");

@@ -25,8 +25,12 @@ pub struct Summary {
     pub counts: Counts,
     /// Parts of the workspace that could not be read, each with its reason: the first of many.
     pub failed_partitions: Vec<String>,
+    /// All of them.
+    pub failures: usize,
     /// Why stale entities were left in place, if they were.
     pub kept: Option<String>,
+    /// How many of them nobody has asked to be left.
+    pub withheld: usize,
     /// Each problem of the mapping once, with the number of items it cost.
     pub mapping_problems: Vec<String>,
 }
@@ -38,7 +42,16 @@ impl Slice<'_> {
     /// Nothing is left to do.
     pub(super) async fn complete(&self) -> Result<RunOutcome, Failure> {
         self.count();
-        let mut mapping_problems = self.tell_mapping_problems();
+        // Told in our own log when the run began; Port's is only there now.
+        for problem in self.sources().mapping().problems() {
+            self.journal.warn(problem.to_string());
+        }
+        let mut mapping_problems = self.unmet_names();
+        for problem in &mapping_problems {
+            tracing::warn!(problem, "a name in the mapping selects nothing");
+            self.journal.warn(problem.as_str());
+        }
+        mapping_problems.extend(self.tell_mapping_problems());
         let run = self.run().clone();
         mapping_problems.extend(run.clashes.values().cloned());
         let now = self.app.clock.now();
@@ -46,8 +59,10 @@ impl Slice<'_> {
             run: run.id.clone(),
             counts: run.counts,
             failed_partitions: run.failed.iter().map(ToString::to_string).collect(),
+            failures: run.failures,
             kept: (!run.kept.is_empty())
                 .then(|| run.kept.iter().cloned().collect::<Vec<_>>().join("; ")),
+            withheld: run.withheld,
             mapping_problems,
         };
         let failed = run
@@ -63,11 +78,12 @@ impl Slice<'_> {
             distrusted: self.distrusted(),
         };
         let store = self.store();
-        store
-            .save(&failed_repositories(), &failed, Revision::ANYTHING)
-            .await?;
+        let key = failed_repositories();
+        if store.load(&key).await?.value.as_ref() != Some(&failed) {
+            store.save(&key, &failed, Revision::ANYTHING).await?;
+        }
         store.save(&completed(), &end, Revision::ANYTHING).await?;
-        clean_up(self.app, &run.id).await?;
+        clean_up(self.app, &run).await?;
         let status = match run.has_losses() {
             true => ResyncStatus::Failed,
             false => ResyncStatus::Completed,

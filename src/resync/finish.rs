@@ -134,7 +134,7 @@ impl Slice<'_> {
         Ok(scan)
     }
 
-    fn is_complete(&self, list: &str) -> bool {
+    pub(super) fn is_complete(&self, list: &str) -> bool {
         let run = self.run();
         let list = run.lists.get(list);
         list.is_some_and(|list| list.is_complete && list.failed.is_none())

@@ -15,6 +15,7 @@ mod finish;
 mod identifiers;
 mod journal;
 mod listing;
+mod names;
 mod order;
 mod pages;
 mod partition;
@@ -34,7 +35,9 @@ use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::port::ResyncStatus;
 use crate::store::documents::generation;
-use crate::store::run::{RunRequest, Usage, Watermark, pages, run, run_request, usage, watermark};
+use crate::store::run::{
+    Run, RunRequest, Usage, Watermark, pages, run, run_request, usage, watermark,
+};
 use crate::store::{Asker, Attempt, Lease, LeaseName, Revision};
 use crate::telemetry::chain;
 
@@ -227,7 +230,7 @@ async fn abandon(app: &App, session: &Session, deadline: &Deadline) -> Result<()
             run = found.id,
             "the mapping has changed: the run is abandoned"
         );
-        clean_up(app, &found.id).await?;
+        clean_up(app, &found).await?;
         report(
             app,
             session,
@@ -240,11 +243,12 @@ async fn abandon(app: &App, session: &Session, deadline: &Deadline) -> Result<()
     request(app, "the mapping has changed").await
 }
 
-/// Removes what only the run `id` needed.
-async fn clean_up(app: &App, id: &str) -> Result<(), Failure> {
-    let folder = pages(id);
+/// Removes the run, and pages of earlier runs in places that the next one will not need.
+async fn clean_up(app: &App, over: &Run) -> Result<(), Failure> {
+    let folder = pages();
     let names = app.store.names(&folder, "").await?;
-    let keys: Vec<_> = names.into_iter().map(|name| folder.key(name)).collect();
+    let left = names.into_iter().filter(|name| !over.has_page(name));
+    let keys: Vec<_> = left.map(|name| folder.key(name)).collect();
     app.store.remove_all(&keys).await?;
     app.store.remove(&run()).await?;
     Ok(())
@@ -270,16 +274,13 @@ async fn continue_run(
         Err(failure) => {
             // The run is over. Nothing was deleted for that; the next one begins afresh.
             slice.journal.error(chain(&failure));
-            let (id, started_at) = {
-                let run = slice.run();
-                (run.id.clone(), run.started_at)
-            };
-            clean_up(app, &id).await?;
+            let over = slice.run().clone();
+            clean_up(app, &over).await?;
             report(
                 app,
                 session,
                 ResyncStatus::Failed,
-                started_at,
+                over.started_at,
                 &slice.deadline,
             )
             .await;

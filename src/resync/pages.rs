@@ -61,22 +61,20 @@ impl RunPages {
                 .filter(|number| !all.contains_key(&known(*number)))
                 .collect()
         };
-        let keys: Vec<_> = unknown
-            .iter()
-            .map(|number| page(id, list, *number))
-            .collect();
+        let keys: Vec<_> = unknown.iter().map(|number| page(list, *number)).collect();
         let found = store.load_all(&keys).await?;
+        let own = found
+            .into_iter()
+            .map(|found| found.value.filter(|page| page.run == id));
+        let own: Option<Vec<RepositoryPage>> = own.collect();
         let mut all = locked(&self.pages);
-        if found.iter().any(|found| found.value.is_none()) {
+        let Some(own) = own else {
             all.retain(|(other, _), _| other != list);
             return Ok(false);
-        }
-        for (number, found) in unknown.into_iter().zip(found) {
-            let page = Page {
-                page: found.value.unwrap_or_default(),
-                is_dirty: false,
-            };
-            all.insert(known(number), page);
+        };
+        for (number, page) in unknown.into_iter().zip(own) {
+            let is_dirty = false;
+            all.insert(known(number), Page { page, is_dirty });
         }
         Ok(true)
     }
@@ -229,7 +227,8 @@ impl RunPages {
         {
             let mut pages = locked(&self.pages);
             for ((list, number), known) in pages.iter_mut().filter(|(_, page)| page.is_dirty) {
-                batch.put(&page(id, list, *number), &known.page)?;
+                id.clone_into(&mut known.page.run);
+                batch.put(&page(list, *number), &known.page)?;
                 known.is_dirty = false;
             }
         }

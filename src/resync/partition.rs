@@ -88,8 +88,15 @@ impl Reader<'_> {
                 return Ok(());
             }
         }
-        let then = Then::Done(reading.missing());
-        self.send(part, Vec::new(), then).await;
+        let missing = match reading.nameless() {
+            0 => reading.missing(),
+            nameless => {
+                let reason = format!("{nameless} pull requests without a number");
+                self.slice.give_up(part, true, &reason);
+                Vec::new()
+            }
+        };
+        self.send(part, Vec::new(), Then::Done(missing)).await;
         Ok(())
     }
 

@@ -97,7 +97,8 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
         }
     }
     slice.count();
-    let found = slice.mapper.take_problems();
+    let mut found = slice.unmet_names();
+    found.extend(slice.mapper.take_problems());
     let rehearsed = session.port.rehearsed();
     let (created, changed) = compare(&session.port, rehearsed.written, deadline).await?;
     let run = slice.run().clone();

@@ -4,7 +4,6 @@
 //! shown.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -52,8 +51,8 @@ pub(super) struct Slice<'a> {
     pub(super) revision: tokio::sync::Mutex<Revision>,
     /// The right to work on the run.
     pub(super) lease: &'a tokio::sync::Mutex<Lease>,
-    /// Partitions of repositories that this slice has done.
-    pub(super) done: AtomicUsize,
+    /// When it was stored last, by the clock's count.
+    saved_at: Mutex<Duration>,
     /// How many partitions are done, by source, for whoever watches.
     pub(super) through: Mutex<BTreeMap<String, usize>>,
 }
@@ -148,7 +147,7 @@ impl<'a> Slice<'a> {
             state: Mutex::new(run),
             revision: tokio::sync::Mutex::new(revision),
             lease,
-            done: AtomicUsize::new(0),
+            saved_at: Mutex::new(app.clock.elapsed()),
             through: Mutex::default(),
             current,
         }
@@ -249,8 +248,15 @@ impl<'a> Slice<'a> {
         let mut revision = self.revision.lock().await;
         let state = self.run().clone();
         *revision = self.store().save(&run(), &state, *revision).await?;
+        *locked(&self.saved_at) = self.app.clock.elapsed();
         self.publish(None);
         Ok(())
+    }
+
+    /// How long nothing of the run was stored.
+    pub(super) fn since_saved(&self) -> Duration {
+        let now = self.app.clock.elapsed();
+        now.saturating_sub(*locked(&self.saved_at))
     }
 
     /// What became of `part` is unknown to this run. `is_recorded`: its claims stand for what it may hold; otherwise that

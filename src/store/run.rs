@@ -114,6 +114,8 @@ pub struct RepositoryList {
 /// A page of a list of repositories, and what is done of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RepositoryPage {
+    /// Id of the run that has stored it. A page of another run counts as absent, and gives its place to the next one's.
+    pub run: String,
     pub repositories: Vec<Repository>,
     /// By source, the positions of the repositories whose partition is done.
     #[serde(default)]
@@ -247,6 +249,15 @@ impl Run {
         }
     }
 
+    /// Whether the page of this name, as [`page`] makes it, is one of the run's lists.
+    pub fn has_page(&self, name: &str) -> bool {
+        let place = name.rsplit_once('/');
+        place.is_some_and(|(list, number)| {
+            let pages = self.lists.get(list).map_or(0, |list| list.pages);
+            number.parse().is_ok_and(|number: u64| number < pages)
+        })
+    }
+
     /// Whether anything that should be in Port may not be there as it should.
     pub fn has_losses(&self) -> bool {
         let lists = self.lists.values();
@@ -269,7 +280,7 @@ impl fmt::Display for FailedPart {
 
 documents! {
     Run: "run", version 1;
-    RepositoryPage: "page of repositories", version 1;
+    RepositoryPage: "page of repositories", version 2;
     RunRequest: "request for a run", version 1;
     UntoldEnd: "end of a run that Port was not told", version 1;
     Watermark: "resync request of Port", version 1;
@@ -321,14 +332,14 @@ pub fn usage() -> Key<Usage> {
     folder().key("usage")
 }
 
-/// The pages that the run `id` has stored.
-pub fn pages(id: &str) -> Folder<RepositoryPage> {
-    Folder::named(format!("run/{id}"))
+/// The pages of the run's lists: of every run in the same places, so that an unchanged run removes nothing.
+pub fn pages() -> Folder<RepositoryPage> {
+    Folder::named("page")
 }
 
-/// Page `number` of the list `list` of the run `id`.
-pub fn page(id: &str, list: &str, number: u64) -> Key<RepositoryPage> {
-    pages(id).key(format!("{list}/{number}"))
+/// Page `number` of the list `list`.
+pub fn page(list: &str, number: u64) -> Key<RepositoryPage> {
+    pages().key(format!("{list}/{number}"))
 }
 
 pub fn examples(kind: &str) -> Key<ExamplesDigest> {

@@ -167,7 +167,19 @@ impl Looker<'_> {
             .iter()
             .map(|id| partition.item(ItemId::Number(*id)))
             .collect();
-        let mut before = self.entries_of(&items).await?;
+        let before = self.entries_of(&items).await?;
+        self.numbered(group, repository, (ids, before), bound).await
+    }
+
+    /// The same with what is recorded of them at hand, read before this.
+    pub async fn numbered(
+        &self,
+        group: &Group,
+        repository: &RepositoryId,
+        (ids, mut before): (&[u64], BTreeMap<ItemRef, Entry>),
+        bound: Bound,
+    ) -> Result<Vec<Seen>, Failure> {
+        let partition = group.partition(Some(repository));
         let mut seen = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(NUMBERS_AT_ONCE) {
             let mut found =

@@ -18,6 +18,7 @@ pub struct Reading<'a> {
     entries: BTreeMap<ItemId, Entry>,
     listing: Listing<'a>,
     progress: Progress,
+    nameless: usize,
     is_over: bool,
 }
 
@@ -43,6 +44,7 @@ impl<'a> Reading<'a> {
             entries,
             listing,
             progress,
+            nameless: 0,
             is_over: false,
         })
     }
@@ -53,6 +55,9 @@ impl<'a> Reading<'a> {
             self.is_over = true;
             return Ok(None);
         };
+        let source = &self.group.source;
+        let items = batch.items.iter();
+        self.nameless += items.filter(|raw| source.item(raw).is_none()).count();
         let uuid = &self.repository.uuid;
         let seen = self
             .looker
@@ -70,6 +75,12 @@ impl<'a> Reading<'a> {
     /// Where another reading can go on, once what was given is committed.
     pub fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// How many of the objects that the list has shown have no number, and so cannot be told from those that seem to be
+    /// missing.
+    pub fn nameless(&self) -> usize {
+        self.nameless
     }
 
     /// Items that claim something in the record and that the list, read to its end, has not shown.

@@ -65,7 +65,10 @@ impl Port {
             client_secret: "the-secret".into(),
             identifier: "my-bb".into(),
         };
-        let client = PortClient::new(Http::new(clock.clone()).unwrap(), settings);
+        // As off Lambda, where nobody pays for sleep.
+        let http = Http::new(clock.clone()).unwrap();
+        let http = http.patient(Duration::from_secs(300));
+        let client = PortClient::new(http, settings);
         Port {
             server,
             state,

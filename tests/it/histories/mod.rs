@@ -3,10 +3,11 @@
 //! and small allowances. In the end, without another resync, all is as a first resync would make it.
 //!
 //! Owns what a history is and how it is played. `actors` are those who work, `mappings` what a user may save midway,
-//! `verdict` says what has to hold in the end.
+//! `placed` changes that come in the worst moment, `verdict` says what has to hold in the end.
 
 mod actors;
 mod mappings;
+mod placed;
 mod verdict;
 
 use std::pin::Pin;
@@ -21,6 +22,7 @@ use sandbox::webhook::Delivery;
 use serde_json::Value;
 
 use self::actors::Actors;
+use self::placed::{Placed, placed};
 use crate::convergence::{every_kind, repeatable};
 use crate::support::World;
 
@@ -69,6 +71,11 @@ enum Turn {
     Save {
         variant: usize,
     },
+    /// Changes come in the worst moment of somebody who is at work.
+    Place {
+        placed: Placed,
+        choice: u64,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -78,6 +85,8 @@ struct History {
     arrival: Arrival,
     /// Of every list of Bitbucket.
     longest_page: usize,
+    /// What passes with every request to Bitbucket, in milliseconds.
+    pace: u64,
     /// Requests an hour that the token has, if they are few, and whether answers say so.
     allowance: Option<(usize, bool)>,
     turns: Vec<Turn>,
@@ -102,6 +111,7 @@ fn turn() -> impl Strategy<Value = Turn> {
             .prop_map(|(of_port, seed, permille)| Turn::Trouble { of_port, seed, permille }),
         1 => Just(Turn::Behave),
         1 => (0..mappings::VARIANTS).prop_map(|variant| Turn::Save { variant }),
+        3 => (placed(), 0..1_000_u64).prop_map(|(placed, choice)| Turn::Place { placed, choice }),
     ]
 }
 
@@ -116,15 +126,16 @@ fn history() -> impl Strategy<Value = History> {
     (
         prop::bool::weighted(0.7),
         arrival,
-        2..8_usize,
+        (2..8_usize, prop_oneof![Just(0), 50..3_000_u64]),
         allowance,
         proptest::collection::vec(turn(), 1..60),
     )
         .prop_map(
-            |(synced, arrival, longest_page, allowance, turns)| History {
+            |(synced, arrival, (longest_page, pace), allowance, turns)| History {
                 synced,
                 arrival,
                 longest_page,
+                pace,
                 allowance,
                 turns,
             },
@@ -137,9 +148,13 @@ struct Stage<'w> {
     actors: Actors<'w>,
     synced: bool,
     arrival: Arrival,
+    longest_page: usize,
     /// Deliveries under way.
     waiting: Vec<Delivery>,
+    /// What only a run can mend.
     lost: usize,
+    /// What must not have happened on the way.
+    wrong: Option<String>,
     story: Vec<String>,
     /// The mapping that the world began with.
     mapping: Value,
@@ -180,15 +195,18 @@ impl<'w> Stage<'w> {
                 self.tell(format!("{name} fails {permille} of a thousand requests"));
             }
             Turn::Behave => self.behave(),
-            Turn::Save { variant } => {
-                let (name, mapping) = mappings::variant(&self.mapping, variant);
-                // Before the first run there may be no installation that has a mapping.
-                if self.synced {
-                    self.world.port.set_now(self.world.clock.now());
-                    self.world.port.set_config(mapping);
-                    self.tell(format!("a mapping is saved: {name}"));
-                }
-            }
+            Turn::Save { variant } => self.save(variant),
+            Turn::Place { placed, choice } => self.place(placed, choice).await,
+        }
+    }
+
+    fn save(&mut self, variant: usize) {
+        let (name, mapping) = mappings::variant(&self.mapping, variant);
+        // Before the first run there may be no installation that has a mapping.
+        if self.synced {
+            self.world.port.set_now(self.world.clock.now());
+            self.world.port.set_config(mapping);
+            self.tell(format!("a mapping is saved: {name}"));
         }
     }
 
@@ -222,6 +240,10 @@ impl<'w> Stage<'w> {
     /// The receiver takes the first `count` deliveries under way.
     async fn deliver(&mut self, count: usize) {
         let due: Vec<Delivery> = self.waiting.drain(..count).collect();
+        self.receive(due).await;
+    }
+
+    async fn receive(&mut self, due: Vec<Delivery>) {
         for delivery in due {
             let status = self.world.post_at(self.world.app(), &delivery).await;
             assert_eq!(status, 202, "{}", delivery.event_key);
@@ -258,6 +280,7 @@ impl<'w> Stage<'w> {
     /// scheduled run.
     async fn calm_down(&mut self) -> Result<(), String> {
         self.behave();
+        self.world.bitbucket.server().before_each(|_| ());
         self.world
             .bitbucket
             .lift_rate_limit(Bitbucket::TOKEN)
@@ -272,7 +295,7 @@ impl<'w> Stage<'w> {
             self.tell(format!("the run that mends what was lost: {outcome}"));
             verdict::rest(self.world, &mut self.story).await?;
         }
-        Ok(())
+        self.wrong.take().map_or(Ok(()), Err)
     }
 }
 
@@ -282,6 +305,11 @@ async fn play(world: World, history: &History) -> Result<(), String> {
         longest_page: history.longest_page,
         ..Quirks::default()
     });
+    let (clock, pace) = (world.clock.clone(), Duration::from_millis(history.pace));
+    world
+        .bitbucket
+        .server()
+        .before_each(move |_| clock.advance(pace));
     let mut story = Vec::new();
     if history.synced {
         world.resync().await;
@@ -304,8 +332,10 @@ async fn play(world: World, history: &History) -> Result<(), String> {
         actors: Actors::new(&world),
         synced: history.synced,
         arrival: history.arrival,
+        longest_page: history.longest_page,
         waiting: Vec::new(),
         lost: 0,
+        wrong: None,
         story,
         mapping: mappings::of(&world),
     };
@@ -323,6 +353,9 @@ async fn play(world: World, history: &History) -> Result<(), String> {
     verdict.map_err(|wrong| format!("\n{}\n\n{wrong}", story.join("\n")))
 }
 
+/// Of each placed change, differing in what is changed.
+const CHOICES: u64 = 3;
+
 /// Histories of a mode, unless `PROPTEST_CASES` asks for another number.
 const HISTORIES: u32 = 10;
 
@@ -333,7 +366,44 @@ fn histories() -> Config {
     }
 }
 
-fn check(world: fn() -> Pin<Box<dyn Future<Output = World>>>) {
+type Begin = fn() -> Pin<Box<dyn Future<Output = World>>>;
+
+/// Every change that is placed, alone, and once more after it.
+fn check_placed(begin: Begin) {
+    for placed in Placed::ALL {
+        for choice in 0..CHOICES {
+            let place = |choice| Turn::Place { placed, choice };
+            let history = History {
+                synced: !choice.is_multiple_of(3),
+                arrival: Arrival::InOrder,
+                longest_page: 2,
+                pace: 0,
+                allowance: None,
+                turns: vec![place(choice), place(choice + 100)],
+            };
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            let verdict = runtime.block_on(async { play(begin().await, &history).await });
+            if let Err(wrong) = verdict {
+                panic!("{placed:?} {choice}: {wrong}");
+            }
+        }
+    }
+}
+
+#[test]
+fn placed_changes_converge_under_the_default_mapping() {
+    check_placed(|| Box::pin(World::demo()));
+}
+
+#[test]
+fn placed_changes_converge_under_a_mapping_of_every_kind() {
+    check_placed(|| Box::pin(every_kind()));
+}
+
+fn check(world: Begin) {
     proptest!(histories(), |(history in history())| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let verdict = runtime.block_on(async { play(world().await, &history).await });

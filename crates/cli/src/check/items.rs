@@ -18,6 +18,7 @@ use ferry::sync::sources::Sources;
 use ferry::telemetry::chain;
 
 use super::Findings;
+use super::names::check_names;
 
 /// Asks for the first page of everything that the mapping wants.
 pub(super) async fn check_items(
@@ -63,6 +64,7 @@ pub(super) async fn check_items(
             Err(error) => findings.wrong(what, chain(&error), scope_of(kind)),
         }
     }
+    check_names(session, &sources, findings, deadline).await;
     check_sample(&sources, &sample, mapper.take_problems(), findings);
     if !sources.creates_targets() {
         check_targets(&session.port, &sources, sample, findings, deadline).await;

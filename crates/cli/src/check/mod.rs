@@ -5,6 +5,7 @@
 mod access;
 mod items;
 mod mapping;
+mod names;
 
 use ferry::app::App;
 use ferry::deadline::Deadline;
@@ -74,6 +75,10 @@ pub(crate) async fn check(app: &App, base: Option<&str>, deadline: &Deadline) ->
     for setting in &app.config.without_effect {
         let remedy = "take it out, or leave it: nothing depends on it";
         findings.doubtful("configuration", setting.to_string(), remedy);
+    }
+    for unknown in &app.config.unknown {
+        let reason = format!("{} {}", unknown.place, unknown.reason);
+        findings.doubtful("configuration", reason, &unknown.remedy);
     }
     check_tokens(&session.credentials.bitbucket, &mut findings);
     let in_port = check_port(app, &session.port, &mut findings, deadline).await;

@@ -194,7 +194,7 @@ fn as_json(summary: &Summary, looks_left: usize, is_complete: bool) -> Value {
 fn losses(summary: &Summary, looks_left: usize) -> String {
     let counts = &summary.counts;
     let lost = [
-        (summary.failed_partitions.len(), "not read", "part", "parts"),
+        (summary.failures, "not read", "part", "parts"),
         (counts.refused, "refused by Port", "entity", "entities"),
         (
             counts.waiting,
@@ -203,6 +203,12 @@ fn losses(summary: &Summary, looks_left: usize) -> String {
             "entities",
         ),
         (counts.not_mapped, "not mapped", "item", "items"),
+        (
+            summary.withheld,
+            "left in place",
+            "stale entity",
+            "stale entities",
+        ),
         (counts.left_out, "left out", "value", "values"),
         (looks_left, "to be looked at again", "object", "objects"),
     ];
