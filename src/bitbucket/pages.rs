@@ -39,6 +39,45 @@ pub struct Pages {
     stale: usize,
     /// Pages in a row without any.
     empty: usize,
+    promise: Promise,
+    /// Whether it was read from its beginning.
+    from_begin: bool,
+}
+
+/// How many objects a list has, as its pages say.
+#[derive(Clone, Copy, Debug, Default)]
+struct Promise {
+    pages: usize,
+    size: Option<usize>,
+    /// A later page has said something else than the first.
+    is_broken: bool,
+}
+
+/// What one reading of a list has shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    objects: usize,
+    /// Of their marks.
+    sum: u64,
+    /// The list cannot have moved: it is one page, or every page has said the same number of objects, and so many were
+    /// shown.
+    is_proven: bool,
+}
+
+impl Shown {
+    /// Whether nothing can have slipped through: lists that are read page by page shift when something leaves them. What
+    /// proves nothing by itself is believed when the reading before has shown the same.
+    pub fn is_all(self, before: Option<Shown>) -> bool {
+        let same = |before: Shown| (before.objects, before.sum) == (self.objects, self.sum);
+        self.is_proven || before.is_some_and(same)
+    }
+
+    /// Everything is known at once.
+    pub const WHOLE: Shown = Shown {
+        objects: 0,
+        sum: 0,
+        is_proven: true,
+    };
 }
 
 /// Where a list goes on.
@@ -59,7 +98,10 @@ struct Page {
 
 impl Pages {
     pub(super) fn new(client: BitbucketClient, first: Url) -> Pages {
-        Pages::resume(client, first.as_str())
+        Pages {
+            from_begin: true,
+            ..Pages::resume(client, first.as_str())
+        }
     }
 
     /// Goes on where [`cursor`](Pages::cursor) said.
@@ -74,6 +116,8 @@ impl Pages {
             seen: HashSet::new(),
             stale: 0,
             empty: 0,
+            promise: Promise::default(),
+            from_begin: false,
         }
     }
 
@@ -93,7 +137,12 @@ impl Pages {
             }
             page => page?,
         };
+        self.promise.take_in(page.size);
         let new = self.note(&url, &page.values);
+        if self.seen.is_empty() && page.size.is_some_and(|size| 0 < size) && page.next.is_none() {
+            let reason = anyhow!("a list that says it has objects shows none");
+            return Err(Error::unexpected(url.path(), reason));
+        }
         self.next = match guessed && new == 0 {
             true => None,
             false => self.following(&url, &page, new)?,
@@ -104,6 +153,20 @@ impl Pages {
     /// Address of the page that [`next`](Pages::next) would ask for; `None` after the last one.
     pub fn cursor(&self) -> Option<&str> {
         self.next.as_ref().map(|next| next.address.as_str())
+    }
+
+    /// What was shown so far.
+    pub fn shown(&self) -> Shown {
+        let objects = self.seen.len();
+        let is_read = self.from_begin && self.next.is_none();
+        Shown {
+            objects,
+            sum: self
+                .seen
+                .iter()
+                .fold(0, |sum, mark| sum.wrapping_add(*mark)),
+            is_proven: is_read && self.promise.is_kept(objects),
+        }
     }
 
     /// Takes in what a page has shown; returns how much of it was new.
@@ -169,6 +232,24 @@ impl Pages {
             address: address.into(),
             guessed: page.number.is_none(),
         }))
+    }
+}
+
+impl Promise {
+    fn take_in(&mut self, size: Option<usize>) {
+        match self.pages {
+            0 => self.size = size,
+            _ => self.is_broken |= size != self.size,
+        }
+        self.pages += 1;
+    }
+
+    /// Whether `objects` are all that the list has had since its first page.
+    fn is_kept(&self, objects: usize) -> bool {
+        match self.size {
+            None => self.pages == 1,
+            Some(size) => !self.is_broken && size <= objects,
+        }
     }
 }
 

@@ -112,7 +112,7 @@ impl Allowance {
     }
 
     /// A 429: nothing more with this credential for as long as the answer says. Where it says nothing, or no time at
-    /// all, for twice as long as the last time in a row.
+    /// all, for twice as long as the last time in a row; where it says too little again and again, hardly shorter.
     ///
     /// A request that was sent before the window was blocked adds no strike: it met the same limit.
     pub(super) fn refuse(
@@ -129,7 +129,12 @@ impl Allowance {
             window.blocked_until = window.blocked_until.max(asked.and_then(until));
             return;
         }
-        let wait = asked.unwrap_or_else(|| FIRST_WAIT * 2_u32.saturating_pow(window.strikes));
+        let doubled = |times| FIRST_WAIT * 2_u32.saturating_pow(times);
+        let wait = match asked {
+            None => doubled(window.strikes),
+            // One second, again and again, is not believed.
+            Some(asked) => asked.max(window.strikes.checked_sub(1).map_or(asked, doubled)),
+        };
         window.strikes = (window.strikes + 1).min(10);
         window.incident = Incident(window.incident.0 + 1);
         window.blocked_until = until(wait);

@@ -95,8 +95,8 @@ pub(super) fn of_api(text: &str) -> Result<Url, String> {
 }
 
 fn last_segment(url: &Url) -> String {
-    let segments = url.path_segments().into_iter().flatten();
-    let last = segments.filter(|segment| !segment.is_empty()).next_back();
+    let mut segments = url.path_segments().into_iter().flatten();
+    let last = segments.rfind(|segment| !segment.is_empty());
     last.unwrap_or_default().to_ascii_lowercase()
 }
 

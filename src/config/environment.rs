@@ -54,7 +54,7 @@ impl Environment {
         let mut found: BTreeMap<String, Vec<Found>> = BTreeMap::new();
         for (name, value) in &plain {
             let object = match serde_json::from_str(unquoted(value)) {
-                Ok(Value::Object(object)) if is_ours(name) => Some(Value::Object(object)),
+                Ok(Value::Object(object)) if may_hold_object(name) => Some(Value::Object(object)),
                 _ => None,
             };
             if object.is_none() && OBJECTS.contains(&key(name).as_str()) {
@@ -70,7 +70,7 @@ impl Environment {
                 None => values.push((Vec::new(), value.trim().to_owned())),
             }
             for (path, value) in values {
-                let whole = [&[name.clone()], path.as_slice()].concat().join("__");
+                let whole = [std::slice::from_ref(name), &path].concat().join("__");
                 let name = name.clone();
                 found
                     .entry(key(&whole))
@@ -174,6 +174,13 @@ fn is_set(name: &str, value: &str) -> bool {
 fn is_ours(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     OURS.iter().any(|start| name.starts_with(start))
+}
+
+/// The settings themselves are texts, even where a secret looks like an object.
+fn may_hold_object(name: &str) -> bool {
+    let key = key(name);
+    let is_outer = key.starts_with("OCEAN__") && key.split("__").count() == 2;
+    is_outer || OBJECTS.contains(&key.as_str())
 }
 
 /// What all spellings of a name have in common.

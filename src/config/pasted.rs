@@ -17,7 +17,9 @@ pub(super) fn unquoted(text: &str) -> &str {
     for (open, close) in QUOTES {
         let inner = text
             .strip_prefix(open)
-            .and_then(|text| text.strip_suffix(close));
+            .and_then(|text| text.strip_suffix(close))
+            // Of several in quotes, each has its own.
+            .filter(|inner| !inner.contains([open, close]));
         text = inner.map_or(text, str::trim);
     }
     text

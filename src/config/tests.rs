@@ -228,6 +228,10 @@ fn of_a_variable_and_an_object_the_variable_counts() {
     assert_eq!(config.given.bitbucket_user_email.as_deref(), Some("a@b.c"));
     let secret = config.given.webhook_secret.unwrap();
     assert_eq!(secret.expose_secret(), "'inner'", "letter by letter");
+    let name = "OCEAN__INTEGRATION__CONFIG__WEBHOOK_SECRET";
+    let config = with(&[(name, r#"{"a": 1}"#)]).unwrap();
+    let secret = config.given.webhook_secret.unwrap();
+    assert_eq!(secret.expose_secret(), r#"{"a": 1}"#);
 }
 
 #[test]
@@ -352,13 +356,13 @@ fn what_was_pasted_is_understood() {
         ),
         (
             "OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE_TOKEN",
-            "Bearer one, 'two',\"Bearer three\",",
+            "'one', Bearer two,\"Bearer three\",'four'",
         ),
     ])
     .unwrap();
     assert_eq!(config.given.bitbucket_workspace.as_deref(), Some("acme"));
     let tokens = config.given.bitbucket_workspace_token.unwrap();
-    assert_eq!(tokens.expose_secret(), "one,two,three");
+    assert_eq!(tokens.expose_secret(), "one,two,three,four");
     let secret = config.given.port_client_secret.unwrap();
     assert_eq!(secret.expose_secret(), "hush");
     let workspace = "OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE";

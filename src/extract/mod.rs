@@ -20,8 +20,8 @@ use crate::identity::{ItemId, PartitionId, Repository, RepositoryId, SourceId};
 use crate::mapping::{Mapping, Part, RepositoryFilter, Resource, Selector};
 
 pub use ask::{
-    Asked, Hidden, member, pull_requests, repositories, repositories_of_project, repository,
-    with_files,
+    Asked, Hidden, is_there, member, pull_requests, repositories, repositories_of_project,
+    repository, with_files,
 };
 pub use listing::{Listing, Page, repository_pages};
 
@@ -157,7 +157,7 @@ impl Source {
     pub fn item(&self, raw: &Value) -> Option<ItemId> {
         match self {
             Source::PullRequests { .. } => {
-                let id = raw.get("id").and_then(Value::as_u64)?;
+                let id = bitbucket::number_of(raw)?;
                 Some(ItemId::Number(id))
             }
             _ => Some(ItemId::Whole),

@@ -126,6 +126,23 @@ mod tests {
         assert!(!format!("{proxies:?}").contains("hush"));
     }
 
+    #[tokio::test]
+    async fn connections_lead_where_the_entry_says() {
+        use sandbox::server::{Response, Server};
+
+        let [proxy, direct, other] = ["proxy", "direct", "other"];
+        let serve = |name: &'static str| Server::start(move |_| Response::text(200, name));
+        let (proxy, direct, other) = tokio::join!(serve(proxy), serve(direct), serve(other));
+        let (proxy, direct, other) = (proxy.unwrap(), direct.unwrap(), other.unwrap());
+        let own = direct.url().trim_start_matches("http://").to_owned();
+        let proxies = Proxies::new(Some(proxy.url().to_owned()), None, &own);
+        let http = super::super::Http::behind(proxies, crate::deadline::Clock::System).unwrap();
+        for (url, expected) in [(direct.url(), "direct"), (other.url(), "proxy")] {
+            let answer = http.client().get(url).send().await.unwrap();
+            assert_eq!(answer.text().await.unwrap(), expected);
+        }
+    }
+
     #[test]
     fn without_ports_the_library_does() {
         for no_proxy in ["", "localhost, 10.0.0.0/8,::1", "[::1]", "*"] {

@@ -299,6 +299,9 @@ impl<'a> Taking<'a> {
         for Clash { key, writer, other } in &committed.clashes {
             tracing::warn!(%key, %writer, %other, "several items make something else of one entity");
         }
+        for waiting in &committed.waiting {
+            tracing::warn!(%waiting, "entity waits for what it points at");
+        }
         for (key, kept) in &committed.kept {
             tracing::warn!(%key, reason = %kept, "an entity that nothing claims any more stays");
         }

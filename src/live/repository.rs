@@ -173,7 +173,14 @@ async fn contents(
     let mut seen = Vec::new();
     for _ in 0..PAGES_AT_ONCE {
         let Some(page) = reading.next().await? else {
-            let missing = reading.missing();
+            let missing = match reading.nameless() {
+                0 => reading.missing(),
+                // They may be any of the missing; the next run tells of them.
+                nameless => {
+                    tracing::warn!(%repository.uuid, nameless, "pull requests without a number");
+                    Vec::new()
+                }
+            };
             let asked = missing.get(..MOST_NUMBERS).unwrap_or(&missing);
             let found = looker.pull_requests(group, &repository.uuid, asked, Bound::default());
             seen.extend(found.await?);

@@ -46,14 +46,14 @@ pub struct Settings {
 #[derive(Clone)]
 pub struct PortClient {
     pub(super) inner: Arc<Inner>,
-    pub(super) pace: Patience,
+    pub(super) pace: Tries,
     /// Where writes are noted instead of made.
     pub(super) rehearsal: Option<Rehearsal>,
 }
 
 /// How long the caller can wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Patience {
+pub(super) enum Tries {
     /// What may be repeated is, as far as the deadline allows.
     Patient,
     /// Each call is sent once, and only if its answer comes, or is given up, before the deadline.
@@ -100,7 +100,7 @@ impl PortClient {
                 max_bulk: AtomicUsize::new(MAX_BULK),
                 blueprints: Mutex::default(),
             }),
-            pace: Patience::Patient,
+            pace: Tries::Patient,
             rehearsal: None,
         }
     }
@@ -111,7 +111,7 @@ impl PortClient {
     #[must_use]
     pub fn once(&self) -> PortClient {
         PortClient {
-            pace: Patience::Once,
+            pace: Tries::Once,
             ..self.clone()
         }
     }
@@ -189,8 +189,8 @@ impl PortClient {
         read: impl Fn(&Answer) -> anyhow::Result<T>,
     ) -> Result<Reply<T>, HttpError> {
         let (http, policy) = match self.pace {
-            Patience::Patient => (self.inner.http.clone(), *call.policy),
-            Patience::Once => {
+            Tries::Patient => (self.inner.http.clone(), *call.policy),
+            Tries::Once => {
                 let (http, policy) = (self.inner.http.at_most(PEN_TIMEOUT), call.policy.once());
                 if !deadline.has(http.timeout(&policy)) {
                     let request = call.shown();

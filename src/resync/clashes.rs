@@ -3,6 +3,7 @@
 //! A commit tells which of those at hand differ. What is not committed, because nothing of it has changed, is compared with
 //! what Port holds: where that differs and another item writes the entity, its record tells.
 
+use super::journal::Phase;
 use super::slice::Slice;
 use crate::entity::Entity;
 use crate::failure::Failure;
@@ -29,7 +30,7 @@ impl Slice<'_> {
                 continue;
             }
             tracing::warn!(key, %writer, %other, "several items make something else of one entity");
-            self.journal.warn(line.as_str());
+            self.journal.warn(Phase::Transform, line.as_str());
             run.clashes.insert(key, line);
         }
     }

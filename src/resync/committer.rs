@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::Receiver;
 
-use super::finish::paused;
-use super::slice::{RunPart, Slice, Step};
+use super::finish::{digest_of, paused};
+use super::journal::Phase;
+use super::slice::{RunPart, Slice, Step, locked};
 use crate::app::Errand;
 use crate::entity::Entity;
 use crate::failure::{Failure, Later};
@@ -54,6 +55,15 @@ const MOST_STALLS: u32 = 3;
 
 /// Items in a row that Port stops, before it is taken to be down.
 const OUTAGE: usize = 5;
+
+/// How often in a row a section waits for Port without getting on, before the run pauses.
+const MOST_IN_VAIN: u32 = 3;
+
+/// How long a section waits the first time, where Port does not say.
+const A_MOMENT: Duration = Duration::from_secs(1);
+
+/// What is longer than this is not waited for: the run pauses.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a slice works before it stores again how far the run is: a death costs no more than that.
 const SAVED_EVERY: Duration = Duration::from_secs(30);
@@ -171,7 +181,7 @@ impl Slice<'_> {
         let mut left = Left::default();
         let mut stopped_in_a_row = 0;
         for section in sections {
-            let committed = self.section(section).await?;
+            let committed = self.patiently(section).await?;
             if committed.outdated {
                 return Err(Failure::MappingChanged);
             }
@@ -187,6 +197,9 @@ impl Slice<'_> {
                 }
                 return Err(Failure::CommitLater(stopped));
             }
+            let unfinished = committed.unfinished.iter().flat_map(Seen::keys);
+            let blueprints = unfinished.map(|key| key.blueprint);
+            self.run().unsound.extend(blueprints);
             left.later.extend(committed.later);
             left.overtaken.extend(committed.overtaken);
         }
@@ -206,6 +219,41 @@ impl Slice<'_> {
         outbox.remember(looks.collect()).await
     }
 
+    /// A section; and what Port has put off of it again, once it has had the time that it asks for. The pen is let go
+    /// meanwhile, and nothing is read again: a look holds for as long as nobody else has committed the item.
+    async fn patiently(&self, seen: Vec<Seen>) -> Result<Committed, Failure> {
+        let mut committed = self.section(seen).await?;
+        let mut in_vain = 0;
+        while let Some(stopped) = &committed.stopped {
+            let open = committed.unfinished.len();
+            let wait = stopped.wait.unwrap_or(A_MOMENT * (1 << in_vain));
+            if open == 0
+                || in_vain == MOST_IN_VAIN
+                || LONGEST_PATIENCE < wait
+                || !self.deadline.has(wait)
+            {
+                break;
+            }
+            tracing::info!(
+                reason = stopped.reason,
+                seconds = wait.as_secs(),
+                "waiting for Port"
+            );
+            self.app.clock.sleep(wait).await;
+            self.keep().await?;
+            let next = self
+                .section(std::mem::take(&mut committed.unfinished))
+                .await?;
+            in_vain += u32::from(open <= next.unfinished.len());
+            committed.overtaken.extend(next.overtaken);
+            committed.outdated |= next.outdated;
+            committed.later = next.later;
+            committed.stopped = next.stopped;
+            committed.unfinished = next.unfinished;
+        }
+        Ok(committed)
+    }
+
     /// One section under the pen.
     async fn section(&self, seen: Vec<Seen>) -> Result<Committed, Failure> {
         self.with_pen(async |pen, lease| pen.commit(lease, seen).await)
@@ -220,6 +268,7 @@ impl Slice<'_> {
         let merges = self.sources().merges();
         let differs =
             |entity: &Entity, held: Option<&Held>| self.snapshots.differs(entity, held, merges);
+        let distrusted = self.distrusted();
         let errand = Errand {
             session: self.session,
             current: &self.current,
@@ -228,7 +277,7 @@ impl Slice<'_> {
                 id: self.run().id.clone(),
             },
             differs: &differs,
-            distrusted: Some(&self.distrusted()),
+            distrusted: Some(&distrusted),
         };
         let committed = self
             .app
@@ -243,15 +292,26 @@ impl Slice<'_> {
         for refusal in &committed.refusals {
             self.run().unsound.insert(refusal.blueprint.clone());
             tracing::warn!(%refusal, "entity refused by Port");
-            self.journal.warn(format!("entity refused: {refusal}"));
+            let line = format!("entity refused: {refusal}");
+            self.journal.warn(Phase::Load, line);
         }
         self.tell_clashes(&committed.clashes);
+        for waiting in &committed.waiting {
+            tracing::warn!(%waiting, "entity waits for what it points at");
+            let line = format!("entity waits for what it points at: {waiting}");
+            self.journal.warn(Phase::Load, line);
+        }
+        self.run()
+            .unsound
+            .extend(committed.unwritten.iter().cloned());
+        let gone = committed.gone.iter().map(digest_of);
+        locked(&self.gone).extend(gone);
         for (key, kept) in &committed.kept {
             tracing::warn!(%key, reason = %kept, "an entity that nothing claims any more stays");
             let line = format!("entities that nothing claims any more stay: {kept}");
             self.run().withheld += usize::from(kept.is_loss());
             if self.run().kept.insert(line.clone()) {
-                self.journal.warn(line);
+                self.journal.warn(Phase::Delete, line);
             }
         }
     }

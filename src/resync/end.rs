@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::journal::Phase;
 use super::slice::Slice;
 use super::told::report;
 use super::{RunOutcome, clean_up};
@@ -13,6 +14,7 @@ use crate::deadline::later;
 use crate::failure::Failure;
 use crate::port::{self, ResyncStatus};
 use crate::progress::Paused;
+use crate::queue::again;
 use crate::store::Revision;
 use crate::store::documents::{CompletedRun, completed};
 use crate::store::run::{FailedRepositories, Run, failed_repositories};
@@ -44,12 +46,12 @@ impl Slice<'_> {
         self.count();
         // Told in our own log when the run began; Port's is only there now.
         for problem in self.sources().mapping().problems() {
-            self.journal.warn(problem.to_string());
+            self.journal.warn(Phase::Transform, problem.to_string());
         }
         let mut mapping_problems = self.unmet_names();
         for problem in &mapping_problems {
             tracing::warn!(problem, "a name in the mapping selects nothing");
-            self.journal.warn(problem.as_str());
+            self.journal.warn(Phase::Transform, problem.as_str());
         }
         mapping_problems.extend(self.tell_mapping_problems());
         let run = self.run().clone();
@@ -83,6 +85,9 @@ impl Slice<'_> {
             store.save(&key, &failed, Revision::ANYTHING).await?;
         }
         store.save(&completed(), &end, Revision::ANYTHING).await?;
+        if run.failures == 0 {
+            again::forget_asked_before(store, run.started_at).await?;
+        }
         clean_up(self.app, &run).await?;
         let status = match run.has_losses() {
             true => ResyncStatus::Failed,
@@ -97,6 +102,7 @@ impl Slice<'_> {
         )
         .await;
         self.log_completed(&run, &summary);
+        self.tell_end(&run, &summary);
         self.put_completed(now, &summary);
         Ok(match run.has_losses() {
             true => RunOutcome::CompletedWithLosses(summary),
@@ -130,7 +136,7 @@ impl Slice<'_> {
         let problems = self.mapper.take_problems();
         for problem in &problems {
             tracing::warn!(problem, "the mapping could not be applied everywhere");
-            self.journal.warn(problem.as_str());
+            self.journal.warn(Phase::Transform, problem.as_str());
         }
         problems
     }
@@ -152,6 +158,7 @@ impl Slice<'_> {
             reason: reason.clone(),
         }));
         self.put_budget();
+        self.tell_pause(not_before, &reason);
         let run = self.run().id.clone();
         tracing::info!(run, reason, %not_before, "resync paused");
         Ok(RunOutcome::Paused {

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::ControlFlow;
 
-use super::slice::{RunPart, Slice, Step};
+use super::journal::Phase;
+use super::slice::{RunPart, Slice, Step, locked};
 use crate::deadline::later;
 use crate::entity::EntityKey;
 use crate::extract::{self, Group, filter_id};
@@ -73,7 +74,9 @@ impl Slice<'_> {
         if let Step::Paused(failure) = self.adopt(&owned, &scan.named).await? {
             return Ok(Step::Paused(failure));
         }
-        self.run().owned = owned.len();
+        let gone = locked(&self.gone).clone();
+        let left = owned.iter().filter(|key| !gone.contains(&digest_of(key)));
+        self.run().owned = left.count();
         Ok(Step::Done)
     }
 
@@ -222,8 +225,51 @@ impl Slice<'_> {
         });
         let outbox = Outbox::new(None, self.store(), &self.app.clock);
         outbox.remember(overlooked.collect()).await?;
-        let gone = recorded.into_iter().filter(|(one, _)| !found.contains(one));
+        let missing: Vec<RepositoryId> = uuids
+            .into_iter()
+            .filter(|uuid| !found.contains(uuid))
+            .collect();
+        let gone = self.really_gone(filter, groups, missing).await?;
+        let gone = recorded.into_iter().filter(|(one, _)| gone.contains(one));
         Ok(gone.flat_map(|(_, seen)| seen).collect())
+    }
+
+    /// Those of `missing` that the filter does not select any more, or that are not there when they are asked for
+    /// themselves. What is there, or may not be read, has failed.
+    async fn really_gone(
+        &self,
+        filter: &RepositoryFilter,
+        groups: &[&Group],
+        missing: Vec<RepositoryId>,
+    ) -> Result<BTreeSet<RepositoryId>, Failure> {
+        let (bitbucket, deadline) = (self.bitbucket, &self.deadline);
+        let mut gone = BTreeSet::new();
+        if filter.selects() && !missing.is_empty() {
+            let all = RepositoryFilter::default();
+            let shown = extract::repositories(bitbucket, &all, &missing, deadline).await?;
+            gone.extend(shown.iter().filter_map(Repository::of).map(|one| one.uuid));
+            gone.retain(|one| missing.contains(one));
+        }
+        for repository in missing {
+            if gone.contains(&repository) {
+                continue;
+            }
+            self.keep().await?;
+            let reason = match extract::is_there(bitbucket, &repository, deadline).await {
+                Ok(false) => {
+                    gone.insert(repository);
+                    continue;
+                }
+                Ok(true) => "no list shows the repository, and it is there".to_owned(),
+                Err(error) if error.meets_every_request() => return Err(error.into()),
+                Err(error) => chain(&error),
+            };
+            if let Some(group) = groups.first() {
+                let part = RunPart::of(group.partition(Some(&repository)));
+                self.give_up(&part, true, &reason);
+            }
+        }
+        Ok(gone)
     }
 
     /// What sources claim that have left the mapping. What may have taken its place and could not be read, mapped or
@@ -349,7 +395,7 @@ impl Slice<'_> {
         };
         tracing::warn!(stale, reason, "stale entities kept");
         let line = format!("{stale} stale entities kept: {reason}");
-        self.journal.warn(line.as_str());
+        self.journal.warn(Phase::Delete, line.as_str());
         let mut run = self.run();
         run.counts.kept += stale;
         run.withheld += if kept.is_loss() { stale } else { 0 };

@@ -1,6 +1,7 @@
 //! Resources whose identifiers cannot be trusted: where more than a tenth of them is null, or nothing that Port takes, the
 //! expression is at fault rather than some items. The resource has failed, and nothing of it is deleted.
 
+use super::journal::Phase;
 use super::slice::Slice;
 use crate::store::documents::Distrusted;
 use crate::store::run::{ANY, FailedPart};
@@ -43,7 +44,7 @@ impl Slice<'_> {
                 };
                 if !run.failed.contains(&part) {
                     tracing::warn!(%part, "a resource without identifiers");
-                    self.journal.warn(part.to_string());
+                    self.journal.warn(Phase::Transform, part.to_string());
                 }
                 run.fail(part);
             }

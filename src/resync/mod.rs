@@ -46,6 +46,7 @@ pub use preview::{FieldChange, Preview, PreviewedChange, Scope, preview};
 
 use begin::{Begun, begin, resume};
 use figures::put_age;
+use journal::Phase;
 use rival::rival_line;
 use slice::Slice;
 use told::{report, report_again};
@@ -264,6 +265,7 @@ async fn continue_run(
     let bitbucket = session.bitbucket.with_purpose(Purpose::Resync);
     let logs = begun.logs.clone();
     let slice = Slice::new(app, session, &bitbucket, begun, lease, deadline);
+    slice.tell_begin();
     if slice.run().has_rival {
         slice.journal.error(rival_line());
     }
@@ -289,7 +291,7 @@ async fn continue_run(
     };
     slice.tell_mapping_problems();
     for line in session.bitbucket.take_set_aside() {
-        slice.journal.warn(line);
+        slice.journal.warn(Phase::Extract, line);
     }
     slice.journal.send(session, logs.as_ref(), deadline).await;
     outcome

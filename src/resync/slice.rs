@@ -3,14 +3,14 @@
 //! Owns the stored run while it is worked on. `read` reads, `committer` commits, `finish` looks at what lists have not
 //! shown.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::RunOutcome;
 use super::begin::Begun;
 use super::end::PAUSE;
-use super::journal::Journal;
+use super::journal::{Journal, Phase};
 use super::pages::{RunPages, Spot};
 use super::snapshots::Snapshots;
 use crate::app::{App, Session};
@@ -53,6 +53,8 @@ pub(super) struct Slice<'a> {
     pub(super) lease: &'a tokio::sync::Mutex<Lease>,
     /// When it was stored last, by the clock's count.
     saved_at: Mutex<Duration>,
+    /// Digests of the entities that this slice has deleted.
+    pub(super) gone: Mutex<HashSet<u64>>,
     /// How many partitions are done, by source, for whoever watches.
     pub(super) through: Mutex<BTreeMap<String, usize>>,
 }
@@ -148,6 +150,7 @@ impl<'a> Slice<'a> {
             revision: tokio::sync::Mutex::new(revision),
             lease,
             saved_at: Mutex::new(app.clock.elapsed()),
+            gone: Mutex::default(),
             through: Mutex::default(),
             current,
         }
@@ -266,22 +269,25 @@ impl<'a> Slice<'a> {
         let kind = group.map_or("", |group| group.source.name());
         let name = part.name.as_deref().unwrap_or("the workspace");
         tracing::warn!(kind, repository = name, error = reason, "part not read");
-        self.journal
-            .warn(format!("{kind} of {name} not read: {reason}"));
-        let mut run = self.run();
-        if !is_recorded {
-            let resources = group.into_iter().flat_map(|group| &group.resources);
-            run.unsound.extend(resources.map(|resource| {
-                let blueprint = resource.constant_blueprint();
-                blueprint.unwrap_or(ANY).to_owned()
-            }));
+        let line = format!("{kind} of {name} not read: {reason}");
+        self.journal.warn_of(kind, Phase::Extract, line);
+        if let Some(group) = group.filter(|_| !is_recorded) {
+            self.doubt(group);
         }
-        run.fail(FailedPart {
+        self.run().fail(FailedPart {
             source: part.id.source.clone(),
             repository: part.id.repository.clone(),
             name: name.to_owned(),
             reason: reason.to_owned(),
         });
+    }
+
+    /// Something of `group` may not have been seen: nothing that seems to be nobody's goes for that.
+    pub(super) fn doubt(&self, group: &Group) {
+        let resources = group.resources.iter();
+        let blueprints =
+            resources.map(|resource| resource.constant_blueprint().unwrap_or(ANY).to_owned());
+        self.run().unsound.extend(blueprints);
     }
 
     /// Takes in what was mapped since this was asked last.

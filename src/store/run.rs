@@ -106,6 +106,9 @@ pub struct RepositoryList {
     #[serde(default)]
     pub cursor: Option<String>,
     pub is_complete: bool,
+    /// Nothing can have slipped through it, or nobody can tell and what follows from that is noted.
+    #[serde(default)]
+    pub is_proven: bool,
     /// Why it could not be read to its end.
     #[serde(default)]
     pub failed: Option<String>,

@@ -38,10 +38,10 @@ impl Pen<'_> {
         let occasion = lease.epoch().to_string();
         self.outbox.send(looks, &occasion, &deadline).await?;
         self.guard.note(answered.counts.deleted, self.store).await?;
-        committed.stopped = answered.stopped.take();
-        answered.refuse_what_is_later();
-        committed.counts = answered.counts;
-        committed.refusals = answered.refusals;
+        if answered.stopped.is_none() {
+            answered.refuse_what_is_later();
+        }
+        committed.take_in(answered);
         Ok(committed)
     }
 

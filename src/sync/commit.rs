@@ -13,7 +13,7 @@ use super::holders::Holders;
 use super::load::{self, Answered, Refusal};
 use super::outbox::Outbox;
 use super::plan::{Clash, Differs, Kept, Plan, Seen, Situation, plan};
-use super::settle::{Deletion, Fate, announced, settle};
+use super::settle::{Deletion, Fate, Results, announced, settle};
 use super::sources::Sources;
 use crate::counts::Counts;
 use crate::deadline::Clock;
@@ -44,7 +44,7 @@ pub struct Pen<'a> {
 }
 
 /// What became of the items of a commit.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Committed {
     pub counts: Counts,
     /// Somebody else has committed them since they were looked at.
@@ -55,12 +55,32 @@ pub struct Committed {
     pub stopped: Option<Later>,
     /// The mapping has changed since they were looked at; none was committed.
     pub outdated: bool,
+    /// Those of them whose look still holds: they may be committed again, if nobody else is faster.
+    pub unfinished: Vec<Seen>,
     /// Entities that Port refused.
     pub refusals: Vec<Refusal>,
+    /// Entities that wait for what a relation of theirs leads to.
+    pub waiting: Vec<Refusal>,
+    /// Blueprints of these two.
+    pub unwritten: BTreeSet<String>,
     /// Entities that nothing claims any more and that stay, by reason.
     pub kept: Vec<(EntityKey, Kept)>,
+    /// Entities that have gone, or are not ours.
+    pub gone: BTreeSet<EntityKey>,
     /// Items that make something else of one entity.
     pub clashes: Vec<Clash>,
+}
+
+impl Committed {
+    pub(super) fn take_in(&mut self, answered: Answered) {
+        self.stopped = answered.stopped;
+        self.counts += answered.counts;
+        self.refusals = answered.refusals;
+        self.waiting = answered.waiting;
+        let deletes = answered.results.deletes.into_iter();
+        let done = deletes.filter(|(_, deletion)| *deletion == Deletion::Done);
+        self.gone = done.map(|(key, _)| key).collect();
+    }
 }
 
 /// Entities written in one section under the pen. With eight bulk calls at once and answers after 100 ms this takes half
@@ -122,17 +142,25 @@ impl Pen<'_> {
             .await?;
         holders.save(self.store, settlement.entries, now).await?;
         self.guard.note(answered.counts.deleted, self.store).await?;
-        for item in settlement.later {
-            let later = answered.reason(&plan_of, &seen, &item);
-            committed.later.insert(item, later);
-        }
-        committed.stopped = answered.stopped;
-        committed.counts += answered.counts;
+        let later = settlement.later.into_iter();
+        committed.later = later
+            .map(|item| (item.clone(), answered.reason(&plan_of, &seen, &item)))
+            .collect();
         committed.counts.unchanged += plan_of.unchanged;
         committed.counts.kept += plan_of.kept.len();
-        committed.refusals = answered.refusals;
+        committed.unwritten = unwritten(&plan_of, &answered.results);
         committed.kept = plan_of.kept.into_iter().collect();
         committed.clashes = plan_of.clashes;
+        committed.take_in(answered);
+        let later = seen.into_iter();
+        let later = later.filter(|seen| committed.later.contains_key(&seen.item));
+        committed.unfinished = later
+            .map(|seen| Seen {
+                // Their own announcement, which is all that has been written of them since they were looked at.
+                before: holders.entry(&seen.item).cloned(),
+                ..seen
+            })
+            .collect();
         Ok(committed)
     }
 
@@ -263,6 +291,14 @@ fn spared(seen: &[Seen], plan: &Plan, writes: &[Fate]) -> BTreeSet<EntityKey> {
         .filter_map(|(write, _)| seen.get(write.seen));
     let keys: BTreeSet<EntityKey> = unmet.flat_map(Seen::keys).collect();
     keys.intersection(&plan.deletes).cloned().collect()
+}
+
+fn unwritten(plan: &Plan, results: &Results) -> BTreeSet<String> {
+    let writes = plan.writes.iter().zip(&results.writes);
+    writes
+        .filter(|(_, fate)| matches!(fate, Fate::Refused | Fate::LacksTarget))
+        .map(|(write, _)| write.entity.blueprint.clone())
+        .collect()
 }
 
 /// Cuts what was seen into sections of at most [`SECTION`] entities, one item at least.

@@ -21,6 +21,9 @@ use crate::port::{
 };
 use crate::telemetry::chain;
 
+/// The least that Port is left alone when it asks for that.
+const A_MOMENT: Duration = Duration::from_secs(1);
+
 /// What Port has answered to a section.
 #[derive(Default)]
 pub struct Answered {
@@ -28,6 +31,8 @@ pub struct Answered {
     pub counts: Counts,
     /// Entities that Port refused.
     pub refusals: Vec<Refusal>,
+    /// Entities that wait for what a relation of theirs leads to.
+    pub waiting: Vec<Refusal>,
     /// Why Port was not asked for all of it: an outage, no time.
     pub stopped: Option<Later>,
     /// Identifiers that Port deleted along with others.
@@ -91,8 +96,9 @@ pub(super) async fn write(
                 answered.refusals.push(refusal(reason.to_string()));
                 Fate::Refused
             }
-            UpsertOutcome::LacksTarget(_) => {
+            UpsertOutcome::LacksTarget(reason) => {
                 answered.counts.waiting += 1;
+                answered.waiting.push(refusal(reason.to_string()));
                 Fate::LacksTarget
             }
             UpsertOutcome::Later(postponed) => {
@@ -107,16 +113,16 @@ pub(super) async fn write(
     answered
 }
 
-/// What ended a section early. Where only its time was over, it may go on at once.
+/// What ended a section early. Where only its time was over, it may go on at once; where Port has had too much, not before
+/// a second has passed, whatever its answer says.
 fn stopped(error: &port::Error) -> Later {
-    let is_over = matches!(error, port::Error::OutOfTime { .. });
+    let wait = match error {
+        port::Error::OutOfTime { .. } => Some(Duration::ZERO),
+        error => error.wait().map(|wait| wait.max(A_MOMENT)),
+    };
     Later {
         reason: chain(error),
-        wait: if is_over {
-            Some(Duration::ZERO)
-        } else {
-            error.wait()
-        },
+        wait,
     }
 }
 

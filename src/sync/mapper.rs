@@ -161,6 +161,14 @@ impl Mapper {
         std::mem::take(&mut self.noted().unsound)
     }
 
+    /// Something of `resources` may not have been seen.
+    pub fn doubt(&self, resources: &[Arc<Resource>]) {
+        let blueprints = resources
+            .iter()
+            .map(|resource| resource.constant_blueprint().unwrap_or(ANY).to_owned());
+        self.noted().unsound.extend(blueprints);
+    }
+
     /// A few raw items of each kind.
     pub fn take_examples(&self) -> BTreeMap<Kind, Vec<Value>> {
         let examples = std::mem::take(&mut self.noted().examples);

@@ -5,9 +5,9 @@
 //! deletion").
 
 mod claims;
+mod contest;
 mod party;
 mod seen;
-mod standing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,8 +20,8 @@ use crate::store::documents::{Claim, Distrusted, Held};
 pub use claims::{absorb, claims, fill_in, led_to_only, retain};
 pub use seen::{Seen, Sight};
 
+use contest::Contest;
 use party::{Party, touched};
-use standing::Standing;
 
 /// Who else claims the entities at hand: everybody but the items that were looked at.
 #[derive(Debug, Default)]
@@ -142,14 +142,14 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
     let mut plan = Plan::default();
     let mut settled: Vec<BTreeMap<EntityKey, Held>> = vec![BTreeMap::new(); parties.len()];
     for key in touched(&parties) {
-        let standing = Standing::of(&key, &parties, situation.others);
-        if standing.after.is_empty() && standing.unknown.is_none() {
+        let contest = Contest::of(&key, &parties, situation.others);
+        if contest.after.is_empty() && contest.unknown.is_none() {
             plan.let_go(&key, &parties, situation);
             continue;
         }
         plan.unknown
-            .extend(standing.unknown.into_iter().flatten().cloned());
-        standing.assign(&parties, situation, &mut plan, &mut settled);
+            .extend(contest.unknown.into_iter().flatten().cloned());
+        contest.assign(&parties, situation, &mut plan, &mut settled);
     }
     for (seen, party) in situation.seen.iter().zip(&parties) {
         if let Sight::Present(image) = &seen.sight {

@@ -11,6 +11,7 @@ mod files;
 mod guards;
 mod histories;
 mod invocation;
+mod journal;
 mod kinds;
 mod metrics;
 mod preview;

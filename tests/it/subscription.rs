@@ -139,3 +139,45 @@ async fn it_can_be_removed() {
     assert_eq!(standing(&world).await, Standing::Missing);
     world.finish();
 }
+
+/// Behind a domain of one's own, the webhook leads there.
+#[tokio::test]
+async fn the_webhook_leads_to_where_the_settings_say() {
+    for (settings, expected) in [
+        (
+            vec![("OCEAN__PATH_PREFIX", "tools/ferry")],
+            format!("{ADDRESS}tools/ferry/webhook"),
+        ),
+        (
+            vec![
+                ("OCEAN__BASE_URL", "https://ferry.example.com"),
+                ("OCEAN__PATH_PREFIX", "/tools/"),
+            ],
+            "https://ferry.example.com/tools/webhook".to_owned(),
+        ),
+    ] {
+        let settings = settings.into_iter();
+        let settings = settings.map(|(name, value)| (name, value.to_owned()));
+        let workspace = sandbox::bitbucket::Workspace::demo().unwrap();
+        let world = World::new(workspace, settings.collect()).await;
+        world.invoke(event("scheduler-resync")).await.unwrap();
+        let requests = about_hooks(&world);
+        let (_, made) = requests
+            .iter()
+            .find(|(method, _)| method == "POST")
+            .unwrap();
+        assert_eq!(made["url"], json!(expected));
+        world.finish();
+    }
+}
+
+/// Who makes the webhook by hand copies the list out of the documentation.
+#[test]
+fn the_documentation_names_the_events_that_are_subscribed_to() {
+    let text = include_str!("../../docs/operations.md");
+    let (_, body) = text.split_once("-d @-").unwrap();
+    let (_, body) = body.split_once("<<JSON").unwrap();
+    let (body, _) = body.split_once("\nJSON\n").unwrap();
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(body["events"], json!(subscribed_events()));
+}

@@ -77,7 +77,7 @@ const OF_ANY_RUN: usize = 12;
 /// Design: one for each page of repositories beyond that.
 #[tokio::test]
 async fn an_unchanged_run_writes_an_item_for_each_page_of_repositories() {
-    let (projects, repositories, pull_requests) = (3, 330, 2);
+    let (projects, repositories, pull_requests) = (3, 130, 2);
     let workspace = Workspace::generate(projects, repositories, pull_requests, 7).unwrap();
     let (world, table) = world_on_table(workspace).await;
     let first = world.resync().await;

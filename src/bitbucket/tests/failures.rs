@@ -198,7 +198,7 @@ async fn a_wait_of_nothing_is_a_wait() {
 /// A server that says "in a second" for ever is not asked until the invocation ends.
 #[tokio::test]
 async fn short_waits_without_end_are_given_up() {
-    for (retry_after, waited) in [(1, 30), (9, 27), (11, 0)] {
+    for (retry_after, waited) in [(1, 16), (9, 28), (11, 0)] {
         let limited = Response::text(429, "").with_header("Retry-After", retry_after);
         let (
             server,
@@ -212,6 +212,6 @@ async fn short_waits_without_end_are_given_up() {
         let error = all(client.projects(), &deadline).await.unwrap_err();
         assert!(matches!(error, Error::RateLimited { .. }), "{error:?}");
         assert_eq!(clock.now().duration_since(before).as_secs(), waited);
-        assert!(server.requests().len() <= 31);
+        assert!(server.requests().len() <= 4);
     }
 }

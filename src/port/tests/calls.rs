@@ -155,10 +155,20 @@ async fn reads_are_repeated_and_patches_are_not() {
         interval_minutes: Some(60),
     };
     port.server
-        .misbehave(Fault::status("resync-state", 503).on(Method::PATCH));
-    let error = port.client.report_resync(report, &deadline).await;
+        .misbehave(Fault::status("integration", 503).on(Method::PATCH));
+    let changes = json!({"title": "new"});
+    let error = port.client.update_integration(&changes, &deadline).await;
     assert_eq!(error.unwrap_err().class(), Class::Later);
     assert_eq!(port.took().len(), 1);
+    // How a run stands may be told twice; more than a second or two it is not worth.
+    port.server.misbehave(
+        Fault::status("resync-state", 503)
+            .on(Method::PATCH)
+            .times(3),
+    );
+    let error = port.client.report_resync(report, &deadline).await;
+    assert_eq!(error.unwrap_err().class(), Class::Later);
+    assert_eq!(port.took().len(), 3);
     port.client.report_resync(report, &deadline).await.unwrap();
     insta::assert_snapshot!(port.server.requests()[0].json(), @r#"{"status":"running","lastResyncEnd":null,"nextResync":null,"intervalInMinuets":60,"lastResyncStart":"2026-11-23T12:00:00.500000+00:00"}"#);
 }

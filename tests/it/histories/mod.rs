@@ -2,10 +2,11 @@
 //! webhooks come late, shuffled, twice or never, kills, a new mapping, troubles of the servers, several pages per list
 //! and small allowances. In the end, without another resync, all is as a first resync would make it.
 //!
-//! Owns what a history is and how it is played. `actors` are those who work, `mappings` what a user may save midway,
-//! `placed` changes that come in the worst moment, `verdict` says what has to hold in the end.
+//! Owns how a history is played. `history` says what one is, `actors` are those who work, `mappings` what a user may save
+//! midway, `placed` changes that come in the worst moment, `verdict` says what has to hold in the end.
 
 mod actors;
+mod history;
 mod mappings;
 mod placed;
 mod verdict;
@@ -22,125 +23,13 @@ use sandbox::webhook::Delivery;
 use serde_json::Value;
 
 use self::actors::Actors;
-use self::placed::{Placed, placed};
+use self::history::{Arrival, History, Turn, history};
+use self::placed::Placed;
 use crate::convergence::{every_kind, repeatable};
 use crate::support::World;
 
-/// How the deliveries of a history arrive.
-#[derive(Clone, Copy, Debug)]
-enum Arrival {
-    InOrder,
-    /// Later ones may overtake earlier ones, by a few.
-    Shuffled,
-    /// Each twice, the second time later.
-    Twice,
-    /// Some never; the next scheduled run mends that.
-    Lossy,
-}
-
-#[derive(Clone, Debug)]
-enum Turn {
-    /// The workspace changes. `place` says where its deliveries go among those that are under way.
-    Change {
-        choice: u64,
-        place: usize,
-    },
-    /// An actor goes on for so long, then stands still at an await point. One that has nothing to go on with begins an
-    /// invocation: a worker with what the queue hands out, the run with a tick or with the schedule.
-    Work {
-        actor: usize,
-        polls: usize,
-        scheduled: bool,
-    },
-    /// An actor's process dies.
-    Kill {
-        actor: usize,
-    },
-    Wait {
-        seconds: u64,
-    },
-    /// One of the servers fails requests at random, so many of a thousand.
-    Trouble {
-        of_port: bool,
-        seed: u64,
-        permille: u32,
-    },
-    /// Both servers behave.
-    Behave,
-    /// The user saves another mapping.
-    Save {
-        variant: usize,
-    },
-    /// Changes come in the worst moment of somebody who is at work.
-    Place {
-        placed: Placed,
-        choice: u64,
-    },
-}
-
-#[derive(Clone, Debug)]
-struct History {
-    /// A run has completed before.
-    synced: bool,
-    arrival: Arrival,
-    /// Of every list of Bitbucket.
-    longest_page: usize,
-    /// What passes with every request to Bitbucket, in milliseconds.
-    pace: u64,
-    /// Requests an hour that the token has, if they are few, and whether answers say so.
-    allowance: Option<(usize, bool)>,
-    turns: Vec<Turn>,
-}
-
 /// Deliveries under way beyond these arrive.
 const LATEST: usize = 4;
-
-fn polls() -> impl Strategy<Value = usize> {
-    prop_oneof![4 => 1..10_usize, 4 => 10..60_usize, 2 => 60..500_usize]
-}
-
-fn turn() -> impl Strategy<Value = Turn> {
-    prop_oneof![
-        8 => (any::<u64>(), 0..64_usize).prop_map(|(choice, place)| Turn::Change { choice, place }),
-        20 => (0..3_usize, polls(), prop::bool::weighted(0.1))
-            .prop_map(|(actor, polls, scheduled)| Turn::Work { actor, polls, scheduled }),
-        1 => (0..3_usize).prop_map(|actor| Turn::Kill { actor }),
-        3 => prop_oneof![1..30_u64, 30..200_u64, 200..4_000_u64]
-            .prop_map(|seconds| Turn::Wait { seconds }),
-        1 => (any::<bool>(), any::<u64>(), 20..150_u32)
-            .prop_map(|(of_port, seed, permille)| Turn::Trouble { of_port, seed, permille }),
-        1 => Just(Turn::Behave),
-        1 => (0..mappings::VARIANTS).prop_map(|variant| Turn::Save { variant }),
-        3 => (placed(), 0..1_000_u64).prop_map(|(placed, choice)| Turn::Place { placed, choice }),
-    ]
-}
-
-fn history() -> impl Strategy<Value = History> {
-    let arrival = prop_oneof![
-        Just(Arrival::InOrder),
-        Just(Arrival::Shuffled),
-        Just(Arrival::Twice),
-        Just(Arrival::Lossy),
-    ];
-    let allowance = prop::option::weighted(0.25, (60..300_usize, any::<bool>()));
-    (
-        prop::bool::weighted(0.7),
-        arrival,
-        (2..8_usize, prop_oneof![Just(0), 50..3_000_u64]),
-        allowance,
-        proptest::collection::vec(turn(), 1..60),
-    )
-        .prop_map(
-            |(synced, arrival, (longest_page, pace), allowance, turns)| History {
-                synced,
-                arrival,
-                longest_page,
-                pace,
-                allowance,
-                turns,
-            },
-        )
-}
 
 /// A world in which a history is played.
 struct Stage<'w> {
@@ -359,48 +248,68 @@ const CHOICES: u64 = 3;
 /// Histories of a mode, unless `PROPTEST_CASES` asks for another number.
 const HISTORIES: u32 = 10;
 
+/// What proptest plays where the environment asks for nothing.
+const UNASKED: u32 = 256;
+
 fn histories() -> Config {
+    let asked = Config::default().cases;
     Config {
-        cases: HISTORIES,
+        cases: if asked == UNASKED { HISTORIES } else { asked },
         ..repeatable()
     }
 }
 
 type Begin = fn() -> Pin<Box<dyn Future<Output = World>>>;
 
-/// Every change that is placed, alone, and once more after it.
-fn check_placed(begin: Begin) {
-    for placed in Placed::ALL {
-        for choice in 0..CHOICES {
-            let place = |choice| Turn::Place { placed, choice };
-            let history = History {
-                synced: !choice.is_multiple_of(3),
-                arrival: Arrival::InOrder,
-                longest_page: 2,
-                pace: 0,
-                allowance: None,
-                turns: vec![place(choice), place(choice + 100)],
-            };
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            let verdict = runtime.block_on(async { play(begin().await, &history).await });
-            if let Err(wrong) = verdict {
-                panic!("{placed:?} {choice}: {wrong}");
-            }
+/// A change that is placed, and once more after it, with nothing else.
+fn check_placed(begin: Begin, placed: Placed) {
+    for choice in 0..CHOICES {
+        let place = |choice| Turn::Place { placed, choice };
+        let history = History {
+            synced: !choice.is_multiple_of(3),
+            arrival: Arrival::InOrder,
+            longest_page: 2,
+            pace: 0,
+            allowance: None,
+            turns: vec![place(choice), place(choice + 100)],
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let verdict = runtime.block_on(async { play(begin().await, &history).await });
+        if let Err(wrong) = verdict {
+            panic!("{choice}: {wrong}");
         }
     }
 }
 
-#[test]
-fn placed_changes_converge_under_the_default_mapping() {
-    check_placed(|| Box::pin(World::demo()));
+/// A test of each placed change under each mapping.
+macro_rules! placed_alone {
+    ($($name:ident: $placed:ident,)*) => {
+        mod placed_alone {
+            mod under_the_default_mapping {
+                use super::super::*;
+                $(#[test] fn $name() { check_placed(|| Box::pin(World::demo()), Placed::$placed); })*
+            }
+
+            mod under_a_mapping_of_every_kind {
+                use super::super::*;
+                $(#[test] fn $name() { check_placed(|| Box::pin(every_kind()), Placed::$placed); })*
+            }
+        }
+    };
 }
 
-#[test]
-fn placed_changes_converge_under_a_mapping_of_every_kind() {
-    check_placed(|| Box::pin(every_kind()));
+placed_alone! {
+    a_run_is_overtaken: RunOvertaken,
+    a_worker_is_overtaken: WorkerOvertaken,
+    a_list_shifts: ListShifted,
+    a_mapping_is_saved: MappingSaved,
+    a_worker_is_killed_writing: KilledWriting,
+    names_are_swapped: NamesSwapped,
+    a_repository_is_hidden: Hidden,
+    a_new_name_is_refused: Refused,
 }
 
 fn check(world: Begin) {

@@ -3,13 +3,23 @@
 //!
 //! Each rule of the protocol has a moment without which nothing shows that it is kept:
 //!
-//! | rule left out, by hand | where | found by |
+//! | rule, left out by hand | where | found by, under both mappings |
 //! | --- | --- | --- |
+//! | an entry with another stamp is left out | `Pen::commit` | `RunOvertaken` 0, `WorkerOvertaken` 0, `ListShifted` 1 |
+//! | nothing is committed under another generation | `Pen::commit` | `MappingSaved` 2, under the default mapping |
+//! | announced before Port is written to | `Pen::announce` | `KilledWriting` 1 |
+//! | what is woken is written whatever its record says | `doubted`, `live::EAGER` | `NamesSwapped` 1 |
+//! | a list's silence proves nothing | `Slice::numbers` | `ListShifted` 1 |
+//! | a repository that is not to be seen has not gone | `objects::invisible`, `numbered` | `Hidden` 1 |
+//! | where Port refuses the new, the old stays | `commit::spared` | `Refused` 1 |
+//!
+//! The number is the choice, in `placed_alone`. Random histories without these changes found the first of them in none of
+//! 150, so a rule that is added here needs a moment of its own.
 
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sandbox::bitbucket::{Bitbucket, Hidden, NewPullRequest, PullRequestState};
+use sandbox::bitbucket::{Bitbucket, Hidden, NewPullRequest};
 use sandbox::fault::Fault;
 use sandbox::server::{Request, Server};
 use sandbox::webhook::Delivery;
@@ -59,8 +69,8 @@ pub(super) fn placed() -> impl Strategy<Value = Placed> {
 const WORKER: usize = 0;
 const OTHER: usize = 1;
 
-/// Invocations after which everything that was due is worked off.
-const ENOUGH: usize = 6;
+/// Invocations after which everything that was due is worked off, as far as it can be.
+const ENOUGH: usize = 3;
 
 /// Tells whether a server has got a request that is meant, since this was made or asked last.
 fn asked<'w>(
@@ -97,7 +107,7 @@ impl Stage<'_> {
     }
 
     async fn run_overtaken(&mut self, choice: u64) {
-        let Some((uuid, id)) = self.open_pull_request(choice) else {
+        let Some((uuid, id)) = self.open_pull_request(choice).await else {
             return;
         };
         let bitbucket = &self.world.bitbucket;
@@ -115,7 +125,7 @@ impl Stage<'_> {
     }
 
     async fn worker_overtaken(&mut self, choice: u64) {
-        let Some((uuid, id)) = self.open_pull_request(choice) else {
+        let Some((uuid, id)) = self.open_pull_request(choice).await else {
             return;
         };
         let bitbucket = &self.world.bitbucket;
@@ -171,7 +181,7 @@ impl Stage<'_> {
     }
 
     async fn mapping_saved(&mut self, choice: u64) {
-        let Some((uuid, _)) = self.open_pull_request(choice) else {
+        let Some((uuid, _)) = self.open_pull_request(choice).await else {
             return;
         };
         if !self.synced {
@@ -238,7 +248,7 @@ impl Stage<'_> {
     }
 
     async fn hidden(&mut self, choice: u64) {
-        let Some((uuid, id)) = self.open_pull_request(choice) else {
+        let Some((uuid, id)) = self.open_pull_request(choice).await else {
             return;
         };
         let bitbucket = &self.world.bitbucket;
@@ -301,16 +311,21 @@ impl Stage<'_> {
         self.receive(due).await;
     }
 
-    fn open_pull_request(&self, choice: u64) -> Option<(String, u64)> {
+    /// A new pull request of a repository that no other has to do with, in Port if a run has been.
+    async fn open_pull_request(&mut self, choice: u64) -> Option<(String, u64)> {
         let bitbucket = &self.world.bitbucket;
-        let mut open = Vec::new();
-        for uuid in bitbucket.lone_repositories() {
-            let all = bitbucket.pull_requests(&uuid).unwrap().into_iter();
-            let own = all.filter(|(_, state)| *state == PullRequestState::Open);
-            open.extend(own.map(|(id, _)| (uuid.clone(), id)));
-        }
-        let at = usize::try_from(choice).unwrap_or(0) % open.len().max(1);
-        open.into_iter().nth(at)
+        let mut lone = bitbucket.lone_repositories();
+        let at = usize::try_from(choice).unwrap_or(0) % lone.len().max(1);
+        lone.rotate_left(at);
+        let open = |uuid: String| {
+            let new = NewPullRequest::new(format!("At hand {choice}"), "Luis Ferro");
+            let opened = bitbucket.open_pull_request(&uuid, new);
+            opened.map(|(id, told)| (uuid, id, told))
+        };
+        // One without commits has none.
+        let (uuid, id, told) = lone.into_iter().find_map(|uuid| open(uuid).ok())?;
+        self.worked_off(told, OTHER).await;
+        Some((uuid, id))
     }
 
     fn lone_repository(&self, choice: u64) -> Option<String> {

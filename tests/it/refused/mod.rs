@@ -4,6 +4,7 @@ mod answers;
 mod deletions;
 mod identifiers;
 mod shared;
+mod together;
 mod values;
 
 use sandbox::port::Write;

@@ -8,7 +8,7 @@ use crate::doubt::{NUMBERED, is_write, retitle};
 use crate::support::{IDENTIFIER, World};
 
 /// A blueprint with one property or relation for each way in which a value may not fit.
-fn service() -> Value {
+pub(super) fn service() -> Value {
     let relation = |many: bool| json!({"target": "service", "many": many, "required": false});
     json!({
         "identifier": "service", "title": "Service",
@@ -31,12 +31,12 @@ fn plain(uuid: &str) -> &str {
 }
 
 /// The eight repositories that go wrong are named by their positions; the ninth is as it should be.
-fn mapping(uuids: &[String]) -> Value {
+pub(super) fn services(uuids: &[String]) -> Value {
     let bad = |at: usize, bad: &str, good: &str| {
         let uuid = &uuids[at];
         format!("if .uuid == \"{uuid}\" then {bad} else {good} end")
     };
-    json!({"resources": [repositories(json!({
+    repositories(json!({
         "identifier": ".uuid[1:-1]", "blueprint": "\"service\"",
         "title": bad(0, "{a: 1}", ".name"),
         "properties": {
@@ -52,7 +52,11 @@ fn mapping(uuids: &[String]) -> Value {
             "parent": bad(6, "\"a b#1\"", &bad(8, "[\"one\"]", "\"root\"")),
             "friends": bad(7, "[\"x\", \"a b\", null, 12]", &bad(8, "\"x\"", "[]")),
         },
-    }))]})
+    }))
+}
+
+fn mapping(uuids: &[String]) -> Value {
+    json!({"resources": [services(uuids)]})
 }
 
 async fn world() -> (World, Vec<String>) {
@@ -200,7 +204,7 @@ async fn a_pull_request_event_costs_port_one_or_two_requests() {
 }
 
 /// People whose profile has no name, as Bitbucket shows some apps and deleted accounts.
-fn nameless() -> Fault {
+pub(super) fn nameless() -> Fault {
     fn strip(value: &mut Value) {
         match value {
             Value::Object(members) => {

@@ -8,6 +8,7 @@ mod mapping;
 mod names;
 
 use ferry::app::App;
+use ferry::config::PublicAddress;
 use ferry::deadline::Deadline;
 use ferry::subscription::{self, Standing};
 use ferry::telemetry::chain;
@@ -109,10 +110,11 @@ async fn check_webhook(
         );
         return;
     };
+    let shown = PublicAddress::new(base);
     let install = "run `ferry webhook install`, or let the next resync repair it";
     match subscription::status(app, base, deadline).await {
-        Ok(Standing::Right) => findings.fine(what, format!("leads to {base}, with all events")),
-        Ok(Standing::Missing) => findings.wrong(what, format!("none leads to {base}"), install),
+        Ok(Standing::Right) => findings.fine(what, format!("leads to {shown}, with all events")),
+        Ok(Standing::Missing) => findings.wrong(what, format!("none leads to {shown}"), install),
         Ok(Standing::Wrong(wrong)) => findings.wrong(what, wrong.join(", "), install),
         Ok(Standing::NoSecret) => findings.wrong(
             what,

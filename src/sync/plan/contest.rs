@@ -10,19 +10,15 @@ use crate::port::digest;
 use crate::store::documents::Held;
 
 /// Who claims one entity, before and after.
-pub(super) struct Standing<'a> {
+pub(super) struct Contest<'a> {
     pub(super) key: &'a EntityKey,
     pub(super) before: BTreeSet<&'a ItemRef>,
     pub(super) after: BTreeSet<&'a ItemRef>,
     pub(super) unknown: Option<&'a BTreeSet<Place>>,
 }
 
-impl<'a> Standing<'a> {
-    pub(super) fn of(
-        key: &'a EntityKey,
-        parties: &[Party<'a>],
-        others: &'a Others,
-    ) -> Standing<'a> {
+impl<'a> Contest<'a> {
+    pub(super) fn of(key: &'a EntityKey, parties: &[Party<'a>], others: &'a Others) -> Contest<'a> {
         let elsewhere: BTreeSet<&ItemRef> = others
             .content
             .get(key)
@@ -38,7 +34,7 @@ impl<'a> Standing<'a> {
                 after.insert(party.item);
             }
         }
-        Standing {
+        Contest {
             key,
             before,
             after,
@@ -102,7 +98,7 @@ impl<'a> Standing<'a> {
     }
 }
 
-impl Standing<'_> {
+impl Contest<'_> {
     /// Items at hand of the source of `writer` that would write something else, if they wrote.
     fn clashes(
         &self,
