@@ -18,7 +18,7 @@ def arrays: if type == "array" then . else empty end;
 def objects: if type == "object" then . else empty end;
 def iterables: if type == "array" or type == "object" then . else empty end;
 def scalars: if type == "array" or type == "object" then empty else . end;
-def finites: if isinfinite or isnan then empty else . end;
+def finites: if type == "number" and (isinfinite or isnan | not) then . else empty end;
 def normals: if isnormal then . else empty end;
 
 # Generators

@@ -14,10 +14,10 @@ use crate::value::{Text, Val, ValR};
 pub(super) fn add(all: &mut Vec<Fun<Data>>) {
     all.extend([
         of_input!("ascii_downcase", |value: Val| {
-            Val::text(string(&value, "ascii_downcase")?.to_ascii_lowercase())
+            Val::text(string(&value, "explode")?.to_ascii_lowercase())
         }),
         of_input!("ascii_upcase", |value: Val| {
-            Val::text(string(&value, "ascii_upcase")?.to_ascii_uppercase())
+            Val::text(string(&value, "explode")?.to_ascii_uppercase())
         }),
         of_input!("trim", |value: Val| Val::text(
             string(&value, "trim")?.trim_matches(BLANKS)
