@@ -73,7 +73,7 @@ fn number(random: &mut Random) -> Value {
         2 => json!(0.5),
         3 => json!(-2.75),
         4 => json!(1_767_323_045),
-        5 => json!(100_000_000_000_000_000_000_f64),
+        5 => json!(9_007_199_254_740_993_u64),
         _ => json!(random.below(6)),
     }
 }
