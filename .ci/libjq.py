@@ -1,6 +1,6 @@
 """Answers programs with libjq: one JSON object {"program", "input"} a line in, one answer a line out.
 
-An answer is {"outputs": [..]}, {"error": "compile"} or {"error": "runtime"}. A program that takes longer than a minute
+An answer is {"outputs": [..]}, {"error": "compile"} or {"error": "runtime"}. A program that takes longer than ten seconds
 ends the process.
 """
 
@@ -26,7 +26,7 @@ def answer(program, text):
 
 for line in sys.stdin:
     asked = json.loads(line)
-    faulthandler.dump_traceback_later(60, exit=True)
+    faulthandler.dump_traceback_later(10, exit=True)
     answered = answer(asked["program"], json.dumps(asked["input"], ensure_ascii=False))
     faulthandler.cancel_dump_traceback_later()
     print(json.dumps(answered, ensure_ascii=False, separators=(",", ":")))

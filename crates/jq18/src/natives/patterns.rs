@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use jaq_core::box_iter::box_once;
-use jaq_core::native::{Fun, bome};
-use jaq_core::{Bind, Native};
+use jaq_core::native::Fun;
+use jaq_core::{Bind, Exn, Native};
 
 use super::{fail, of_arguments};
 use crate::engine::Data;
@@ -66,37 +66,13 @@ pub(super) fn add(all: &mut Vec<Fun<Data>>) {
             let (replacement, ctx) = cv.0.pop_fun();
             let flags = cv.0.pop_var();
             let pattern = cv.0.pop_var();
-            let value = cv.1;
-            let found = regex_of(&value, &pattern, &flags, false)
-                .and_then(|(regex, flags)| Ok((regex.matches(subject(&value)?, flags)?, regex)));
-            let (found, regex) = match found {
-                Ok(found) => found,
-                Err(error) => return bome(Err(error)),
-            };
-            let text = value.as_str().unwrap_or_default();
-            let mut replacements = Vec::with_capacity(found.len());
-            for found in &found {
-                let captures = match found.captures(text, regex.names()) {
-                    Ok(captures) => captures,
-                    Err(error) => return bome(Err(error)),
-                };
-                let outputs: Result<Vec<Val>, _> =
-                    replacement.run((ctx.clone(), captures)).collect();
-                match outputs {
-                    Ok(outputs) => replacements.push(outputs),
-                    Err(error) => return box_once(Err(error)),
+            let outputs = |captures| replacement.run((ctx.clone(), captures)).collect();
+            match substituted(&cv.1, &pattern, &flags, outputs) {
+                Ok(results) => {
+                    Box::new(results.into_iter().map(|result| result.map_err(Exn::from)))
                 }
+                Err(error) => box_once(Err(error)),
             }
-            // With several outputs per match, the n-th result takes the n-th of each.
-            let results = replacements.iter().map(Vec::len).max().unwrap_or(0).max(1);
-            let results: Vec<ValR> = (0..results)
-                .map(|which| replace(text, &found, &replacements, which))
-                .collect();
-            Box::new(
-                results
-                    .into_iter()
-                    .map(|result| result.map_err(jaq_core::Exn::from)),
-            )
         }),
     ));
 }
@@ -116,12 +92,7 @@ fn subject(value: &Val) -> ValR<&str> {
 }
 
 /// The pattern may be `[pattern, flags]` where no flags are given beside it.
-fn regex_of(
-    value: &Val,
-    pattern: &Val,
-    flags: &Val,
-    global: bool,
-) -> ValR<(Arc<Regex>, Flags)> {
+fn regex_of(value: &Val, pattern: &Val, flags: &Val, global: bool) -> ValR<(Arc<Regex>, Flags)> {
     subject(value)?;
     let (pattern, flags) = match (pattern.as_items(), flags) {
         (Some([pattern]), Val::Null) => (pattern, &Val::Null),
@@ -154,8 +125,29 @@ fn each_match(
     let text = subject(value)?;
     let found = regex.matches(text, flags)?;
     let mut position = Position::new(text);
-    let values = found.iter().map(|found| convert(&mut position, regex.names(), found));
+    let values = found
+        .iter()
+        .map(|found| convert(&mut position, regex.names(), found));
     Val::array(values.collect::<Result<_, _>>()?)
+}
+
+/// `sub`: the text with its matches replaced. With several outputs per match, the n-th result takes the n-th of each.
+fn substituted<'a>(
+    value: &Val,
+    pattern: &Val,
+    flags: &Val,
+    outputs: impl Fn(Val) -> Result<Vec<Val>, Exn<'a, Val>>,
+) -> Result<Vec<ValR>, Exn<'a, Val>> {
+    let (regex, flags) = regex_of(value, pattern, flags, false)?;
+    let text = subject(value)?;
+    let found = regex.matches(text, flags)?;
+    let captures = found
+        .iter()
+        .map(|found| outputs(found.captures(text, regex.names())?));
+    let replacements: Vec<Vec<Val>> = captures.collect::<Result<_, Exn<'a, Val>>>()?;
+    let results = replacements.iter().map(Vec::len).max().unwrap_or(0).max(1);
+    let result = |which| replace(text, &found, &replacements, which);
+    Ok((0..results).map(result).collect())
 }
 
 fn replace(text: &str, found: &[Match], replacements: &[Vec<Val>], which: usize) -> ValR {
@@ -234,6 +226,15 @@ impl Match {
                 ]);
             };
             let [offset, length, string] = position.span(start, end)?;
+            // As jq orders it.
+            if start == end {
+                return Val::record([
+                    ("offset", offset),
+                    ("string", string),
+                    ("length", length),
+                    ("name", name),
+                ]);
+            }
             Val::record([
                 ("offset", offset),
                 ("length", length),

@@ -1,15 +1,19 @@
 //! What gives names to values and programs: `as` with its patterns, `reduce`, `foreach`, `def`.
 
 use jaq_core::load::parse::{BinaryOp, Def, Pattern, Term};
+use jaq_core::ops::{Cmp, Math};
 use jaq_core::path::{Opt, Part, Path};
 
 use super::lexer::Token;
-use super::lower::{LAST, binary, call, destructure, literal, pipe, ticked, variables};
+use super::lower::{LAST, binary, bind, call, destructure, literal, pipe, ticked, variables};
 use super::yields::Yields;
 use super::{KEYWORDS, Parsed, Parser, Tree};
 
 /// Depth to which bindings with `?//` may nest.
 const MAX_ALTERNATIVES: usize = 3;
+
+/// An init of `reduce` with its number; no program can write the name.
+const INIT: &str = "$ init";
 
 impl<'s> Parser<'s> {
     /// After `value as`: patterns and the body.
@@ -50,10 +54,10 @@ impl<'s> Parser<'s> {
         }
         // Whichever pattern fits, its variables arrive in one list.
         let mut names = Vec::new();
-        patterns.iter().for_each(|pattern| variables(pattern, &mut names));
-        let values = names.iter().map(|name| Term::Var(*name));
-        let values = values.reduce(|list, value| binary(list, BinaryOp::Comma, value));
-        let row = Term::Arr(values.map(Box::new));
+        patterns
+            .iter()
+            .for_each(|pattern| variables(pattern, &mut names));
+        let row = list_of(names.iter().map(|name| Term::Var(*name)));
         let pattern = Pattern::Arr(names.into_iter().map(Pattern::Var).collect());
         Ok((destructure(source, patterns, &row), pattern))
     }
@@ -72,12 +76,39 @@ impl<'s> Parser<'s> {
         } else {
             call(LAST, vec![update])
         };
-        Ok(Term::Fold(
-            "reduce",
-            Box::new(source),
-            pattern,
-            vec![init, ticked(update)],
-        ))
+        let reduced = |source, init| {
+            Term::Fold(
+                "reduce",
+                Box::new(source),
+                pattern,
+                vec![init, ticked(update)],
+            )
+        };
+        if self.yields(&init) <= Yields::One {
+            return Ok(reduced(source, init));
+        }
+        // For each further init jq evaluates the source with null.
+        let item = |index| {
+            Term::Path(
+                Box::new(Term::Var(INIT)),
+                Path(vec![(Part::Index(index), Opt::Essential)]),
+            )
+        };
+        let count = binary(Term::Id, BinaryOp::Math(Math::Add), Term::Num("1"));
+        let numbered = list_of([Term::Id, Term::Var(INIT)]);
+        let inits = Term::Fold(
+            "foreach",
+            Box::new(init),
+            Pattern::Var(INIT),
+            vec![Term::Neg(Box::new(Term::Num("1"))), count, numbered],
+        );
+        let first = binary(item(Term::Num("0")), BinaryOp::Cmp(Cmp::Eq), Term::Num("0"));
+        let input = Term::IfThenElse(
+            vec![(first, Term::Id)],
+            Some(Box::new(call("null", Vec::new()))),
+        );
+        let body = pipe(input, reduced(source, item(Term::Num("1"))));
+        Ok(bind(inits, INIT, body))
     }
 
     /// After `foreach`.
@@ -203,7 +234,9 @@ impl<'s> Parser<'s> {
         }
         self.expect(":")?;
         if !self.internal {
-            let parameters = args.iter().map(|arg: &&str| (arg.strip_prefix('$').unwrap_or(arg), 0));
+            let parameters = args
+                .iter()
+                .map(|arg: &&str| (arg.strip_prefix('$').unwrap_or(arg), 0));
             self.defined.extend(parameters);
             self.defined.push((name, args.len()));
         }
@@ -234,4 +267,13 @@ impl<'s> Parser<'s> {
             body: ticked(body),
         })
     }
+}
+
+fn list_of<'s>(items: impl IntoIterator<Item = Tree<'s>>) -> Tree<'s> {
+    let items = items.into_iter();
+    Term::Arr(
+        items
+            .reduce(|list, item| binary(list, BinaryOp::Comma, item))
+            .map(Box::new),
+    )
 }

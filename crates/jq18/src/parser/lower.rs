@@ -2,6 +2,7 @@
 
 use jaq_core::load::lex::StrPart;
 use jaq_core::load::parse::{BinaryOp, Pattern, Term};
+use jaq_core::ops::Math;
 use jaq_core::path::{Opt, Part, Path};
 
 use super::yields::Yields;
@@ -17,6 +18,8 @@ pub(crate) const MODIFY: &str = "modify!";
 pub(crate) const ASSIGN: &str = "assign!";
 /// `LAST(f)` is the last output of `f`, or null.
 pub(crate) const LAST: &str = "last!";
+/// Drops null and false.
+const TRUTHY: &str = "truthy!";
 /// `FORMAT($name)` is `@name`.
 pub(crate) const FORMAT: &str = "format!";
 
@@ -45,6 +48,24 @@ pub(super) fn ticked<'s>(term: Tree<'s>) -> Tree<'s> {
     pipe(call(TICK, Vec::new()), term)
 }
 
+/// `left // right`. Where paths are asked for, jaq would take all of the left ones.
+pub(super) fn alternative<'s>(left: Tree<'s>, right: Tree<'s>) -> Tree<'s> {
+    let left = pipe(left, call(TRUTHY, Vec::new()));
+    binary(left, BinaryOp::Alt, right)
+}
+
+/// What stands before the `//` that [`alternative`] has made.
+pub(crate) fn preferred<'t, 's>(left: &'t Tree<'s>) -> &'t Tree<'s> {
+    match left {
+        Term::BinOp(left, BinaryOp::Pipe(None), filter)
+            if matches!(**filter, Term::Call(TRUTHY, _)) =>
+        {
+            left
+        }
+        left => left,
+    }
+}
+
 /// Names of what is evaluated before it is used; no program can write them.
 const BOUND: [&str; 16] = [
     "$ 0", "$ 1", "$ 2", "$ 3", "$ 4", "$ 5", "$ 6", "$ 7", "$ 8", "$ 9", "$ 10", "$ 11", "$ 12",
@@ -61,7 +82,9 @@ impl<'s> Ordered<'s> {
     /// `body` with the bindings around it, the first part outermost.
     pub(super) fn around(self, body: impl FnOnce(Vec<Tree<'s>>) -> Tree<'s>) -> Tree<'s> {
         let bound = self.bound.into_iter().rev();
-        bound.fold(body(self.parts), |body, (name, part)| bind(part, name, body))
+        bound.fold(body(self.parts), |body, (name, part)| {
+            bind(part, name, body)
+        })
     }
 }
 
@@ -72,7 +95,10 @@ impl<'s> Parser<'s> {
         let yields: Vec<Yields> = parts.iter().map(|part| self.yields(part)).collect();
         let uncertain = yields.iter().filter(|yields| Yields::Certain < **yields);
         if uncertain.count() < 2 || !yields.contains(&Yields::Any) {
-            return Ordered { parts, bound: Vec::new() };
+            return Ordered {
+                parts,
+                bound: Vec::new(),
+            };
         }
         Self::evaluated(parts, &yields)
     }
@@ -80,19 +106,28 @@ impl<'s> Parser<'s> {
     /// All parts that are not certain, evaluated before; too many stay as they are.
     fn evaluated(parts: Vec<Tree<'s>>, yields: &[Yields]) -> Ordered<'s> {
         let mut bound = Vec::new();
-        let parts = parts.into_iter().zip(yields).map(|(part, yields)| match BOUND.get(bound.len()) {
-            Some(name) if Yields::Certain < *yields => {
-                bound.push((*name, part));
-                Term::Var(*name)
-            }
-            _ => part,
-        });
+        let parts =
+            parts
+                .into_iter()
+                .zip(yields)
+                .map(|(part, yields)| match BOUND.get(bound.len()) {
+                    Some(name) if Yields::Certain < *yields => {
+                        bound.push((*name, part));
+                        Term::Var(*name)
+                    }
+                    _ => part,
+                });
         let parts = parts.collect();
         Ordered { parts, bound }
     }
 
     /// jq evaluates the right operand first and lets the left one vary fastest; jaq does the opposite.
-    pub(super) fn operation(&self, left: Tree<'s>, operator: BinaryOp<&'s str>, right: Tree<'s>) -> Tree<'s> {
+    pub(super) fn operation(
+        &self,
+        left: Tree<'s>,
+        operator: BinaryOp<&'s str>,
+        right: Tree<'s>,
+    ) -> Tree<'s> {
         self.in_order(vec![right, left]).around(|mut operands| {
             let left = operands.pop().unwrap_or_default();
             binary(left, operator, operands.pop().unwrap_or_default())
@@ -124,7 +159,21 @@ impl<'s> Parser<'s> {
 
     /// Entries one after the other, each key before its value.
     pub(super) fn object_of(&self, entries: Vec<(Tree<'s>, Option<Tree<'s>>)>) -> Tree<'s> {
-        let parts = entries.into_iter().flat_map(|(key, value)| [key, value.unwrap_or_default()]);
+        // A key that turns out to be no string fails before the next entry is evaluated.
+        let checked = |(key, _): &(Tree<'s>, _)| !matches!(key, Term::Str(..));
+        if 1 < entries.len() && entries.iter().any(checked) {
+            let objects = entries.into_iter().map(|entry| self.object_of(vec![entry]));
+            return self.in_order(objects.collect()).around(|objects| {
+                let sum = |sum, object| binary(sum, BinaryOp::Math(Math::Add), object);
+                objects
+                    .into_iter()
+                    .reduce(sum)
+                    .unwrap_or(Term::Obj(Vec::new()))
+            });
+        }
+        let parts = entries
+            .into_iter()
+            .flat_map(|(key, value)| [key, value.unwrap_or_default()]);
         self.in_order(parts.collect()).around(|parts| {
             let mut parts = parts.into_iter();
             let mut entries = Vec::new();
@@ -192,7 +241,10 @@ impl<'s> Parser<'s> {
             Part::Range(from, to) => [from.as_ref(), to.as_ref()],
         });
         let yields: Vec<Yields> = keys.flatten().map(|key| self.yields(key)).collect();
-        let uncertain = yields.iter().filter(|yields| Yields::Certain < **yields).count();
+        let uncertain = yields
+            .iter()
+            .filter(|yields| Yields::Certain < **yields)
+            .count();
         let base = self.yields(base);
         let alone = steps.len() == 1 && base == Yields::Certain;
         let several = yields.contains(&Yields::Any)

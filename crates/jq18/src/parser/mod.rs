@@ -16,10 +16,10 @@ use jaq_core::load::parse::{BinaryOp, Def, Term};
 use jaq_core::ops::{Cmp, Math};
 use jaq_core::path::{Opt, Part};
 
-pub(super) use lower::{ASSIGN, CLOSURE_TICK, LAST, MODIFY, TICK};
+pub(super) use lower::{ASSIGN, CLOSURE_TICK, LAST, MODIFY, TICK, preferred};
 
 use lexer::Token;
-use lower::{binary, bind, call, pipe, ticked};
+use lower::{alternative, binary, bind, call, pipe, ticked};
 
 /// Nesting of a program, in levels: bounds the recursion of parser, compiler and one evaluation step.
 const MAX_NESTING: usize = 100;
@@ -136,7 +136,7 @@ impl<'s> Parser<'s> {
             let left = parser.update()?;
             if parser.accept_symbol("//")? {
                 let right = parser.alternative()?;
-                return Ok(binary(left, BinaryOp::Alt, right));
+                return Ok(alternative(left, right));
             }
             Ok(left)
         })

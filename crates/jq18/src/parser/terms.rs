@@ -10,8 +10,21 @@ use super::{KEYWORDS, Parsed, Parser, Tree};
 
 /// Native functions of several values.
 const OF_VALUES: [&str; 15] = [
-    "setpath", "pow", "atan2", "fmod", "fmin", "fmax", "fdim", "hypot", "copysign", "nextafter", "ldexp",
-    "scalb", "scalbln", "fma", "drem",
+    "setpath",
+    "pow",
+    "atan2",
+    "fmod",
+    "fmin",
+    "fmax",
+    "fdim",
+    "hypot",
+    "copysign",
+    "nextafter",
+    "ldexp",
+    "scalb",
+    "scalbln",
+    "fma",
+    "drem",
 ];
 
 impl<'s> Parser<'s> {
@@ -49,18 +62,7 @@ impl<'s> Parser<'s> {
                     vec![literal(format.strip_prefix('@').unwrap_or(format))],
                 ))
             }
-            Token::Variable("$__loc__") => {
-                let line = 1 + self
-                    .source
-                    .get(..start)
-                    .map_or(0, |text| text.matches('\n').count());
-                let digits = line.to_string().chars().map(StrPart::Char).collect();
-                let line = pipe(Term::Str(None, digits), call("tonumber", Vec::new()));
-                Ok(Term::Obj(vec![
-                    (literal("file"), Some(literal("<top-level>"))),
-                    (literal("line"), Some(line)),
-                ]))
-            }
+            Token::Variable("$__loc__") => Ok(self.location(start)),
             Token::Variable(name) => Ok(Term::Var(name)),
             Token::Symbol("(") => {
                 let inner = self.pipe()?;
@@ -77,15 +79,7 @@ impl<'s> Parser<'s> {
             }
             Token::Symbol("{") => self.object(),
             Token::Word("if") => self.conditional(),
-            Token::Word("try") => {
-                let body = self.negation()?;
-                let catch = if self.accept_word("catch")? {
-                    Some(Box::new(self.negation()?))
-                } else {
-                    None
-                };
-                Ok(Term::TryCatch(Box::new(body), catch))
-            }
+            Token::Word("try") => self.attempt(),
             Token::Word("reduce") => self.reduce(),
             Token::Word("foreach") => self.foreach(),
             Token::Word("break") => Ok(Term::Break(self.variable()?)),
@@ -95,6 +89,29 @@ impl<'s> Parser<'s> {
                 Err(self.unexpected("a term"))
             }
         }
+    }
+
+    /// `$__loc__`: the line that `offset` is in.
+    fn location(&self, offset: usize) -> Tree<'s> {
+        let before = self.source.get(..offset);
+        let line = 1 + before.map_or(0, |text| text.matches('\n').count());
+        let digits = line.to_string().chars().map(StrPart::Char).collect();
+        let line = pipe(Term::Str(None, digits), call("tonumber", Vec::new()));
+        Term::Obj(vec![
+            (literal("file"), Some(literal("<top-level>"))),
+            (literal("line"), Some(line)),
+        ])
+    }
+
+    /// After `try`.
+    fn attempt(&mut self) -> Parsed<Tree<'s>> {
+        let body = self.negation()?;
+        let catch = if self.accept_word("catch")? {
+            Some(Box::new(self.negation()?))
+        } else {
+            None
+        };
+        Ok(Term::TryCatch(Box::new(body), catch))
     }
 
     pub(super) fn invocation(&mut self, name: &'s str) -> Parsed<Tree<'s>> {
@@ -110,11 +127,13 @@ impl<'s> Parser<'s> {
         }
         let recursive = !arguments.is_empty() && self.scopes.contains(&(name, arguments.len()));
         if !recursive {
-            return Ok(if OF_VALUES.contains(&name) && !self.defined.contains(&(name, arguments.len())) {
-                self.call_of_values(name, arguments)
-            } else {
-                call(name, arguments)
-            });
+            return Ok(
+                if OF_VALUES.contains(&name) && !self.defined.contains(&(name, arguments.len())) {
+                    self.call_of_values(name, arguments)
+                } else {
+                    call(name, arguments)
+                },
+            );
         }
         // A closure passed down by recursion nests in the one before; running it must pass the guard.
         let arguments = arguments.into_iter().map(ticked).collect();
@@ -180,6 +199,9 @@ impl<'s> Parser<'s> {
             }
             Token::Symbol("(") => {
                 let key = self.pipe()?;
+                if !may_be_key(&key) {
+                    return Err(self.error("an object's key is no string"));
+                }
                 self.expect(")")?;
                 self.expect(":")?;
                 return Ok((key, Some(self.object_value()?)));
@@ -209,5 +231,17 @@ impl<'s> Parser<'s> {
             value = pipe(value, self.alternative()?);
         }
         Ok(value)
+    }
+}
+
+/// Whether a term may be a key: a constant that is no string surely is none, and jq says so before it runs.
+fn may_be_key(key: &Tree<'_>) -> bool {
+    match key {
+        Term::Num(_) | Term::Arr(None) => false,
+        Term::Obj(entries) => !entries.is_empty(),
+        Term::Call(name, arguments) => {
+            !arguments.is_empty() || !matches!(*name, "null" | "true" | "false")
+        }
+        _ => true,
     }
 }

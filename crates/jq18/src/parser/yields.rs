@@ -4,7 +4,7 @@ use jaq_core::load::lex::StrPart;
 use jaq_core::load::parse::{BinaryOp, Pattern, Term};
 use jaq_core::path::{Opt, Part, Path};
 
-use super::lower::TICK;
+use super::lower::{TICK, preferred};
 use super::{Parser, Tree};
 
 /// What a term surely keeps to. Later is weaker.
@@ -20,20 +20,73 @@ pub(super) enum Yields {
 
 /// Functions without arguments that give one output or fail.
 const PLAIN: [&str; 34] = [
-    "length", "add", "first", "last", "keys", "keys_unsorted", "ascii_downcase", "ascii_upcase", "tonumber",
-    "floor", "ceil", "round", "abs", "sort", "unique", "min", "max", "reverse", "flatten", "to_entries",
-    "from_entries", "fromjson", "trim", "ltrim", "rtrim", "any", "all", "fromdate", "todate", "now", "gmtime",
-    "mktime", "toboolean", "utf8bytelength",
+    "length",
+    "add",
+    "first",
+    "last",
+    "keys",
+    "keys_unsorted",
+    "ascii_downcase",
+    "ascii_upcase",
+    "tonumber",
+    "floor",
+    "ceil",
+    "round",
+    "abs",
+    "sort",
+    "unique",
+    "min",
+    "max",
+    "reverse",
+    "flatten",
+    "to_entries",
+    "from_entries",
+    "fromjson",
+    "trim",
+    "ltrim",
+    "rtrim",
+    "any",
+    "all",
+    "fromdate",
+    "todate",
+    "now",
+    "gmtime",
+    "mktime",
+    "toboolean",
+    "utf8bytelength",
 ];
 /// Functions without arguments that give one output of anything.
-const CERTAIN: [&str; 8] = ["null", "true", "false", "not", "type", "tostring", "tojson", TICK];
+const CERTAIN: [&str; 8] = [
+    "null", "true", "false", "not", "type", "tostring", "tojson", TICK,
+];
 /// Functions of values that give one output or fail, where their arguments do.
 const OF_VALUES: [&str; 15] = [
-    "startswith", "endswith", "ltrimstr", "rtrimstr", "trimstr", "test", "split", "join", "has", "contains",
-    "index", "rindex", "indices", "strptime", "strftime",
+    "startswith",
+    "endswith",
+    "ltrimstr",
+    "rtrimstr",
+    "trimstr",
+    "test",
+    "split",
+    "join",
+    "has",
+    "contains",
+    "index",
+    "rindex",
+    "indices",
+    "strptime",
+    "strftime",
 ];
 /// Functions of a program that collect its outputs, and give one output or fail.
-const COLLECTING: [&str; 7] = ["map", "sort_by", "group_by", "unique_by", "min_by", "max_by", "del"];
+const COLLECTING: [&str; 7] = [
+    "map",
+    "sort_by",
+    "group_by",
+    "unique_by",
+    "min_by",
+    "max_by",
+    "del",
+];
 
 impl<'s> Parser<'s> {
     pub(super) fn yields(&self, term: &Tree<'s>) -> Yields {
@@ -73,7 +126,10 @@ impl<'s> Parser<'s> {
                 tests.max(all(&mut otherwise.iter().map(|otherwise| &**otherwise)))
             }
             Term::Path(base, path) => self.yields(base).max(One).max(self.steps(path)),
-            Term::Fold("reduce", _, _, arguments) => arguments.first().map_or(Any, |init| self.yields(init)).max(One),
+            Term::Fold("reduce", _, _, arguments) => arguments
+                .first()
+                .map_or(Any, |init| self.yields(init))
+                .max(One),
             Term::Call(name, arguments) => self.called(name, arguments),
             _ => Any,
         }
@@ -82,8 +138,12 @@ impl<'s> Parser<'s> {
     /// Of `[f]`.
     fn collected(&self, inner: &Tree<'s>) -> Yields {
         match inner {
-            Term::BinOp(left, BinaryOp::Comma, right) => self.collected(left).max(self.collected(right)),
-            Term::BinOp(left, BinaryOp::Pipe(None), right) if matches!(**left, Term::Call(TICK, _)) => {
+            Term::BinOp(left, BinaryOp::Comma, right) => {
+                self.collected(left).max(self.collected(right))
+            }
+            Term::BinOp(left, BinaryOp::Pipe(None), right)
+                if matches!(**left, Term::Call(TICK, _)) =>
+            {
                 self.collected(right)
             }
             inner => self.yields(inner).min(Yields::One),
@@ -93,9 +153,12 @@ impl<'s> Parser<'s> {
     fn combined(&self, left: &Tree<'s>, operator: &BinaryOp<&'s str>, right: &Tree<'s>) -> Yields {
         let both = self.yields(left).max(self.yields(right));
         match operator {
-            BinaryOp::Pipe(None | Some(Pattern::Var(_))) | BinaryOp::Cmp(_) | BinaryOp::And | BinaryOp::Or => both,
+            BinaryOp::Pipe(None | Some(Pattern::Var(_)))
+            | BinaryOp::Cmp(_)
+            | BinaryOp::And
+            | BinaryOp::Or => both,
             BinaryOp::Math(_) => both.max(Yields::One),
-            BinaryOp::Alt if self.yields(left) != Yields::Any => self.yields(right),
+            BinaryOp::Alt if self.yields(preferred(left)) != Yields::Any => self.yields(right),
             _ => Yields::Any,
         }
     }
@@ -104,9 +167,12 @@ impl<'s> Parser<'s> {
         let step = |(part, optional): &(Part<Tree<'s>>, Opt)| match (part, optional) {
             (_, Opt::Optional) | (Part::Range(None, None), _) => Yields::Any,
             (Part::Index(key), _) => self.yields(key),
-            (Part::Range(from, to), _) => {
-                from.iter().chain(to).map(|bound| self.yields(bound)).max().unwrap_or(Yields::One)
-            }
+            (Part::Range(from, to), _) => from
+                .iter()
+                .chain(to)
+                .map(|bound| self.yields(bound))
+                .max()
+                .unwrap_or(Yields::One),
         };
         path.0.iter().map(step).max().unwrap_or(Yields::Certain)
     }

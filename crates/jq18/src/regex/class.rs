@@ -32,7 +32,10 @@ impl CharSet {
 
 impl From<&ClassUnicode> for CharSet {
     fn from(class: &ClassUnicode) -> Self {
-        let ranges: Box<[(char, char)]> = class.iter().map(|range| (range.start(), range.end())).collect();
+        let ranges: Box<[(char, char)]> = class
+            .iter()
+            .map(|range| (range.start(), range.end()))
+            .collect();
         let ascii = ranges
             .iter()
             .take_while(|(first, _)| first.is_ascii())
@@ -75,9 +78,12 @@ pub(super) fn shorthand(letter: char) -> Option<ClassUnicode> {
 const WORD: &str = r"[\p{Alphabetic}\p{M}\p{N}\p{Pc}]";
 
 // The texts are constants, and a test reads them, so the empty default is never taken.
-static WORDS: LazyLock<ClassUnicode> = LazyLock::new(|| syntax(WORD).unwrap_or_else(ClassUnicode::empty));
-static DIGITS: LazyLock<ClassUnicode> = LazyLock::new(|| syntax(r"\p{Nd}").unwrap_or_else(ClassUnicode::empty));
-static BLANKS: LazyLock<ClassUnicode> = LazyLock::new(|| syntax(r"\p{White_Space}").unwrap_or_else(ClassUnicode::empty));
+static WORDS: LazyLock<ClassUnicode> =
+    LazyLock::new(|| syntax(WORD).unwrap_or_else(ClassUnicode::empty));
+static DIGITS: LazyLock<ClassUnicode> =
+    LazyLock::new(|| syntax(r"\p{Nd}").unwrap_or_else(ClassUnicode::empty));
+static BLANKS: LazyLock<ClassUnicode> =
+    LazyLock::new(|| syntax(r"\p{White_Space}").unwrap_or_else(ClassUnicode::empty));
 static WORD_SET: LazyLock<CharSet> = LazyLock::new(|| CharSet::from(&*WORDS));
 
 /// Whether `\b` has a boundary beside it.
@@ -111,11 +117,17 @@ pub(super) fn posix(name: &str) -> Option<ClassUnicode> {
 
 /// `\p{name}`: a category, script or property of Unicode, whatever its case and blanks.
 pub(super) fn property(name: &str) -> Option<ClassUnicode> {
-    let plain: String = name.chars().filter(|char| !matches!(char, ' ' | '_' | '-')).collect();
+    let plain: String = name
+        .chars()
+        .filter(|char| !matches!(char, ' ' | '_' | '-'))
+        .collect();
     match plain.to_ascii_lowercase().as_str() {
         "punct" => syntax(r"\p{P}"),
         posix_name if posix(posix_name).is_some() => posix(posix_name),
-        _ if name.chars().all(|char| char.is_ascii_alphanumeric() || matches!(char, ' ' | '_' | '-')) => {
+        _ if name
+            .chars()
+            .all(|char| char.is_ascii_alphanumeric() || matches!(char, ' ' | '_' | '-')) =>
+        {
             syntax(&format!(r"\p{{{name}}}"))
         }
         _ => None,

@@ -15,7 +15,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use super::guard;
 use super::value::Error;
 use machine::{Machine, Slots, Wanted};
-use program::Program;
+use program::Routine;
 use syntax::Modes;
 
 /// Patterns kept per process; a mapping has a few dozen. When full, the cache starts anew.
@@ -45,7 +45,7 @@ impl Flags {
                 'n' => flags.not_empty = true,
                 'i' => flags.modes.ignore_case = true,
                 'x' => flags.modes.extended = true,
-                'p' => flags.modes.dot_all = true,
+                'p' | 'm' => flags.modes.dot_all = true,
                 'l' => flags.longest = true,
                 // Single line mode is what `^` and `$` do anyway.
                 's' => {}
@@ -69,7 +69,7 @@ pub(super) struct Match {
 
 /// A compiled pattern.
 pub(super) struct Regex {
-    program: Program,
+    program: Routine,
     /// Of the groups, in the order of their numbers.
     names: Vec<Option<Arc<str>>>,
 }
@@ -81,22 +81,37 @@ static CACHE: LazyLock<Mutex<Cache>> = LazyLock::new(Mutex::default);
 /// The compiled form of `pattern`, from the cache when it was used before.
 pub(super) fn compiled(pattern: &str, flags: Flags) -> Result<Arc<Regex>, Error> {
     // Only the modes change the compiled form.
-    let known = |cache: &Cache| {
-        let forms = cache.get(pattern)?;
-        let found = forms.iter().find(|(modes, _)| *modes == flags.modes)?;
-        Some(Arc::clone(&found.1))
-    };
-    if let Some(found) = known(&CACHE.lock().unwrap_or_else(PoisonError::into_inner)) {
-        return Ok(found);
+    if let Some(known) = known(pattern, flags.modes) {
+        return Ok(known);
     }
     guard::work(1_000 + pattern.len())?;
-    let compiled = Arc::new(Regex::compile(pattern, flags.modes)?);
+    compile(pattern, flags.modes)
+}
+
+/// Compiles a pattern ahead of its use, if it can be compiled.
+pub(super) fn prepare(pattern: &str, flags: &str) {
+    if let Ok(flags) = Flags::parse(flags)
+        && known(pattern, flags.modes).is_none()
+    {
+        let _ = compile(pattern, flags.modes);
+    }
+}
+
+fn known(pattern: &str, modes: Modes) -> Option<Arc<Regex>> {
+    let cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
+    let forms = cache.get(pattern)?;
+    let found = forms.iter().find(|(known, _)| *known == modes)?;
+    Some(Arc::clone(&found.1))
+}
+
+fn compile(pattern: &str, modes: Modes) -> Result<Arc<Regex>, Error> {
+    let compiled = Arc::new(Regex::compile(pattern, modes)?);
     let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
     if CACHED_PATTERNS <= cache.len() {
         cache.clear();
     }
     let forms = cache.entry(pattern.to_owned()).or_default();
-    forms.push((flags.modes, Arc::clone(&compiled)));
+    forms.push((modes, Arc::clone(&compiled)));
     Ok(compiled)
 }
 
@@ -107,10 +122,12 @@ impl Regex {
         }
         let read = syntax::parse(pattern, modes).map_err(|reason| {
             let shown: String = pattern.chars().take(60).collect();
-            Error::str(format!("{shown} (at offset 0) is not a valid regex: {reason}"))
+            Error::str(format!(
+                "{shown} (at offset 0) is not a valid regex: {reason}"
+            ))
         })?;
         Ok(Self {
-            program: Program::new(&read.node, read.names.len()),
+            program: Routine::new(&read.node, read.names.len()),
             names: read.names,
         })
     }
@@ -132,13 +149,18 @@ impl Regex {
         let mut found = Vec::new();
         let mut from = 0;
         while from <= text.len() {
-            let Some(slots) = machine.search(from)? else { break };
+            let Some(slots) = machine.search(from)? else {
+                break;
+            };
             guard::allocate(64 + 16 * slots.len())?;
-            let Some((start, end)) = range(&slots, 0) else { break };
+            let Some((start, end)) = range(&slots, 0) else {
+                break;
+            };
             // jq goes on one byte behind an empty match, even within a character.
             from = if start == end { end + 1 } else { end };
             let at = |at: usize| text.ceil_char_boundary(at);
-            let groups = (1..=self.names.len()).map(|group| range(&slots, group).map(|(start, end)| (at(start), at(end))));
+            let groups = (1..=self.names.len())
+                .map(|group| range(&slots, group).map(|(start, end)| (at(start), at(end))));
             found.push(Match {
                 start: at(start),
                 end: at(end),
@@ -164,6 +186,34 @@ impl From<Flags> for Wanted {
         Self {
             not_empty: flags.not_empty,
             longest: flags.longest,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constant_patterns_are_compiled_with_the_filter() {
+        const PATTERN: &str = "^only-in-this-test-\\w{1,63}$";
+        let modes = Flags::parse("gi").unwrap().modes;
+        assert!(known(PATTERN, modes).is_none());
+        crate::Filter::compile(r#"[.[] | select(test("^only-in-this-test-\\w{1,63}$"; "i"))]"#)
+            .unwrap();
+        assert!(known(PATTERN, modes).is_some());
+    }
+
+    #[test]
+    fn a_pattern_is_as_large_as_its_text() {
+        for pattern in [
+            r"^[\w.-]{1,100}$",
+            r"\p{L}{1,50}",
+            "^.{1,5000}$",
+            r"(?:\w{1,100}\.){1,1000}",
+        ] {
+            let compiled = Regex::compile(pattern, Modes::default()).unwrap();
+            assert!(compiled.program.code.len() < 20, "{pattern}");
         }
     }
 }

@@ -32,9 +32,15 @@ pub(super) enum Instruction {
         ignore_case: bool,
     },
     /// Jumps where none of the groups took part.
-    Unless { groups: Vec<usize>, otherwise: Address },
+    Unless {
+        groups: Vec<usize>,
+        otherwise: Address,
+    },
     /// What follows up to [`Instruction::Accept`] is matched by itself; the program goes on at `then`.
-    Inner { kind: Inner, then: Address },
+    Inner {
+        kind: Inner,
+        then: Address,
+    },
     /// Begins counting iterations.
     Reset(usize),
     /// Before each iteration: enough of them go on at `exit`.
@@ -48,7 +54,10 @@ pub(super) enum Instruction {
     /// Counts an iteration, which follows.
     Enter(usize),
     /// After an iteration: back to `Iterate`, unless it matched nothing.
-    Again { counter: usize, iterate: Address },
+    Again {
+        counter: usize,
+        iterate: Address,
+    },
     /// The end of the pattern, or of what [`Instruction::Inner`] begins.
     Accept,
 }
@@ -67,13 +76,19 @@ pub(super) enum Single {
 pub(super) enum Inner {
     /// Matches once and is not tried otherwise.
     Atomic,
-    Ahead { negative: bool },
+    Ahead {
+        negative: bool,
+    },
     /// Ends where it begins to be asked, and has so many characters.
-    Behind { negative: bool, least: u32, most: Option<u32> },
+    Behind {
+        negative: bool,
+        least: u32,
+        most: Option<u32>,
+    },
 }
 
 #[derive(Debug)]
-pub(super) struct Program {
+pub(super) struct Routine {
     pub(super) code: Vec<Instruction>,
     pub(super) counters: usize,
     pub(super) groups: usize,
@@ -90,9 +105,12 @@ pub(super) enum Starts {
     AtLine,
 }
 
-impl Program {
+impl Routine {
     pub(super) fn new(node: &Node, groups: usize) -> Self {
-        let mut compiler = Compiler { code: Vec::new(), counters: 0 };
+        let mut compiler = Compiler {
+            code: Vec::new(),
+            counters: 0,
+        };
         compiler.add(node);
         compiler.code.push(Instruction::Accept);
         Self {
@@ -107,13 +125,20 @@ impl Program {
 fn starts(node: &Node) -> Starts {
     match node {
         Node::Assert(Assertion::TextStart) => Starts::AtText,
-        Node::Repeat { node, min: 0, max: None, greed: Greed::Greedy } => match **node {
+        Node::Repeat {
+            node,
+            min: 0,
+            max: None,
+            greed: Greed::Greedy,
+        } => match **node {
             Node::Any(true) => Starts::AtText,
             Node::Any(false) => Starts::AtLine,
             _ => Starts::Anywhere,
         },
         Node::Sequence(nodes) => nodes.first().map_or(Starts::Anywhere, starts),
-        Node::Alternatives(nodes) if nodes.iter().all(|node| starts(node) == Starts::AtText) => Starts::AtText,
+        Node::Alternatives(nodes) if nodes.iter().all(|node| starts(node) == Starts::AtText) => {
+            Starts::AtText
+        }
         Node::Group(_, node) => starts(node),
         _ => Starts::Anywhere,
     }
@@ -147,36 +172,72 @@ impl Compiler {
             Node::Class(_) | Node::Any(_) => self.code.extend(single(node).map(Instruction::One)),
             Node::Sequence(nodes) => nodes.iter().for_each(|node| self.add(node)),
             Node::Alternatives(nodes) => self.alternatives(nodes),
-            Node::Repeat { node, min, max, greed } => self.repeat(node, *min, *max, *greed),
+            Node::Repeat {
+                node,
+                min,
+                max,
+                greed,
+            } => self.repeat(node, *min, *max, *greed),
             Node::Group(number, node) => {
                 self.code.push(Instruction::Save(2 * number));
                 self.add(node);
                 self.code.push(Instruction::Save(2 * number + 1));
             }
             Node::Atomic(node) => self.inner(Inner::Atomic, node),
-            Node::Look { behind: false, negative, node } => self.inner(Inner::Ahead { negative: *negative }, node),
-            Node::Look { behind: true, negative, node } => {
+            Node::Look {
+                behind: false,
+                negative,
+                node,
+            } => self.inner(
+                Inner::Ahead {
+                    negative: *negative,
+                },
+                node,
+            ),
+            Node::Look {
+                behind: true,
+                negative,
+                node,
+            } => {
                 let (least, most) = node.length();
-                self.inner(Inner::Behind { negative: *negative, least, most }, node);
+                self.inner(
+                    Inner::Behind {
+                        negative: *negative,
+                        least,
+                        most,
+                    },
+                    node,
+                );
             }
             Node::Assert(assertion) => self.code.push(Instruction::Assert(*assertion)),
-            Node::Reference { groups, ignore_case } => self.code.push(Instruction::Reference {
+            Node::Reference {
+                groups,
+                ignore_case,
+            } => self.code.push(Instruction::Reference {
                 groups: groups.clone(),
                 ignore_case: *ignore_case,
             }),
-            Node::Conditional { groups, then, otherwise } => {
-                let test = self.hole();
-                self.add(then);
-                let end = self.hole();
-                let groups = groups.clone();
-                let address = self.here();
-                self.fill(test, Instruction::Unless { groups, otherwise: address });
-                self.add(otherwise);
-                let here = self.here();
-                self.fill(end, Instruction::Jump(here));
-            }
+            Node::Conditional {
+                groups,
+                then,
+                otherwise,
+            } => self.conditional(groups, then, otherwise),
             Node::Keep => self.code.push(Instruction::Save(0)),
         }
+    }
+
+    fn conditional(&mut self, groups: &[usize], then: &Node, otherwise: &Node) {
+        let test = self.hole();
+        self.add(then);
+        let end = self.hole();
+        let test_fails = Instruction::Unless {
+            groups: groups.to_vec(),
+            otherwise: self.here(),
+        };
+        self.fill(test, test_fails);
+        self.add(otherwise);
+        let here = self.here();
+        self.fill(end, Instruction::Jump(here));
     }
 
     fn alternatives(&mut self, nodes: &[Node]) {
@@ -208,7 +269,12 @@ impl Compiler {
 
     fn repeat(&mut self, node: &Node, min: u32, max: Option<u32>, greed: Greed) {
         if let Some(single) = single(node) {
-            self.code.push(Instruction::Run { single, min, max, greed });
+            self.code.push(Instruction::Run {
+                single,
+                min,
+                max,
+                greed,
+            });
             return;
         }
         if greed == Greed::Possessive {
@@ -216,7 +282,13 @@ impl Compiler {
             self.repeat(node, min, max, Greed::Greedy);
             self.code.push(Instruction::Accept);
             let then = self.here();
-            self.fill(hole, Instruction::Inner { kind: Inner::Atomic, then });
+            self.fill(
+                hole,
+                Instruction::Inner {
+                    kind: Inner::Atomic,
+                    then,
+                },
+            );
             return;
         }
         if (min, max) == (0, Some(1)) {
@@ -224,7 +296,14 @@ impl Compiler {
             self.add(node);
             let here = self.here();
             let lazy = greed == Greed::Lazy;
-            self.fill(fork, if lazy { Instruction::ForkAway(here) } else { Instruction::Fork(here) });
+            self.fill(
+                fork,
+                if lazy {
+                    Instruction::ForkAway(here)
+                } else {
+                    Instruction::Fork(here)
+                },
+            );
             return;
         }
         let counter = self.counters;
@@ -236,7 +315,16 @@ impl Compiler {
         self.code.push(Instruction::Again { counter, iterate });
         let exit = self.here();
         let lazy = greed == Greed::Lazy;
-        self.fill(iterate, Instruction::Iterate { counter, min, max, lazy, exit });
+        self.fill(
+            iterate,
+            Instruction::Iterate {
+                counter,
+                min,
+                max,
+                lazy,
+                exit,
+            },
+        );
     }
 }
 

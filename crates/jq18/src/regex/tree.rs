@@ -69,10 +69,18 @@ impl Node {
         match self {
             Node::Empty | Node::Assert(_) | Node::Keep | Node::Look { .. } => (0, Some(0)),
             Node::Class(_) | Node::Any(_) => (1, Some(1)),
-            Node::Sequence(nodes) => nodes.iter().map(Node::length).fold((0, Some(0)), |sum, length| {
-                let max = sum.1.zip(length.1).map(|(sum, length)| sum.saturating_add(length));
-                (sum.0.saturating_add(length.0), max)
-            }),
+            Node::Sequence(nodes) => {
+                nodes
+                    .iter()
+                    .map(Node::length)
+                    .fold((0, Some(0)), |sum, length| {
+                        let max = sum
+                            .1
+                            .zip(length.1)
+                            .map(|(sum, length)| sum.saturating_add(length));
+                        (sum.0.saturating_add(length.0), max)
+                    })
+            }
             Node::Alternatives(nodes) => either(nodes.iter().map(Node::length)),
             Node::Repeat { node, min, max, .. } => {
                 let (least, most) = node.length();
@@ -84,7 +92,9 @@ impl Node {
             }
             Node::Group(_, node) | Node::Atomic(node) => node.length(),
             Node::Reference { .. } => (0, None),
-            Node::Conditional { then, otherwise, .. } => either([then.length(), otherwise.length()].into_iter()),
+            Node::Conditional {
+                then, otherwise, ..
+            } => either([then.length(), otherwise.length()].into_iter()),
         }
     }
 
@@ -94,11 +104,17 @@ impl Node {
             Node::Look { .. } => true,
             Node::Alternatives(nodes) => {
                 let first = nodes.first().map(Node::length);
-                nodes.iter().any(|node| Some(node.length()) != first || node.varies_behind())
+                nodes
+                    .iter()
+                    .any(|node| Some(node.length()) != first || node.varies_behind())
             }
             Node::Sequence(nodes) => nodes.iter().any(Node::varies_behind),
-            Node::Repeat { node, .. } | Node::Group(_, node) | Node::Atomic(node) => node.varies_behind(),
-            Node::Conditional { then, otherwise, .. } => then.varies_behind() || otherwise.varies_behind(),
+            Node::Repeat { node, .. } | Node::Group(_, node) | Node::Atomic(node) => {
+                node.varies_behind()
+            }
+            Node::Conditional {
+                then, otherwise, ..
+            } => then.varies_behind() || otherwise.varies_behind(),
             _ => false,
         }
     }
@@ -106,6 +122,11 @@ impl Node {
 
 fn either(lengths: impl Iterator<Item = (u32, Option<u32>)>) -> (u32, Option<u32>) {
     lengths
-        .reduce(|one, other| (one.0.min(other.0), one.1.zip(other.1).map(|(one, other)| one.max(other))))
+        .reduce(|one, other| {
+            (
+                one.0.min(other.0),
+                one.1.zip(other.1).map(|(one, other)| one.max(other)),
+            )
+        })
         .unwrap_or((0, Some(0)))
 }

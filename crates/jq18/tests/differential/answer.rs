@@ -36,7 +36,12 @@ pub(crate) fn of_crate(program: &str, input: &Value) -> Answer {
     };
     // The short cuts of `first` must not give anything else.
     if let (Answer::Outputs(outputs), Ok(first)) = (&answer, filter.first(&input)) {
-        assert_eq!(outputs.first(), first.as_ref(), "{program} on {}", input.value());
+        assert_eq!(
+            outputs.first(),
+            first.as_ref(),
+            "{program} on {}",
+            input.value()
+        );
     }
     answer
 }
@@ -64,7 +69,11 @@ impl fmt::Display for Answer {
 }
 
 fn same_items(left: &[Value], right: &[Value]) -> bool {
-    left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same(left, right))
+    left.len() == right.len()
+        && left
+            .iter()
+            .zip(right)
+            .all(|(left, right)| same(left, right))
 }
 
 /// Equality in which numbers count by value, and the order of keys is part of the answer.
@@ -74,7 +83,10 @@ fn same(left: &Value, right: &Value) -> bool {
         (Value::Array(left), Value::Array(right)) => same_items(left, right),
         (Value::Object(left), Value::Object(right)) => {
             left.len() == right.len()
-                && left.iter().zip(right).all(|((a, left), (b, right))| a == b && same(left, right))
+                && left
+                    .iter()
+                    .zip(right)
+                    .all(|((a, left), (b, right))| a == b && same(left, right))
         }
         _ => left == right,
     }

@@ -3,14 +3,46 @@
 use crate::random::Random;
 
 const ATOMS: [&str; 36] = [
-    "a", "b", "c", "-", "é", ".", "\\w", "\\d", "\\s", "\\S", "\\W", "\\D", "[a-c]", "[^a]",
-    "[\\w.-]", "[^\\s,]", "[[:alpha:]]", "[[:^digit:]_]", "\\p{L}", "\\p{Lu}", "\\P{L}", "\\b",
-    "\\B", "^", "$", "\\A", "\\z", "\\Z", "\\.", "\\/", "[A-Z0-9]", "\\h", "x", "[]a]", "[a-]",
+    "a",
+    "b",
+    "c",
+    "-",
+    "é",
+    ".",
+    "\\w",
+    "\\d",
+    "\\s",
+    "\\S",
+    "\\W",
+    "\\D",
+    "[a-c]",
+    "[^a]",
+    "[\\w.-]",
+    "[^\\s,]",
+    "[[:alpha:]]",
+    "[[:^digit:]_]",
+    "\\p{L}",
+    "\\p{Lu}",
+    "\\P{L}",
+    "\\b",
+    "\\B",
+    "^",
+    "$",
+    "\\A",
+    "\\z",
+    "\\Z",
+    "\\.",
+    "\\/",
+    "[A-Z0-9]",
+    "\\h",
+    "x",
+    "[]a]",
+    "[a-]",
     "\\x61",
 ];
 const REPEATS: [&str; 16] = [
-    "*", "+", "?", "*?", "+?", "??", "{2}", "{1,3}", "{0,2}", "{2,}", "{1,63}", "{,2}", "*+",
-    "++", "{2}?", "{1,2}?",
+    "*", "+", "?", "*?", "+?", "??", "{2}", "{1,3}", "{0,2}", "{2,}", "{1,63}", "{,2}", "*+", "++",
+    "{2}?", "{1,2}?",
 ];
 const FLAGS: [&str; 10] = ["g", "gi", "i", "gn", "x", "gx", "s", "p", "", "gl"];
 
@@ -38,8 +70,10 @@ fn sequence(random: &mut Random, depth: usize, groups: &mut usize) -> String {
     for _ in 0..=random.below(3) {
         let atom = atom(random, depth, groups);
         pattern.push_str(&atom);
-        let repeatable = !matches!(atom.as_str(), "^" | "$" | "\\A" | "\\z" | "\\Z" | "\\b" | "\\B")
-            && !atom.starts_with("(?<")
+        let repeatable = !matches!(
+            atom.as_str(),
+            "^" | "$" | "\\A" | "\\z" | "\\Z" | "\\b" | "\\B"
+        ) && !atom.starts_with("(?<")
             && !atom.starts_with("(?=")
             && !atom.starts_with("(?!");
         if repeatable && random.chance(35) {
@@ -60,7 +94,10 @@ fn atom(random: &mut Random, depth: usize, groups: &mut usize) -> String {
         "(", "(", "(?:", "(?<n>", "(?=", "(?!", "(?<=", "(?<!", "(?>", "(?i:", "(?s:", "(?m:",
     ]);
     if opening.starts_with("(?<=") || opening.starts_with("(?<!") {
-        return format!("{opening}{})", random.of(&["a", "b", "ab", "\\w", "-", "[a-c]", "^"]));
+        return format!(
+            "{opening}{})",
+            random.of(&["a", "b", "ab", "\\w", "-", "[a-c]", "^"])
+        );
     }
     let inner = alternatives(random, depth - 1, groups);
     // A reference into a group that is not closed yet is rare enough to leave out.

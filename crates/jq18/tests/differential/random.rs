@@ -29,4 +29,10 @@ impl Random {
     pub(crate) fn of<'a, T: ?Sized>(&mut self, choices: &[&'a T]) -> &'a T {
         choices[self.below(choices.len())]
     }
+
+    /// A line that is not empty.
+    pub(crate) fn line<'a>(&mut self, text: &'a str) -> &'a str {
+        let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+        self.of(&lines)
+    }
 }

@@ -12,7 +12,11 @@ impl Parser {
         let mut all = ClassUnicode::empty();
         let start = self.at;
         // A `]` that comes first is text, if another one follows.
-        let closed_later = self.chars.get(start + 1..).unwrap_or_default().contains(&']');
+        let closed_later = self
+            .chars
+            .get(start + 1..)
+            .unwrap_or_default()
+            .contains(&']');
         if self.peek() == Some(']') && !closed_later {
             return Err("empty char-class");
         }
@@ -20,7 +24,9 @@ impl Parser {
             if start < self.at && self.accept("]") {
                 break;
             }
-            let Some(item) = self.item()? else { return Err("premature end of char-class") };
+            let Some(item) = self.item()? else {
+                return Err("premature end of char-class");
+            };
             let first = match item {
                 Item::Class(class) => {
                     all.union(&class);
@@ -60,7 +66,9 @@ impl Parser {
     }
 
     fn item(&mut self) -> Parsed<Option<Item>> {
-        let Some(char) = self.next() else { return Ok(None) };
+        let Some(char) = self.next() else {
+            return Ok(None);
+        };
         Ok(Some(match char {
             '\\' => {
                 let letter = self.next().ok_or("end pattern at escape")?;
@@ -84,8 +92,16 @@ impl Parser {
 
     /// `:name:]` or `:^name:]`, after `[`.
     fn posix(&mut self) -> Parsed<Option<ClassUnicode>> {
-        let rest: String = self.chars.get(self.at + 1..).unwrap_or_default().iter().take(16).collect();
-        let Some((name, _)) = rest.split_once(":]") else { return Ok(None) };
+        let rest: String = self
+            .chars
+            .get(self.at + 1..)
+            .unwrap_or_default()
+            .iter()
+            .take(16)
+            .collect();
+        let Some((name, _)) = rest.split_once(":]") else {
+            return Ok(None);
+        };
         if name.contains(']') {
             return Ok(None);
         }

@@ -9,7 +9,9 @@ use crate::regex::tree::{Assertion, Greed, Node};
 impl Parser {
     /// Outside of brackets.
     pub(super) fn escape(&mut self) -> Parsed<Node> {
-        let Some(letter) = self.next() else { return Err("end pattern at escape") };
+        let Some(letter) = self.next() else {
+            return Err("end pattern at escape");
+        };
         if let Some(class) = self.class_escape(letter)? {
             return Ok(Node::Class(class));
         }
@@ -32,7 +34,10 @@ impl Parser {
                     return Err("calls of groups are not supported");
                 }
                 let groups = self.groups_named(&name)?;
-                Node::Reference { groups, ignore_case: self.modes.ignore_case }
+                Node::Reference {
+                    groups,
+                    ignore_case: self.modes.ignore_case,
+                }
             }
             '1'..='9' => self.reference_or_octal(letter)?,
             letter => {
@@ -75,7 +80,10 @@ impl Parser {
             'a' => '\u{7}',
             'e' => '\u{1b}',
             'c' => {
-                let char = self.next().filter(char::is_ascii).ok_or("too short control sequence")?;
+                let char = self
+                    .next()
+                    .filter(char::is_ascii)
+                    .ok_or("too short control sequence")?;
                 char::from(if char == '?' { 0x7f } else { char as u8 & 0x1f })
             }
             'x' if self.accept("{") => self.braced(16)?,
@@ -89,7 +97,10 @@ impl Parser {
     /// Up to `digits` digits; none are zero.
     pub(super) fn number(&mut self, radix: u32, digits: usize) -> Parsed<char> {
         let rest = self.chars.get(self.at..).unwrap_or_default();
-        let values = rest.iter().take(digits).map_while(|char| char.to_digit(radix));
+        let values = rest
+            .iter()
+            .take(digits)
+            .map_while(|char| char.to_digit(radix));
         let values: Vec<u32> = values.collect();
         self.at += values.len();
         let value = values.iter().fold(0, |value, digit| value * radix + digit);
@@ -99,7 +110,11 @@ impl Parser {
     /// After `\x{`.
     fn braced(&mut self, radix: u32) -> Parsed<char> {
         let char = self.number(radix, 8)?;
-        if self.accept("}") { Ok(char) } else { Err("invalid code point value") }
+        if self.accept("}") {
+            Ok(char)
+        } else {
+            Err("invalid code point value")
+        }
     }
 
     /// A group's number, or, where there are not so many, a character's number.
@@ -113,7 +128,10 @@ impl Parser {
         let number: usize = digits.parse().unwrap_or(usize::MAX);
         if number <= 9 || number <= self.groups {
             let groups = self.groups_named(&digits)?;
-            return Ok(Node::Reference { groups, ignore_case: self.modes.ignore_case });
+            return Ok(Node::Reference {
+                groups,
+                ignore_case: self.modes.ignore_case,
+            });
         }
         self.at = start;
         if !first.is_digit(8) {
@@ -137,10 +155,18 @@ impl Parser {
 
 /// `\R`: never only the first half of `\r\n`.
 fn line_break() -> Node {
-    let pair = Node::Sequence(vec![Node::Class(class::single('\r')), Node::Class(class::single('\n'))]);
+    let pair = Node::Sequence(vec![
+        Node::Class(class::single('\r')),
+        Node::Class(class::single('\n')),
+    ]);
     let mut single = class::range('\n', '\r');
     single.union(&class::single('\u{85}'));
     single.union(&class::range('\u{2028}', '\u{2029}'));
     let either = Node::Alternatives(vec![pair, Node::Class(single)]);
-    Node::Repeat { node: Box::new(either), min: 1, max: Some(1), greed: Greed::Possessive }
+    Node::Repeat {
+        node: Box::new(either),
+        min: 1,
+        max: Some(1),
+        greed: Greed::Possessive,
+    }
 }

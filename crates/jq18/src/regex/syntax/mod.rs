@@ -3,6 +3,7 @@
 
 mod brackets;
 mod escapes;
+mod groups;
 
 use std::sync::Arc;
 
@@ -48,7 +49,10 @@ pub(super) fn parse(pattern: &str, modes: Modes) -> Parsed<Pattern> {
     if parser.at < parser.chars.len() {
         return Err("unmatched close parenthesis");
     }
-    Ok(Pattern { node, names: parser.names })
+    Ok(Pattern {
+        node,
+        names: parser.names,
+    })
 }
 
 /// Groups that capture, wherever they stand: which numbers references may name. Text in classes may count as well,
@@ -97,7 +101,8 @@ impl Parser {
 
     fn accept(&mut self, text: &str) -> bool {
         let rest = self.chars.get(self.at..).unwrap_or_default();
-        let found = text.chars().count() <= rest.len() && text.chars().zip(rest).all(|(wanted, char)| wanted == *char);
+        let found = text.chars().count() <= rest.len()
+            && text.chars().zip(rest).all(|(wanted, char)| wanted == *char);
         if found {
             self.at += text.chars().count();
         }
@@ -190,7 +195,11 @@ impl Parser {
             let all = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
             all.then(|| digits.parse().unwrap_or(u64::MAX))
         };
-        let max = if high.is_empty() { None } else { Some(number(high)?) };
+        let max = if high.is_empty() {
+            None
+        } else {
+            Some(number(high)?)
+        };
         Some((number(low)?, max, length + 2))
     }
 
@@ -216,7 +225,9 @@ impl Parser {
                 return Err("target of repeat operator is invalid");
             }
             let bounded = |number: u64| {
-                let number = u32::try_from(number).ok().filter(|number| *number <= MAX_REPEAT);
+                let number = u32::try_from(number)
+                    .ok()
+                    .filter(|number| *number <= MAX_REPEAT);
                 number.ok_or("too big number for repeat range")
             };
             let (min, max) = (bounded(min)?, max.map(bounded).transpose()?);
@@ -230,7 +241,12 @@ impl Parser {
             } else {
                 Greed::Greedy
             };
-            node = Node::Repeat { node: Box::new(node), min, max, greed };
+            node = Node::Repeat {
+                node: Box::new(node),
+                min,
+                max,
+                greed,
+            };
         }
     }
 
@@ -264,7 +280,9 @@ impl Parser {
     }
 
     fn atom(&mut self) -> Parsed<Node> {
-        let Some(char) = self.next() else { return Ok(Node::Empty) };
+        let Some(char) = self.next() else {
+            return Ok(Node::Empty);
+        };
         Ok(match char {
             '.' => Node::Any(self.modes.dot_all),
             '^' if self.modes.multi_line => Node::Assert(Assertion::LineStart),
@@ -285,130 +303,4 @@ impl Parser {
         }
         Node::Class(class)
     }
-
-    /// After `(`.
-    fn group(&mut self) -> Parsed<Node> {
-        let opening = self.opening()?;
-        if let Opening::Condition = opening {
-            return self.conditional();
-        }
-        let before = self.modes;
-        if let Opening::Modes(modes) = opening {
-            self.modes = modes;
-        }
-        let node = self.alternatives();
-        self.modes = before;
-        let node = Box::new(node?);
-        self.close()?;
-        Ok(match opening {
-            Opening::Capture(number) => Node::Group(number, node),
-            Opening::Atomic => Node::Atomic(node),
-            Opening::Look { behind, negative } => {
-                if behind && node.varies_behind() {
-                    return Err("invalid pattern in look-behind");
-                }
-                Node::Look { behind, negative, node }
-            }
-            Opening::Modes(_) | Opening::Condition => *node,
-        })
-    }
-
-    fn opening(&mut self) -> Parsed<Opening> {
-        if !self.accept("?") {
-            self.names.push(None);
-            return Ok(Opening::Capture(self.names.len()));
-        }
-        for (text, behind, negative) in [("=", false, false), ("!", false, true), ("<=", true, false), ("<!", true, true)] {
-            if self.accept(text) {
-                return Ok(Opening::Look { behind, negative });
-            }
-        }
-        if self.accept(">") {
-            return Ok(Opening::Atomic);
-        }
-        if self.accept(":") {
-            return Ok(Opening::Modes(self.modes));
-        }
-        if self.accept("(") {
-            return Ok(Opening::Condition);
-        }
-        if let Some(name) = self.name()? {
-            if name.is_empty() || !name.starts_with(|char: char| class::is_word(char) && !char.is_numeric()) {
-                return Err("invalid group name");
-            }
-            self.names.push(Some(name.into()));
-            return Ok(Opening::Capture(self.names.len()));
-        }
-        match self.mode_letters() {
-            Some((modes, ':')) => Ok(Opening::Modes(modes)),
-            _ => Err("undefined group option"),
-        }
-    }
-
-    /// `<name>` or `'name'`, if it comes next.
-    fn name(&mut self) -> Parsed<Option<String>> {
-        let end = if self.accept("<") {
-            '>'
-        } else if self.accept("'") {
-            '\''
-        } else {
-            return Ok(None);
-        };
-        let mut name = String::new();
-        loop {
-            match self.next().ok_or("invalid group name")? {
-                char if char == end => return Ok(Some(name)),
-                char => name.push(char),
-            }
-        }
-    }
-
-    fn close(&mut self) -> Parsed<()> {
-        if self.accept(")") { Ok(()) } else { Err("end pattern with unmatched parenthesis") }
-    }
-
-    /// After `(?(`: `1)then|otherwise)`.
-    fn conditional(&mut self) -> Parsed<Node> {
-        let named = self.name()?;
-        let name = match named {
-            Some(name) => name,
-            None => {
-                let digits: String = self.chars.get(self.at..).unwrap_or_default().iter().take_while(|char| char.is_ascii_digit()).collect();
-                self.at += digits.len();
-                digits
-            }
-        };
-        let groups = self.groups_named(&name)?;
-        self.close()?;
-        let (then, otherwise) = match self.alternatives()? {
-            Node::Alternatives(mut branches) if branches.len() == 2 => {
-                let otherwise = branches.pop().unwrap_or(Node::Empty);
-                (branches.pop().unwrap_or(Node::Empty), otherwise)
-            }
-            Node::Alternatives(_) => return Err("invalid if-else syntax"),
-            then => (then, Node::Empty),
-        };
-        self.close()?;
-        Ok(Node::Conditional { groups, then: Box::new(then), otherwise: Box::new(otherwise) })
-    }
-
-    /// The groups that a reference means, the last one first.
-    fn groups_named(&self, name: &str) -> Parsed<Vec<usize>> {
-        if let Ok(number) = name.parse::<usize>() {
-            let known = 0 < number && number <= self.groups;
-            return if known { Ok(vec![number]) } else { Err("invalid backref number/name") };
-        }
-        let named = |(index, known): (usize, &Option<Arc<str>>)| (known.as_deref() == Some(name)).then_some(index + 1);
-        let groups: Vec<usize> = self.names.iter().enumerate().rev().filter_map(named).collect();
-        if groups.is_empty() { Err("undefined name reference") } else { Ok(groups) }
-    }
-}
-
-/// What a parenthesis begins.
-enum Opening {
-    Capture(usize),
-    Atomic,
-    Look { behind: bool, negative: bool },
-    Modes(Modes),
-    Condition,
 }

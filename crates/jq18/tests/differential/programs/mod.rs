@@ -1,72 +1,34 @@
 //! Random programs over all of jq's grammar and most of its functions. None loops, and none reads the clock.
 
+mod targets;
+
 use crate::inputs::{KEYS, text};
 use crate::patterns::{flags, pattern};
 use crate::random::Random;
+use crate::vocabulary::{ANY_CALLS, DATES, LIST_CALLS, PLAIN, TEXT_CALLS, TIME_CALLS};
 
-/// Functions without arguments that give the same anywhere.
-const PLAIN: [&str; 83] = [
-    "length", "utf8bytelength", "not", "keys", "keys_unsorted", "values", "nulls", "booleans",
-    "numbers", "strings", "arrays", "objects", "iterables", "scalars", "add", "any", "all",
-    "flatten", "floor", "ceil", "round", "sqrt", "abs", "trunc", "tostring", "tonumber",
-    "toboolean", "type", "sort", "unique", "min", "max", "reverse", "first", "last", "transpose",
-    "to_entries", "from_entries", "tojson", "fromjson", "ascii_downcase", "ascii_upcase", "trim",
-    "ltrim", "rtrim", "explode", "implode", "infinite", "nan", "isnan", "isinfinite", "isnormal",
-    "recurse", "paths", "tostream", "todate", "fromdate", "fromdateiso8601", "todateiso8601",
-    "gmtime", "mktime", "empty", "error", "null", "true", "false", "..", ".[]", ".[]?", ".",
-    "finites", "normals", "combinations", "significand", "logb", "frexp", "modf", "exp10",
-    "getpath([\"a\"])", "input_line_number?", "have_decnum?|type", "splits(\",\")", "ascii?",
-];
-
-/// Calls of functions: `@` is a program, `%` a small number, `&` any, `~` a text, `/` a regular expression, `!` its flags, `#` a
-/// format of dates.
-const ANY_CALLS: [&str; 48] = [
-    "select(@)", "any(@; @)", "all(@; @)", "add(@)", "first(@)", "last(@)", "nth(%; @)", "limit(%; @)",
-    "skip(%; @)", "isempty(@)", "path(@)", "paths(@)", "del(@)", "recurse(.[]?; @)", "in(@)", "inside(@)",
-    "contains(@)", "range(%)", "range(%; %)", "range(%; %; %)", "pow(%; %)", "fmin(@; @)", "ldexp(%; %)",
-    "tojson|fromjson", "getpath([~, %])", "getpath(@)", "setpath([~]; @)", "setpath([%, ~]; @)", "setpath(@; @)",
-    "pick(.a)", "pick(.[%])", "pick(@)", "walk(@)", "walk(if type == ~ then @ else . end)", "IN(@)", "IN(@; @)",
-    "tostream|[.]", "fromstream(tostream)", "[truncate_stream(1; tostream)]",
-    "fromstream(1|truncate_stream(@|tostream))", "error(@)", "getpath(paths)", "[limit(5; repeat(1, @))]",
-    "[limit(3; .[]?, 1, 2, 3)]", "[.[]?] | index(@)", "tostring | ltrimstr(~)", "[..] | length",
-    "try error(@) catch .",
-];
-/// Of arrays, mostly.
-const LIST_CALLS: [&str; 26] = [
-    "map(@)", "map_values(@)", "sort_by(@)", "group_by(@)", "unique_by(@)", "min_by(@)", "max_by(@)", "any(@)",
-    "all(@)", "to_entries|map(@)", "with_entries(@)", "with_entries(.value |= @)", "has(%)", "index(%)",
-    "indices(@)", "join(~)", "flatten(%)", "delpaths([[~], [%]])", "delpaths([[%], [%]])", "INDEX(@)",
-    "INDEX(@; @)", "bsearch(%)", "combinations(2)", "del(.[%], .[%])", "to_entries|from_entries",
-    "[.[:%][], .[%:][]]",
-];
-/// Of texts, mostly.
-const TEXT_CALLS: [&str; 36] = [
-    "index(~)", "rindex(~)", "indices(~)", "startswith(~)", "endswith(~)", "ltrimstr(~)", "rtrimstr(~)",
-    "trimstr(~)", "split(~)", "has(~)", "[splits(/)]", "test(/)", "test(/; !)", "[match(/; !)]", "match(/)",
-    "capture(/)", "[capture(/; !)]", "[scan(/)]", "[scan(/; !)]", "split(/; !)", "sub(/; @)", "sub(/; ~; !)",
-    "gsub(/; ~)", "gsub(/; \"<\\(.)>\")", "gsub(/; @; !)", "[splits(/; !)]", "[match(/; \"g\").string]",
-    "strptime(#)", "strptime(#)|mktime", "ascii_downcase == ~", "explode|implode", "test(/)", "[scan(/)]",
-    "[match(/; !) | .offset, .length]", "gsub(/; .n? // \"\")", "ascii_upcase | test(/; \"i\")",
-];
-/// Of moments: seconds, or what they are broken down to.
-const TIME_CALLS: [&str; 8] = [
-    "todate", "gmtime", "gmtime|mktime", "strftime(#)", "gmtime|strftime(#)", "todate|strptime(#)",
-    "strftime(#)|strptime(#)", "todate|fromdate",
-];
 const FORMATS: [&str; 9] = [
     "@text", "@json", "@csv", "@tsv", "@html", "@uri", "@sh", "@base64", "@base64d",
 ];
-const DATES: [&str; 16] = [
-    "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d", "%a, %d %b %Y %H:%M:%S %z", "%s", "%j %U %W %V %G %u %w",
-    "%A %B %e %k %l %p", "%c", "%D %T", "%F %R", "%x %X %r", "%-d/%-m/%y", "%d%%%H", "%Z", "%H:%M",
-    "%C %g %h", "%Y %Q",
-];
 const BINARY: [&str; 18] = [
-    "+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=", "and", "or", "//", ",", "|", "|", "+",
+    "+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=", "and", "or", "//", ",", "|", "|",
+    "+",
 ];
 const ASSIGN: [&str; 8] = ["=", "|=", "+=", "-=", "*=", "/=", "%=", "//="];
 const NUMBERS: [&str; 14] = [
-    "0", "1", "2", "3", "-1", "-2", "0.5", "1.5", "10", "100", "1e3", "1767323045", "-86400.5",
+    "0",
+    "1",
+    "2",
+    "3",
+    "-1",
+    "-2",
+    "0.5",
+    "1.5",
+    "10",
+    "100",
+    "1e3",
+    "1767323045",
+    "-86400.5",
     "12345678901234567890",
 ];
 
@@ -108,7 +70,10 @@ impl<'r> Author<'r> {
             19 => self.function(inner),
             20 => {
                 let body = self.program(inner);
-                format!("label $out | {body} | if {} then ., break $out else . end", self.short())
+                format!(
+                    "label $out | {body} | if {} then ., break $out else . end",
+                    self.short()
+                )
             }
             _ => format!("({}) | {}", self.program(inner), self.program(inner)),
         }
@@ -125,7 +90,10 @@ impl<'r> Author<'r> {
 
     fn short(&mut self) -> String {
         match self.random.below(9) {
-            0..=2 => format!(".{}", self.random.of(&["a", "b", "c", "name", "a?", "[\"x y\"]"])),
+            0..=2 => format!(
+                ".{}",
+                self.random.of(&["a", "b", "c", "name", "a?", "[\"x y\"]"])
+            ),
             3 => ".".to_owned(),
             4 => self.random.of(&NUMBERS).to_owned(),
             5 => self.literal(),
@@ -133,12 +101,16 @@ impl<'r> Author<'r> {
                 let index = self.random.below(self.variables.len());
                 self.variables[index].to_owned()
             }
-            _ => self.random.of(&PLAIN).to_owned(),
+            _ => self.random.line(PLAIN).to_owned(),
         }
     }
 
     fn literal(&mut self) -> String {
-        let text = if self.random.chance(30) { self.random.of(&KEYS) } else { text(self.random) };
+        let text = if self.random.chance(30) {
+            self.random.of(&KEYS)
+        } else {
+            text(self.random)
+        };
         serde_json::Value::from(text).to_string()
     }
 
@@ -158,21 +130,33 @@ impl<'r> Author<'r> {
                 7 => format!(".{}", self.literal()),
                 _ => {
                     let (from, to) = (self.bound(), self.bound());
-                    if from.is_empty() && to.is_empty() { "[1:]".to_owned() } else { format!("[{from}:{to}]") }
+                    if from.is_empty() && to.is_empty() {
+                        "[1:]".to_owned()
+                    } else {
+                        format!("[{from}:{to}]")
+                    }
                 }
             };
-            let step = if bare { step.strip_prefix('.').map_or(step.clone(), str::to_owned) } else { step };
+            let step = if bare {
+                step.strip_prefix('.').map_or(step.clone(), str::to_owned)
+            } else {
+                step
+            };
             path.push_str(&step);
             if self.random.chance(40) {
                 path.push('?');
             }
         }
         // `...a` is no program.
-        path.replace("...", "..|.").replace("..[", "..|.[").replace("..\"", "..|.\"")
+        path.replace("...", "..|.")
+            .replace("..[", "..|.[")
+            .replace("..\"", "..|.\"")
     }
 
     fn bound(&mut self) -> String {
-        let choices = ["", "", "0", "1", "2", "-1", "-2", "1.7", "(0,1)", "empty", "null", "length"];
+        let choices = [
+            "", "", "0", "1", "2", "-1", "-2", "1.7", "(0,1)", "empty", "null", "length",
+        ];
         self.random.of(&choices).to_owned()
     }
 
@@ -181,25 +165,35 @@ impl<'r> Author<'r> {
         let (left, right) = (self.term(depth), self.term(depth));
         match self.random.below(6) {
             // Precedence shows only without parentheses.
-            0 => format!("{left} {operator} {right} {} {}", self.random.of(&BINARY), self.term(0)),
+            0 => format!(
+                "{left} {operator} {right} {} {}",
+                self.random.of(&BINARY),
+                self.term(0)
+            ),
             1 => format!("-{left} {operator} {right}"),
             _ => format!("{left} {operator} {right}"),
         }
     }
 
     fn call(&mut self, depth: usize) -> String {
-        let (source, calls): (&str, &[&str]) = match self.random.below(20) {
-            0..=4 => ("", &ANY_CALLS),
-            5..=6 => ("", &LIST_CALLS),
-            7..=9 => (self.random.of(&["[.[]?]", "(.. | arrays)", "[.., 1]"]), &LIST_CALLS),
-            10 => ("", &TEXT_CALLS),
-            11..=16 => (self.random.of(&["(.. | strings)", "~", "~", "tostring"]), &TEXT_CALLS),
-            17 => ("(.. | numbers)", &TIME_CALLS),
-            _ => ("(&, &)", &TIME_CALLS),
+        let (source, calls) = match self.random.below(20) {
+            0..=4 => ("", ANY_CALLS),
+            5..=6 => ("", LIST_CALLS),
+            7..=9 => (
+                self.random.of(&["[.[]?]", "(.. | arrays)", "[.., 1]"]),
+                LIST_CALLS,
+            ),
+            10 => ("", TEXT_CALLS),
+            11..=16 => (
+                self.random.of(&["(.. | strings)", "~", "~", "tostring"]),
+                TEXT_CALLS,
+            ),
+            17 => ("(.. | numbers)", TIME_CALLS),
+            _ => ("(&, &)", TIME_CALLS),
         };
         let form = match source {
-            "" => self.random.of(calls).to_owned(),
-            source => format!("{source} | {}", self.random.of(calls)),
+            "" => self.random.line(calls).to_owned(),
+            source => format!("{source} | {}", self.random.line(calls)),
         };
         self.filled(&form, depth)
     }
@@ -208,13 +202,14 @@ impl<'r> Author<'r> {
         let mut call = String::new();
         for char in form.chars() {
             match char {
+                '^' => call.push_str(&self.target(depth)),
                 '@' => call.push_str(&self.program(depth)),
                 '%' => call.push_str(self.random.of(&NUMBERS[..SMALL])),
                 '&' => call.push_str(self.random.of(&NUMBERS)),
                 '~' => call.push_str(&self.literal()),
                 '/' => call.push_str(&format!("\"{}\"", pattern(self.random))),
                 '!' => call.push_str(&format!("\"{}\"", flags(self.random))),
-                '#' => call.push_str(&format!("\"{}\"", self.random.of(&DATES))),
+                '#' => call.push_str(&format!("\"{}\"", self.random.line(DATES))),
                 other => call.push(other),
             }
         }
@@ -226,7 +221,9 @@ impl<'r> Author<'r> {
             0 => ("[$x, $y]".to_owned(), vec!["$x", "$y"]),
             1 => ("{a: $x}".to_owned(), vec!["$x"]),
             2 => ("{$a, b: [$y]}".to_owned(), vec!["$a", "$y"]),
-            3 if self.random.chance(40) => ("[$x] ?// {a: $y} ?// $z".to_owned(), vec!["$x", "$y", "$z"]),
+            3 if self.random.chance(40) => {
+                ("[$x] ?// {a: $y} ?// $z".to_owned(), vec!["$x", "$y", "$z"])
+            }
             _ => ("$x".to_owned(), vec!["$x"]),
         }
     }
@@ -243,7 +240,11 @@ impl<'r> Author<'r> {
         let source = self.term(depth);
         let (pattern, names) = self.pattern();
         let body = self.with_variables(&names, depth);
-        let before = if self.random.chance(20) { format!("{}, ", self.short()) } else { String::new() };
+        let before = if self.random.chance(20) {
+            format!("{}, ", self.short())
+        } else {
+            String::new()
+        };
         format!("{before}{source} as {pattern} | {body}")
     }
 
@@ -255,7 +256,11 @@ impl<'r> Author<'r> {
         };
         let names = ["$x"];
         let init = self.program(depth.min(1));
-        let update = if self.random.chance(50) { ". + $x".to_owned() } else { self.with_variables(&names, depth) };
+        let update = if self.random.chance(50) {
+            ". + $x".to_owned()
+        } else {
+            self.with_variables(&names, depth)
+        };
         if self.random.chance(50) {
             return format!("reduce {source} as $x ({init}; {update})");
         }
@@ -270,7 +275,12 @@ impl<'r> Author<'r> {
         let (test, then) = (self.program(depth), self.program(depth));
         match self.random.below(3) {
             0 => format!("if {test} then {then} end"),
-            1 => format!("if {test} then {then} elif {} then {} else {} end", self.short(), self.short(), self.short()),
+            1 => format!(
+                "if {test} then {then} elif {} then {} else {} end",
+                self.short(),
+                self.short(),
+                self.short()
+            ),
             _ => format!("if {test} then {then} else {} end", self.program(depth)),
         }
     }
@@ -293,17 +303,25 @@ impl<'r> Author<'r> {
     }
 
     fn text(&mut self, depth: usize) -> String {
-        let format = if self.random.chance(50) { self.random.of(&FORMATS) } else { "" };
+        let format = if self.random.chance(50) {
+            self.random.of(&FORMATS)
+        } else {
+            ""
+        };
         match self.random.below(3) {
             0 if !format.is_empty() => format.to_owned(),
-            1 => format!("{format}\"<\\({})> \\({})\"", self.program(depth), self.short()),
+            1 => format!(
+                "{format}\"<\\({})> \\({})\"",
+                self.program(depth),
+                self.short()
+            ),
             _ => format!("{format}\"é \\({})\"", self.program(depth)),
         }
     }
 
     fn attempt(&mut self, depth: usize) -> String {
         match self.random.below(4) {
-            0 => format!("try {} catch .", self.term(depth)),
+            0 => format!("try {} catch \"caught\"", self.term(depth)),
             1 => format!("try {}", self.term(depth)),
             2 => format!("({})? // {}", self.program(depth), self.short()),
             _ => format!("[.[]? | {}?]", self.term(depth)),
@@ -311,11 +329,15 @@ impl<'r> Author<'r> {
     }
 
     fn update(&mut self, depth: usize) -> String {
-        let target = if self.random.chance(80) { self.path(depth) } else { self.term(depth) };
+        let target = self.target(depth);
         match self.random.below(4) {
-            0 => format!("del({target}, {})", self.path(0)),
+            0 => format!("del({target}, {})", self.steps()),
             1 => format!("[path({target})]"),
-            _ => format!("({target}) {} {}", self.random.of(&ASSIGN), self.term(depth)),
+            _ => format!(
+                "({target}) {} {}",
+                self.random.of(&ASSIGN),
+                self.term(depth)
+            ),
         }
     }
 
