@@ -21,7 +21,7 @@ const RUNAWAYS: u32 = 3;
 
 /// One expression.
 pub(super) enum Expression {
-    Filter(Watched),
+    Filter(GuardedFilter),
     /// The content of the file at this path, which extraction adds to the item.
     File(String),
     /// Does not compile; says why. Reported when the mapping is read.
@@ -32,7 +32,7 @@ pub(super) enum Expression {
 
 /// A filter that is given up when it runs away on item after item; until the mapping is compiled again, which every run
 /// does at its beginning.
-pub(super) struct Watched {
+pub(super) struct GuardedFilter {
     filter: Filter,
     /// How many items in a row it ran away on.
     runaways: AtomicU32,
@@ -81,7 +81,7 @@ impl Expression {
             );
         }
         match Filter::compile(&double_quoted(source)) {
-            Ok(filter) => Expression::Filter(Watched {
+            Ok(filter) => Expression::Filter(GuardedFilter {
                 filter,
                 runaways: AtomicU32::new(0),
             }),
@@ -107,7 +107,7 @@ impl Expression {
     /// The first output; no output counts as null.
     pub(super) fn evaluate(&self, input: &Input<'_>) -> Result<Value, NoValue> {
         match self {
-            Expression::Filter(watched) => watched.first(input),
+            Expression::Filter(guarded) => guarded.first(input),
             Expression::File(path) => {
                 let files = input.value().get(INCLUDED_FILES);
                 Ok(files
@@ -122,7 +122,7 @@ impl Expression {
     /// The value, where it is the same for every item.
     pub(super) fn constant(&self) -> Option<&Value> {
         match self {
-            Expression::Filter(watched) => watched.filter.constant(),
+            Expression::Filter(guarded) => guarded.filter.constant(),
             Expression::File(_) | Expression::Broken { .. } => None,
         }
     }
@@ -136,14 +136,14 @@ impl Expression {
 
     pub(super) fn reads(&self, path: &[&str]) -> bool {
         match self {
-            Expression::Filter(watched) => watched.filter.reads(path),
+            Expression::Filter(guarded) => guarded.filter.reads(path),
             Expression::File(_) => path.first() == Some(&INCLUDED_FILES),
             Expression::Broken { .. } => false,
         }
     }
 }
 
-impl Watched {
+impl GuardedFilter {
     fn first(&self, input: &Input<'_>) -> Result<Value, NoValue> {
         if RUNAWAYS <= self.runaways.load(Ordering::Relaxed) {
             return Err(NoValue::RanAway(format!(

@@ -161,21 +161,14 @@ fn delete_keys(root: Val, keys: &[&Val]) -> ValR {
         Val::Obj(mut object) => {
             for key in keys {
                 let Val::Str(key) = key else {
-                    return fail(format!(
-                        "Cannot delete field at object index of {}",
-                        key.type_name()
-                    ));
+                    return fail(format!("Cannot delete {} field of object", key.type_name()));
                 };
                 Val::remove_entry(&mut object, key.as_str())?;
             }
             Ok(Val::Obj(object))
         }
         Val::Arr(_) => delete_items(root, keys),
-        other => fail(format!(
-            "Cannot delete field at {} index of {}",
-            keys[0].type_name(),
-            other.type_name()
-        )),
+        other => fail(format!("Cannot delete fields from {}", other.type_name())),
     }
 }
 
@@ -200,7 +193,7 @@ fn delete_items(array: Val, keys: &[&Val]) -> ValR {
             Val::Obj(_) => array.slice_of(key)?,
             key => {
                 return fail(format!(
-                    "Cannot delete field at array index of {}",
+                    "Cannot delete {} element of array",
                     key.type_name()
                 ));
             }

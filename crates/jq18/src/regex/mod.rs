@@ -205,6 +205,19 @@ mod tests {
     }
 
     #[test]
+    fn nesting_is_bounded() {
+        let compiles = |pattern: &str| Regex::compile(pattern, Modes::default()).is_ok();
+        assert!(compiles(&format!("{}a{}", "(".repeat(90), ")*".repeat(90))));
+        assert!(!compiles(&format!(
+            "{}a{}",
+            "(".repeat(2_000),
+            ")".repeat(2_000)
+        )));
+        assert!(!compiles(&format!("a{}", "*".repeat(9_000))));
+        assert!(!compiles(&"(?i)".repeat(2_000)));
+    }
+
+    #[test]
     fn a_pattern_is_as_large_as_its_text() {
         for pattern in [
             r"^[\w.-]{1,100}$",

@@ -12,7 +12,7 @@ use crate::value::Error;
 const TICKS_PER_STEP: usize = 8;
 /// Ticks between two looks at the guard.
 const CHECKED_EVERY: usize = 32 * TICKS_PER_STEP;
-/// Ways back that may be remembered: 24 MB.
+/// Ways back that may be remembered: 32 MB.
 const MAX_FRAMES: usize = 1 << 20;
 
 /// Where the groups of a match are: begin and end of each, the whole match first.

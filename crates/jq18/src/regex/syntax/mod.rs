@@ -12,6 +12,8 @@ use super::tree::{Assertion, Greed, Node};
 
 /// Levels of nesting of a pattern: bounds the recursion of everything that walks it.
 const MAX_NESTING: usize = 100;
+/// Quantifiers one after the other, as in `a+?*`: each is a level.
+const MAX_QUANTIFIERS: usize = 8;
 /// The greatest number in `{n,m}`; Oniguruma's `ONIG_MAX_REPEAT_NUM`.
 const MAX_REPEAT: u32 = 100_000;
 
@@ -205,7 +207,7 @@ impl Parser {
 
     /// `node` with the quantifiers behind it.
     fn repeated(&mut self, mut node: Node) -> Parsed<Node> {
-        loop {
+        for _ in 0..MAX_QUANTIFIERS {
             self.skip_comments()?;
             let (min, max) = match self.peek() {
                 Some('*') => (0, None),
@@ -248,6 +250,7 @@ impl Parser {
                 greed,
             };
         }
+        Err("too deep nest level")
     }
 
     /// `(?imsx-imsx)`, if it comes next: the modes from there on.
