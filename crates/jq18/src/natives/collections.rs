@@ -94,7 +94,8 @@ pub(super) fn add(all: &mut Vec<Fun<Data>>) {
                 Val::array(items)
             }
             other => match length(other.clone())?.as_f64() {
-                Some(length) if 0.0 < length => Err(cannot_index(&other, &Val::Num(length - 1.0))),
+                Some(length) if length.is_nan() || 0.0 < length =>
+                    Err(cannot_index(&other, &Val::Num(length - 1.0))),
                 _ => Val::array(Vec::new()),
             },
         }),
@@ -173,13 +174,21 @@ fn has(value: Val, key: Val) -> ValR {
 }
 
 /// Whether every part is found somewhere in `value`; values are no deeper than the guard allows.
+/// In jq true and false are of different kinds.
+fn same_kind(value: &Val, part: &Val) -> bool {
+    match (value, part) {
+        (Val::Bool(value), Val::Bool(part)) => value == part,
+        _ => value.type_name() == part.type_name(),
+    }
+}
+
 fn contains(value: &Val, part: &Val) -> ValR<bool> {
     guard::work(1)?;
     match (value, part) {
         (Val::Obj(object), Val::Obj(part)) => {
             for (key, part) in part.entries() {
                 match object.entries().get(key.as_str()) {
-                    Some(value) if contains(value, part)? => {}
+                    Some(value) if same_kind(value, part) && contains(value, part)? => {}
                     _ => return Ok(false),
                 }
             }
@@ -189,7 +198,7 @@ fn contains(value: &Val, part: &Val) -> ValR<bool> {
             for part in parts.items() {
                 let mut found = false;
                 for item in array.items() {
-                    if item.type_name() == part.type_name() && contains(item, part)? {
+                    if same_kind(item, part) && contains(item, part)? {
                         found = true;
                         break;
                     }
@@ -204,7 +213,7 @@ fn contains(value: &Val, part: &Val) -> ValR<bool> {
             guard::work(1 + text.as_str().len() / 64)?;
             Ok(text.as_str().contains(part.as_str()))
         }
-        _ if value.type_name() == part.type_name() => Ok(value == part),
+        _ if same_kind(value, part) => Ok(value == part),
         _ => fail(format!(
             "{} and {} cannot have their containment checked",
             value.describe(),

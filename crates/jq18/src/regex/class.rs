@@ -56,7 +56,7 @@ pub(super) fn range(first: char, last: char) -> ClassUnicode {
 /// Letters of other case count as well; one character for one, so `ß` is not `ss`.
 pub(super) fn fold_case(class: &mut ClassUnicode) {
     // Fails only without the tables, which are compiled in.
-    let _ = class.try_case_fold_simple();
+    class.try_case_fold_simple().unwrap_or_default();
 }
 
 /// `\w`, `\d`, `\s` and their negations; `None` for any other letter.

@@ -93,7 +93,7 @@ pub(super) fn prepare(pattern: &str, flags: &str) {
     if let Ok(flags) = Flags::parse(flags)
         && known(pattern, flags.modes).is_none()
     {
-        let _ = compile(pattern, flags.modes);
+        drop(compile(pattern, flags.modes));
     }
 }
 
