@@ -34,7 +34,7 @@ pub struct YamlError {
     pub message: String,
 }
 
-/// The values of all documents of `text`; none for a text without content. All or nothing: `PyYAML` gives no part either.
+/// The values of all documents of `text`; none for a text without content. All or nothing, as `PyYAML` does it.
 pub fn values(text: &str) -> Result<Vec<Value>, YamlError> {
     let documents = load::documents(text, false)?;
     Ok(documents.into_iter().map(|one| one.value).collect())
