@@ -14,12 +14,17 @@ use crate::deadline::{Clock, Deadline};
 use crate::failure::Failure;
 use crate::http::Http;
 use crate::metrics::{Figure, Metrics};
-use crate::port::{self, Masker, PortClient};
-use crate::progress::Progress;
+use crate::port::{self, Masker, PortClient, WriteEvent};
+use crate::progress::RunProgress;
 use crate::queue::Queue;
 use crate::secrets::{Credentials, Secrets, SecretsError};
+use crate::store::documents::Distrusted;
 use crate::store::{Asker, Lease, LeaseName, Leases, Store, StoreError};
-use crate::sync::generation::Generations;
+use crate::sync::commit::Pen;
+use crate::sync::generation::{Current, Generations};
+use crate::sync::guard::Guard;
+use crate::sync::outbox::Outbox;
+use crate::sync::plan::Differs;
 use crate::telemetry::chain;
 
 /// Built once per process; every invocation borrows it.
@@ -41,7 +46,7 @@ pub struct App {
     pub mapping_override: Option<Value>,
     pub metrics: Metrics,
     /// How far the resync is that this process works on, for whoever watches.
-    pub progress: watch::Sender<Progress>,
+    pub progress: watch::Sender<RunProgress>,
     session: Mutex<Option<Arc<Session>>>,
 }
 
@@ -50,6 +55,19 @@ pub struct Session {
     pub credentials: Arc<Credentials>,
     pub bitbucket: BitbucketClient,
     pub port: PortClient,
+}
+
+/// What a trigger has to write, and under whose name.
+pub struct Errand<'a> {
+    pub session: &'a Session,
+    /// The mapping that it was looked with.
+    pub current: &'a Current,
+    pub guard: &'a Guard,
+    /// What Port shows as the cause of the writes.
+    pub event: WriteEvent,
+    pub differs: &'a Differs<'a>,
+    /// What deletes nothing; `None`: what the last run said.
+    pub distrusted: Option<&'a Distrusted>,
 }
 
 impl App {
@@ -128,6 +146,33 @@ impl App {
         };
         *current = Some(Arc::clone(&session));
         Ok(session)
+    }
+
+    /// Takes the pen, has `steps` written with it, and lets it go, whatever becomes of them.
+    pub async fn with_pen<T>(
+        &self,
+        asker: Asker,
+        errand: Errand<'_>,
+        deadline: &Deadline,
+        steps: impl AsyncFnOnce(&Pen<'_>, &Lease) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let lease = self.take_pen(asker, deadline).await?;
+        let store = self.store.within(&lease.deadline());
+        let pen = Pen {
+            store: &store,
+            port: &errand.session.port.once(),
+            sources: &errand.current.sources,
+            generation: errand.current.number,
+            outbox: &Outbox::new(self.queue.as_ref(), &store, &self.clock),
+            clock: &self.clock,
+            guard: errand.guard,
+            event: errand.event,
+            differs: errand.differs,
+            distrusted: errand.distrusted,
+        };
+        let written = Box::pin(steps(&pen, &lease)).await;
+        App::let_go_of_pen(lease).await;
+        written
     }
 
     /// Waits for the pen, and puts into figures how long that took and whether it had to be taken from somebody.

@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Progress {
+pub struct RunProgress {
     /// Empty before the first run.
     pub run: String,
     /// One for each kind that the mapping asks for, in the order in which they are read.
-    pub parts: Vec<Part>,
+    pub parts: Vec<KindProgress>,
     /// Requests that the resync may still send within this hour, contents of files apart.
     pub requests_left: u32,
     /// Everything is read; what is stale is being deleted.
@@ -21,7 +21,7 @@ pub struct Progress {
 
 /// The share of one kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Part {
+pub struct KindProgress {
     pub kind: String,
     /// Partitions read: repositories, or one where the workspace is asked as a whole.
     pub done: usize,
@@ -39,7 +39,7 @@ pub struct Paused {
     pub reason: String,
 }
 
-impl Part {
+impl KindProgress {
     pub fn is_done(&self) -> bool {
         self.total.is_some_and(|total| total <= self.done)
     }

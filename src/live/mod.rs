@@ -4,6 +4,8 @@
 //! fails is told as failed, and costs the others nothing. Knows nothing of queues' messages or of runs.
 
 mod objects;
+mod projects;
+mod repository;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use self::objects::{Looked, look_at};
-use crate::app::{App, Session};
+use crate::app::{App, Errand, Session};
 use crate::deadline::Deadline;
 use crate::entity::Entity;
 use crate::failure::{Class, Failure};
@@ -23,15 +25,15 @@ use crate::identity::ItemRef;
 use crate::look::Look;
 use crate::metrics::Figure;
 use crate::port::WriteEvent;
-use crate::store::Asker;
 use crate::store::documents::Held;
+use crate::store::{Asker, Lease};
 use crate::sync::commit::{Committed, Pen, sections};
 use crate::sync::generation::Current;
 use crate::sync::guard::Guard;
-use crate::sync::image::Mapper;
 use crate::sync::look::Looker;
+use crate::sync::mapper::Mapper;
 use crate::sync::outbox::Outbox;
-use crate::sync::plan::Seen;
+use crate::sync::plan::{Clash, Seen};
 use crate::sync::settle::differs_from_record;
 
 /// Something to be looked at.
@@ -43,7 +45,7 @@ pub struct Wanted {
 }
 
 /// What became of one look. Several may share a failure.
-pub type Outcome = Result<(), Arc<Failure>>;
+pub type LookOutcome = Result<(), Arc<Failure>>;
 
 /// How often a look is taken again because somebody else was faster, before its turn is over.
 const ATTEMPTS: usize = 4;
@@ -59,9 +61,9 @@ const GRACE: Duration = Duration::from_millis(500);
 const EAGER: usize = 20;
 
 /// Takes the looks; the outcome of each, in their order. Taking one twice, or late, changes nothing.
-pub async fn take(app: &App, wanted: &[Wanted], deadline: &Deadline) -> Vec<Outcome> {
+pub async fn take(app: &App, wanted: &[Wanted], deadline: &Deadline) -> Vec<LookOutcome> {
     let outcomes = take_once(app, wanted, deadline).await;
-    let refused = |outcome: &Outcome| matches!(outcome, Err(failure) if failure.class() == Class::Credentials);
+    let refused = |outcome: &LookOutcome| matches!(outcome, Err(failure) if failure.class() == Class::Credentials);
     if outcomes.iter().any(refused) && app.secrets.forget() {
         tracing::info!("reading the credentials again after a refusal");
         return take_once(app, wanted, deadline).await;
@@ -69,7 +71,7 @@ pub async fn take(app: &App, wanted: &[Wanted], deadline: &Deadline) -> Vec<Outc
     outcomes
 }
 
-async fn take_once(app: &App, wanted: &[Wanted], deadline: &Deadline) -> Vec<Outcome> {
+async fn take_once(app: &App, wanted: &[Wanted], deadline: &Deadline) -> Vec<LookOutcome> {
     match Taking::begin(app, deadline).await {
         Ok(Some(taking)) => taking.take(wanted).await,
         Ok(None) => {
@@ -99,8 +101,8 @@ impl<'a> Taking<'a> {
         }))
     }
 
-    async fn take(mut self, wanted: &[Wanted]) -> Vec<Outcome> {
-        let mut outcomes: Vec<Option<Outcome>> = vec![None; wanted.len()];
+    async fn take(mut self, wanted: &[Wanted]) -> Vec<LookOutcome> {
+        let mut outcomes: Vec<Option<LookOutcome>> = vec![None; wanted.len()];
         for _ in 0..ATTEMPTS {
             let open: Vec<usize> = (0..wanted.len())
                 .filter(|at| outcomes.get(*at).is_some_and(Option::is_none))
@@ -136,7 +138,7 @@ impl<'a> Taking<'a> {
         &self,
         wanted: &[Wanted],
         open: &[usize],
-        outcomes: &mut [Option<Outcome>],
+        outcomes: &mut [Option<LookOutcome>],
     ) -> bool {
         let mapper = Mapper::default();
         let left = self.deadline.remaining().mul_f64(SHARE_FOR_LOOKING);
@@ -162,7 +164,7 @@ impl<'a> Taking<'a> {
             tokio::time::timeout(GRACE, rest).await.ok();
             is_current &= self.commit(ready, outcomes).await;
         }
-        for problem in mapper.take_report().lines() {
+        for problem in mapper.take_problems() {
             tracing::warn!(problem, "the mapping could not be applied everywhere");
         }
         is_current
@@ -171,7 +173,7 @@ impl<'a> Taking<'a> {
     async fn commit(
         &self,
         looked: Vec<(usize, Result<Looked, Failure>)>,
-        outcomes: &mut [Option<Outcome>],
+        outcomes: &mut [Option<LookOutcome>],
     ) -> bool {
         let mut seen = Vec::new();
         let mut owners: BTreeMap<ItemRef, BTreeSet<usize>> = BTreeMap::new();
@@ -214,10 +216,10 @@ impl<'a> Taking<'a> {
         &self,
         seen: Vec<Seen>,
         owners: &BTreeMap<ItemRef, BTreeSet<usize>>,
-        outcomes: &mut [Option<Outcome>],
+        outcomes: &mut [Option<LookOutcome>],
     ) -> bool {
         let mut is_current = true;
-        let mut tell = |items: &mut dyn Iterator<Item = &ItemRef>, outcome: Option<Outcome>| {
+        let mut tell = |items: &mut dyn Iterator<Item = &ItemRef>, outcome: Option<LookOutcome>| {
             for at in items.filter_map(|item| owners.get(item)).flatten() {
                 if let Some(slot) = outcomes.get_mut(*at) {
                     slot.clone_from(&outcome);
@@ -248,8 +250,6 @@ impl<'a> Taking<'a> {
     /// One section under the pen.
     async fn section(&self, seen: Vec<Seen>) -> Result<Committed, Failure> {
         let app = self.app;
-        let lease = app.take_pen(Asker::Live, self.deadline).await?;
-        let store = app.store.within(&lease.deadline());
         let settings = self.current.sources.mapping().settings();
         let guard = Guard::live(
             app.config.deletes_off,
@@ -259,20 +259,17 @@ impl<'a> Taking<'a> {
         let is_small = seen.iter().map(Seen::size).sum::<usize>() <= EAGER;
         let differs =
             |entity: &Entity, held: Option<&Held>| is_small || differs_from_record(entity, held);
-        let pen = Pen {
-            store: &store,
-            port: &self.session.port.once(),
-            sources: &self.current.sources,
-            generation: self.current.number,
-            outbox: &Outbox::new(app.queue.as_ref(), &store, &app.clock),
-            clock: &app.clock,
+        let errand = Errand {
+            session: &self.session,
+            current: &self.current,
             guard: &guard,
             event: WriteEvent::Live,
             differs: &differs,
+            distrusted: None,
         };
-        let committed = Box::pin(pen.commit(&lease, seen)).await;
-        App::let_go_of_pen(lease).await;
-        committed
+        let commit = async |pen: &Pen<'_>, lease: &Lease| pen.commit(lease, seen).await;
+        app.with_pen(Asker::Live, errand, self.deadline, commit)
+            .await
     }
 
     /// Leaves what a look has found to be large, or could not read, to looks of their own: in the queue, or remembered.
@@ -299,6 +296,12 @@ impl<'a> Taking<'a> {
         for refusal in &committed.refusals {
             tracing::warn!(%refusal, "entity refused by Port");
         }
+        for Clash { key, writer, other } in &committed.clashes {
+            tracing::warn!(%key, %writer, %other, "several items make something else of one entity");
+        }
+        for waiting in &committed.waiting {
+            tracing::warn!(%waiting, "entity waits for what it points at");
+        }
         for (key, kept) in &committed.kept {
             tracing::warn!(%key, reason = %kept, "an entity that nothing claims any more stays");
         }
@@ -319,7 +322,7 @@ impl<'a> Taking<'a> {
     }
 }
 
-fn set(outcomes: &mut [Option<Outcome>], at: usize, outcome: Outcome) {
+fn set(outcomes: &mut [Option<LookOutcome>], at: usize, outcome: LookOutcome) {
     if let Some(slot) = outcomes.get_mut(at) {
         *slot = Some(outcome);
     }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::quotes::double_quoted;
 use super::read::{Node, Reader};
+use crate::file_format;
 
 /// Text in a mapping that begins so means the content of that file.
 const FILE_PREFIX: &str = "file://";
@@ -22,7 +23,7 @@ const RUNAWAYS: u32 = 3;
 /// One expression.
 pub(super) enum Expression {
     Filter(GuardedFilter),
-    /// The content of the file at this path, which extraction adds to the item.
+    /// The content of the file at this path, which extraction adds to the item; the value of a JSON file.
     File(String),
     /// Does not compile; says why. Reported when the mapping is read.
     Broken {
@@ -91,6 +92,14 @@ impl Expression {
         }
     }
 
+    /// The same, where paths of files begin at `base`.
+    pub(super) fn with_files_in(self, base: &str) -> Expression {
+        match self {
+            Expression::File(path) => Expression::File(format!("{base}{path}")),
+            Expression::Filter(_) | Expression::Broken { .. } => self,
+        }
+    }
+
     pub(super) fn broken(source: &str) -> Expression {
         Expression::Broken {
             reason: format!("{source} is no expression"),
@@ -110,10 +119,15 @@ impl Expression {
             Expression::Filter(guarded) => guarded.first(input),
             Expression::File(path) => {
                 let files = input.value().get(INCLUDED_FILES);
-                Ok(files
-                    .and_then(|files| files.get(path))
-                    .cloned()
-                    .unwrap_or(Value::Null))
+                let content = files.and_then(|files| files.get(path));
+                match content {
+                    Some(Value::String(text)) if file_format::is_json(path) => {
+                        let value = file_format::json(text).map(|(value, _)| value);
+                        value
+                            .map_err(|error| NoValue::Failed(format!("{path} is no JSON: {error}")))
+                    }
+                    content => Ok(content.cloned().unwrap_or_default()),
+                }
             }
             Expression::Broken { .. } => Err(NoValue::Broken),
         }

@@ -37,8 +37,17 @@ pub struct Integration {
     pub logs_url: Option<Url>,
     /// Below which address sync metrics go.
     pub metrics_url: Option<Url>,
-    /// When a resync was last reported to Port; `None` if never.
-    pub resync_reported_at: Option<Timestamp>,
+    /// When the resync began that was last reported to Port, by whomever; `None` if none was.
+    pub last_resync_start: Option<Timestamp>,
+}
+
+impl Integration {
+    /// The user's mapping, of which an empty one is one, too: it asks for nothing. `None` before the defaults are set up.
+    pub fn mapping(self) -> Option<Value> {
+        let empty = || json!({ "resources": [] });
+        self.config
+            .or_else(|| self.resources_initialized.then(empty))
+    }
 }
 
 impl PortClient {
@@ -142,7 +151,7 @@ struct WireIntegration {
     log_attributes: Option<Url>,
     #[serde(deserialize_with = "ingest_url")]
     metric_attributes: Option<Url>,
-    #[serde(deserialize_with = "updated_at")]
+    #[serde(deserialize_with = "last_start")]
     resync_state: Option<Timestamp>,
 }
 
@@ -153,11 +162,11 @@ fn ingest_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>,
     Ok(url.and_then(|url| url.parse().ok()))
 }
 
-/// `{"updatedAt": "..."}`; anything else is no moment.
-fn updated_at<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+/// `{"lastResyncStart": "..."}`; anything else is no moment.
+fn last_start<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
     let state = Value::deserialize(deserializer)?;
-    let updated_at = state.get("updatedAt").and_then(Value::as_str);
-    Ok(updated_at.and_then(|moment| moment.parse().ok()))
+    let start = state.get("lastResyncStart").and_then(Value::as_str);
+    Ok(start.and_then(|moment| moment.parse().ok()))
 }
 
 impl From<WireIntegration> for Integration {
@@ -176,7 +185,7 @@ impl From<WireIntegration> for Integration {
             changelog_destination: wire.changelog_destination,
             logs_url: wire.log_attributes,
             metrics_url: wire.metric_attributes,
-            resync_reported_at: wire.resync_state,
+            last_resync_start: wire.resync_state,
         }
     }
 }

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{MAX_BATCH, MAX_RECEIVES, Outgoing, Postponed, QueueError};
+use super::{MAX_BATCH, MAX_RECEIVES, Outgoing, PutOff, QueueError};
 use crate::deadline::{Clock, later};
 use crate::store::documents::{QueuedMessage, dead_letters, queued, queued_name};
-use crate::store::{Batch, Store, StoreError};
+use crate::store::{DocumentBatch, Store, StoreError};
 
 /// How long a message is left to the worker that has it.
 const WORKING_TIME: Duration = Duration::from_secs(900);
@@ -32,7 +32,7 @@ pub struct Local {
 /// A message that a worker has received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
-    /// Names it to [`complete`](Local::complete) and to a [`Postponed`].
+    /// Names it to [`complete`](Local::complete) and to a [`PutOff`].
     pub receipt: String,
     pub body: String,
     /// Times it was received, this one included.
@@ -128,7 +128,7 @@ impl Local {
     pub async fn receive(&self) -> Result<Vec<Taken>, QueueError> {
         let now = self.clock.now();
         let (received, dead) = self.messages().receive(now);
-        let mut batch = Batch::new();
+        let mut batch = DocumentBatch::new();
         for (number, message) in &received {
             // Before it is worked on: a message that kills the process is counted, too.
             batch.put(&queued().key(queued_name(*number)), message)?;
@@ -169,9 +169,9 @@ impl Local {
         Ok(())
     }
 
-    pub(super) fn postpone(&self, postponed: &[Postponed], now: Timestamp) {
+    pub(super) fn postpone(&self, postponed: &[PutOff], now: Timestamp) {
         let mut messages = self.messages();
-        for Postponed { receipt, wait } in postponed {
+        for PutOff { receipt, wait } in postponed {
             let number = receipt.parse().unwrap_or(u64::MAX);
             if let Some(waiting) = messages.waiting.get_mut(&number) {
                 waiting.visible_at = later(now, *wait);
@@ -319,7 +319,7 @@ mod tests {
         assert!(received(&local).await.is_empty(), "a1 is being worked on");
         let wait = Duration::from_secs(60);
         let receipt = "1".to_owned();
-        local.postpone(&[Postponed { receipt, wait }], clock.now());
+        local.postpone(&[PutOff { receipt, wait }], clock.now());
         assert_eq!(received(&local).await, ["a3"], "no order is kept");
         local.complete(&["4".to_owned()]).await.unwrap();
         clock.advance(wait);

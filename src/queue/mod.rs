@@ -35,7 +35,7 @@ pub enum Queue {
 
 /// When a message that was received is to come back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Postponed {
+pub struct PutOff {
     /// Names the receipt, not the message.
     pub receipt: String,
     pub wait: Duration,
@@ -98,7 +98,7 @@ impl Queue {
     /// Makes messages come back when their time has come.
     pub async fn postpone(
         &self,
-        postponed: &[Postponed],
+        postponed: &[PutOff],
         deadline: &Deadline,
     ) -> Result<(), QueueError> {
         match self {

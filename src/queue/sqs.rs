@@ -8,7 +8,7 @@ use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, SendMessageBatchRequestEntry,
 };
 
-use super::{LONGEST_WAIT, MAX_BATCH, Outgoing, Postponed, QueueError};
+use super::{LONGEST_WAIT, MAX_BATCH, Outgoing, PutOff, QueueError};
 use crate::deadline::Deadline;
 
 /// Bytes of the bodies of one call. SQS takes 1 MiB, and took 256 KiB for long; a message has less than one KiB, as a
@@ -87,7 +87,7 @@ impl Sqs {
 
     pub(super) async fn postpone(
         &self,
-        postponed: &[Postponed],
+        postponed: &[PutOff],
         deadline: &Deadline,
     ) -> Result<(), QueueError> {
         for postponed in postponed.chunks(MAX_BATCH) {
@@ -98,14 +98,14 @@ impl Sqs {
 
     async fn postpone_batch(
         &self,
-        postponed: &[Postponed],
+        postponed: &[PutOff],
         deadline: &Deadline,
     ) -> Result<(), QueueError> {
         let mut request = self
             .client
             .change_message_visibility_batch()
             .queue_url(&self.url);
-        for (index, Postponed { receipt, wait }) in postponed.iter().enumerate() {
+        for (index, PutOff { receipt, wait }) in postponed.iter().enumerate() {
             let seconds = wait.min(&LONGEST_WAIT).as_secs();
             let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
                 .id(index.to_string())

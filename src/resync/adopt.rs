@@ -3,16 +3,14 @@
 //! Such entities are left by another installation, by a table that was lost, or by requests of a holder that died. Not
 //! adopted is what may belong to something that could not be read, mapped or written.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 use super::finish::{digest_of, paused};
-use super::slice::{Slice, Step};
-use crate::app::App;
+use super::slice::{Slice, Step, locked};
 use crate::entity::EntityKey;
 use crate::failure::Failure;
-use crate::store::Asker;
-use crate::store::documents::{record, row};
 use crate::store::run::ANY;
+use crate::sync::plan::Kept;
 
 /// Entities deleted in one section under the pen.
 const AT_ONCE: usize = 500;
@@ -25,9 +23,12 @@ impl Slice<'_> {
         named: &HashSet<u64>,
     ) -> Result<Step, Failure> {
         let unsound = self.run().unsound.clone();
-        let stale: Vec<EntityKey> = owned
-            .iter()
-            .filter(|key| !named.contains(&digest_of(key)))
+        // Since `owned` was counted, what nobody claims any more may have gone.
+        let gone = locked(&self.gone).clone();
+        let digests = owned.iter().map(|key| (key, digest_of(key)));
+        let stale: Vec<EntityKey> = digests
+            .filter(|(_, digest)| !named.contains(digest) && !gone.contains(digest))
+            .map(|(key, _)| key)
             .filter(|key| self.sources().may_adopt(&key.blueprint))
             .cloned()
             .collect();
@@ -35,27 +36,15 @@ impl Slice<'_> {
             .into_iter()
             .partition(|key| !unsound.contains(ANY) && !unsound.contains(&key.blueprint));
         if !spared.is_empty() {
-            let reason = "a part of the workspace could not be read, mapped or written";
-            self.keep_stale(spared.len(), reason);
+            self.keep_stale(spared.len(), Kept::Unsound);
         }
         if orphans.is_empty() {
             return Ok(Step::Done);
         }
-        if self.guard.keeps_all().is_some() {
-            self.keep_stale(orphans.len(), "deletion is switched off (FERRY__DELETE)");
-            return Ok(Step::Done);
-        }
-        if self.guard.left() < orphans.len() {
-            let threshold = self
-                .sources()
-                .mapping()
-                .settings()
-                .entity_deletion_threshold;
-            let owned = owned.len();
-            let reason = format!(
-                "that is more than entityDeletionThreshold ({threshold}) of the {owned} entities owned"
-            );
-            self.keep_stale(orphans.len(), &reason);
+        let kept = self.guard.keeps_all();
+        let beyond = || (self.guard.left() < orphans.len()).then_some(Kept::Threshold);
+        if let Some(kept) = kept.or_else(beyond) {
+            self.keep_stale(orphans.len(), kept);
             return Ok(Step::Done);
         }
         for chunk in orphans.chunks(AT_ONCE) {
@@ -67,74 +56,16 @@ impl Slice<'_> {
     }
 
     async fn adopt_chunk(&self, orphans: &[EntityKey]) -> Result<(), Failure> {
-        let lease = self.app.take_pen(Asker::Run, &self.deadline).await?;
-        let deleted = self.delete_unclaimed(orphans, &lease.deadline()).await;
-        App::let_go_of_pen(lease).await;
-        let deleted = deleted?;
-        self.run().counts.deleted += deleted;
-        self.guard.note(deleted, self.store()).await?;
-        Ok(())
-    }
-
-    async fn delete_unclaimed(
-        &self,
-        orphans: &[EntityKey],
-        deadline: &crate::deadline::Deadline,
-    ) -> Result<usize, Failure> {
-        let unclaimed = self.unclaimed(orphans).await?;
-        let port = self.session.port.once();
-        let dependents = self
-            .sources()
-            .mapping()
-            .settings()
-            .delete_dependent_entities;
-        let owned = port.owned_among(&unclaimed, deadline).await?;
-        let deletion = port.delete(&owned, dependents, deadline).await;
-        let mut deleted = 0;
-        for (key, outcome) in owned.iter().zip(&deletion.outcomes) {
-            match outcome {
-                crate::port::DeleteOutcome::Deleted => deleted += 1,
-                crate::port::DeleteOutcome::WasAbsent => {}
-                crate::port::DeleteOutcome::Refused { refusal, .. } => {
-                    tracing::warn!(%key, %refusal, "stale entity not deleted");
-                    self.journal.warn(format!("{key} not deleted: {refusal}"));
-                }
-                crate::port::DeleteOutcome::Later(postponed) => {
-                    tracing::warn!(%key, %postponed, "stale entity left to the next run");
-                }
-            }
+        self.keep().await?;
+        let committed = self
+            .with_pen(async |pen, lease| pen.adopt(lease, orphans).await)
+            .await?;
+        if committed.outdated {
+            return Err(Failure::MappingChanged);
         }
-        Ok(deleted)
-    }
-
-    /// Those that no row leads to, nor the record that a row names: a live look may have claimed some since the records
-    /// were read.
-    async fn unclaimed(&self, orphans: &[EntityKey]) -> Result<Vec<EntityKey>, Failure> {
-        let keys: Vec<_> = orphans.iter().map(row).collect();
-        let rows = self.store().load_all(&keys).await?;
-        let mut unclaimed = Vec::new();
-        for (key, found) in orphans.iter().zip(rows) {
-            let found = found.value.filter(|row| row.key.as_ref() == Some(key));
-            let places: BTreeSet<_> = found
-                .into_iter()
-                .flat_map(|row| row.content.into_iter().chain(row.targets))
-                .collect();
-            let records: Vec<_> = places.iter().map(record).collect();
-            let records = self.store().load_all(&records).await?;
-            let is_claimed = records
-                .into_iter()
-                .flat_map(|found| found.value)
-                .any(|record| {
-                    let mut claims = record.items.values().flat_map(|entry| &entry.claims);
-                    claims.any(|claim| {
-                        claim.targets.contains(key)
-                            || claim.content.iter().any(|held| held.key == *key)
-                    })
-                });
-            if !is_claimed {
-                unclaimed.push(key.clone());
-            }
+        match committed.stopped {
+            Some(later) => Err(Failure::CommitLater(later)),
+            None => Ok(()),
         }
-        Ok(unclaimed)
     }
 }

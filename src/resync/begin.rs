@@ -7,7 +7,8 @@ use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
-use super::report;
+use super::rival::{look_for_rival, note_start, rival_line};
+use super::told::report;
 use crate::app::{App, Session};
 use crate::deadline::Deadline;
 use crate::failure::Failure;
@@ -30,9 +31,11 @@ pub(super) struct Begun {
 }
 
 /// What Port says about this installation.
-pub(super) struct Given {
+pub(super) struct PortSetup {
     config: Value,
     logs: Option<Url>,
+    /// When the run began of which Port has heard last.
+    last_start: Option<Timestamp>,
 }
 
 /// The mapping as Port has it now, after making sure that Port knows this installation.
@@ -40,19 +43,21 @@ pub(super) async fn read_mapping(
     app: &App,
     session: &Session,
     deadline: &Deadline,
-) -> Result<Given, Failure> {
+) -> Result<PortSetup, Failure> {
     let initialize = app.config.initialize_port_resources;
     let integration = session
         .port
         .ensure_integration(&defaults::mapping(), initialize, deadline)
         .await?;
+    let (logs, last_start) = (integration.logs_url.clone(), integration.last_resync_start);
     let config = match &app.mapping_override {
         Some(mapping) => mapping.clone(),
-        None => integration.config.ok_or(Failure::NoMapping)?,
+        None => integration.mapping().ok_or(Failure::NoMapping)?,
     };
-    Ok(Given {
+    Ok(PortSetup {
         config,
-        logs: integration.logs_url,
+        logs,
+        last_start,
     })
 }
 
@@ -95,28 +100,38 @@ pub(super) async fn begin(
     let given = read_mapping(app, session, deadline).await?;
     let watermark_key = watermark();
     let followed = Watermark(asked_at.unwrap_or(Timestamp::UNIX_EPOCH));
-    app.store
-        .save(&watermark_key, &followed, Revision::ANYTHING)
-        .await?;
+    if app.store.load(&watermark_key).await?.value != Some(followed) {
+        app.store
+            .save(&watermark_key, &followed, Revision::ANYTHING)
+            .await?;
+    }
+    let has_rival = look_for_rival(app, given.last_start).await?;
     let current = adopt(app, &given.config, deadline).await?;
     for problem in current.sources.mapping().problems() {
-        tracing::warn!(%problem, "a filter of the mapping does not compile: it evaluates to null");
+        tracing::warn!(%problem, "the mapping does not do what it says");
     }
     let known = app.store.load(&completed()).await?.value;
+    let is_first = known.is_none();
     let owned = match known {
         Some(known) => known.owned,
         None => session.port.owned(None, deadline).await?.len(),
     };
     let first = app.store.load(&failed_repositories()).await?.value;
-    let new = Run::begin(
-        Uuid::new_v4().to_string(),
-        started_at,
-        current.number,
-        (owned, first.unwrap_or_default().0),
-    );
+    let new = Run {
+        is_first,
+        has_rival,
+        kept: has_rival.then(rival_line).into_iter().collect(),
+        ..Run::begin(
+            Uuid::new_v4().to_string(),
+            started_at,
+            current.number,
+            (owned, first.unwrap_or_default().0),
+        )
+    };
     let revision = app.store.save(&run(), &new, Revision::ANYTHING).await?;
     app.store.remove(&run_request()).await?;
     tracing::info!(run = new.id, "resync begun");
+    note_start(app, started_at).await?;
     report(app, session, ResyncStatus::Running, started_at, deadline).await;
     Ok(Begun {
         run: new,

@@ -4,32 +4,28 @@
 //! A partition counts as done only after the commit of everything that was read of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::sync::mpsc::Receiver;
 
-use super::finish::paused;
-use super::pages::Spot;
-use super::slice::{Slice, Step};
-use crate::app::App;
+use super::finish::{digest_of, paused};
+use super::journal::Phase;
+use super::slice::{RunPart, Slice, Step, locked};
+use crate::app::Errand;
 use crate::entity::Entity;
 use crate::failure::{Failure, Later};
-use crate::identity::{ItemRef, PartitionId};
+use crate::identity::ItemRef;
 use crate::look::{Look, Progress};
 use crate::port::WriteEvent;
-use crate::store::Asker;
 use crate::store::documents::Held;
+use crate::store::{Asker, Lease};
 use crate::sync::commit::{Committed, Pen, SECTION};
 use crate::sync::outbox::Outbox;
 use crate::sync::plan::Seen;
 
 /// Something that was read of a partition.
 pub(super) struct ReadPart {
-    pub(super) partition: PartitionId,
-    /// As people know it.
-    pub(super) name: Option<String>,
-    /// `None`: a partition of the workspace.
-    pub(super) spot: Option<Spot>,
+    pub(super) part: RunPart,
     pub(super) seen: Vec<Seen>,
     pub(super) then: Then,
 }
@@ -42,13 +38,8 @@ pub(super) enum Then {
     Done(Vec<u64>),
 }
 
-/// A part whose changes wait in a section.
-struct Waiting {
-    partition: PartitionId,
-    name: Option<String>,
-    spot: Option<Spot>,
-    then: Then,
-}
+/// Parts whose changes wait in a section.
+type Waiting = Vec<(RunPart, Then)>;
 
 /// Items that a commit leaves to looks of their own.
 #[derive(Default)]
@@ -65,8 +56,17 @@ const MOST_STALLS: u32 = 3;
 /// Items in a row that Port stops, before it is taken to be down.
 const OUTAGE: usize = 5;
 
-/// Partitions of repositories after which the run is stored.
-const SAVED_AFTER: usize = 200;
+/// How often in a row a section waits for Port without getting on, before the run pauses.
+const MOST_IN_VAIN: u32 = 3;
+
+/// How long a section waits the first time, where Port does not say.
+const A_MOMENT: Duration = Duration::from_secs(1);
+
+/// What is longer than this is not waited for: the run pauses.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a slice works before it stores again how far the run is: a death costs no more than that.
+const SAVED_EVERY: Duration = Duration::from_secs(30);
 
 /// Of the parts that are gathered without any change: more would only delay what is remembered of them.
 const MOST_WAITING: usize = 2_000;
@@ -78,17 +78,11 @@ impl Slice<'_> {
         mut parts: Receiver<ReadPart>,
     ) -> Result<Step, Failure> {
         let mut section: Vec<Seen> = Vec::new();
-        let mut waiting: Vec<Waiting> = Vec::new();
+        let mut waiting = Waiting::new();
         let mut size = 0;
         while let Some(part) = parts.recv().await {
             self.keep().await?;
-            let ReadPart {
-                partition,
-                name,
-                spot,
-                seen,
-                then,
-            } = part;
+            let ReadPart { part, seen, then } = part;
             self.tally(&seen);
             for seen in self.changed(seen).await? {
                 // An item of two pages is committed with the first of them.
@@ -106,12 +100,7 @@ impl Slice<'_> {
                 size += own;
                 section.push(seen);
             }
-            waiting.push(Waiting {
-                partition,
-                name,
-                spot,
-                then,
-            });
+            waiting.push((part, then));
             if section.is_empty() || MOST_WAITING <= waiting.len() {
                 let full = std::mem::take(&mut section);
                 if let Step::Paused(failure) = self.commit_section(full, &mut waiting).await? {
@@ -131,10 +120,10 @@ impl Slice<'_> {
             .await?;
         let all = seen.len();
         let entities: usize = seen.iter().map(Seen::size).sum();
-        let changed: Vec<Seen> = seen
+        let (changed, unchanged): (Vec<Seen>, Vec<Seen>) = seen
             .into_iter()
-            .filter(|seen| self.snapshots.is_changed(sources, seen))
-            .collect();
+            .partition(|seen| self.snapshots.is_changed(sources, seen));
+        self.find_clashes(&unchanged).await?;
         let left: usize = changed.iter().map(Seen::size).sum();
         self.run().counts.unchanged += entities - left;
         tracing::trace!(items = all, changed = changed.len(), "compared");
@@ -145,7 +134,7 @@ impl Slice<'_> {
     async fn commit_section(
         &self,
         section: Vec<Seen>,
-        waiting: &mut Vec<Waiting>,
+        waiting: &mut Waiting,
     ) -> Result<Step, Failure> {
         let left = match section.is_empty() {
             true => Left::default(),
@@ -156,44 +145,29 @@ impl Slice<'_> {
         };
         self.look_again(&left).await?;
         let later = left.later;
-        let mut done = 0;
-        for part in waiting.drain(..) {
-            let Waiting {
-                partition,
-                name,
-                spot,
-                then,
-            } = part;
-            let own = later.iter().find(|(item, _)| item.partition == partition);
+        for (part, then) in waiting.drain(..) {
+            let own = later.iter().find(|(item, _)| item.partition == part.id);
             if let Some((_, Later { reason, .. })) = own {
-                self.give_up(&partition, name.as_deref(), true, reason);
+                self.give_up(&part, true, reason);
             }
-            match (spot, then) {
+            let source = part.id.source;
+            match (part.spot, then) {
                 (Some(spot), Then::More(progress)) => {
-                    self.pages.advance(&spot, &partition.source, progress);
+                    self.pages.advance(&spot, &source, progress);
                 }
                 (Some(spot), Then::Done(missing)) => {
-                    self.pages.done(&spot, &partition.source, missing);
-                    done += 1;
+                    self.pages.done(&spot, &source, missing);
                 }
                 (None, Then::Done(_)) => {
-                    self.run().read.insert(partition.source);
+                    self.run().read.insert(source);
                 }
                 (None, Then::More(_)) => {}
             }
         }
-        self.save_now_and_then(done).await?;
-        Ok(Step::Done)
-    }
-
-    /// Stores how far the run is when a good deal more of it is done: a death costs no more than that.
-    async fn save_now_and_then(&self, done: usize) -> Result<(), Failure> {
-        let before = self.done.fetch_add(done, Ordering::Relaxed);
-        if before / SAVED_AFTER == (before + done) / SAVED_AFTER {
-            return Ok(());
+        if SAVED_EVERY <= self.since_saved() {
+            self.save().await?;
         }
-        self.save().await?;
-        Ok(())
+        Ok(Step::Done)
     }
 
     /// Commits a section. Where Port has stopped it again and again, one item after the other: what Port fails at then
@@ -207,7 +181,7 @@ impl Slice<'_> {
         let mut left = Left::default();
         let mut stopped_in_a_row = 0;
         for section in sections {
-            let committed = self.section(section).await?;
+            let committed = self.patiently(section).await?;
             if committed.outdated {
                 return Err(Failure::MappingChanged);
             }
@@ -223,6 +197,9 @@ impl Slice<'_> {
                 }
                 return Err(Failure::CommitLater(stopped));
             }
+            let unfinished = committed.unfinished.iter().flat_map(Seen::keys);
+            let blueprints = unfinished.map(|key| key.blueprint);
+            self.run().unsound.extend(blueprints);
             left.later.extend(committed.later);
             left.overtaken.extend(committed.overtaken);
         }
@@ -242,31 +219,70 @@ impl Slice<'_> {
         outbox.remember(looks.collect()).await
     }
 
+    /// A section; and what Port has put off of it again, once it has had the time that it asks for. The pen is let go
+    /// meanwhile, and nothing is read again: a look holds for as long as nobody else has committed the item.
+    async fn patiently(&self, seen: Vec<Seen>) -> Result<Committed, Failure> {
+        let mut committed = self.section(seen).await?;
+        let mut in_vain = 0;
+        while let Some(stopped) = &committed.stopped {
+            let open = committed.unfinished.len();
+            let wait = stopped.wait.unwrap_or(A_MOMENT * (1 << in_vain));
+            if open == 0
+                || in_vain == MOST_IN_VAIN
+                || LONGEST_PATIENCE < wait
+                || !self.deadline.has(wait)
+            {
+                break;
+            }
+            tracing::info!(
+                reason = stopped.reason,
+                seconds = wait.as_secs(),
+                "waiting for Port"
+            );
+            self.app.clock.sleep(wait).await;
+            self.keep().await?;
+            let next = self
+                .section(std::mem::take(&mut committed.unfinished))
+                .await?;
+            in_vain += u32::from(open <= next.unfinished.len());
+            committed.overtaken.extend(next.overtaken);
+            committed.outdated |= next.outdated;
+            committed.later = next.later;
+            committed.stopped = next.stopped;
+            committed.unfinished = next.unfinished;
+        }
+        Ok(committed)
+    }
+
     /// One section under the pen.
-    pub(super) async fn section(&self, seen: Vec<Seen>) -> Result<Committed, Failure> {
-        let app = self.app;
-        let lease = app.take_pen(Asker::Run, &self.deadline).await?;
-        let store = app.store.within(&lease.deadline());
+    async fn section(&self, seen: Vec<Seen>) -> Result<Committed, Failure> {
+        self.with_pen(async |pen, lease| pen.commit(lease, seen).await)
+            .await
+    }
+
+    /// Has `steps` written with the pen, and takes in what they came to.
+    pub(super) async fn with_pen(
+        &self,
+        steps: impl AsyncFnOnce(&Pen<'_>, &Lease) -> Result<Committed, Failure>,
+    ) -> Result<Committed, Failure> {
         let merges = self.sources().merges();
         let differs =
             |entity: &Entity, held: Option<&Held>| self.snapshots.differs(entity, held, merges);
-        let event = WriteEvent::Resync {
-            id: self.run().id.clone(),
-        };
-        let pen = Pen {
-            store: &store,
-            port: &self.session.port.once(),
-            sources: self.sources(),
-            generation: self.current.number,
-            outbox: &Outbox::new(app.queue.as_ref(), &store, &app.clock),
-            clock: &app.clock,
+        let distrusted = self.distrusted();
+        let errand = Errand {
+            session: self.session,
+            current: &self.current,
             guard: &self.guard,
-            event,
+            event: WriteEvent::Resync {
+                id: self.run().id.clone(),
+            },
             differs: &differs,
+            distrusted: Some(&distrusted),
         };
-        let committed = Box::pin(pen.commit(&lease, seen)).await;
-        App::let_go_of_pen(lease).await;
-        let committed = committed?;
+        let committed = self
+            .app
+            .with_pen(Asker::Run, errand, &self.deadline, steps)
+            .await?;
         self.take_in(&committed);
         Ok(committed)
     }
@@ -276,13 +292,26 @@ impl Slice<'_> {
         for refusal in &committed.refusals {
             self.run().unsound.insert(refusal.blueprint.clone());
             tracing::warn!(%refusal, "entity refused by Port");
-            self.journal.warn(format!("entity refused: {refusal}"));
+            let line = format!("entity refused: {refusal}");
+            self.journal.warn(Phase::Load, line);
         }
+        self.tell_clashes(&committed.clashes);
+        for waiting in &committed.waiting {
+            tracing::warn!(%waiting, "entity waits for what it points at");
+            let line = format!("entity waits for what it points at: {waiting}");
+            self.journal.warn(Phase::Load, line);
+        }
+        self.run()
+            .unsound
+            .extend(committed.unwritten.iter().cloned());
+        let gone = committed.gone.iter().map(digest_of);
+        locked(&self.gone).extend(gone);
         for (key, kept) in &committed.kept {
             tracing::warn!(%key, reason = %kept, "an entity that nothing claims any more stays");
             let line = format!("entities that nothing claims any more stay: {kept}");
+            self.run().withheld += usize::from(kept.is_loss());
             if self.run().kept.insert(line.clone()) {
-                self.journal.warn(line);
+                self.journal.warn(Phase::Delete, line);
             }
         }
     }

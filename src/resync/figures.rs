@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::Summary;
+use super::end::Summary;
 use super::slice::Slice;
 use crate::app::App;
 use crate::metrics::Figure;

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::ControlFlow;
 
-use super::slice::{Slice, Step};
+use super::journal::Phase;
+use super::slice::{RunPart, Slice, Step, locked};
 use crate::deadline::later;
 use crate::entity::EntityKey;
 use crate::extract::{self, Group, filter_id};
@@ -21,7 +22,7 @@ use crate::store::run::{ANY, recorded_sources};
 use crate::sync::commit::sections;
 use crate::sync::look::Bound;
 use crate::sync::outbox::Outbox;
-use crate::sync::plan::{Seen, Sight};
+use crate::sync::plan::{Kept, Seen, Sight};
 use crate::sync::settle::TOMBSTONE_LIFETIME;
 use crate::telemetry::chain;
 
@@ -45,8 +46,14 @@ struct Scan {
 impl Slice<'_> {
     /// Everything that follows when the lists are read.
     pub(super) async fn finish(&self) -> Result<Step, Failure> {
+        if self.sources().groups().is_empty() {
+            // An empty mapping asks for nothing, deletions included.
+            return Ok(Step::Done);
+        }
+        self.fail_distrusted();
         // Before the records are read: whoever writes an entity has recorded it before.
         let owned = self.session.port.owned(None, &self.deadline).await?;
+        self.guard.owns(owned.len());
         let scan = self.scan().await?;
         self.store().remove_all(&scan.empty).await?;
         let mut seen = match self.numbers().await {
@@ -67,7 +74,9 @@ impl Slice<'_> {
         if let Step::Paused(failure) = self.adopt(&owned, &scan.named).await? {
             return Ok(Step::Paused(failure));
         }
-        self.run().owned = owned.len();
+        let gone = locked(&self.gone).clone();
+        let left = owned.iter().filter(|key| !gone.contains(&digest_of(key)));
+        self.run().owned = left.count();
         Ok(Step::Done)
     }
 
@@ -128,7 +137,7 @@ impl Slice<'_> {
         Ok(scan)
     }
 
-    fn is_complete(&self, list: &str) -> bool {
+    pub(super) fn is_complete(&self, list: &str) -> bool {
         let run = self.run();
         let list = run.lists.get(list);
         list.is_some_and(|list| list.is_complete && list.failed.is_none())
@@ -152,13 +161,8 @@ impl Slice<'_> {
                 Ok(found) => seen.extend(found),
                 Err(failure) if failure.meets_everything() => return Err(failure),
                 Err(failure) => {
-                    let partition = group.partition(Some(&repository));
-                    self.give_up(
-                        &partition,
-                        Some(repository.as_str()),
-                        true,
-                        &chain(&failure),
-                    );
+                    let part = RunPart::of(group.partition(Some(&repository)));
+                    self.give_up(&part, true, &chain(&failure));
                 }
             }
         }
@@ -221,8 +225,51 @@ impl Slice<'_> {
         });
         let outbox = Outbox::new(None, self.store(), &self.app.clock);
         outbox.remember(overlooked.collect()).await?;
-        let gone = recorded.into_iter().filter(|(one, _)| !found.contains(one));
+        let missing: Vec<RepositoryId> = uuids
+            .into_iter()
+            .filter(|uuid| !found.contains(uuid))
+            .collect();
+        let gone = self.really_gone(filter, groups, missing).await?;
+        let gone = recorded.into_iter().filter(|(one, _)| gone.contains(one));
         Ok(gone.flat_map(|(_, seen)| seen).collect())
+    }
+
+    /// Those of `missing` that the filter does not select any more, or that are not there when they are asked for
+    /// themselves. What is there, or may not be read, has failed.
+    async fn really_gone(
+        &self,
+        filter: &RepositoryFilter,
+        groups: &[&Group],
+        missing: Vec<RepositoryId>,
+    ) -> Result<BTreeSet<RepositoryId>, Failure> {
+        let (bitbucket, deadline) = (self.bitbucket, &self.deadline);
+        let mut gone = BTreeSet::new();
+        if filter.selects() && !missing.is_empty() {
+            let all = RepositoryFilter::default();
+            let shown = extract::repositories(bitbucket, &all, &missing, deadline).await?;
+            gone.extend(shown.iter().filter_map(Repository::of).map(|one| one.uuid));
+            gone.retain(|one| missing.contains(one));
+        }
+        for repository in missing {
+            if gone.contains(&repository) {
+                continue;
+            }
+            self.keep().await?;
+            let reason = match extract::is_there(bitbucket, &repository, deadline).await {
+                Ok(false) => {
+                    gone.insert(repository);
+                    continue;
+                }
+                Ok(true) => "no list shows the repository, and it is there".to_owned(),
+                Err(error) if error.meets_every_request() => return Err(error.into()),
+                Err(error) => chain(&error),
+            };
+            if let Some(group) = groups.first() {
+                let part = RunPart::of(group.partition(Some(&repository)));
+                self.give_up(&part, true, &reason);
+            }
+        }
+        Ok(gone)
     }
 
     /// What sources claim that have left the mapping. What may have taken its place and could not be read, mapped or
@@ -312,11 +359,7 @@ impl Slice<'_> {
         if going.len() <= self.guard.left() {
             all.extend(gone);
         } else {
-            let (going, left) = (going.len(), self.guard.left());
-            self.keep_stale(
-                going,
-                &format!("entityDeletionThreshold allows {left} to be deleted in this run"),
-            );
+            self.keep_stale(going.len(), Kept::Threshold);
         }
         let sources = self.sources();
         let port = &self.session.port;
@@ -329,7 +372,7 @@ impl Slice<'_> {
             match self.commit(section).await {
                 Ok(left) => {
                     for (item, later) in &left.later {
-                        self.give_up(&item.partition, None, true, &later.reason);
+                        self.give_up(&RunPart::of(item.partition.clone()), true, &later.reason);
                     }
                     self.look_again(&left).await?;
                 }
@@ -340,12 +383,22 @@ impl Slice<'_> {
     }
 
     /// Says that stale entities stay, and why.
-    pub(super) fn keep_stale(&self, stale: usize, reason: &str) {
+    pub(super) fn keep_stale(&self, stale: usize, kept: Kept) {
+        let reason = match kept {
+            Kept::Threshold => {
+                let settings = self.sources().mapping().settings();
+                let threshold = settings.entity_deletion_threshold;
+                let left = self.guard.left();
+                format!("{kept} ({threshold}): it leaves {left} to this run")
+            }
+            kept => kept.to_string(),
+        };
         tracing::warn!(stale, reason, "stale entities kept");
         let line = format!("{stale} stale entities kept: {reason}");
-        self.journal.warn(line.as_str());
+        self.journal.warn(Phase::Delete, line.as_str());
         let mut run = self.run();
         run.counts.kept += stale;
+        run.withheld += if kept.is_loss() { stale } else { 0 };
         run.kept.insert(line);
     }
 }

@@ -13,7 +13,7 @@ use crate::identity::{RepositoryId, SourceId};
 use crate::look::Progress;
 use crate::store::documents::Stamp;
 use crate::store::run::{RepositoryPage, page};
-use crate::store::{Batch, Store, StoreError};
+use crate::store::{DocumentBatch, Store, StoreError};
 
 /// A partition's place in a run: which repository of which page.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,7 +27,7 @@ pub(super) struct Spot {
 pub(super) type Stamps = BTreeMap<SourceId, BTreeMap<RepositoryId, Stamp>>;
 
 #[derive(Default)]
-pub(super) struct Pages {
+pub(super) struct RunPages {
     pages: Mutex<BTreeMap<(String, u64), Page>>,
 }
 
@@ -45,7 +45,7 @@ pub(super) enum State {
     Open(Option<Progress>),
 }
 
-impl Pages {
+impl RunPages {
     /// Takes up what earlier slices of the run `id` have stored of `list`, as far as it is not at hand. False where a page
     /// is lost: then none is taken up, and the list has to be taken anew.
     pub(super) async fn load(
@@ -61,22 +61,20 @@ impl Pages {
                 .filter(|number| !all.contains_key(&known(*number)))
                 .collect()
         };
-        let keys: Vec<_> = unknown
-            .iter()
-            .map(|number| page(id, list, *number))
-            .collect();
+        let keys: Vec<_> = unknown.iter().map(|number| page(list, *number)).collect();
         let found = store.load_all(&keys).await?;
+        let own = found
+            .into_iter()
+            .map(|found| found.value.filter(|page| page.run == id));
+        let own: Option<Vec<RepositoryPage>> = own.collect();
         let mut all = locked(&self.pages);
-        if found.iter().any(|found| found.value.is_none()) {
+        let Some(own) = own else {
             all.retain(|(other, _), _| other != list);
             return Ok(false);
-        }
-        for (number, found) in unknown.into_iter().zip(found) {
-            let page = Page {
-                page: found.value.unwrap_or_default(),
-                is_dirty: false,
-            };
-            all.insert(known(number), page);
+        };
+        for (number, page) in unknown.into_iter().zip(own) {
+            let is_dirty = false;
+            all.insert(known(number), Page { page, is_dirty });
         }
         Ok(true)
     }
@@ -139,6 +137,14 @@ impl Pages {
         repositories
             .map(|(_, repository)| repository.uuid)
             .collect()
+    }
+
+    /// How people know a repository that was listed.
+    pub(super) fn name(&self, repository: &RepositoryId) -> Option<String> {
+        let pages = locked(&self.pages);
+        let mut all = pages.values().flat_map(|page| &page.page.repositories);
+        let found = all.find(|listed| listed.uuid == *repository)?;
+        Some(found.full_name.clone())
     }
 
     /// The last commit of the partition of `source` when the repository was listed.
@@ -217,14 +223,32 @@ impl Pages {
 
     /// Stores what has changed, for the run `id`.
     pub(super) async fn save(&self, store: &Store, id: &str) -> Result<(), StoreError> {
-        let mut batch = Batch::new();
+        let mut batch = DocumentBatch::new();
         {
             let mut pages = locked(&self.pages);
             for ((list, number), known) in pages.iter_mut().filter(|(_, page)| page.is_dirty) {
-                batch.put(&page(id, list, *number), &known.page)?;
+                id.clone_into(&mut known.page.run);
+                batch.put(&page(list, *number), &known.page)?;
                 known.is_dirty = false;
             }
         }
         store.write(batch).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_page_of_another_run_is_as_if_it_were_not_there() {
+        let store = Store::memory();
+        let stored = Pages::default();
+        stored.add(("all", 0), Vec::new(), &Stamps::new());
+        stored.save(&store, "one").await.unwrap();
+        for (run, is_there) in [("one", true), ("other", false)] {
+            let loaded = Pages::default().load(&store, run, ("all", 1)).await;
+            assert_eq!(loaded.unwrap(), is_there, "{run}");
+        }
     }
 }

@@ -30,7 +30,7 @@ pub struct Scope {
 #[derive(Debug)]
 pub struct Preview {
     pub created: Vec<Entity>,
-    pub changed: Vec<Change>,
+    pub changed: Vec<PreviewedChange>,
     pub deleted: Vec<EntityKey>,
     /// Why stale entities would stay, if they would.
     pub kept: Option<String>,
@@ -43,13 +43,13 @@ pub struct Preview {
 
 /// An entity that would be written over, field by field.
 #[derive(Debug)]
-pub struct Change {
+pub struct PreviewedChange {
     pub key: EntityKey,
-    pub fields: Vec<Field>,
+    pub fields: Vec<FieldChange>,
 }
 
 #[derive(Debug, PartialEq)]
-pub struct Field {
+pub struct FieldChange {
     /// `title`, `properties.url`, ..
     pub name: String,
     pub before: Value,
@@ -68,7 +68,7 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
     let config = match &app.mapping_override {
         Some(config) => config.clone(),
         None => match session.port.integration(deadline).await? {
-            Some(integration) => integration.config.ok_or(Failure::NoMapping)?,
+            Some(integration) => integration.mapping().ok_or(Failure::NoMapping)?,
             None => defaults::mapping(),
         },
     };
@@ -97,7 +97,8 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
         }
     }
     slice.count();
-    let found = slice.mapper.take_report().lines();
+    let mut found = slice.unmet_names();
+    found.extend(slice.mapper.take_problems());
     let rehearsed = session.port.rehearsed();
     let (created, changed) = compare(&session.port, rehearsed.written, deadline).await?;
     let run = slice.run().clone();
@@ -110,7 +111,11 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
         changed,
         deleted: rehearsed.deleted,
         kept,
-        problems: problems.into_iter().chain(found).collect(),
+        problems: problems
+            .into_iter()
+            .chain(found)
+            .chain(run.clashes.into_values())
+            .collect(),
         failed_partitions: run.failed.iter().map(ToString::to_string).collect(),
         counts: run.counts,
     })
@@ -139,7 +144,7 @@ async fn compare(
     port: &PortClient,
     written: Vec<Entity>,
     deadline: &Deadline,
-) -> Result<(Vec<Entity>, Vec<Change>), Failure> {
+) -> Result<(Vec<Entity>, Vec<PreviewedChange>), Failure> {
     // The last write of an entity wins, as it would in Port.
     let mut last: BTreeMap<EntityKey, Entity> = BTreeMap::new();
     let mut searched = Vec::new();
@@ -162,7 +167,7 @@ async fn compare(
         let fields = differences(before, &entity);
         // Written all the same where Port has to resolve a search, or another source wrote last; nothing to see.
         if !fields.is_empty() {
-            changed.push(Change { key, fields });
+            changed.push(PreviewedChange { key, fields });
         }
     }
     for entity in searched {
@@ -172,12 +177,12 @@ async fn compare(
         };
         let fields = differences(&Value::Null, &entity);
         let key = EntityKey::new(&entity.blueprint, identifier);
-        changed.push(Change { key, fields });
+        changed.push(PreviewedChange { key, fields });
     }
     Ok((created, changed))
 }
 
-fn differences(before: &Value, after: &Entity) -> Vec<Field> {
+fn differences(before: &Value, after: &Entity) -> Vec<FieldChange> {
     let Entity {
         title,
         icon: _,
@@ -190,7 +195,7 @@ fn differences(before: &Value, after: &Entity) -> Vec<Field> {
     let mut compare = |name: String, before: Option<&Value>, after: &Value| {
         let before = before.unwrap_or(&Value::Null);
         if before != after {
-            fields.push(Field {
+            fields.push(FieldChange {
                 name,
                 before: before.clone(),
                 after: after.clone(),

@@ -3,29 +3,31 @@
 //! Owns the stored run while it is worked on. `read` reads, `committer` commits, `finish` looks at what lists have not
 //! shown.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicUsize;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use super::RunOutcome;
 use super::begin::Begun;
-use super::journal::Journal;
-use super::pages::Pages;
+use super::end::PAUSE;
+use super::journal::{Journal, Phase};
+use super::pages::{RunPages, Spot};
 use super::snapshots::Snapshots;
 use crate::app::{App, Session};
 use crate::bitbucket::BitbucketClient;
 use crate::deadline::Deadline;
 use crate::extract::{Group, Source, filter_id};
 use crate::failure::Failure;
-use crate::identity::PartitionId;
+use crate::identity::{PartitionId, Repository};
 use crate::mapping::Kind;
-use crate::progress::{Part, Paused, Progress};
+use crate::progress::{KindProgress, Paused, RunProgress};
 use crate::store::run::{ANY, FailedPart, Run, Tally, run};
 use crate::store::{Lease, Revision, Store, StoreError};
 use crate::sync::generation::Current;
 use crate::sync::guard::Guard;
-use crate::sync::image::Mapper;
 use crate::sync::look::Looker;
-use crate::sync::plan::{Seen, Sight};
+use crate::sync::mapper::Mapper;
+use crate::sync::plan::{Kept, Seen, Sight};
 use crate::sync::sources::Sources;
 
 /// Shared by everything that goes on at once.
@@ -42,17 +44,62 @@ pub(super) struct Slice<'a> {
     pub(super) guard: Guard,
     pub(super) journal: Journal,
     /// Of the run's lists of repositories.
-    pub(super) pages: Pages,
+    pub(super) pages: RunPages,
     /// [`run`](Slice::run) locks it.
     pub(super) state: Mutex<Run>,
     /// Of the stored run: whoever else has written it meanwhile has taken the run over. Held while it is written.
     pub(super) revision: tokio::sync::Mutex<Revision>,
     /// The right to work on the run.
     pub(super) lease: &'a tokio::sync::Mutex<Lease>,
-    /// Partitions of repositories that this slice has done.
-    pub(super) done: AtomicUsize,
+    /// When it was stored last, by the clock's count.
+    saved_at: Mutex<Duration>,
+    /// Digests of the entities that this slice has deleted.
+    pub(super) gone: Mutex<HashSet<u64>>,
     /// How many partitions are done, by source, for whoever watches.
     pub(super) through: Mutex<BTreeMap<String, usize>>,
+}
+
+/// A partition as a run works on it.
+#[derive(Clone, Debug)]
+pub(super) struct RunPart {
+    pub(super) id: PartitionId,
+    /// What people call its repository; `None`: the workspace.
+    pub(super) name: Option<String>,
+    /// Where its repository was listed.
+    pub(super) spot: Option<Spot>,
+}
+
+impl RunPart {
+    /// Of what is looked at once for the workspace.
+    pub(super) fn of_workspace(group: &Group) -> RunPart {
+        RunPart::of(group.partition(None))
+    }
+
+    /// One that no list has brought.
+    pub(super) fn of(id: PartitionId) -> RunPart {
+        let name = id.repository.as_ref().map(ToString::to_string);
+        RunPart {
+            id,
+            name,
+            spot: None,
+        }
+    }
+
+    pub(super) fn of_repository(group: &Group, repository: &Repository, spot: &Spot) -> RunPart {
+        RunPart {
+            id: group.partition(Some(&repository.uuid)),
+            name: Some(repository.full_name.clone()),
+            spot: Some(spot.clone()),
+        }
+    }
+}
+
+/// How often a slice goes on at once after it has lost the pen.
+const MOST_RETURNS: usize = 20;
+
+/// Whether there is nothing to wait for.
+fn is_brief(failure: &Failure) -> bool {
+    matches!(failure, Failure::PenIsBusy) || failure.wait() == Some(Duration::ZERO)
 }
 
 /// How a step ended when it did not fail.
@@ -82,7 +129,12 @@ impl<'a> Slice<'a> {
             .mapping()
             .settings()
             .entity_deletion_threshold;
-        let off = app.config.deletes_off;
+        let rival = run.has_rival.then_some(Kept::Rival);
+        let off = app
+            .config
+            .deletes_off
+            .then_some(Kept::SwitchedOff)
+            .or(rival);
         run.not_before = None;
         Slice {
             app,
@@ -91,16 +143,78 @@ impl<'a> Slice<'a> {
             deadline: deadline.earlier_by(app.config.slice_margin),
             mapper: Mapper::new(app.config.send_raw_data_examples),
             snapshots: Snapshots::default(),
-            guard: Guard::run(off, threshold, run.owned, run.counts.deleted),
+            guard: Guard::run(off, threshold, &run),
             journal: Journal::new(app.clock.clone(), &run.id),
-            pages: Pages::default(),
+            pages: RunPages::default(),
             state: Mutex::new(run),
             revision: tokio::sync::Mutex::new(revision),
             lease,
-            done: AtomicUsize::new(0),
+            saved_at: Mutex::new(app.clock.elapsed()),
+            gone: Mutex::default(),
             through: Mutex::default(),
             current,
         }
+    }
+
+    /// Takes the run as far as it goes.
+    pub(super) async fn work(&self) -> Result<RunOutcome, Failure> {
+        if self.run().is_read && !self.load_pages().await? {
+            self.run().is_read = false;
+        }
+        if !self.run().is_read {
+            if let Step::Paused(failure) = self.read_on().await? {
+                return self.pause(failure).await;
+            }
+            self.run().is_read = true;
+            self.save().await?;
+            self.send_examples().await;
+        }
+        if let Some(reason) = self.nothing_read() {
+            return Err(Failure::NothingRead(reason));
+        }
+        if let Step::Paused(failure) = self.finish().await? {
+            return self.pause(failure).await;
+        }
+        self.complete().await
+    }
+
+    /// Reads until everything is read or the run has to pause. A section that was given up because somebody else wanted
+    /// the pen, or held it for long, is read again at once.
+    async fn read_on(&self) -> Result<Step, Failure> {
+        for _ in 0..MOST_RETURNS {
+            match self.read().await? {
+                Step::Paused(failure) if is_brief(&failure) && self.deadline.has(PAUSE) => {}
+                step => return Ok(step),
+            }
+        }
+        self.read().await
+    }
+
+    /// False where a page is lost.
+    async fn load_pages(&self) -> Result<bool, Failure> {
+        let (id, lists) = {
+            let run = self.run();
+            (run.id.clone(), run.lists.clone())
+        };
+        for (list, state) in lists {
+            if !self
+                .pages
+                .load(self.store(), &id, (&list, state.pages))
+                .await?
+            {
+                self.run().lists.remove(&list);
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Why there is not a single item, though something was to be read.
+    fn nothing_read(&self) -> Option<String> {
+        let run = self.run();
+        let failed = run.failed.first()?;
+        let nothing = run.counts.extracted == 0;
+        nothing.then(|| failed.reason.clone())
     }
 
     /// The run, for as long as nothing is awaited.
@@ -137,45 +251,55 @@ impl<'a> Slice<'a> {
         let mut revision = self.revision.lock().await;
         let state = self.run().clone();
         *revision = self.store().save(&run(), &state, *revision).await?;
+        *locked(&self.saved_at) = self.app.clock.elapsed();
         self.publish(None);
         Ok(())
     }
 
-    pub(super) fn give_up(
-        &self,
-        partition: &PartitionId,
-        name: Option<&str>,
-        is_recorded: bool,
-        reason: &str,
-    ) {
-        let group = self.sources().group(&partition.source);
+    /// How long nothing of the run was stored.
+    pub(super) fn since_saved(&self) -> Duration {
+        let now = self.app.clock.elapsed();
+        now.saturating_sub(*locked(&self.saved_at))
+    }
+
+    /// What became of `part` is unknown to this run. `is_recorded`: its claims stand for what it may hold; otherwise that
+    /// may be any entity of the part's blueprints.
+    pub(super) fn give_up(&self, part: &RunPart, is_recorded: bool, reason: &str) {
+        let group = self.sources().group(&part.id.source);
         let kind = group.map_or("", |group| group.source.name());
-        let name = name.unwrap_or("the workspace");
+        let name = part.name.as_deref().unwrap_or("the workspace");
         tracing::warn!(kind, repository = name, error = reason, "part not read");
-        self.journal
-            .warn(format!("{kind} of {name} not read: {reason}"));
-        let mut run = self.run();
-        if !is_recorded {
-            let resources = group.into_iter().flat_map(|group| &group.resources);
-            run.unsound.extend(resources.map(|resource| {
-                let blueprint = resource.constant_blueprint();
-                blueprint.unwrap_or(ANY).to_owned()
-            }));
+        let line = format!("{kind} of {name} not read: {reason}");
+        self.journal.warn_of(kind, Phase::Extract, line);
+        if let Some(group) = group.filter(|_| !is_recorded) {
+            self.doubt(group);
         }
-        run.fail(FailedPart {
-            source: partition.source.clone(),
-            repository: partition.repository.clone(),
+        self.run().fail(FailedPart {
+            source: part.id.source.clone(),
+            repository: part.id.repository.clone(),
             name: name.to_owned(),
             reason: reason.to_owned(),
         });
+    }
+
+    /// Something of `group` may not have been seen: nothing that seems to be nobody's goes for that.
+    pub(super) fn doubt(&self, group: &Group) {
+        let resources = group.resources.iter();
+        let blueprints =
+            resources.map(|resource| resource.constant_blueprint().unwrap_or(ANY).to_owned());
+        self.run().unsound.extend(blueprints);
     }
 
     /// Takes in what was mapped since this was asked last.
     pub(super) fn count(&self) {
         let counts = self.mapper.take_counts();
         let unsound = self.mapper.take_unsound();
+        let identifiers = self.mapper.take_identifiers();
         let mut run = self.run();
         run.counts += counts;
+        for (resource, counts) in identifiers {
+            *run.identifiers.entry(resource).or_default() += counts;
+        }
         run.unsound.extend(unsound);
     }
 
@@ -206,7 +330,7 @@ impl<'a> Slice<'a> {
     /// Tells whoever watches how far the run is.
     pub(super) fn publish(&self, paused: Option<Paused>) {
         let (run, through) = (self.run(), locked(&self.through));
-        let mut parts: Vec<Part> = Vec::new();
+        let mut parts: Vec<KindProgress> = Vec::new();
         for group in self.sources().groups() {
             let (done, total) = match group.source.repositories() {
                 None => (usize::from(run.read.contains(&group.id)), Some(1)),
@@ -236,7 +360,7 @@ impl<'a> Slice<'a> {
                 None => {
                     let tallies = names.iter().filter_map(|name| run.tally.get(name));
                     let tallies: Vec<&Tally> = tallies.collect();
-                    parts.push(Part {
+                    parts.push(KindProgress {
                         kind,
                         done,
                         total,
@@ -246,7 +370,7 @@ impl<'a> Slice<'a> {
                 }
             }
         }
-        self.app.progress.send_replace(Progress {
+        self.app.progress.send_replace(RunProgress {
             run: run.id.clone(),
             parts,
             requests_left: self.bitbucket.requests_left(),

@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use crate::bitbucket::Credential;
-use crate::config::{Config, Given, InvalidConfig, Problem};
+use crate::config::{Config, ConfigProblem, Given, InvalidConfig};
 use crate::deadline::{Clock, Deadline, later};
 use signing::{BOTH_COUNT, Signing};
 
@@ -201,7 +201,7 @@ impl Secrets {
             // Neither the text nor serde's rendering of it: both may hold a secret.
             let reason = format!("is not a JSON object of texts (line {}, column {})", error.line(), error.column());
             let remedy = "store an object such as {\"portClientId\":\"…\",\"portClientSecret\":\"…\",\"bitbucketWorkspaceToken\":\"…\"}";
-            InvalidConfig(vec![Problem::new(format!("the secret `{id}`"), reason, remedy)])
+            InvalidConfig(vec![ConfigProblem::new(format!("the secret `{id}`"), reason, remedy)])
         })?;
         Ok(self.given.overlaid(document.into()))
     }
@@ -313,7 +313,7 @@ impl From<Document> for Given {
         let secret = |value: Option<SecretString>| {
             value.filter(|value| !value.expose_secret().trim().is_empty())
         };
-        Given {
+        let given = Given {
             port_client_id: text(port_client_id),
             port_client_secret: secret(port_client_secret),
             bitbucket_workspace: text(bitbucket_workspace),
@@ -323,7 +323,8 @@ impl From<Document> for Given {
             bitbucket_username: text(bitbucket_username),
             bitbucket_app_password: secret(bitbucket_app_password),
             webhook_secret: secret(webhook_secret),
-        }
+        };
+        given.understood()
     }
 }
 
@@ -376,7 +377,7 @@ fn complete(given: Given) -> Result<Credentials, InvalidConfig> {
                 bitbucket,
             })
         }
-        _ if problems.is_empty() => Err(InvalidConfig(vec![Problem::new(
+        _ if problems.is_empty() => Err(InvalidConfig(vec![ConfigProblem::new(
             "OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE_TOKEN",
             "holds no token",
             "give one token, or several separated by commas",

@@ -4,27 +4,27 @@ use std::collections::BTreeMap;
 
 use super::StoreError;
 use super::documents::{Document, Key};
-use super::raw::{Address, Change, Draft, Revision};
+use super::raw::{Address, Draft, Mutation, Revision};
 
 /// What is to be written or removed. One change per document: the last one counts.
 #[derive(Debug, Default)]
-pub struct Batch {
-    changes: BTreeMap<Address, Change>,
+pub struct DocumentBatch {
+    changes: BTreeMap<Address, Mutation>,
 }
 
-impl Batch {
-    pub fn new() -> Batch {
-        Batch::default()
+impl DocumentBatch {
+    pub fn new() -> DocumentBatch {
+        DocumentBatch::default()
     }
 
     pub fn put<D: Document>(&mut self, key: &Key<D>, value: &D) -> Result<(), StoreError> {
         self.changes
-            .insert(address(key), Change::Put(draft(key, value)?));
+            .insert(address(key), Mutation::Put(draft(key, value)?));
         Ok(())
     }
 
     pub fn remove<D: Document>(&mut self, key: &Key<D>) {
-        self.changes.insert(address(key), Change::Remove);
+        self.changes.insert(address(key), Mutation::Remove);
     }
 
     pub fn len(&self) -> usize {
@@ -35,7 +35,7 @@ impl Batch {
         self.changes.is_empty()
     }
 
-    pub(super) fn into_changes(self) -> Vec<(Address, Change)> {
+    pub(super) fn into_changes(self) -> Vec<(Address, Mutation)> {
         self.changes.into_iter().collect()
     }
 }

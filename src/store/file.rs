@@ -20,7 +20,7 @@ use redb::{
 use super::StoreError;
 use super::documents::LEASES;
 use super::memory::Memory;
-use super::raw::{Address, Change, Draft, Page, Revision, Stored};
+use super::raw::{Address, Draft, Leaf, Mutation, Revision, Stored};
 use crate::deadline::{Clock, later};
 
 /// The database in the store's directory.
@@ -114,7 +114,7 @@ impl File {
                 if !expected.is_met_by(tables.revision(&address)?) {
                     return Ok(false);
                 }
-                tables.change(&address, Change::Put(draft))?;
+                tables.change(&address, Mutation::Put(draft))?;
             }
             writing.commit()?;
             Ok(true)
@@ -139,7 +139,7 @@ impl File {
                 if found.is_some() && !expected.is_met_by(found) {
                     return Ok(false);
                 }
-                tables.change(&address, Change::Remove)?;
+                tables.change(&address, Mutation::Remove)?;
             }
             writing.commit()?;
             Ok(true)
@@ -148,11 +148,11 @@ impl File {
     }
 
     /// All of it or nothing.
-    pub(super) async fn change(&self, changes: Vec<(Address, Change)>) -> anyhow::Result<()> {
-        let is_of_lease = |(address, _): &(Address, Change)| is_lease(address);
+    pub(super) async fn change(&self, changes: Vec<(Address, Mutation)>) -> anyhow::Result<()> {
+        let is_of_lease = |(address, _): &(Address, Mutation)| is_lease(address);
         let (leases, others) = changes.into_iter().partition(is_of_lease);
         self.leases.change(leases);
-        let others: Vec<(Address, Change)> = others;
+        let others: Vec<(Address, Mutation)> = others;
         if others.is_empty() {
             return Ok(());
         }
@@ -176,7 +176,7 @@ impl File {
         folder: &str,
         prefix: &str,
         after: Option<&str>,
-    ) -> anyhow::Result<Page<Stored>> {
+    ) -> anyhow::Result<Leaf<Stored>> {
         if folder == LEASES {
             return Ok(self.leases.list(folder, prefix, after));
         }
@@ -196,10 +196,10 @@ impl File {
                     found.push((name.to_owned(), stored(value.value())));
                 }
                 if found.len() == PAGE {
-                    return Ok(Page { found, more: true });
+                    return Ok(Leaf { found, more: true });
                 }
             }
-            Ok(Page { found, more: false })
+            Ok(Leaf { found, more: false })
         })
         .await
     }
@@ -236,15 +236,15 @@ impl Tables<'_> {
         Ok(found.map(|found| found.value().0))
     }
 
-    fn change(&mut self, address: &Address, change: Change) -> anyhow::Result<()> {
+    fn change(&mut self, address: &Address, change: Mutation) -> anyhow::Result<()> {
         let key = (address.folder.as_str(), address.name.as_str());
         let lifetime = match change {
-            Change::Put(draft) => {
+            Mutation::Put(draft) => {
                 let value = (draft.revision, draft.version, draft.body.as_slice());
                 self.documents.insert(key, value)?;
                 draft.lifetime
             }
-            Change::Remove => {
+            Mutation::Remove => {
                 self.documents.remove(key)?;
                 None
             }
@@ -334,7 +334,7 @@ fn forget(database: &Database) -> anyhow::Result<()> {
             }
         }
         for address in outlived {
-            tables.change(&address, Change::Remove)?;
+            tables.change(&address, Mutation::Remove)?;
         }
     }
     writing.commit()?;

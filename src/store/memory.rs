@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::raw::{Address, Change, Draft, Page, Revision, Stored};
+use super::raw::{Address, Draft, Leaf, Mutation, Revision, Stored};
 
 /// Documents of one page of a listing. Nothing is locked between two pages.
 const PAGE: usize = 500;
@@ -41,18 +41,18 @@ impl Memory {
         met
     }
 
-    pub(super) fn change(&self, changes: Vec<(Address, Change)>) {
+    pub(super) fn change(&self, changes: Vec<(Address, Mutation)>) {
         let mut documents = self.documents();
         for (address, change) in changes {
             match change {
-                Change::Put(draft) => drop(documents.insert(address, draft)),
-                Change::Remove => drop(documents.remove(&address)),
+                Mutation::Put(draft) => drop(documents.insert(address, draft)),
+                Mutation::Remove => drop(documents.remove(&address)),
             }
         }
     }
 
     /// The documents of `folder` whose names begin with `prefix` and come after `after`.
-    pub(super) fn list(&self, folder: &str, prefix: &str, after: Option<&str>) -> Page<Stored> {
+    pub(super) fn list(&self, folder: &str, prefix: &str, after: Option<&str>) -> Leaf<Stored> {
         let address = |name: &str| Address {
             folder: folder.to_owned(),
             name: name.to_owned(),
@@ -69,7 +69,7 @@ impl Memory {
             .map(|(at, draft)| (at.name.clone(), stored(draft)))
             .collect();
         let more = found.len() == PAGE;
-        Page { found, more }
+        Leaf { found, more }
     }
 
     fn documents(&self) -> MutexGuard<'_, BTreeMap<Address, Draft>> {

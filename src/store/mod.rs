@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use batch::Batch;
+pub use batch::DocumentBatch;
 pub use lease::{Asker, Attempt, Lease, LeaseName, Leases};
 pub use raw::Revision;
 
@@ -34,7 +34,7 @@ use dynamodb::Table;
 #[cfg(feature = "file-store")]
 use file::File;
 use memory::Memory;
-use raw::{Address, Page, Stored};
+use raw::{Address, Leaf, Stored};
 use unreadable::{Unreadable, decode};
 
 /// How long an operation goes on against a store that throttles or does not answer, unless its handle has a deadline
@@ -190,7 +190,7 @@ impl Store {
                     page.map_err(unavailable(&folder.name))?
                 }
             };
-            let Page { found, more } = page;
+            let Leaf { found, more } = page;
             for (name, stored) in found {
                 let at = address(&folder.key(name.as_str()));
                 if each(&name, self.found(&at, Some(stored))).is_break() {
@@ -259,7 +259,7 @@ impl Store {
         &self,
         documents: Vec<(Key<D>, D)>,
     ) -> Result<(), StoreError> {
-        let mut batch = Batch::new();
+        let mut batch = DocumentBatch::new();
         for (key, value) in &documents {
             batch.put(key, value)?;
         }
@@ -300,13 +300,13 @@ impl Store {
     }
 
     pub async fn remove_all<D: Document>(&self, keys: &[Key<D>]) -> Result<(), StoreError> {
-        let mut batch = Batch::new();
+        let mut batch = DocumentBatch::new();
         keys.iter().for_each(|key| batch.remove(key));
         self.write(batch).await
     }
 
     /// Does what the batch says, in any order. After an error any part of it may have been done.
-    pub async fn write(&self, batch: Batch) -> Result<(), StoreError> {
+    pub async fn write(&self, batch: DocumentBatch) -> Result<(), StoreError> {
         let changes = batch.into_changes();
         let Some((first, _)) = changes.first().cloned() else {
             return Ok(());

@@ -86,13 +86,13 @@ pub(super) struct Draft {
 
 /// What to do with one address of a batch.
 #[derive(Clone, Debug)]
-pub(super) enum Change {
+pub(super) enum Mutation {
     Put(Draft),
     Remove,
 }
 
 /// Of a folder's listing: what it found, and whether there may be more behind the last name.
-pub(super) struct Page<T> {
+pub(super) struct Leaf<T> {
     pub(super) found: Vec<(String, T)>,
     pub(super) more: bool,
 }

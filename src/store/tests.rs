@@ -1,7 +1,7 @@
 //! What no other store can be made to do from outside: documents that nobody could have written, in memory.
 
 use super::documents::{self, Generation, Key};
-use super::raw::{Change, Draft};
+use super::raw::{Draft, Mutation};
 use super::*;
 
 impl Store {
@@ -10,7 +10,7 @@ impl Store {
         let Backend::Memory(memory) = &self.backend else {
             panic!("only in memory");
         };
-        memory.change(vec![(address, Change::Put(draft))]);
+        memory.change(vec![(address, Mutation::Put(draft))]);
     }
 }
 

@@ -21,7 +21,7 @@ struct Seen {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Problem {
+pub(super) enum Illegible {
     #[error("it has no version: another edition wrote it")]
     NoVersion,
     #[error("its shape has version {found}, this edition reads version {known}")]
@@ -33,19 +33,19 @@ pub(super) enum Problem {
 }
 
 /// Looks at the version first: a body of another one need not even be JSON.
-pub(super) fn decode<D: Document>(stored: &Stored) -> Result<D, Problem> {
+pub(super) fn decode<D: Document>(stored: &Stored) -> Result<D, Illegible> {
     let known = D::VERSION;
     match stored.version {
-        None => return Err(Problem::NoVersion),
-        Some(found) if found != known => return Err(Problem::Version { found, known }),
+        None => return Err(Illegible::NoVersion),
+        Some(found) if found != known => return Err(Illegible::Version { found, known }),
         Some(_) => {}
     }
-    let body = stored.body.as_deref().ok_or(Problem::Damaged)?;
-    serde_json::from_slice(body).map_err(Problem::Malformed)
+    let body = stored.body.as_deref().ok_or(Illegible::Damaged)?;
+    serde_json::from_slice(body).map_err(Illegible::Malformed)
 }
 
 impl Unreadable {
-    pub(super) fn note(&self, key: String, shape: &str, problem: &Problem) {
+    pub(super) fn note(&self, key: String, shape: &str, problem: &Illegible) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.warned.len() < REMEMBERED && seen.warned.insert(key.clone()) {
             tracing::warn!(key, shape, %problem, "stored document is unreadable and counts as absent");

@@ -12,8 +12,8 @@ use super::guard::Guard;
 use super::holders::Holders;
 use super::load::{self, Answered, Refusal};
 use super::outbox::Outbox;
-use super::plan::{Differs, Kept, Plan, Seen, Situation, plan};
-use super::settle::{Deletion, Fate, announced, settle};
+use super::plan::{Clash, Differs, Kept, Plan, Seen, Situation, plan};
+use super::settle::{Deletion, Fate, Results, announced, settle};
 use super::sources::Sources;
 use crate::counts::Counts;
 use crate::deadline::Clock;
@@ -22,8 +22,8 @@ use crate::failure::{Failure, Later};
 use crate::identity::{ItemRef, PartitionId};
 use crate::look::Look;
 use crate::port::{PortClient, UpsertOptions, WriteEvent};
-use crate::store::documents::{Stamp, completed, generation};
-use crate::store::{Lease, Store};
+use crate::store::documents::{CompletedRun, Distrusted, Stamp, completed, generation};
+use crate::store::{Lease, Store, StoreError};
 
 /// What a commit works with.
 pub struct Pen<'a> {
@@ -39,10 +39,12 @@ pub struct Pen<'a> {
     /// What Port shows as the cause of the writes.
     pub event: WriteEvent,
     pub differs: &'a Differs<'a>,
+    /// What deletes nothing; `None`: what the last run said.
+    pub distrusted: Option<&'a Distrusted>,
 }
 
 /// What became of the items of a commit.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Committed {
     pub counts: Counts,
     /// Somebody else has committed them since they were looked at.
@@ -53,10 +55,32 @@ pub struct Committed {
     pub stopped: Option<Later>,
     /// The mapping has changed since they were looked at; none was committed.
     pub outdated: bool,
+    /// Those of them whose look still holds: they may be committed again, if nobody else is faster.
+    pub unfinished: Vec<Seen>,
     /// Entities that Port refused.
     pub refusals: Vec<Refusal>,
+    /// Entities that wait for what a relation of theirs leads to.
+    pub waiting: Vec<Refusal>,
+    /// Blueprints of these two.
+    pub unwritten: BTreeSet<String>,
     /// Entities that nothing claims any more and that stay, by reason.
     pub kept: Vec<(EntityKey, Kept)>,
+    /// Entities that have gone, or are not ours.
+    pub gone: BTreeSet<EntityKey>,
+    /// Items that make something else of one entity.
+    pub clashes: Vec<Clash>,
+}
+
+impl Committed {
+    pub(super) fn take_in(&mut self, answered: Answered) {
+        self.stopped = answered.stopped;
+        self.counts += answered.counts;
+        self.refusals = answered.refusals;
+        self.waiting = answered.waiting;
+        let deletes = answered.results.deletes.into_iter();
+        let done = deletes.filter(|(_, deletion)| *deletion == Deletion::Done);
+        self.gone = done.map(|(key, _)| key).collect();
+    }
 }
 
 /// Entities written in one section under the pen. With eight bulk calls at once and answers after 100 ms this takes half
@@ -69,7 +93,10 @@ impl Pen<'_> {
     /// An error means that the commit was given up somewhere: its items are unsure, and a later look does them again.
     pub async fn commit(&self, lease: &Lease, seen: Vec<Seen>) -> Result<Committed, Failure> {
         let mut committed = Committed::default();
-        let (generation, is_complete, mut holders) = self.read(&seen).await?;
+        let (generation, completed, mut holders) = self.read(&seen).await?;
+        let mapping = self.sources.mapping().fingerprint();
+        let is_complete = completed.all_recorded && completed.mapping == mapping;
+        let distrusted = self.distrusted.unwrap_or(&completed.distrusted);
         if generation != Some(self.generation) {
             committed.outdated = true;
             return Ok(committed);
@@ -88,11 +115,13 @@ impl Pen<'_> {
             others: &others,
             differs: self.differs,
             keep_all,
+            distrusted,
             is_complete,
         };
         let mut plan_of = plan(&situation(self.guard.keeps_all()));
-        if !self.guard.allows(plan_of.deletes.len(), self.store).await? {
-            plan_of = plan(&situation(Some(Kept::Threshold)));
+        let refused = self.guard.refuses(plan_of.deletes.len(), self.store);
+        if let Some(kept) = refused.await? {
+            plan_of = plan(&situation(Some(kept)));
         }
         let (stamp, now) = (Stamp(Uuid::new_v4().as_u64_pair().0), self.clock.now());
         self.announce(&mut holders, &seen, &plan_of, (stamp, now))
@@ -113,21 +142,30 @@ impl Pen<'_> {
             .await?;
         holders.save(self.store, settlement.entries, now).await?;
         self.guard.note(answered.counts.deleted, self.store).await?;
-        for item in settlement.later {
-            let later = answered.reason(&plan_of, &seen, &item);
-            committed.later.insert(item, later);
-        }
-        committed.stopped = answered.stopped;
-        committed.counts += answered.counts;
+        let later = settlement.later.into_iter();
+        committed.later = later
+            .map(|item| (item.clone(), answered.reason(&plan_of, &seen, &item)))
+            .collect();
         committed.counts.unchanged += plan_of.unchanged;
         committed.counts.kept += plan_of.kept.len();
-        committed.refusals = answered.refusals;
+        committed.unwritten = unwritten(&plan_of, &answered.results);
         committed.kept = plan_of.kept.into_iter().collect();
+        committed.clashes = plan_of.clashes;
+        committed.take_in(answered);
+        let later = seen.into_iter();
+        let later = later.filter(|seen| committed.later.contains_key(&seen.item));
+        committed.unfinished = later
+            .map(|seen| Seen {
+                // Their own announcement, which is all that has been written of them since they were looked at.
+                before: holders.entry(&seen.item).cloned(),
+                ..seen
+            })
+            .collect();
         Ok(committed)
     }
 
-    /// One round of reads: the generation, whether everything is recorded, and the records and rows.
-    async fn read(&self, seen: &[Seen]) -> Result<(Option<u64>, bool, Holders), Failure> {
+    /// One round of reads: the generation, how the last run ended, and the records and rows.
+    async fn read(&self, seen: &[Seen]) -> Result<(Option<u64>, CompletedRun, Holders), Failure> {
         let (generation_key, completed_key) = (generation(), completed());
         let (generation, completed, holders) = tokio::join!(
             self.store.load(&generation_key),
@@ -135,11 +173,7 @@ impl Pen<'_> {
             Holders::load(self.store, seen),
         );
         let generation = generation?.value.map(|generation| generation.number);
-        let mapping = self.sources.mapping().fingerprint();
-        let all_recorded = completed?
-            .value
-            .is_some_and(|completed| completed.all_recorded && completed.mapping == mapping);
-        Ok((generation, all_recorded, holders?))
+        Ok((generation, completed?.value.unwrap_or_default(), holders?))
     }
 
     async fn announce(
@@ -176,7 +210,7 @@ impl Pen<'_> {
         load::delete(
             self.port,
             &plan.deletes,
-            settings.delete_dependent_entities,
+            (self.sources, &self.event),
             &mut answered,
             &deadline,
         )
@@ -203,8 +237,7 @@ impl Pen<'_> {
             .collect();
         let mut items = plan.wakes.clone();
         items.extend(holders.waiting_for(&written));
-        let along = self.deleted_along(plan, &answered.along);
-        items.extend(Holders::claiming(self.store, along).await?);
+        items.extend(self.hit_along(&plan.deletes, &answered.along).await?);
         // Those at hand that lack what was written after them.
         for (write, fate) in plan.writes.iter().zip(&results.writes) {
             let lacks = *fate == Fate::LacksTarget;
@@ -226,18 +259,24 @@ impl Pen<'_> {
         self.outbox.send(looks, &occasion, &lease.deadline()).await
     }
 
-    /// What Port has deleted along with others. It names no blueprints: it may be any that the mapping names.
-    fn deleted_along(&self, plan: &Plan, identifiers: &BTreeSet<String>) -> BTreeSet<EntityKey> {
+    /// Items that claim what Port has deleted along with `deletes`. It names no blueprints: it may be any that the mapping
+    /// names.
+    pub(super) async fn hit_along(
+        &self,
+        deletes: &BTreeSet<EntityKey>,
+        identifiers: &BTreeSet<String>,
+    ) -> Result<BTreeSet<ItemRef>, StoreError> {
         let resources = self.sources.mapping().resources().iter();
         let mut blueprints: BTreeSet<&str> = resources
             .filter_map(|resource| resource.constant_blueprint())
             .collect();
-        blueprints.extend(plan.deletes.iter().map(|key| key.blueprint.as_str()));
+        blueprints.extend(deletes.iter().map(|key| key.blueprint.as_str()));
         let keys = identifiers.iter().flat_map(|identifier| {
             let keys = blueprints.iter();
             keys.map(move |blueprint| EntityKey::new(*blueprint, identifier))
         });
-        keys.filter(|key| !plan.deletes.contains(key)).collect()
+        let keys = keys.filter(|key| !deletes.contains(key)).collect();
+        Holders::claiming(self.store, keys).await
     }
 }
 
@@ -252,6 +291,14 @@ fn spared(seen: &[Seen], plan: &Plan, writes: &[Fate]) -> BTreeSet<EntityKey> {
         .filter_map(|(write, _)| seen.get(write.seen));
     let keys: BTreeSet<EntityKey> = unmet.flat_map(Seen::keys).collect();
     keys.intersection(&plan.deletes).cloned().collect()
+}
+
+fn unwritten(plan: &Plan, results: &Results) -> BTreeSet<String> {
+    let writes = plan.writes.iter().zip(&results.writes);
+    writes
+        .filter(|(_, fate)| matches!(fate, Fate::Refused | Fate::LacksTarget))
+        .map(|(write, _)| write.entity.blueprint.clone())
+        .collect()
 }
 
 /// Cuts what was seen into sections of at most [`SECTION`] entities, one item at least.

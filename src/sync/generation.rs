@@ -63,12 +63,15 @@ impl Generations {
             Some(before) if before.fingerprint == fingerprint => before.number,
             _ => Uuid::new_v4().as_u64_pair().0,
         };
-        let stored = StoredMapping {
-            config: config.clone(),
-        };
-        store
-            .save(&mapping(fingerprint), &stored, Revision::ANYTHING)
-            .await?;
+        let (key, stored) = (
+            mapping(fingerprint),
+            StoredMapping {
+                config: config.clone(),
+            },
+        );
+        if store.load(&key).await?.value.as_ref() != Some(&stored) {
+            store.save(&key, &stored, Revision::ANYTHING).await?;
+        }
         let adopted = Generation {
             number,
             fingerprint: fingerprint.to_owned(),

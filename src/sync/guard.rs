@@ -9,69 +9,92 @@ use std::sync::PoisonError;
 use super::plan::Kept;
 use crate::deadline::Clock;
 use crate::store::documents::{LiveDeletions, completed, live_deletions};
+use crate::store::run::{Run, rival};
 use crate::store::{Revision, Store, StoreError};
 
-/// What live looks may delete within a day before the first run has counted what there is.
+/// What live looks, or the first run, may delete of what they have written before there is a count of what we own.
 const BEFORE_THE_FIRST_RUN: usize = 100;
 
 const HOURS: i64 = 24;
 const SECONDS_PER_HOUR: i64 = 3_600;
 
 pub struct Guard {
-    /// `FERRY__DELETE=off`.
-    off: bool,
+    /// Why nothing at all is deleted, if so.
+    off: Option<Kept>,
     /// Of all that we own, 0 to 1.
     threshold: f64,
     budget: Budget,
 }
 
 enum Budget {
-    Live {
-        clock: Clock,
-    },
-    /// What is left of a run's share.
-    Run {
-        left: Mutex<usize>,
-    },
+    Live { clock: Clock },
+    Run(Mutex<Spent>),
+}
+
+/// What a run has used of its share.
+struct Spent {
+    owned: usize,
+    /// Not yet in the first run: what it and live looks have written is not in `owned`.
+    is_counted: bool,
+    deleted: usize,
 }
 
 impl Guard {
+    /// `off`: `FERRY__DELETE=off`.
     pub fn live(off: bool, threshold: f64, clock: Clock) -> Guard {
         Guard {
-            off,
+            off: off.then_some(Kept::SwitchedOff),
             threshold,
             budget: Budget::Live { clock },
         }
     }
 
-    /// For a run that has deleted so many of the `owned` entities already.
-    pub fn run(off: bool, threshold: f64, owned: usize, deleted: usize) -> Guard {
-        let share = share(threshold, owned);
+    /// For `run`, as far as it is. `off`: why it deletes nothing at all, if so.
+    pub fn run(off: Option<Kept>, threshold: f64, run: &Run) -> Guard {
+        let spent = Spent {
+            owned: run.owned,
+            is_counted: !run.is_first,
+            deleted: run.counts.deleted,
+        };
         Guard {
             off,
             threshold,
-            budget: Budget::Run {
-                left: Mutex::new(share.saturating_sub(deleted)),
-            },
+            budget: Budget::Run(Mutex::new(spent)),
+        }
+    }
+
+    /// A run has counted again what we own: there may be more by now, as in the first run.
+    pub fn owns(&self, owned: usize) {
+        if let Budget::Run(spent) = &self.budget {
+            let mut spent = spent.lock().unwrap_or_else(PoisonError::into_inner);
+            spent.owned = spent.owned.max(owned);
+            spent.is_counted = true;
         }
     }
 
     /// Why nothing at all is deleted, if so.
     pub fn keeps_all(&self) -> Option<Kept> {
-        self.off.then_some(Kept::SwitchedOff)
+        self.off
     }
 
-    /// Whether `more` entities may go now.
-    pub async fn allows(&self, more: usize, store: &Store) -> Result<bool, StoreError> {
+    /// Why `more` entities must not go now, if so.
+    pub async fn refuses(&self, more: usize, store: &Store) -> Result<Option<Kept>, StoreError> {
         if more == 0 {
-            return Ok(true);
+            return Ok(None);
         }
         let left = match &self.budget {
-            Budget::Run { left } => *left.lock().unwrap_or_else(PoisonError::into_inner),
+            Budget::Run(_) => self.left_to_claims(),
             Budget::Live { clock } => {
-                let (completed_key, deletions_key) = (completed(), live_deletions());
-                let (completed, deletions) =
-                    tokio::try_join!(store.load(&completed_key), store.load(&deletions_key))?;
+                let (completed_key, deletions_key, rival_key) =
+                    (completed(), live_deletions(), rival());
+                let (completed, deletions, rival) = tokio::try_join!(
+                    store.load(&completed_key),
+                    store.load(&deletions_key),
+                    store.load(&rival_key),
+                )?;
+                if rival.value.is_some() {
+                    return Ok(Some(Kept::Rival));
+                }
                 let share = completed.value.map_or(BEFORE_THE_FIRST_RUN, |completed| {
                     share(self.threshold, completed.owned)
                 });
@@ -79,15 +102,33 @@ impl Guard {
                 share.saturating_sub(deletions.within_a_day(hour(clock)))
             }
         };
-        Ok(more <= left)
+        Ok((left < more).then_some(Kept::Threshold))
     }
 
     /// How many more a run may delete; of no meaning to live looks.
     pub fn left(&self) -> usize {
         match &self.budget {
-            Budget::Run { left } => *left.lock().unwrap_or_else(PoisonError::into_inner),
+            Budget::Run(spent) => {
+                let spent = spent.lock().unwrap_or_else(PoisonError::into_inner);
+                share(self.threshold, spent.owned).saturating_sub(spent.deleted)
+            }
             Budget::Live { .. } => 0,
         }
+    }
+
+    /// How many of what its own records claim a run may delete.
+    fn left_to_claims(&self) -> usize {
+        let Budget::Run(spent) = &self.budget else {
+            return 0;
+        };
+        let spent = spent.lock().unwrap_or_else(PoisonError::into_inner);
+        let least = if spent.is_counted {
+            0
+        } else {
+            BEFORE_THE_FIRST_RUN
+        };
+        let share = share(self.threshold, spent.owned).max(least);
+        share.saturating_sub(spent.deleted)
     }
 
     /// So many have gone.
@@ -96,9 +137,8 @@ impl Guard {
             return Ok(());
         }
         match &self.budget {
-            Budget::Run { left } => {
-                let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
-                *left = left.saturating_sub(deleted);
+            Budget::Run(spent) => {
+                spent.lock().unwrap_or_else(PoisonError::into_inner).deleted += deleted;
             }
             Budget::Live { clock } => {
                 let key = live_deletions();

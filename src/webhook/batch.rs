@@ -11,10 +11,10 @@ use super::verdict::{Failed, Verdict, verdict};
 use crate::app::App;
 use crate::deadline::Deadline;
 use crate::failure::{Class, Failure};
-use crate::live::{self, Outcome, Wanted};
+use crate::live::{self, LookOutcome, Wanted};
 use crate::look::Look;
 use crate::metrics::Figure;
-use crate::queue::{Message, Postponed, Queue, Undecodable, again};
+use crate::queue::{Message, PutOff, Queue, Undecodable, again};
 use crate::store::documents::Again;
 use crate::store::{Found, Store};
 use crate::telemetry::chain;
@@ -162,7 +162,7 @@ async fn load_stored(store: &Store, objects: &mut [Object<'_>]) {
 async fn conclude<'a>(
     store: &Store,
     objects: &[Object<'a>],
-    outcomes: &[Outcome],
+    outcomes: &[LookOutcome],
     now: Timestamp,
 ) -> Vec<Back<'a>> {
     let mut back = Vec::new();
@@ -228,10 +228,10 @@ impl Object<'_> {
 }
 
 async fn put_off(queue: &Queue, back: &[Back<'_>], deadline: &Deadline) {
-    let postponed: Vec<Postponed> = back
+    let postponed: Vec<PutOff> = back
         .iter()
         .filter(|(received, _)| !received.receipt.is_empty())
-        .map(|(received, wait)| Postponed {
+        .map(|(received, wait)| PutOff {
             receipt: received.receipt.clone(),
             wait: *wait,
         })
@@ -245,7 +245,7 @@ async fn put_off(queue: &Queue, back: &[Back<'_>], deadline: &Deadline) {
     }
 }
 
-fn tell(app: &App, objects: &[Object<'_>], outcomes: &[Outcome], back: usize) {
+fn tell(app: &App, objects: &[Object<'_>], outcomes: &[LookOutcome], back: usize) {
     let now = app.clock.now();
     let done = objects.iter().zip(outcomes);
     let done = done.filter(|(_, outcome)| outcome.is_ok());
@@ -253,7 +253,7 @@ fn tell(app: &App, objects: &[Object<'_>], outcomes: &[Outcome], back: usize) {
     let accepted = accepted.filter_map(|(_, message)| message.accepted_at);
     let lag = |accepted: Timestamp| now.duration_since(accepted).as_secs_f64();
     let is_part =
-        |outcome: &&Outcome| matches!(outcome, Err(failure) if failure.class() == Class::Part);
+        |outcome: &&LookOutcome| matches!(outcome, Err(failure) if failure.class() == Class::Part);
     let events = objects.iter().map(|object| object.messages.len()).sum();
     let figures = vec![
         Figure::count("Events", events),

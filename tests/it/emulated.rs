@@ -15,7 +15,7 @@ use ferry::deadline::{Clock, Deadline};
 use ferry::http::Http;
 use ferry::identity::RepositoryId;
 use ferry::look::Look;
-use ferry::queue::{Message, Postponed, Queue};
+use ferry::queue::{Message, PutOff, Queue};
 use ferry::store::Store;
 use jiff::Timestamp;
 use sandbox::bitbucket::NewPullRequest;
@@ -240,9 +240,9 @@ async fn a_queue_in_sqs_keeps_objects_apart_and_waits() {
     let mut receipts: Vec<String> = received.into_iter().map(|(receipt, _)| receipt).collect();
     for _ in 2..=10 {
         let wait = Duration::ZERO;
-        let postponed: Vec<Postponed> = receipts
+        let postponed: Vec<PutOff> = receipts
             .drain(..)
-            .map(|receipt| Postponed { receipt, wait })
+            .map(|receipt| PutOff { receipt, wait })
             .collect();
         queue.postpone(&postponed, &deadline).await.unwrap();
         receipts = receive(&client, &url)
@@ -252,9 +252,9 @@ async fn a_queue_in_sqs_keeps_objects_apart_and_waits() {
             .collect();
         assert_eq!(receipts.len(), 4);
     }
-    let postponed: Vec<Postponed> = receipts
+    let postponed: Vec<PutOff> = receipts
         .drain(..)
-        .map(|receipt| Postponed {
+        .map(|receipt| PutOff {
             receipt,
             wait: Duration::ZERO,
         })

@@ -54,7 +54,7 @@ async fn a_burst_of_live_deletions_waits_for_a_run() {
     assert!(owned - left <= owned / 10, "{left} of {owned} are left");
     assert_ne!(world.port.catalogue(), world.fresh_catalogue().await);
     // A run is bounded as well, until somebody allows it.
-    let outcome = world.resync().await;
+    let outcome = world.resync_with_losses().await;
     let kept = outcome["kept"].as_str().unwrap();
     assert!(kept.contains("entityDeletionThreshold"), "{kept}");
     config["entityDeletionThreshold"] = json!(0.9);
@@ -103,6 +103,34 @@ async fn what_goes_along_with_another_comes_back_where_it_exists() {
     let repositories = &world.identifiers()["bitbucketRepository"];
     assert!(repositories.iter().any(|one| one == "payments-api"));
     // Port has emptied the relations that led there; a run sees that.
+    world.resync().await;
+    assert_eq!(world.port.catalogue(), world.fresh_catalogue().await);
+    world.finish();
+}
+
+/// A second Ferry, or an Ocean left running, under the same identifier: each would delete what the other has written.
+#[tokio::test]
+async fn two_installations_with_one_identifier_delete_nothing() {
+    let mut world = World::demo().await;
+    world.resync().await;
+    let own = world.app().store.clone();
+    world.replace_function(Settings::new());
+    world.resync().await;
+    let other = std::mem::replace(&mut world.app_mut().store, own);
+    let before = world.identifiers();
+    let deleted = delete_repositories(&world);
+    let outcome = world.resync_with_losses().await;
+    let kept = outcome["kept"].as_str().unwrap();
+    assert!(kept.contains("OCEAN__INTEGRATION__IDENTIFIER"), "{kept}");
+    world.accept(&deleted).await;
+    assert_eq!(world.identifiers(), before);
+    // The other one sees it as well.
+    let own = std::mem::replace(&mut world.app_mut().store, other);
+    world.resync_with_losses().await;
+    assert_eq!(world.identifiers(), before);
+    // It is taken away. One run cannot tell yet, the next one can.
+    world.app_mut().store = own;
+    world.resync_with_losses().await;
     world.resync().await;
     assert_eq!(world.port.catalogue(), world.fresh_catalogue().await);
     world.finish();

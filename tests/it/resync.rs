@@ -300,7 +300,7 @@ async fn too_large_a_share_is_not_deleted() {
     config["entityDeletionThreshold"] = json!(0.1);
     world.port.set_config(config);
     let before = world.identifiers();
-    let outcome = world.resync().await;
+    let outcome = world.resync_with_losses().await;
     assert_eq!(world.identifiers(), before);
     let kept = outcome["kept"].as_str().unwrap();
     assert!(kept.contains("entityDeletionThreshold"), "{kept}");

@@ -8,9 +8,9 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::Table;
 use super::call::Patience;
-use super::item::{self, Item, Sheaf};
+use super::item::{self, Sheaf, TableItem};
 use crate::deadline::Deadline;
-use crate::store::raw::{Address, Change, Revision, Stored};
+use crate::store::raw::{Address, Mutation, Revision, Stored};
 
 /// DynamoDB: keys of one `BatchGetItem`.
 const READS: usize = 100;
@@ -49,19 +49,21 @@ impl Table {
     /// Writes and removes, in any order.
     pub(in crate::store) async fn change(
         &self,
-        changes: Vec<(Address, Change)>,
+        changes: Vec<(Address, Mutation)>,
         deadline: Option<&Deadline>,
     ) -> anyhow::Result<()> {
         let (mut alone, mut together) = (Vec::new(), Vec::new());
         for (address, change) in changes {
             match change {
                 change if self.is_split(&address) => alone.push((address, change)),
-                Change::Remove => together.push(delete(item::key(&address.folder, &address.name))),
-                Change::Put(draft) => {
+                Mutation::Remove => {
+                    together.push(delete(item::key(&address.folder, &address.name)))
+                }
+                Mutation::Put(draft) => {
                     let Sheaf { parts, header } = Sheaf::of(&address, &draft, self.clock.now())?;
                     match parts.is_empty() {
                         true => together.push(put(header)),
-                        false => alone.push((address, Change::Put(draft))),
+                        false => alone.push((address, Mutation::Put(draft))),
                     }
                 }
             }
@@ -96,15 +98,15 @@ impl Table {
     async fn change_one(
         &self,
         address: Address,
-        change: Change,
+        change: Mutation,
         deadline: Option<&Deadline>,
     ) -> anyhow::Result<()> {
         match change {
-            Change::Put(draft) => {
+            Mutation::Put(draft) => {
                 let saved = self.save(&address, &draft, Revision::ANYTHING, deadline);
                 saved.await.map(|_| ())
             }
-            Change::Remove => self.remove(&address, &mut self.patience(deadline)).await,
+            Mutation::Remove => self.remove(&address, &mut self.patience(deadline)).await,
         }
     }
 
@@ -149,8 +151,8 @@ impl Table {
         &self,
         addresses: &[Address],
         patience: &mut Patience,
-    ) -> anyhow::Result<Vec<(Address, Item)>> {
-        let mut keys: Vec<Item> = addresses
+    ) -> anyhow::Result<Vec<(Address, TableItem)>> {
+        let mut keys: Vec<TableItem> = addresses
             .iter()
             .map(|address| item::key(&address.folder, &address.name))
             .collect();
@@ -204,12 +206,12 @@ async fn at_once(
     requests.try_collect().await
 }
 
-pub(super) fn put(item: Item) -> WriteRequest {
+pub(super) fn put(item: TableItem) -> WriteRequest {
     let put = PutRequest::builder().set_item(Some(item)).build().ok();
     WriteRequest::builder().set_put_request(put).build()
 }
 
-pub(super) fn delete(key: Item) -> WriteRequest {
+pub(super) fn delete(key: TableItem) -> WriteRequest {
     let delete = DeleteRequest::builder().set_key(Some(key)).build().ok();
     WriteRequest::builder().set_delete_request(delete).build()
 }

@@ -37,7 +37,7 @@ pub(super) struct Patience {
 
 /// Why a request did not succeed.
 #[derive(Debug)]
-pub(super) enum Refusal<E> {
+pub(super) enum TableRefusal<E> {
     /// DynamoDB's answer, for whoever knows it.
     Service(E),
     Other(anyhow::Error),
@@ -62,7 +62,7 @@ impl Patience {
     }
 
     /// Sends until there is an answer that repeating would not change, or no time is left.
-    pub(super) async fn call<T, E, F>(&mut self, send: impl Fn() -> F) -> Result<T, Refusal<E>>
+    pub(super) async fn call<T, E, F>(&mut self, send: impl Fn() -> F) -> Result<T, TableRefusal<E>>
     where
         F: Future<Output = Result<T, SdkError<E>>>,
         E: std::error::Error + ProvideErrorMetadata + 'static,
@@ -70,19 +70,21 @@ impl Patience {
         loop {
             let timeout = ATTEMPT_TIMEOUT.min(self.deadline.remaining());
             if timeout.is_zero() {
-                return Err(Refusal::Other(anyhow!("no time is left for a request")));
+                return Err(TableRefusal::Other(anyhow!(
+                    "no time is left for a request"
+                )));
             }
             let problem = match tokio::time::timeout(timeout, send()).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(error)) if is_passing(&error) => explain(&error),
                 Ok(Err(SdkError::ServiceError(answer))) => {
-                    return Err(Refusal::Service(answer.into_err()));
+                    return Err(TableRefusal::Service(answer.into_err()));
                 }
-                Ok(Err(error)) => return Err(Refusal::Other(explain(&error))),
+                Ok(Err(error)) => return Err(TableRefusal::Other(explain(&error))),
                 Err(_) => anyhow!("no answer within {timeout:?}"),
             };
             if !self.pause().await {
-                return Err(Refusal::Other(problem));
+                return Err(TableRefusal::Other(problem));
             }
         }
     }
@@ -98,11 +100,11 @@ impl Patience {
     }
 }
 
-impl<E: std::error::Error + 'static> Refusal<E> {
+impl<E: std::error::Error + 'static> TableRefusal<E> {
     pub(super) fn into_error(self) -> anyhow::Error {
         match self {
-            Refusal::Service(error) => anyhow!("{}", DisplayErrorContext(error)),
-            Refusal::Other(error) => error,
+            TableRefusal::Service(error) => anyhow!("{}", DisplayErrorContext(error)),
+            TableRefusal::Other(error) => error,
         }
     }
 }

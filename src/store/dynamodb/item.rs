@@ -26,12 +26,12 @@ use crate::store::raw::{Address, Draft, Revision, Stored};
 /// DynamoDB: an item has at most 400 KB, names and the rest of it included.
 const MAX_BODY: usize = 350 * 1024;
 
-pub(super) type Item = HashMap<String, AttributeValue>;
+pub(super) type TableItem = HashMap<String, AttributeValue>;
 
 /// A document as it is written: its parts first.
 pub(super) struct Sheaf {
-    pub(super) parts: Vec<Item>,
-    pub(super) header: Item,
+    pub(super) parts: Vec<TableItem>,
+    pub(super) header: TableItem,
 }
 
 /// What belongs to one writing of a document that was split.
@@ -47,7 +47,7 @@ impl Sheaf {
         let expires = draft
             .lifetime
             .map(|lifetime| later(now, lifetime).as_second());
-        let finished = |mut item: Item, body: &[u8]| {
+        let finished = |mut item: TableItem, body: &[u8]| {
             item.insert("body".to_owned(), AttributeValue::B(Blob::new(body)));
             if let Some(expires) = expires {
                 item.insert("expires".to_owned(), number(expires));
@@ -76,19 +76,19 @@ impl Sheaf {
 
 impl Parts {
     /// Of the document whose item this is, if it was split.
-    pub(super) fn of(item: &Item) -> Option<Parts> {
+    pub(super) fn of(item: &TableItem) -> Option<Parts> {
         let revision = whole_number(item, "revision")?;
         let count = whole_number(item, "parts").filter(|count| *count != 0)?;
         Some(Parts { revision, count })
     }
 
-    pub(super) fn keys(self, address: &Address) -> impl Iterator<Item = Item> + '_ {
+    pub(super) fn keys(self, address: &Address) -> impl Iterator<Item = TableItem> + '_ {
         (0..self.count).map(move |part| part_key(address, self.revision, part))
     }
 }
 
 /// The document of this item; `packed` is its whole body, if there is one.
-pub(super) fn stored(item: &Item, packed: Option<&[u8]>) -> Stored {
+pub(super) fn stored(item: &TableItem, packed: Option<&[u8]>) -> Stored {
     Stored {
         revision: whole_number(item, "revision").map_or(Revision::ABSENT, Revision::number),
         version: version(item),
@@ -97,20 +97,20 @@ pub(super) fn stored(item: &Item, packed: Option<&[u8]>) -> Stored {
 }
 
 /// Of the document's shape.
-pub(super) fn version(item: &Item) -> Option<u32> {
+pub(super) fn version(item: &TableItem) -> Option<u32> {
     whole_number(item, "shape").and_then(|version| u32::try_from(version).ok())
 }
 
-pub(super) fn key(folder: &str, name: &str) -> Item {
+pub(super) fn key(folder: &str, name: &str) -> TableItem {
     let text = |value: &str| AttributeValue::S(value.to_owned());
-    Item::from([
+    TableItem::from([
         ("pk".to_owned(), text(folder)),
         ("sk".to_owned(), text(name)),
     ])
 }
 
 /// Of an item or a key.
-pub(super) fn address(item: &Item) -> Option<Address> {
+pub(super) fn address(item: &TableItem) -> Option<Address> {
     let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
     Some(Address {
         folder: text("pk")?,
@@ -118,12 +118,12 @@ pub(super) fn address(item: &Item) -> Option<Address> {
     })
 }
 
-pub(super) fn body(item: &Item) -> Option<&[u8]> {
+pub(super) fn body(item: &TableItem) -> Option<&[u8]> {
     let body = item.get("body").and_then(|body| body.as_b().ok());
     body.map(AsRef::as_ref)
 }
 
-pub(super) fn whole_number(item: &Item, name: &str) -> Option<u64> {
+pub(super) fn whole_number(item: &TableItem, name: &str) -> Option<u64> {
     let value = item.get(name).and_then(|value| value.as_n().ok());
     value.and_then(|value| value.parse().ok())
 }
@@ -142,7 +142,7 @@ pub(super) fn parts_prefix(revision: u64) -> String {
 }
 
 /// Parts sort by their number: a document of 10,000 would have gigabytes.
-fn part_key(address: &Address, revision: u64, part: u64) -> Item {
+fn part_key(address: &Address, revision: u64, part: u64) -> TableItem {
     let name = format!("{}{part:04}", parts_prefix(revision));
     key(&parts_folder(address), &name)
 }

@@ -18,10 +18,10 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 
-use super::raw::{Address, Draft, Page, Revision, Stored};
+use super::raw::{Address, Draft, Leaf, Revision, Stored};
 use crate::deadline::{Clock, Deadline};
-use call::{Patience, Refusal};
-use item::{Item, Parts, Sheaf};
+use call::{Patience, TableRefusal};
+use item::{Parts, Sheaf, TableItem};
 
 /// How often a document is read again that changes while its parts are read.
 const ATTEMPTS: usize = 5;
@@ -96,10 +96,10 @@ impl Table {
             None => request,
         };
         // A write whose answer was lost finds itself when it is repeated.
-        let is_ours = |old: &Item| item::whole_number(old, "revision") == Some(draft.revision);
+        let is_ours = |old: &TableItem| item::whole_number(old, "revision") == Some(draft.revision);
         let old = match patience.call(|| request.clone().send()).await {
             Ok(answer) => answer.attributes.unwrap_or_default(),
-            Err(Refusal::Service(PutItemError::ConditionalCheckFailedException(failed))) => {
+            Err(TableRefusal::Service(PutItemError::ConditionalCheckFailedException(failed))) => {
                 let saved = failed.item.as_ref().is_some_and(is_ours);
                 if !saved {
                     self.remove_parts(address, ours, &mut patience).await?;
@@ -156,7 +156,7 @@ impl Table {
             .return_values(ReturnValue::AllOld);
         let old = match patience.call(|| request.clone().send()).await {
             Ok(answer) => answer.attributes,
-            Err(Refusal::Service(DeleteItemError::ConditionalCheckFailedException(_))) => {
+            Err(TableRefusal::Service(DeleteItemError::ConditionalCheckFailedException(_))) => {
                 return Ok(false);
             }
             Err(refusal) => return Err(self.explain(refusal)),
@@ -174,7 +174,7 @@ impl Table {
         after: Option<&str>,
         version: u32,
         deadline: Option<&Deadline>,
-    ) -> anyhow::Result<Page<Stored>> {
+    ) -> anyhow::Result<Leaf<Stored>> {
         let mut patience = self.patience(deadline);
         let from = after.map(|after| item::key(folder, after));
         let request = self.query(folder, prefix).set_exclusive_start_key(from);
@@ -189,7 +189,7 @@ impl Table {
             let stored = self.whole(&address, Some(item), version, &mut patience);
             found.extend(stored.await?.map(|stored| (address.name, stored)));
         }
-        Ok(Page { found, more })
+        Ok(Leaf { found, more })
     }
 
     /// Names of all documents of `folder` that begin with `prefix`.
@@ -225,7 +225,7 @@ impl Table {
     async fn whole(
         &self,
         address: &Address,
-        mut header: Option<Item>,
+        mut header: Option<TableItem>,
         version: u32,
         patience: &mut Patience,
     ) -> anyhow::Result<Option<Stored>> {
@@ -257,7 +257,7 @@ impl Table {
         &self,
         address: &Address,
         patience: &mut Patience,
-    ) -> anyhow::Result<Option<Item>> {
+    ) -> anyhow::Result<Option<TableItem>> {
         let request = self
             .client
             .get_item()
@@ -340,7 +340,7 @@ impl Table {
         Patience::new(&self.clock, deadline)
     }
 
-    fn explain<E: std::error::Error + 'static>(&self, refusal: Refusal<E>) -> anyhow::Error {
+    fn explain<E: std::error::Error + 'static>(&self, refusal: TableRefusal<E>) -> anyhow::Error {
         let error = refusal.into_error();
         anyhow!("DynamoDB table `{}`: {error:#}", self.name)
     }

@@ -24,7 +24,7 @@ pub(super) struct Turn {
 }
 
 /// What an asker keeps between two questions. A run lets live looks ask, who would else wait for what keeps it off.
-pub(super) enum Place {
+pub(super) enum PlaceInLine {
     Turn(Turn),
     FirstRun(OwnedMutexGuard<()>),
 }
@@ -48,10 +48,10 @@ impl Turns {
         Turn { turn, first_run }
     }
 
-    pub(super) async fn step_in(&self, place: Place) -> Turn {
+    pub(super) async fn step_in(&self, place: PlaceInLine) -> Turn {
         match place {
-            Place::Turn(turn) => turn,
-            Place::FirstRun(first_run) => Turn {
+            PlaceInLine::Turn(turn) => turn,
+            PlaceInLine::FirstRun(first_run) => Turn {
                 turn: self.turn.clone().lock_owned().await,
                 first_run: Some(first_run),
             },
@@ -60,11 +60,11 @@ impl Turns {
 }
 
 impl Turn {
-    pub(super) fn step_aside(self) -> Place {
+    pub(super) fn step_aside(self) -> PlaceInLine {
         let Turn { turn, first_run } = self;
         match first_run {
-            Some(first_run) => Place::FirstRun(first_run),
-            None => Place::Turn(Turn {
+            Some(first_run) => PlaceInLine::FirstRun(first_run),
+            None => PlaceInLine::Turn(Turn {
                 turn,
                 first_run: None,
             }),

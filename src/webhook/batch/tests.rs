@@ -78,7 +78,7 @@ async fn concluded(
     let mut objects = objects(&readable);
     load_stored(store, &mut objects).await;
     assert_eq!(objects.len(), outcomes.len());
-    let outcomes: Vec<Outcome> = outcomes
+    let outcomes: Vec<LookOutcome> = outcomes
         .into_iter()
         .map(|failure| failure.map_or(Ok(()), |failure| Err(Arc::new(failure))))
         .collect();

@@ -8,6 +8,7 @@ mod queue;
 mod rights;
 mod secret;
 mod store;
+mod worst;
 
 use std::time::Duration;
 

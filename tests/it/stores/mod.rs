@@ -16,7 +16,7 @@ use ferry::store::documents::{
     self, Claim, Entry, Folder, Generation, Key, Record, Stamp, StoredMapping,
 };
 use ferry::store::lease::{Asker, Attempt, Lease, LeaseName, Leases};
-use ferry::store::{Batch, Found, Revision, Store, StoreError};
+use ferry::store::{DocumentBatch, Found, Revision, Store, StoreError};
 use serde_json::json;
 
 use crate::emulated::noise;
@@ -210,7 +210,7 @@ async fn batches_do_what_they_say(store: &Store) {
     let mapping = StoredMapping {
         config: json!({"resources": [1.5, "ü"]}),
     };
-    let mut batch = Batch::new();
+    let mut batch = DocumentBatch::new();
     names.iter().for_each(|name| batch.remove(&key(name)));
     batch.put(&key("17"), &record("seventeen")).unwrap();
     batch.put(&documents::generation(), &generation).unwrap();
@@ -223,7 +223,7 @@ async fn batches_do_what_they_say(store: &Store) {
     assert_eq!(found.value, Some(generation));
     let found = store.load(&documents::mapping("f")).await.unwrap();
     assert_eq!(found.value, Some(mapping));
-    store.write(Batch::new()).await.unwrap();
+    store.write(DocumentBatch::new()).await.unwrap();
     store.remove(&key("17")).await.unwrap();
 }
 

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use ferry::app::App;
 use ferry::deadline::Deadline;
 use ferry::entity::{Entity, Identifier};
-use ferry::resync::{Field, Preview, Scope, preview};
+use ferry::resync::{FieldChange, Preview, Scope, preview};
 use ferry::telemetry::chain;
 use indicatif::MultiProgress;
 use jiff::Timestamp;
@@ -66,7 +66,7 @@ fn as_json(found: &Preview) -> Value {
         }));
     }
     for change in &found.changed {
-        let field = |field: &Field| json!({"field": field.name, "before": field.before, "after": field.after});
+        let field = |field: &FieldChange| json!({"field": field.name, "before": field.before, "after": field.after});
         let fields: Vec<Value> = change.fields.iter().map(field).collect();
         let [_, changed, _] = blueprints.entry(&change.key.blueprint).or_default();
         changed.push(json!({"identifier": change.key.identifier, "fields": fields}));
@@ -180,11 +180,12 @@ fn as_text(found: &Preview, options: &Options) -> String {
     }
     let counts = found.counts;
     lines.push(format!(
-        "{} items read, {} entities mapped, {} filtered out, {} not mapped, {} as they are",
+        "{} items read, {} entities mapped, {} filtered out, {} not mapped, {} values left out, {} as they are",
         counts.extracted,
         counts.transformed,
         counts.filtered_out,
         counts.not_mapped,
+        counts.left_out,
         counts.unchanged
     ));
     lines.push("nothing was written".to_owned());

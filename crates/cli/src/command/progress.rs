@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ferry::progress::{Part, Progress};
+use ferry::progress::{KindProgress, RunProgress};
 use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::sync::watch;
@@ -21,7 +21,7 @@ const UNKNOWN: &str = "{prefix:16} {spinner:.green} {pos} so far  {msg}";
 
 /// Shows what `progress` says, for as long as it is polled.
 pub(crate) async fn show(
-    mut progress: watch::Receiver<Progress>,
+    mut progress: watch::Receiver<RunProgress>,
     audience: Audience,
     bars: &MultiProgress,
 ) {
@@ -63,13 +63,13 @@ struct Told {
 
 impl Told {
     /// Whether a line cannot wait.
-    fn is_news(&self, now: &Progress) -> bool {
+    fn is_news(&self, now: &RunProgress) -> bool {
         let done = || now.parts.iter().filter(|part| part.is_done());
-        let new = |part: &Part| !self.done.contains(&part.kind);
+        let new = |part: &KindProgress| !self.done.contains(&part.kind);
         now.run != self.run || now.paused.is_some() != self.paused || done().any(new)
     }
 
-    fn note(&mut self, now: &Progress) {
+    fn note(&mut self, now: &RunProgress) {
         let done = now.parts.iter().filter(|part| part.is_done());
         *self = Told {
             run: now.run.clone(),
@@ -99,14 +99,14 @@ impl<'a> Bars<'a> {
         }
     }
 
-    fn update(&mut self, now: &Progress) {
+    fn update(&mut self, now: &RunProgress) {
         if now.run != self.run || now.parts.len() != self.parts.len() {
             for bar in self.parts.drain(..) {
                 bar.finish_and_clear();
             }
             self.run.clone_from(&now.run);
             let before = &self.budget;
-            let bar = |part: &Part| {
+            let bar = |part: &KindProgress| {
                 let bar = self.all.insert_before(before, ProgressBar::no_length());
                 bar.set_style(style(UNKNOWN));
                 bar.with_prefix(part.kind.clone())
@@ -130,7 +130,7 @@ impl Drop for Bars<'_> {
     }
 }
 
-fn update(bar: &ProgressBar, part: &Part) {
+fn update(bar: &ProgressBar, part: &KindProgress) {
     let count = |count: usize| HumanCount(count.try_into().unwrap_or(u64::MAX));
     let message = format!(
         "{} items, {} entities",
@@ -155,7 +155,7 @@ fn update(bar: &ProgressBar, part: &Part) {
     }
 }
 
-fn last_line(now: &Progress) -> String {
+fn last_line(now: &RunProgress) -> String {
     match &now.paused {
         Some(paused) => format!("waiting until {}: {}", paused.until, paused.reason),
         None if now.run.is_empty() => "asking Port for the mapping".to_owned(),
@@ -176,8 +176,8 @@ fn style(template: &str) -> ProgressStyle {
 mod tests {
     use super::*;
 
-    fn part(done: usize, total: Option<usize>) -> Part {
-        Part {
+    fn part(done: usize, total: Option<usize>) -> KindProgress {
+        KindProgress {
             kind: "repository".to_owned(),
             done,
             total,
@@ -196,10 +196,10 @@ mod tests {
     #[test]
     fn machines_hear_at_once_of_what_is_new() {
         let mut told = Told::default();
-        let mut now = Progress {
+        let mut now = RunProgress {
             run: "a".to_owned(),
             parts: vec![part(1, None)],
-            ..Progress::default()
+            ..RunProgress::default()
         };
         assert!(told.is_news(&now));
         told.note(&now);
@@ -215,11 +215,11 @@ mod tests {
     fn bars_follow_the_run() {
         let all = MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden());
         let mut bars = Bars::new(&all);
-        let mut now = Progress {
+        let mut now = RunProgress {
             run: "a".to_owned(),
             parts: vec![part(1, None), part(0, Some(1))],
             requests_left: 1_234,
-            ..Progress::default()
+            ..RunProgress::default()
         };
         bars.update(&now);
         assert_eq!(bars.parts[0].length(), None);

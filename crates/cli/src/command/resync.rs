@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use ferry::app::App;
 use ferry::deadline::Deadline;
-use ferry::progress::Progress;
-use ferry::resync::{self, Outcome, Summary};
+use ferry::progress::RunProgress;
+use ferry::resync::{self, RunOutcome, Summary};
 use ferry::store::StoreError;
 use ferry::store::documents::{agains, completed};
 use ferry::store::run::{run as current_run, run_request};
@@ -73,12 +73,12 @@ async fn to_the_end(app: &App, shutdown: &Shutdown) -> anyhow::Result<Option<End
             .map_err(|failure| anyhow!(chain(&failure)))
             .context("the resync was not completed")?
         {
-            Outcome::Completed(summary) => (summary, true),
-            Outcome::CompletedWithLosses(summary) => (summary, false),
+            RunOutcome::Completed(summary) => (summary, true),
+            RunOutcome::CompletedWithLosses(summary) => (summary, false),
             unfinished => {
                 let wait = match unfinished {
-                    Outcome::Paused { not_before, .. } => until(app, not_before),
-                    Outcome::Idle => match over_elsewhere(app, asked_at).await? {
+                    RunOutcome::Paused { not_before, .. } => until(app, not_before),
+                    RunOutcome::Idle => match over_elsewhere(app, asked_at).await? {
                         Some(ended) => return Ok(Some(ended)),
                         None => BUSY,
                     },
@@ -147,7 +147,7 @@ fn what_is_kept(app: &App) -> &'static str {
     }
 }
 
-fn tell(ended: &Ended, audience: Audience, progress: &Progress) -> ExitCode {
+fn tell(ended: &Ended, audience: Audience, progress: &RunProgress) -> ExitCode {
     let (summary, looks_left, is_complete) = match ended {
         Ended::Here {
             summary,
@@ -182,8 +182,8 @@ fn code(is_complete: bool) -> ExitCode {
 /// As the function returns it, with how many looks are left.
 fn as_json(summary: &Summary, looks_left: usize, is_complete: bool) -> Value {
     let outcome = match is_complete {
-        true => Outcome::Completed(summary.clone()),
-        false => Outcome::CompletedWithLosses(summary.clone()),
+        true => RunOutcome::Completed(summary.clone()),
+        false => RunOutcome::CompletedWithLosses(summary.clone()),
     };
     let mut told = json!(outcome);
     told["looks_left"] = looks_left.into();
@@ -194,7 +194,7 @@ fn as_json(summary: &Summary, looks_left: usize, is_complete: bool) -> Value {
 fn losses(summary: &Summary, looks_left: usize) -> String {
     let counts = &summary.counts;
     let lost = [
-        (summary.failed_partitions.len(), "not read", "part", "parts"),
+        (summary.failures, "not read", "part", "parts"),
         (counts.refused, "refused by Port", "entity", "entities"),
         (
             counts.waiting,
@@ -203,6 +203,13 @@ fn losses(summary: &Summary, looks_left: usize) -> String {
             "entities",
         ),
         (counts.not_mapped, "not mapped", "item", "items"),
+        (
+            summary.withheld,
+            "left in place",
+            "stale entity",
+            "stale entities",
+        ),
+        (counts.left_out, "left out", "value", "values"),
         (looks_left, "to be looked at again", "object", "objects"),
     ];
     let lost = lost.into_iter().filter(|(count, ..)| 0 < *count);
@@ -222,7 +229,7 @@ fn number(count: usize) -> String {
     HumanCount(count.try_into().unwrap_or(u64::MAX)).to_string()
 }
 
-fn as_text(summary: &Summary, losses: Option<&str>, progress: &Progress) -> String {
+fn as_text(summary: &Summary, losses: Option<&str>, progress: &RunProgress) -> String {
     let kinds = progress.parts.iter().map(|part| {
         vec![
             part.kind.clone(),
@@ -242,6 +249,7 @@ fn as_text(summary: &Summary, losses: Option<&str>, progress: &Progress) -> Stri
         ("without what they point at", counts.waiting),
         ("items filtered out", counts.filtered_out),
         ("items not mapped", counts.not_mapped),
+        ("values left out", counts.left_out),
         ("files left out", counts.skipped),
     ];
     lines.extend(

@@ -7,8 +7,6 @@
 
 #![expect(clippy::print_stdout, reason = "the result of the bench")]
 
-mod table;
-
 use std::collections::{HashMap, VecDeque};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -22,9 +20,10 @@ use ferry::app::App;
 use ferry::config::Config;
 use ferry::deadline::{Clock, Deadline};
 use ferry::http::Http;
-use ferry::resync::{self, Outcome, Summary};
+use ferry::resync::{self, RunOutcome, Summary};
 use ferry::secrets::Secrets;
 use ferry::store::Store;
+use sandbox::aws::Table;
 use sandbox::bitbucket::{Bitbucket, Workspace};
 use sandbox::port::Port;
 use sandbox::server::Request;
@@ -32,8 +31,6 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-
-use table::Table;
 
 const REPOSITORIES: usize = 5_000;
 const PULL_REQUESTS: usize = 40;
@@ -139,6 +136,7 @@ async fn servers(latency: Duration) -> anyhow::Result<()> {
             *answered += server.take_requests().len();
         }
         port.take_writes();
+        table.take_work();
         match line.parse() {
             Ok(time) => now.store(time, Ordering::Relaxed),
             Err(_) => {
@@ -287,16 +285,16 @@ async fn to_the_end(
         slices += u32::from(sent < app.http.sent());
         ensure!(!time.is_finished(), "the servers have ended");
         match outcome {
-            Outcome::Completed(summary) => {
+            RunOutcome::Completed(summary) => {
                 return Ok(Work {
                     summary,
                     slices,
                     at_work,
                 });
             }
-            Outcome::CompletedWithLosses(summary) => anyhow::bail!("losses: {summary:#?}"),
+            RunOutcome::CompletedWithLosses(summary) => anyhow::bail!("losses: {summary:#?}"),
             // The next tick.
-            Outcome::Paused { .. } | Outcome::Busy | Outcome::Idle => {
+            RunOutcome::Paused { .. } | RunOutcome::Busy | RunOutcome::Idle => {
                 app.clock.advance(Duration::from_secs(60));
             }
         }
@@ -326,11 +324,7 @@ fn app(
             &tokens_text,
         ),
     ];
-    let lookup = |name: &str| {
-        let found = settings.iter().find(|(known, _)| *known == name);
-        found.map(|(_, value)| (*value).to_owned())
-    };
-    let config = Config::read(lookup)?;
+    let config = Config::read(settings)?;
     let secrets = Secrets::new(&config, None, clock.clone());
     Ok(App::new(config, Http::new(clock.clone())?, secrets, store))
 }

@@ -1,12 +1,13 @@
-//! As much of DynamoDB as the store asks for: it counts requests, and answers when it is told to.
+//! As much of DynamoDB as a store of documents asks for: one table, which counts what is asked of it.
 //!
-//! Only for timing. What the store makes of DynamoDB's answers is tested against an emulator.
+//! For counting and timing. What a store makes of DynamoDB's own answers is tested against an emulator.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sandbox::server::{Request, Response, Server};
 use serde_json::{Map, Value, json};
+
+use crate::server::{Request, Response, Server};
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 
@@ -23,7 +24,7 @@ type Items = BTreeMap<(String, String), Map<String, Value>>;
 
 /// A running table. Clones are handles to the same one.
 #[derive(Clone)]
-pub(crate) struct Table {
+pub struct Table {
     server: Server,
     content: Arc<Mutex<Content>>,
 }
@@ -32,23 +33,40 @@ pub(crate) struct Table {
 struct Content {
     items: Items,
     largest: usize,
+    work: Vec<TableWork>,
+}
+
+/// What one request has asked of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableWork {
+    /// As DynamoDB calls it: `PutItem`.
+    pub operation: String,
+    /// Partition and sort key of each item that was asked for, written or removed; of a query, folder and prefix.
+    pub items: Vec<(String, String)>,
+    /// Whether it wrote or removed.
+    pub writes: bool,
 }
 
 impl Table {
-    pub(crate) async fn start() -> anyhow::Result<Table> {
+    pub async fn start() -> anyhow::Result<Table> {
         let content = Arc::new(Mutex::new(Content::default()));
         let model = Arc::clone(&content);
         let server = Server::start(move |request| lock(&model).answer(request)).await?;
         Ok(Table { server, content })
     }
 
-    pub(crate) fn server(&self) -> &Server {
+    pub fn server(&self) -> &Server {
         &self.server
     }
 
     /// In bytes, of all items so far.
-    pub(crate) fn largest(&self) -> usize {
+    pub fn largest(&self) -> usize {
         lock(&self.content).largest
+    }
+
+    /// What was asked since this was taken last, oldest first.
+    pub fn take_work(&self) -> Vec<TableWork> {
+        std::mem::take(&mut lock(&self.content).work)
     }
 }
 
@@ -61,6 +79,7 @@ impl Content {
         let body = request.json();
         let target = request.header("x-amz-target").unwrap_or_default();
         let operation = target.rsplit('.').next().unwrap_or_default();
+        self.work.push(TableWork::of(operation, &body));
         let answer = match operation {
             "GetItem" => match self.items.get(&key(&body["Key"])) {
                 Some(item) => Ok(json!({"Item": item})),
@@ -168,6 +187,44 @@ fn is_met(body: &Value, old: Option<&Map<String, Value>>) -> bool {
         (None, _) => true,
         (Some(condition), None) => condition.starts_with("attribute_not_exists"),
         (Some(_), Some(old)) => old["revision"]["N"] == *expected,
+    }
+}
+
+impl TableWork {
+    fn of(operation: &str, body: &Value) -> TableWork {
+        let tables = fields(&body["RequestItems"]);
+        let items = match operation {
+            "GetItem" | "DeleteItem" => vec![key(&body["Key"])],
+            "PutItem" => vec![key(&body["Item"])],
+            "BatchGetItem" => {
+                let keys = tables.values().flat_map(|wanted| wanted["Keys"].as_array());
+                keys.flatten().map(key).collect()
+            }
+            "BatchWriteItem" => {
+                let requests = tables.values().flat_map(|requests| requests.as_array());
+                let keys = requests.flatten().map(|request| {
+                    let put = &request["PutRequest"]["Item"];
+                    key(if put.is_null() {
+                        &request["DeleteRequest"]["Key"]
+                    } else {
+                        put
+                    })
+                });
+                keys.collect()
+            }
+            _ => {
+                let value = |name: &str| {
+                    let value = body["ExpressionAttributeValues"][name]["S"].as_str();
+                    value.unwrap_or_default().to_owned()
+                };
+                vec![(value(":folder"), value(":prefix"))]
+            }
+        };
+        TableWork {
+            operation: operation.to_owned(),
+            items,
+            writes: matches!(operation, "DeleteItem" | "PutItem" | "BatchWriteItem"),
+        }
     }
 }
 

@@ -1,0 +1,170 @@
+//! How a run ends or pauses, and who is told: the caller, Port, the log, the figures.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::journal::Phase;
+use super::slice::Slice;
+use super::told::report;
+use super::{RunOutcome, clean_up};
+use crate::bitbucket;
+use crate::counts::Counts;
+use crate::deadline::later;
+use crate::failure::Failure;
+use crate::port::{self, ResyncStatus};
+use crate::progress::Paused;
+use crate::queue::again;
+use crate::store::Revision;
+use crate::store::documents::{CompletedRun, completed};
+use crate::store::run::{FailedRepositories, Run, failed_repositories};
+use crate::telemetry::chain;
+
+/// What a run did that is over.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    pub run: String,
+    pub counts: Counts,
+    /// Parts of the workspace that could not be read, each with its reason: the first of many.
+    pub failed_partitions: Vec<String>,
+    /// All of them.
+    pub failures: usize,
+    /// Why stale entities were left in place, if they were.
+    pub kept: Option<String>,
+    /// How many of them nobody has asked to be left.
+    pub withheld: usize,
+    /// Each problem of the mapping once, with the number of items it cost.
+    pub mapping_problems: Vec<String>,
+}
+
+/// How long to stay away after a failure that may pass by itself and says nothing about when.
+pub(super) const PAUSE: Duration = Duration::from_secs(60);
+
+impl Slice<'_> {
+    /// Nothing is left to do.
+    pub(super) async fn complete(&self) -> Result<RunOutcome, Failure> {
+        self.count();
+        // Told in our own log when the run began; Port's is only there now.
+        for problem in self.sources().mapping().problems() {
+            self.journal.warn(Phase::Transform, problem.to_string());
+        }
+        let mut mapping_problems = self.unmet_names();
+        for problem in &mapping_problems {
+            tracing::warn!(problem, "a name in the mapping selects nothing");
+            self.journal.warn(Phase::Transform, problem.as_str());
+        }
+        mapping_problems.extend(self.tell_mapping_problems());
+        let run = self.run().clone();
+        mapping_problems.extend(run.clashes.values().cloned());
+        let now = self.app.clock.now();
+        let summary = Summary {
+            run: run.id.clone(),
+            counts: run.counts,
+            failed_partitions: run.failed.iter().map(ToString::to_string).collect(),
+            failures: run.failures,
+            kept: (!run.kept.is_empty())
+                .then(|| run.kept.iter().cloned().collect::<Vec<_>>().join("; ")),
+            withheld: run.withheld,
+            mapping_problems,
+        };
+        let failed = run
+            .failed
+            .iter()
+            .filter_map(|failed| failed.repository.clone());
+        let failed = FailedRepositories(failed.collect());
+        let end = CompletedRun {
+            at: now,
+            mapping: self.sources().mapping().fingerprint().to_owned(),
+            owned: run.owned,
+            all_recorded: run.failures == 0 && run.unsound.is_empty(),
+            distrusted: self.distrusted(),
+        };
+        let store = self.store();
+        let key = failed_repositories();
+        if store.load(&key).await?.value.as_ref() != Some(&failed) {
+            store.save(&key, &failed, Revision::ANYTHING).await?;
+        }
+        store.save(&completed(), &end, Revision::ANYTHING).await?;
+        if run.failures == 0 {
+            again::forget_asked_before(store, run.started_at).await?;
+        }
+        clean_up(self.app, &run).await?;
+        let status = match run.has_losses() {
+            true => ResyncStatus::Failed,
+            false => ResyncStatus::Completed,
+        };
+        report(
+            self.app,
+            self.session,
+            status,
+            run.started_at,
+            &self.deadline,
+        )
+        .await;
+        self.log_completed(&run, &summary);
+        self.tell_end(&run, &summary);
+        self.put_completed(now, &summary);
+        Ok(match run.has_losses() {
+            true => RunOutcome::CompletedWithLosses(summary),
+            false => RunOutcome::Completed(summary),
+        })
+    }
+
+    fn log_completed(&self, run: &Run, summary: &Summary) {
+        let counts = &summary.counts;
+        tracing::info!(
+            run = run.id,
+            extracted = counts.extracted,
+            skipped = counts.skipped,
+            transformed = counts.transformed,
+            filtered_out = counts.filtered_out,
+            not_mapped = counts.not_mapped,
+            left_out = counts.left_out,
+            written = counts.written,
+            unchanged = counts.unchanged,
+            refused = counts.refused,
+            waiting = counts.waiting,
+            deleted = counts.deleted,
+            kept = counts.kept,
+            failed_partitions = run.failures,
+            losses = run.has_losses(),
+            "resync completed"
+        );
+    }
+
+    pub(super) fn tell_mapping_problems(&self) -> Vec<String> {
+        let problems = self.mapper.take_problems();
+        for problem in &problems {
+            tracing::warn!(problem, "the mapping could not be applied everywhere");
+            self.journal.warn(Phase::Transform, problem.as_str());
+        }
+        problems
+    }
+
+    /// A later slice goes on, when that makes sense again.
+    pub(super) async fn pause(&self, failure: Failure) -> Result<RunOutcome, Failure> {
+        let wait = match &failure {
+            Failure::Bitbucket(bitbucket::Error::OutOfTime)
+            | Failure::Port(port::Error::OutOfTime { .. })
+            | Failure::PenIsBusy => Duration::ZERO,
+            failure => failure.wait().unwrap_or(PAUSE),
+        };
+        let not_before = later(self.app.clock.now(), wait);
+        self.run().not_before = Some(not_before);
+        self.save().await?;
+        let reason = chain(&failure);
+        self.publish(Some(Paused {
+            until: not_before,
+            reason: reason.clone(),
+        }));
+        self.put_budget();
+        self.tell_pause(not_before, &reason);
+        let run = self.run().id.clone();
+        tracing::info!(run, reason, %not_before, "resync paused");
+        Ok(RunOutcome::Paused {
+            run,
+            reason,
+            not_before: Some(not_before),
+        })
+    }
+}

@@ -1,0 +1,464 @@
+//! A list of repositories: taken page by page from where it was left, each page with the repositories' own items, while
+//! what the repositories hold is read behind it.
+//!
+//! Owns how a list goes on after a pause. What a list does not show is nobody's business here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::pages::{RunPages, Spot, Stamps, State};
+use super::read::Reader;
+use super::slice::RunPart;
+use crate::bitbucket::{self, Shown};
+use crate::extract::{self, Batch, Group, Listing, Page, Source, filter_id, repository_pages};
+use crate::failure::Failure;
+use crate::identity::{Repository, RepositoryId};
+use crate::mapping::RepositoryFilter;
+use crate::store::documents::Entry;
+use crate::store::run::RepositoryList;
+use crate::sync::look::MOST_READINGS;
+use crate::telemetry::chain;
+
+/// RunPages of the list in memory at once: their files being read, or they themselves committed.
+const PAGES_AT_ONCE: usize = 4;
+
+/// Repositories that are asked about ahead of the list. Where more have failed, the reason was none of theirs.
+const MOST_FIRST: usize = 50;
+
+/// A repository as it was listed.
+type Listed = (Spot, Repository);
+
+/// A raw repository with its files, or why it has none.
+type Raw = Result<Value, bitbucket::Error>;
+
+/// The list of the repositories that a filter selects, and what is read of each.
+pub(super) struct ListReader<'a> {
+    reader: &'a Reader<'a>,
+    filter: &'a RepositoryFilter,
+    /// Of the list.
+    id: String,
+    /// Whose items the repositories themselves are, if anybody's.
+    own: Option<&'a Group>,
+    /// Who reads what each repository holds.
+    inner: Vec<&'a Group>,
+}
+
+/// What is known before a list is taken.
+struct Known {
+    /// What is recorded of the repositories themselves.
+    before: BTreeMap<RepositoryId, Entry>,
+    stamps: Stamps,
+}
+
+impl<'a> ListReader<'a> {
+    pub(super) fn of(
+        reader: &'a Reader<'a>,
+        filter: &'a RepositoryFilter,
+        groups: &[&'a Group],
+    ) -> ListReader<'a> {
+        let is_own = |group: &&Group| matches!(group.source, Source::Repositories(_));
+        let (own, inner): (Vec<&Group>, Vec<&Group>) =
+            groups.iter().copied().partition(|group| is_own(group));
+        ListReader {
+            reader,
+            filter,
+            id: filter_id(filter),
+            own: own.first().copied(),
+            inner,
+        }
+    }
+
+    /// Takes the list on from where it is, and reads what its repositories hold.
+    pub(super) async fn read(&self) -> Result<(), Failure> {
+        let state = self.state().await?;
+        let known = self.known().await?;
+        let stored = self.pages().repositories(&self.id);
+        self.own_items(&stored, &known.before).await?;
+        let (listed, repositories) = unbounded_channel();
+        for repository in stored {
+            listed.send(repository).ok();
+        }
+        let listing = async {
+            // The channel is closed when the list is at its end.
+            let listed = listed;
+            if state.failed.is_some() || state.is_proven {
+                return Ok(());
+            }
+            let shown = match state.is_complete {
+                true => None,
+                false => self.list(&known, &listed).await?,
+            };
+            self.prove(shown, &known, &listed).await
+        };
+        let reading = self.read_inner(repositories);
+        // Both are large, and so is the stack that they would need here.
+        let (listing, reading) = tokio::join!(Box::pin(listing), Box::pin(reading));
+        listing.and(reading)
+    }
+
+    fn pages(&self) -> &'a RunPages {
+        &self.reader.slice.pages
+    }
+
+    /// How far the list is; its beginning where pages of it are lost.
+    async fn state(&self) -> Result<RepositoryList, Failure> {
+        let slice = self.reader.slice;
+        let (id, state) = {
+            let mut run = slice.run();
+            let state = run.lists.entry(self.id.clone()).or_default().clone();
+            (run.id.clone(), state)
+        };
+        let list = (self.id.as_str(), state.pages);
+        if self.pages().load(slice.store(), &id, list).await? {
+            return Ok(state);
+        }
+        let state = RepositoryList::default();
+        let mut run = slice.run();
+        run.lists.insert(self.id.clone(), state.clone());
+        Ok(state)
+    }
+
+    async fn known(&self) -> Result<Known, Failure> {
+        let looker = self.reader.slice.looker();
+        let before = match self.own {
+            Some(group) => looker.whole_entries(&group.id).await?,
+            None => BTreeMap::new(),
+        };
+        // What was committed last of the partitions that depend on the main branch.
+        let mut stamps = Stamps::new();
+        let trees = |group: &&&Group| matches!(group.source, Source::Trees(_));
+        for group in self.inner.iter().filter(trees) {
+            let entries = looker.whole_entries(&group.id).await?;
+            let of_source = entries.into_iter().map(|(one, entry)| (one, entry.stamp));
+            stamps.insert(group.id.clone(), of_source.collect());
+        }
+        Ok(Known { before, stamps })
+    }
+
+    /// What the repositories that come through hold.
+    async fn read_inner(&self, mut repositories: UnboundedReceiver<Listed>) -> Result<(), Failure> {
+        let reader = self.reader;
+        let at_once = reader.slice.repositories_at_once();
+        stream::poll_fn(|context| repositories.poll_recv(context))
+            .take_while(|_| std::future::ready(!reader.is_stopped()))
+            .map(|(spot, repository)| async move {
+                for group in &self.inner {
+                    if reader.is_stopped() {
+                        break;
+                    }
+                    reader.partition(group, &repository, &spot).await?;
+                }
+                Ok(())
+            })
+            .buffer_unordered(at_once)
+            .try_collect()
+            .await
+    }
+
+    /// The repositories of pages that an earlier slice has listed and not committed, asked for by their ids.
+    async fn own_items(
+        &self,
+        stored: &[Listed],
+        before: &BTreeMap<RepositoryId, Entry>,
+    ) -> Result<(), Failure> {
+        let Some(group) = self.own else { return Ok(()) };
+        let slice = self.reader.slice;
+        let open: BTreeMap<&RepositoryId, &Spot> = stored
+            .iter()
+            .filter(|(spot, _)| matches!(self.pages().state(spot, &group.id), State::Open(_)))
+            .map(|(spot, repository)| (&repository.uuid, spot))
+            .collect();
+        if open.is_empty() {
+            return Ok(());
+        }
+        let uuids: Vec<RepositoryId> = open.keys().map(|uuid| (*uuid).clone()).collect();
+        let found =
+            extract::repositories(slice.bitbucket, self.filter, &uuids, &slice.deadline).await;
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                let part = RunPart::of_workspace(group);
+                return self.reader.failed(&part, error.into()).await;
+            }
+        };
+        for raw in found {
+            let Some(now) = Repository::of(&raw) else {
+                continue;
+            };
+            let Some(spot) = open.get(&now.uuid) else {
+                continue;
+            };
+            if self.reader.is_stopped() {
+                break;
+            }
+            let raw = slice.looker().with_files(group, raw).await;
+            let part = RunPart::of_repository(group, &now, spot);
+            let entry = before.get(&now.uuid).cloned();
+            self.own_item(group, (&now.uuid, raw), &part, entry).await?;
+        }
+        Ok(())
+    }
+
+    async fn own_item(
+        &self,
+        group: &Group,
+        (id, raw): (&RepositoryId, Raw),
+        part: &RunPart,
+        before: Option<Entry>,
+    ) -> Result<(), Failure> {
+        let slice = self.reader.slice;
+        let is_read = raw.is_ok();
+        match slice.looker().repository(group, (id, raw), before).await {
+            Ok(seen) => {
+                if !is_read {
+                    slice.give_up(part, true, "a file that goes along could not be read");
+                }
+                self.reader.done(part, vec![seen]).await;
+                Ok(())
+            }
+            Err(failure) => self.reader.failed(part, failure).await,
+        }
+    }
+
+    /// Takes the list from where it was left, page after page; each repository goes to `listed`. What the list has shown,
+    /// where it came to its end.
+    async fn list(
+        &self,
+        known: &Known,
+        listed: &UnboundedSender<Listed>,
+    ) -> Result<Option<Shown>, Failure> {
+        let slice = self.reader.slice;
+        let nobody = Group::of_nobody(Source::Repositories(self.filter.clone()));
+        let group = self.own.unwrap_or(&nobody);
+        let cursor = {
+            let run = slice.run();
+            run.lists.get(&self.id).and_then(|list| list.cursor.clone())
+        };
+        let mut met = self.pages().listed(&self.id);
+        if cursor.is_none() && met.is_empty() {
+            self.first(group, known, &mut met, listed).await?;
+        }
+        let room = Semaphore::new(PAGES_AT_ONCE);
+        let pages = repository_pages(
+            slice.bitbucket,
+            group,
+            cursor.as_deref(),
+            &room,
+            &slice.deadline,
+        );
+        let mut pages = std::pin::pin!(pages);
+        let mut last = None;
+        while let Some(page) = pages.next().await {
+            if self.reader.is_stopped() {
+                return Ok(None);
+            }
+            slice.keep().await?;
+            match page {
+                Ok(Page {
+                    batch,
+                    cursor,
+                    shown,
+                    ..
+                }) => {
+                    let (mut items, nameless) = items(batch);
+                    if 0 < nameless {
+                        let reason = format!("{nameless} repositories without uuid or full_name");
+                        slice.give_up(&RunPart::of_workspace(group), false, &reason);
+                    }
+                    // Lists that shift name some twice.
+                    items.retain(|(one, _)| met.insert(one.uuid.clone()));
+                    self.page(cursor, items, known, listed).await?;
+                    last = Some(shown);
+                }
+                Err(error) => {
+                    self.failed(error.into())?;
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(last)
+    }
+
+    /// Reads the list again until nothing can have slipped through it: whatever nobody has recorded, and no list has
+    /// shown, would be taken for nobody's.
+    async fn prove(
+        &self,
+        mut shown: Option<Shown>,
+        known: &Known,
+        listed: &UnboundedSender<Listed>,
+    ) -> Result<(), Failure> {
+        let slice = self.reader.slice;
+        let mut before = None;
+        for _ in 1..MOST_READINGS {
+            if self.reader.is_stopped() || self.has_failed() {
+                return Ok(());
+            }
+            if shown.is_some_and(|shown| shown.is_all(before)) {
+                self.note_proven();
+                return Ok(());
+            }
+            before = shown;
+            match self.read_again(known, listed).await {
+                Ok(again) => shown = again,
+                Err(failure) => return self.failed(failure),
+            }
+        }
+        if !shown.is_some_and(|shown| shown.is_all(before)) {
+            tracing::warn!("the list of repositories moves faster than it can be read");
+            for group in self.own.iter().chain(&self.inner) {
+                slice.doubt(group);
+            }
+        }
+        self.note_proven();
+        Ok(())
+    }
+
+    fn has_failed(&self) -> bool {
+        let run = self.reader.slice.run();
+        run.lists
+            .get(&self.id)
+            .is_some_and(|list| list.failed.is_some() || !list.is_complete)
+    }
+
+    fn note_proven(&self) {
+        let mut run = self.reader.slice.run();
+        run.lists.entry(self.id.clone()).or_default().is_proven = true;
+    }
+
+    /// One more reading, without what goes along; repositories that none before has shown are taken in.
+    async fn read_again(
+        &self,
+        known: &Known,
+        listed: &UnboundedSender<Listed>,
+    ) -> Result<Option<Shown>, Failure> {
+        let slice = self.reader.slice;
+        let nobody = Group::of_nobody(Source::Repositories(self.filter.clone()));
+        let mut met = self.pages().listed(&self.id);
+        let mut listing = Listing::open(slice.bitbucket, &nobody, None);
+        let mut overlooked = Vec::new();
+        while let Some(batch) = listing.next(&slice.deadline).await? {
+            slice.keep().await?;
+            if self.reader.is_stopped() {
+                return Ok(None);
+            }
+            for raw in batch.items {
+                if let Some(one) = Repository::of(&raw).filter(|one| met.insert(one.uuid.clone())) {
+                    let raw = match self.own {
+                        Some(group) => slice.looker().with_files(group, raw).await,
+                        None => Ok(raw),
+                    };
+                    overlooked.push((one, raw));
+                }
+            }
+        }
+        if !overlooked.is_empty() {
+            self.page(None, overlooked, known, listed).await?;
+        }
+        Ok(Some(listing.shown()))
+    }
+
+    /// The list cannot be read on: what it has not shown stays as it is.
+    fn failed(&self, failure: Failure) -> Result<(), Failure> {
+        let Some(failure) = self.reader.put_off(failure)? else {
+            return Ok(());
+        };
+        let slice = self.reader.slice;
+        let reason = chain(&failure);
+        for group in self.own.iter().chain(&self.inner) {
+            slice.give_up(&RunPart::of_workspace(group), false, &reason);
+        }
+        let mut run = slice.run();
+        run.lists.entry(self.id.clone()).or_default().failed = Some(reason);
+        Ok(())
+    }
+
+    /// A page of the list: its repositories, and where the next one is.
+    async fn page(
+        &self,
+        cursor: Option<String>,
+        items: Vec<(Repository, Raw)>,
+        known: &Known,
+        listed: &UnboundedSender<Listed>,
+    ) -> Result<(), Failure> {
+        let slice = self.reader.slice;
+        let repositories: Vec<Repository> = items.iter().map(|(one, _)| one.clone()).collect();
+        let number = {
+            let mut run = slice.run();
+            let state = run.lists.entry(self.id.clone()).or_default();
+            let number = state.pages;
+            state.pages += 1;
+            state.repositories += repositories.len();
+            // Without a cursor this page was the last.
+            state.is_complete = cursor.is_none();
+            state.cursor = cursor;
+            number
+        };
+        let page = (self.id.as_str(), number);
+        let spots = self.pages().add(page, repositories, &known.stamps);
+        for (spot, (repository, raw)) in spots.into_iter().zip(items) {
+            if let Some(group) = self.own {
+                let entry = known.before.get(&repository.uuid).cloned();
+                let part = RunPart::of_repository(group, &repository, &spot);
+                let item = (&repository.uuid, raw);
+                self.own_item(group, item, &part, entry).await?;
+            }
+            // Whoever does not listen any more has said why.
+            listed.send((spot, repository)).ok();
+        }
+        slice.publish(None);
+        Ok(())
+    }
+
+    /// The repositories that the last run could not read in part come first.
+    async fn first(
+        &self,
+        group: &Group,
+        known: &Known,
+        met: &mut BTreeSet<RepositoryId>,
+        listed: &UnboundedSender<Listed>,
+    ) -> Result<(), Failure> {
+        let slice = self.reader.slice;
+        let first: Vec<RepositoryId> = slice.run().first.iter().cloned().collect();
+        if first.is_empty() || MOST_FIRST < first.len() {
+            return Ok(());
+        }
+        let found =
+            extract::repositories(slice.bitbucket, self.filter, &first, &slice.deadline).await;
+        // The list will show what this could not.
+        let Ok(found) = found else { return Ok(()) };
+        let mut items = Vec::new();
+        for raw in found {
+            if let Some(one) = Repository::of(&raw).filter(|one| met.insert(one.uuid.clone())) {
+                let raw = slice.looker().with_files(group, raw).await;
+                items.push((one, raw));
+            }
+        }
+        if items.is_empty() {
+            return Ok(());
+        }
+        self.page(None, items, known, listed).await?;
+        // The list itself is still to come.
+        let mut run = slice.run();
+        run.lists.entry(self.id.clone()).or_default().is_complete = false;
+        Ok(())
+    }
+}
+
+/// The repositories of a page, those whose files could not be read with the reason; and how many cannot be told apart.
+fn items(batch: Batch) -> (Vec<(Repository, Raw)>, usize) {
+    let mut items: Vec<(Repository, Raw)> = Vec::new();
+    let mut nameless = 0;
+    for raw in batch.items {
+        match Repository::of(&raw) {
+            Some(one) => items.push((one, Ok(raw))),
+            None => nameless += 1,
+        }
+    }
+    let failed = batch.failed.into_iter();
+    items.extend(failed.map(|(one, error)| (one, Err(error))));
+    (items, nameless)
+}

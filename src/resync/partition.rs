@@ -1,0 +1,140 @@
+//! What one repository holds, source by source: read as a whole, or page by page from where it was left.
+//!
+//! Knows nothing of the list that names the repository, except where it stands there.
+
+use super::committer::Then;
+use super::pages::{Spot, State};
+use super::read::Reader;
+use super::slice::RunPart;
+use crate::bitbucket;
+use crate::extract::{Group, Source};
+use crate::failure::{Class, Failure};
+use crate::identity::{ItemId, Repository};
+use crate::look::Progress;
+use crate::sync::look::{MOST_READINGS, Selection};
+use crate::sync::reading::Reading;
+
+impl Reader<'_> {
+    /// Reads what `repository` holds of the group's source, unless that is done.
+    pub(super) async fn partition(
+        &self,
+        group: &Group,
+        repository: &Repository,
+        spot: &Spot,
+    ) -> Result<(), Failure> {
+        if let State::Open(progress) = self.slice.pages.state(spot, &group.id) {
+            let part = RunPart::of_repository(group, repository, spot);
+            let read = match group.source.is_numbered() {
+                true => self.numbered(group, repository, &part, progress).await,
+                false => self.whole(group, repository, &part).await,
+            };
+            match read {
+                Ok(()) => {}
+                Err(Failure::Bitbucket(bitbucket::Error::NotFound { .. }))
+                    if self.has_vanished(group, repository).await? =>
+                {
+                    self.done(&part, Vec::new()).await;
+                }
+                Err(failure) => self.failed(&part, failure).await?,
+            }
+        }
+        self.slice.note_through(group);
+        Ok(())
+    }
+
+    /// Whether the repository has gone since it was listed: then its parts have not failed, and the end of the run asks
+    /// for it.
+    async fn has_vanished(&self, group: &Group, repository: &Repository) -> Result<bool, Failure> {
+        match self.now(group, repository).await {
+            Ok(now) => Ok(now.is_none()),
+            // What failed first decides.
+            Err(failure) if failure.class() != Class::Credentials => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// The repository as it is now; `None` where it is not to be seen any more, which the end of the run looks into.
+    async fn now(
+        &self,
+        group: &Group,
+        repository: &Repository,
+    ) -> Result<Option<Repository>, Failure> {
+        let filter = group.source.repositories().cloned().unwrap_or_default();
+        let looker = self.slice.looker();
+        let now = match looker.standing(&filter, &repository.uuid).await? {
+            Selection::Selected(raw) => Repository::of(&raw),
+            Selection::NotSelected | Selection::Invisible => None,
+        };
+        if now.is_none() {
+            self.slice.run().vanished.insert(repository.uuid.clone());
+        }
+        Ok(now)
+    }
+
+    async fn numbered(
+        &self,
+        group: &Group,
+        repository: &Repository,
+        part: &RunPart,
+        progress: Option<Progress>,
+    ) -> Result<(), Failure> {
+        let looker = self.slice.looker();
+        let mut reading = Reading::open(&looker, group, repository, progress).await?;
+        let mut shown = None;
+        for readings in 1..=MOST_READINGS {
+            while let Some(seen) = reading.next().await? {
+                let then = Then::More(reading.progress().clone());
+                self.send(part, seen, then).await;
+                // At its end there is nothing more to ask for.
+                if self.is_stopped() && reading.progress().cursor.is_some() {
+                    return Ok(());
+                }
+            }
+            let last = shown.replace(reading.shown());
+            if reading.is_recorded() || reading.shown().is_all(last) {
+                break;
+            }
+            if self.is_stopped() || readings == MOST_READINGS {
+                tracing::warn!(partition = %part.id, "the list moves faster than it can be read");
+                self.slice.doubt(group);
+                break;
+            }
+            reading.again();
+        }
+        let missing = match reading.nameless() {
+            0 => reading.missing(),
+            nameless => {
+                let reason = format!("{nameless} pull requests without a number");
+                self.slice.give_up(part, false, &reason);
+                Vec::new()
+            }
+        };
+        self.send(part, Vec::new(), Then::Done(missing)).await;
+        Ok(())
+    }
+
+    async fn whole(
+        &self,
+        group: &Group,
+        repository: &Repository,
+        part: &RunPart,
+    ) -> Result<(), Failure> {
+        let looker = self.slice.looker();
+        let mut seen = looker.whole(group, Some(repository)).await?;
+        let listed = part.spot.as_ref();
+        let listed = listed.and_then(|spot| self.slice.pages.stamp(spot, &group.id));
+        if matches!(group.source, Source::Trees(_)) && listed != seen.stamp() {
+            // Somebody has looked at it since it was listed: it may have another main branch by now.
+            let Some(now) = self.now(group, repository).await? else {
+                self.done(part, Vec::new()).await;
+                return Ok(());
+            };
+            if now.main_branch != repository.main_branch {
+                seen = looker.whole(group, Some(&now)).await?;
+            }
+        }
+        debug_assert_eq!(seen.item.item, ItemId::Whole);
+        self.done(part, vec![seen]).await;
+        Ok(())
+    }
+}
