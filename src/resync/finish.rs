@@ -372,7 +372,8 @@ impl Slice<'_> {
             match self.commit(section).await {
                 Ok(left) => {
                     for (item, later) in &left.later {
-                        self.give_up(&RunPart::of(item.partition.clone()), true, &later.reason);
+                        let reason = format!("looked at, and not written: {}", later.reason);
+                        self.give_up(&RunPart::of(item.partition.clone()), true, &reason);
                     }
                     self.look_again(&left).await?;
                 }

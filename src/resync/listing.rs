@@ -90,9 +90,9 @@ impl<'a> ListReader<'a> {
             }
             let shown = match state.is_complete {
                 true => None,
-                false => self.list(&known, &listed).await?,
+                false => Box::pin(self.list(&known, &listed)).await?,
             };
-            self.prove(shown, &known, &listed).await
+            Box::pin(self.prove(shown, &known, &listed)).await
         };
         let reading = self.read_inner(repositories);
         // Both are large, and so is the stack that they would need here.
@@ -150,7 +150,7 @@ impl<'a> ListReader<'a> {
                     if reader.is_stopped() {
                         break;
                     }
-                    reader.partition(group, &repository, &spot).await?;
+                    Box::pin(reader.partition(group, &repository, &spot)).await?;
                 }
                 Ok(())
             })
@@ -265,8 +265,9 @@ impl<'a> ListReader<'a> {
                     ..
                 }) => {
                     let (mut items, nameless) = items(batch);
-                    if 0 < nameless {
-                        let reason = format!("{nameless} repositories without uuid or full_name");
+                    if let Some(first) = nameless.first() {
+                        let count = nameless.len();
+                        let reason = format!("{count} repositories without uuid: {first} ..");
                         slice.give_up(&RunPart::of_workspace(group), false, &reason);
                     }
                     // Lists that shift name some twice.
@@ -302,7 +303,7 @@ impl<'a> ListReader<'a> {
                 return Ok(());
             }
             before = shown;
-            match self.read_again(known, listed).await {
+            match Box::pin(self.read_again(known, listed)).await {
                 Ok(again) => shown = again,
                 Err(failure) => return self.failed(failure),
             }
@@ -448,17 +449,25 @@ impl<'a> ListReader<'a> {
     }
 }
 
-/// The repositories of a page, those whose files could not be read with the reason; and how many cannot be told apart.
-fn items(batch: Batch) -> (Vec<(Repository, Raw)>, usize) {
+/// The repositories of a page, those whose files could not be read with the reason; and what those are called, if anything,
+/// that cannot be told apart.
+fn items(batch: Batch) -> (Vec<(Repository, Raw)>, Vec<String>) {
     let mut items: Vec<(Repository, Raw)> = Vec::new();
-    let mut nameless = 0;
+    let mut nameless = Vec::new();
     for raw in batch.items {
         match Repository::of(&raw) {
             Some(one) => items.push((one, Ok(raw))),
-            None => nameless += 1,
+            None => nameless.push(called(&raw)),
         }
     }
     let failed = batch.failed.into_iter();
     items.extend(failed.map(|(one, error)| (one, Err(error))));
     (items, nameless)
+}
+
+/// What people may know a repository by that lacks its uuid.
+fn called(raw: &Value) -> String {
+    let names = ["full_name", "slug", "name"];
+    let name = names.iter().find_map(|name| raw.get(name)?.as_str());
+    name.unwrap_or("one without a name").to_owned()
 }

@@ -25,8 +25,8 @@ impl Reader<'_> {
         if let State::Open(progress) = self.slice.pages.state(spot, &group.id) {
             let part = RunPart::of_repository(group, repository, spot);
             let read = match group.source.is_numbered() {
-                true => self.numbered(group, repository, &part, progress).await,
-                false => self.whole(group, repository, &part).await,
+                true => Box::pin(self.numbered(group, repository, &part, progress)).await,
+                false => Box::pin(self.whole(group, repository, &part)).await,
             };
             match read {
                 Ok(()) => {}

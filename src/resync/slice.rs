@@ -162,7 +162,7 @@ impl<'a> Slice<'a> {
             self.run().is_read = false;
         }
         if !self.run().is_read {
-            if let Step::Paused(failure) = self.read_on().await? {
+            if let Step::Paused(failure) = Box::pin(self.read_on()).await? {
                 return self.pause(failure).await;
             }
             self.run().is_read = true;
@@ -172,7 +172,7 @@ impl<'a> Slice<'a> {
         if let Some(reason) = self.nothing_read() {
             return Err(Failure::NothingRead(reason));
         }
-        if let Step::Paused(failure) = self.finish().await? {
+        if let Step::Paused(failure) = Box::pin(self.finish()).await? {
             return self.pause(failure).await;
         }
         self.complete().await

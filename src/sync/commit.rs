@@ -126,7 +126,7 @@ impl Pen<'_> {
         let (stamp, now) = (Stamp(Uuid::new_v4().as_u64_pair().0), self.clock.now());
         self.announce(&mut holders, &seen, &plan_of, (stamp, now))
             .await?;
-        let answered = self.write(lease, &seen, &mut plan_of).await;
+        let answered = Box::pin(self.write(lease, &seen, &mut plan_of)).await;
         let creates_targets = self.sources.creates_targets();
         let settlement = settle(
             &seen,
