@@ -14,10 +14,10 @@ use crate::deadline::later;
 use crate::failure::Failure;
 use crate::port::{self, ResyncStatus};
 use crate::progress::Paused;
-use crate::queue::again;
 use crate::store::Revision;
 use crate::store::documents::{CompletedRun, completed};
 use crate::store::run::{FailedRepositories, Run, failed_repositories};
+use crate::sync::outbox::Outbox;
 use crate::telemetry::chain;
 
 /// What a run did that is over.
@@ -86,7 +86,8 @@ impl Slice<'_> {
         }
         store.save(&completed(), &end, Revision::ANYTHING).await?;
         if run.failures == 0 {
-            again::forget_asked_before(store, run.started_at).await?;
+            let outbox = Outbox::new(None, store, &self.app.clock);
+            outbox.forget_asked_before(run.started_at).await?;
         }
         clean_up(self.app, &run).await?;
         let status = match run.has_losses() {

@@ -4,6 +4,7 @@
 //! works on it, [`tick`] goes on with it. What is written and deleted is the engine's business (`sync`); a run only says
 //! what is to be looked at. Knows nothing of webhooks or of Lambda.
 
+mod absent;
 mod adopt;
 mod begin;
 mod clashes;
@@ -20,6 +21,7 @@ mod order;
 mod pages;
 mod partition;
 mod preview;
+mod proof;
 mod read;
 mod rival;
 mod slice;

@@ -25,11 +25,7 @@ pub(super) const SHARED_NAMES: &[(&str, &str)] = &[
 
 /// Files that are longer. None may be added; one that is mended has to be taken off.
 pub(super) const LONG_FILES: &[&str] = &[
-    "src/sync/look.rs",
-    "tests/it/resync.rs",
-    "tests/it/runs.rs",
     "tests/it/support/world.rs",
-    "tests/it/webhook.rs",
 ];
 
 /// Functions that are longer. None may be added; one that is mended has to be taken off. Lists of natives are tables:
