@@ -1,9 +1,10 @@
 //! HTTP as both outside systems need it: one connection pool, one decision what is repeated in place, one reading of
-//! `Retry-After` (`wait`), one of `NO_PROXY` (`proxy`).
+//! `Retry-After` (`wait`), one of `NO_PROXY` (`proxy`), one of redirects (`redirect`).
 //!
 //! Knows no endpoint, no credential and no JSON shape. Requests and bodies are never logged.
 
 mod proxy;
+mod redirect;
 mod wait;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use proxy::Proxies;
+pub use redirect::{is_same_place, redirect_target, shown_redirect};
 pub use wait::retry_after;
 
 use crate::deadline::{Clock, Deadline};
@@ -112,7 +114,9 @@ impl Http {
     pub fn behind(proxies: Option<Proxies>, clock: Clock) -> anyhow::Result<Http> {
         let builder = reqwest::Client::builder()
             .user_agent(concat!("ferry/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT);
+            .connect_timeout(CONNECT_TIMEOUT)
+            // A redirect decides who is told our credentials, and whose word is believed: the clients see to it.
+            .redirect(reqwest::redirect::Policy::none());
         let builder = match proxies {
             Some(proxies) => builder.proxy(proxies.into_proxy()),
             None => builder,
