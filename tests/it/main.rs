@@ -19,6 +19,7 @@ mod reference;
 mod refused;
 mod resync;
 mod runs;
+mod secrecy;
 mod settings;
 mod stores;
 mod subscription;

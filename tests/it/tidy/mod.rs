@@ -26,6 +26,7 @@ const LAYERS: &[&str] = &[
     "entity",
     "identity",
     "look",
+    "own_secrets",
     // What is told to whoever watches.
     "counts",
     "metrics",
