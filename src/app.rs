@@ -4,16 +4,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_config::SdkConfig;
 use jiff::Timestamp;
-use secrecy::ExposeSecret;
+use secrecy::SecretString;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::bitbucket::{self, BitbucketClient, Credential};
+use crate::bitbucket::{self, BitbucketClient};
 use crate::config::Config;
 use crate::deadline::{Clock, Deadline};
 use crate::failure::Failure;
 use crate::http::Http;
 use crate::metrics::{Figure, Metrics};
+use crate::own_secrets::SecretOwner;
 use crate::port::{self, Masker, PortClient, WriteEvent};
 use crate::progress::RunProgress;
 use crate::queue::Queue;
@@ -148,6 +149,19 @@ impl App {
         Ok(session)
     }
 
+    /// The secrets that may sign webhooks, as [`Secrets::webhook_secrets`] says.
+    pub async fn webhook_secrets(
+        &self,
+        deadline: &Deadline,
+    ) -> Result<Vec<SecretString>, SecretsError> {
+        let secrets = self.secrets.webhook_secrets(deadline).await?;
+        // Bitbucket is told them, and may say them back.
+        self.http
+            .own_secrets()
+            .learn(SecretOwner::Webhooks, secrets.clone());
+        Ok(secrets)
+    }
+
     /// Takes the pen, has `steps` written with it, and lets it go, whatever becomes of them.
     pub async fn with_pen<T>(
         &self,
@@ -256,8 +270,6 @@ fn open_store(path: &std::path::Path) -> Result<Store, StoreError> {
 impl Session {
     /// Hides whatever must not leave the process.
     pub fn masker(&self) -> anyhow::Result<Masker> {
-        let bitbucket = self.credentials.bitbucket.iter().map(Credential::secret);
-        let own = bitbucket.chain([&self.credentials.port_client_secret]);
-        Masker::new(own.map(ExposeSecret::expose_secret))
+        Masker::new(self.port.own_secrets().clone())
     }
 }

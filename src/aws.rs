@@ -78,6 +78,7 @@ impl LoadServiceConfig for EndpointVariables {
 
 /// The SDK's requests on the connection pool that everything else uses: one TLS stack, one set of connections.
 pub fn http_client(http: &Http) -> SharedHttpClient {
+    // It follows no redirect, as a signed request must not: it is signed for the host that it was sent to.
     SharedHttpClient::new(Pool(http.client().clone()))
 }
 

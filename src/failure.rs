@@ -82,7 +82,9 @@ impl Failure {
             | Failure::Queue(
                 QueueError::Unwritable(_) | QueueError::Store(StoreError::Unwritable { .. }),
             ) => Class::Ours,
-            Failure::Store(StoreError::InUse { .. }) => Class::Credentials,
+            Failure::Store(StoreError::InUse { .. } | StoreError::Unusable { .. }) => {
+                Class::Credentials
+            }
             Failure::Store(_)
             | Failure::Queue(_)
             | Failure::CommitLater(_)

@@ -1,9 +1,12 @@
 //! HTTP as both outside systems need it: one connection pool, one decision what is repeated in place, one reading of
-//! `Retry-After` (`wait`), one of `NO_PROXY` (`proxy`).
+//! `Retry-After` (`wait`), one of `NO_PROXY` (`proxy`), one of redirects (`redirect`), one of answers (`answer`).
 //!
-//! Knows no endpoint, no credential and no JSON shape. Requests and bodies are never logged.
+//! Knows no endpoint and no JSON shape. Credentials it knows only as what no answer may show: what is said of an answer,
+//! by whomever, is said without them. Requests and bodies are never logged.
 
+mod answer;
 mod proxy;
+mod redirect;
 mod wait;
 
 use std::sync::Arc;
@@ -12,16 +15,15 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use backon::{BackoffBuilder as _, ExponentialBuilder};
-use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, StatusCode};
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 
+pub use answer::{Answer, Reply};
 pub use proxy::Proxies;
+pub use redirect::{is_same_place, redirect_target, shown_redirect};
 pub use wait::retry_after;
 
 use crate::deadline::{Clock, Deadline};
-use crate::lenient_json;
+use crate::own_secrets::OwnSecrets;
 
 /// Both APIs answer small requests within a second; a connection that takes longer will not come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,9 +33,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// All waits for one answer together, in longest waits.
 const WAITS: u32 = 3;
-
-/// How much of an unexpected body an error shows.
-const SHOWN_BODY_CHARS: usize = 300;
 
 /// One connection pool, shared by all clients of a process.
 #[derive(Clone, Debug)]
@@ -45,6 +44,7 @@ pub struct Http {
     timeout: Option<Duration>,
     /// No single wait in place is longer.
     patience: Duration,
+    own: OwnSecrets,
 }
 
 /// What is worth repeating, how often and how patiently.
@@ -65,22 +65,6 @@ pub struct RetryPolicy {
     /// Repetitions after a 500, or after a success that could not be read: some stand for a defect that each
     /// repetition meets again.
     pub max_defects: usize,
-}
-
-/// A complete answer, whatever its status.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: Vec<u8>,
-}
-
-/// A complete answer, and what the body of a success was read as.
-#[derive(Debug)]
-pub struct Reply<T> {
-    pub answer: Answer,
-    /// `None` where the status is no success.
-    pub content: Option<anyhow::Result<T>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +96,9 @@ impl Http {
     pub fn behind(proxies: Option<Proxies>, clock: Clock) -> anyhow::Result<Http> {
         let builder = reqwest::Client::builder()
             .user_agent(concat!("ferry/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT);
+            .connect_timeout(CONNECT_TIMEOUT)
+            // A redirect decides who is told our credentials, and whose word is believed: the clients see to it.
+            .redirect(reqwest::redirect::Policy::none());
         let builder = match proxies {
             Some(proxies) => builder.proxy(proxies.into_proxy()),
             None => builder,
@@ -124,6 +110,7 @@ impl Http {
             sent: Arc::default(),
             timeout: None,
             patience: PATIENCE,
+            own: OwnSecrets::default(),
         })
     }
 
@@ -131,6 +118,17 @@ impl Http {
     #[must_use]
     pub fn patient(self, patience: Duration) -> Http {
         Http { patience, ..self }
+    }
+
+    /// The same, where others know of the secrets, too, that are named to this client.
+    #[must_use]
+    pub fn hiding(self, own: OwnSecrets) -> Http {
+        Http { own, ..self }
+    }
+
+    /// Whoever sends a credential names it here; whoever shows what came from outside hides it.
+    pub fn own_secrets(&self) -> &OwnSecrets {
+        &self.own
     }
 
     /// The same, waiting `timeout` for each answer where that is given.
@@ -192,7 +190,7 @@ impl Http {
         let (mut defects, mut waited) = (0, Duration::ZERO);
         loop {
             let outcome = self.try_once(policy, deadline, request()).await;
-            let outcome = outcome.map(|answer| Reply::read(answer, &read));
+            let outcome = outcome.map(|answer| Reply::read(answer, &self.own, &read));
             let asked = match &outcome {
                 Ok(reply) if reply.is_defect() => {
                     defects += 1;
@@ -279,56 +277,6 @@ impl RetryPolicy {
             max_retries: 0,
             ..self
         }
-    }
-}
-
-impl<T> Reply<T> {
-    fn read(answer: Answer, read: impl Fn(&Answer) -> anyhow::Result<T>) -> Reply<T> {
-        let content = answer.status.is_success().then(|| read(&answer));
-        Reply { answer, content }
-    }
-
-    fn is_defect(&self) -> bool {
-        self.answer.status == StatusCode::INTERNAL_SERVER_ERROR
-            || matches!(self.content, Some(Err(_)))
-    }
-}
-
-impl Answer {
-    /// The body as JSON, with U+FFFD for what is no text in a text.
-    pub fn value(&self) -> anyhow::Result<Value> {
-        lenient_json::from_slice(&self.body).with_context(|| self.is_no_json())
-    }
-
-    /// Decodes the body. The error names the wanted type, the place, and the beginning of what came instead.
-    pub fn json<T: DeserializeOwned>(&self) -> anyhow::Result<T> {
-        serde_json::from_slice(&self.body).with_context(|| self.is_no_json())
-    }
-
-    fn is_no_json(&self) -> String {
-        format!(
-            "the body is not the expected JSON (HTTP {}): {}",
-            self.status.as_u16(),
-            self.excerpt()
-        )
-    }
-
-    /// The beginning of the body on one line, for errors.
-    pub fn excerpt(&self) -> String {
-        let text = String::from_utf8_lossy(&self.body);
-        let mut shown: String = text
-            .chars()
-            .take(SHOWN_BODY_CHARS)
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
-        if text.chars().nth(SHOWN_BODY_CHARS).is_some() {
-            shown.push('…');
-        }
-        shown
-    }
-
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
     }
 }
 

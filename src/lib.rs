@@ -60,4 +60,5 @@ pub mod identity;
 pub mod lenient_json;
 pub mod look;
 pub mod nearest;
+pub mod own_secrets;
 pub mod yaml;

@@ -57,12 +57,7 @@ async fn try_to_keep(app: &App, base: &str, now: bool, deadline: &Deadline) -> R
     let url = address(base);
     let key = subscription();
     let found = app.store.load(&key).await?.value;
-    let secret = app
-        .secrets
-        .webhook_secrets(deadline)
-        .await?
-        .first()
-        .cloned();
+    let secret = app.webhook_secrets(deadline).await?.first().cloned();
     let digest = secret.as_ref().map(digest).unwrap_or_default();
     let settled = found.as_ref().is_some_and(|found| {
         found.url == url
@@ -113,7 +108,7 @@ async fn look(
     deadline: &Deadline,
 ) -> Result<Standing, Failure> {
     let session = app.session(deadline).await?;
-    if app.secrets.webhook_secrets(deadline).await?.is_empty() {
+    if app.webhook_secrets(deadline).await?.is_empty() {
         return Ok(Standing::NoSecret);
     }
     let hooks = match allowed(session.bitbucket.hooks(deadline).await)? {
@@ -143,12 +138,7 @@ async fn look(
 /// How the subscription that leads to `base` stands; changes nothing.
 pub async fn status(app: &App, base: &str, deadline: &Deadline) -> Result<Standing, Failure> {
     let found = app.store.load(&subscription()).await?;
-    let secret = app
-        .secrets
-        .webhook_secrets(deadline)
-        .await?
-        .first()
-        .map(digest);
+    let secret = app.webhook_secrets(deadline).await?.first().map(digest);
     // Where nothing is remembered of it, the secret has the benefit of the doubt.
     let known = found.value.is_none_or(|found| Some(found.secret) == secret);
     look(app, &address(base), known, deadline).await
@@ -159,12 +149,7 @@ pub async fn install(app: &App, base: &str, deadline: &Deadline) -> Result<Stand
     let url = address(base);
     let standing = repair(app, &url, deadline).await?;
     if standing == Standing::Right {
-        let secret = app
-            .secrets
-            .webhook_secrets(deadline)
-            .await?
-            .first()
-            .map(digest);
+        let secret = app.webhook_secrets(deadline).await?.first().map(digest);
         let found = Subscription {
             url,
             secret: secret.unwrap_or_default(),
@@ -180,7 +165,7 @@ pub async fn install(app: &App, base: &str, deadline: &Deadline) -> Result<Stand
 
 async fn repair(app: &App, url: &str, deadline: &Deadline) -> Result<Standing, Failure> {
     let session = app.session(deadline).await?;
-    let secrets = app.secrets.webhook_secrets(deadline).await?;
+    let secrets = app.webhook_secrets(deadline).await?;
     let Some(secret) = secrets.first() else {
         return Ok(Standing::NoSecret);
     };

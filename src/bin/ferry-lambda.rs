@@ -8,6 +8,7 @@ use ferry::app::App;
 use ferry::config::{Config, InvalidConfig};
 use ferry::deadline::{Clock, Deadline};
 use ferry::http::Http;
+use ferry::own_secrets::OwnSecrets;
 use ferry::{aws, invocation, telemetry};
 use jiff::Timestamp;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
@@ -19,14 +20,15 @@ const WAY_OUT: Duration = Duration::from_millis(500);
 // One invocation at a time runs here: a second thread would only cost memory and start-up time.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let config = Config::from_env();
+    let (config, own) = (Config::from_env(), OwnSecrets::default());
     telemetry::init_json(
         config
             .as_ref()
             .ok()
             .and_then(|config| config.log_level.as_deref()),
+        own.clone(),
     );
-    let app = &connect(config)
+    let app = &connect(config, own)
         .await
         .inspect_err(|error| tracing::error!(error = format!("{error:#}"), "cannot start"))?;
     let serve = service_fn(move |event: LambdaEvent<Value>| async move {
@@ -44,11 +46,11 @@ async fn main() -> anyhow::Result<()> {
         .map_err(|error| anyhow!(error))
 }
 
-async fn connect(config: Result<Config, InvalidConfig>) -> anyhow::Result<App> {
+async fn connect(config: Result<Config, InvalidConfig>, own: OwnSecrets) -> anyhow::Result<App> {
     let config = config?;
     config.tell_what_has_no_effect();
     let http = Http::behind(config.proxies.clone(), Clock::System)?;
-    let http = http.with_timeout(config.client_timeout);
+    let http = http.with_timeout(config.client_timeout).hiding(own);
     let aws = aws::of_function(&http, config.aws_endpoints.clone()).await;
     Ok(App::connect(config, http, Some(&aws))?)
 }

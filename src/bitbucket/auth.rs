@@ -66,6 +66,15 @@ impl Credential {
         Some(value)
     }
 
+    /// What must not be shown: the secret itself, and what stands for it in a header.
+    pub(super) fn forms(&self) -> Vec<SecretString> {
+        let header = self.header();
+        let header = header.as_ref().and_then(|value| value.to_str().ok());
+        let sent = header.and_then(|value| value.split_once(' '));
+        let sent = sent.map(|(_, sent)| SecretString::from(sent));
+        sent.into_iter().chain([self.secret().clone()]).collect()
+    }
+
     pub(super) fn is(&self, other: &Credential) -> bool {
         let user = |credential: &Credential| match credential {
             Credential::Token(_) => None,

@@ -21,6 +21,7 @@ use super::rate_limit::{Allowance, Purpose, RateGroup};
 use super::sending::Sending;
 use crate::deadline::Deadline;
 use crate::http::{Answer, Http, RetryPolicy};
+use crate::own_secrets::{OwnSecrets, SecretOwner};
 
 /// Requests to the API under way at once, with each credential and with all. Short bursts draw a 429 far below the
 /// hourly limit, and answers take memory.
@@ -117,6 +118,7 @@ impl BitbucketClient {
             credentials,
             live_reserve,
         } = settings;
+        tell(http.own_secrets(), &credentials);
         let shared = Shared {
             http,
             base_url,
@@ -143,6 +145,7 @@ impl BitbucketClient {
 
     /// Goes on with `credentials`. Those that stay keep what they have used; refused ones get another chance.
     pub fn replace_credentials(&self, credentials: Vec<Credential>) {
+        tell(self.shared.http.own_secrets(), &credentials);
         if self.shared.accounts.len() != credentials.len() {
             *lock(&self.shared.slots) = Slots::new(credentials.len());
         }
@@ -340,6 +343,12 @@ fn own_path(base: &str, path: &str) -> String {
         Some(below) => format!("{base}{below}"),
         None => path.to_owned(),
     }
+}
+
+/// What answers must not be shown with.
+fn tell(own: &OwnSecrets, credentials: &[Credential]) {
+    let forms = credentials.iter().flat_map(Credential::forms);
+    own.learn(SecretOwner::Bitbucket, forms.collect());
 }
 
 impl AtOnce {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::class::Class;
 use crate::deadline::Deadline;
-use crate::http::{Answer, HttpError};
+use crate::http::{Answer, HttpError, shown_redirect};
 
 /// Longest part of Bitbucket's own message that an error repeats, in characters.
 const SHOWN_MESSAGE_CHARS: usize = 300;
@@ -56,6 +56,12 @@ pub enum Error {
         #[source]
         source: Option<HttpError>,
     },
+    /// Nobody follows: the answer would be a stranger's, or about something else.
+    #[error(
+        "{request}: the answer leads to {target}, and is not followed: check BITBUCKET_HOST_URL, and any proxy in \
+         between"
+    )]
+    Redirected { request: String, target: String },
     #[error("no time was left to ask Bitbucket")]
     OutOfTime,
     /// A success that is not what was asked for, after all repetitions: HTML, half a body, a page without values.
@@ -92,6 +98,7 @@ impl Error {
         match self {
             Error::RateLimited { .. }
             | Error::Unavailable { .. }
+            | Error::Redirected { .. }
             | Error::OutOfTime
             | Error::Unexpected { .. } => Class::Later,
             Error::NotFound { .. }
@@ -132,6 +139,9 @@ impl Error {
     /// An answer that is no success; 429 never comes here.
     pub(super) fn from_answer(request: &str, answer: &Answer) -> Error {
         let request = request.to_owned();
+        if let Some(target) = shown_redirect(answer) {
+            return Error::Redirected { request, target };
+        }
         let message = message(answer);
         match answer.status.as_u16() {
             401 => Error::Unauthorized { message },
@@ -153,6 +163,18 @@ impl Error {
                     message
                 },
             },
+        }
+    }
+
+    /// The same of whoever keeps the content of a file: it knows no credentials of ours, so a refusal is not about them.
+    pub(super) fn from_storage(request: &str, answer: &Answer) -> Error {
+        match answer.status.as_u16() {
+            status @ (401 | 429) => Error::Unavailable {
+                request: request.to_owned(),
+                status: Some(status),
+                source: None,
+            },
+            _ => Error::from_answer(request, answer),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! [`BitbucketClient`] asks for raw JSON: `resources` knows the lists and `by_id` the objects, `pages` follows lists,
 //! `auth` and `accounts` hold credentials, `rate_limit` decides whose turn it is and when nobody's is, `sending` sends a
-//! request, `error` says what an answer means, `hooks` keeps webhook subscriptions. Objects stay raw values, because a mapping may read any of
+//! request, `redirect` says where one may be led, `error` says what an answer means, `hooks` keeps webhook subscriptions. Objects stay raw values, because a mapping may read any of
 //! their fields.
 //!
 //! Must not know what anything is for: no mapping, no entity, no Port.
@@ -15,6 +15,7 @@ mod error;
 mod hooks;
 mod pages;
 mod rate_limit;
+mod redirect;
 mod resources;
 mod sending;
 mod tree;

@@ -15,6 +15,7 @@ use super::accounts::{Choice, Chosen, Learned};
 use super::client::{BitbucketClient, JSON, Shared, lock};
 use super::error::Error;
 use super::rate_limit::{Incident, RateGroup};
+use super::redirect::Redirect;
 use crate::class::Class;
 use crate::deadline::Deadline;
 use crate::http::{Answer, Reply, RetryPolicy, retry_after};
@@ -58,6 +59,7 @@ impl BitbucketClient {
         let (mut message, mut refused) = (String::new(), Vec::new());
         let mut asked_again = Vec::new();
         let mut waited = Duration::ZERO;
+        let mut url = sending.url.clone();
         let slots = lock(&self.shared.slots).of(sending.group);
         // Closed only when it is dropped.
         let _slot = slots
@@ -86,12 +88,24 @@ impl BitbucketClient {
                     return Err(Error::NotForThisToken { request, message });
                 }
             };
-            let reply = self.send_as(&chosen, sending, deadline, &read).await?;
+            let reply = self
+                .send_as(&chosen, sending, &url, deadline, &read)
+                .await?;
             if let Some(content) = reply.content {
                 return content.map_err(|source| Error::unexpected(request, source));
             }
             if reply.answer.status == StatusCode::TOO_MANY_REQUESTS {
                 continue;
+            }
+            match Redirect::of(sending, &url, &reply.answer) {
+                Some(Redirect::Again(target)) => {
+                    url = target;
+                    continue;
+                }
+                Some(Redirect::Kept(target)) => {
+                    return self.fetch_kept(sending, target, deadline, read).await;
+                }
+                Some(Redirect::Refused) | None => {}
             }
             match Error::from_answer(request, &reply.answer) {
                 Error::Unauthorized { message: said } => {
@@ -111,11 +125,12 @@ impl BitbucketClient {
         }
     }
 
-    /// Sends with one credential, and takes in what the answer says about its allowance.
+    /// Sends with one credential to `url`, and takes in what the answer says about its allowance.
     async fn send_as<T>(
         &self,
         chosen: &Chosen,
         sending: &Sending<'_>,
+        url: &Url,
         deadline: &Deadline,
         read: impl Fn(&Answer) -> anyhow::Result<T>,
     ) -> Result<Reply<T>, Error> {
@@ -125,9 +140,7 @@ impl BitbucketClient {
         let sent = Mutex::new(Incident::default());
         let build = || {
             *lock(&sent) = accounts.count(chosen.id, group, http.clock().now());
-            let builder = http
-                .client()
-                .request(sending.method.clone(), sending.url.clone());
+            let builder = http.client().request(sending.method.clone(), url.clone());
             let builder = match sending.body {
                 Some(body) => builder.json(body),
                 None => builder,
@@ -139,7 +152,7 @@ impl BitbucketClient {
         let reply = http
             .send(sending.policy, deadline, build, read)
             .await
-            .map_err(|error| Error::from_http(sending.url.path(), error, deadline))?;
+            .map_err(|error| Error::from_http(url.path(), error, deadline))?;
         let (answer, now, sent) = (&reply.answer, http.clock().now(), *lock(&sent));
         if answer.status == StatusCode::TOO_MANY_REQUESTS {
             let wait = retry_after(answer, now);
@@ -161,10 +174,14 @@ impl BitbucketClient {
         }
         let url = self.url(["workspaces", self.workspace_name()], &[]);
         let probe = Sending::get(RateGroup::Api, &JSON, &url);
-        let mut reply = self.send_as(chosen, &probe, deadline, |_| Ok(())).await?;
+        let mut reply = self
+            .send_as(chosen, &probe, &url, deadline, |_| Ok(()))
+            .await?;
         if reply.answer.status == StatusCode::UNAUTHORIZED {
             // What refuses one request in passing may refuse the next one as well.
-            reply = self.send_as(chosen, &probe, deadline, |_| Ok(())).await?;
+            reply = self
+                .send_as(chosen, &probe, &url, deadline, |_| Ok(()))
+                .await?;
         }
         let answer = reply.answer;
         match answer.status.as_u16() {

@@ -79,6 +79,7 @@ enum Route {
     Webhook,
     Resync,
     Health,
+    Ready,
 }
 
 impl Route {
@@ -91,7 +92,8 @@ impl Route {
             ("webhook", _) => Some(Route::Webhook),
             ("resync", _) => Some(Route::Resync),
             // The longer ones are what probes of Ocean's charts ask.
-            ("health", _) | ("live" | "ready", Some("health")) => Some(Route::Health),
+            ("health", _) | ("live", Some("health")) => Some(Route::Health),
+            ("ready", Some("health")) => Some(Route::Ready),
             _ => None,
         }
     }
@@ -99,7 +101,7 @@ impl Route {
     fn methods(self) -> &'static str {
         match self {
             Route::Webhook | Route::Resync => "POST",
-            Route::Health => "GET, HEAD",
+            Route::Health | Route::Ready => "GET, HEAD",
         }
     }
 }
@@ -110,8 +112,23 @@ pub async fn route(app: &App, request: &Request, deadline: &Deadline) -> Respons
         (Some(Route::Webhook), &Method::POST) => receive(app, request, deadline).await,
         (Some(Route::Resync), &Method::POST) => take_wish(app, request, deadline).await,
         (Some(Route::Health), &(Method::GET | Method::HEAD)) => Response::new(StatusCode::OK, "ok"),
+        (Some(Route::Ready), &(Method::GET | Method::HEAD)) => readiness(app).await,
         (Some(route), _) => Response::not_allowed(route.methods()),
         (None, _) => Response::new(StatusCode::NOT_FOUND, "not found"),
+    }
+}
+
+/// Whoever cannot write down what it is sent is not to be sent anything.
+async fn readiness(app: &App) -> Response {
+    match app.store.check().await {
+        Ok(()) => Response::new(StatusCode::OK, "ok"),
+        Err(error) => {
+            tracing::warn!(error = chain(&error), "not ready");
+            Response::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the store cannot be written",
+            )
+        }
     }
 }
 

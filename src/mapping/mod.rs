@@ -94,7 +94,7 @@ impl Mapping {
             }])
         })?;
         let placed = |mut problem: Problem| {
-            problem.line = lines.of(&problem.path);
+            problem.line = lines.of(&problem.path).or(Some(1));
             problem
         };
         match Mapping::from_config(&value) {

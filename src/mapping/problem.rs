@@ -48,10 +48,15 @@ impl std::error::Error for InvalidMapping {}
 
 impl fmt::Display for InvalidMapping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_of_file = self.problems.iter().any(|problem| problem.line.is_some());
+        let mapping = match is_of_file {
+            true => "the mapping",
+            false => "the mapping stored in Port",
+        };
         match self.problems.as_slice() {
-            [problem] => write!(f, "the mapping is not valid: {problem}"),
+            [problem] => write!(f, "{mapping} is not valid: {problem}"),
             problems => {
-                write!(f, "the mapping is not valid, in {} places:", problems.len())?;
+                write!(f, "{mapping} is not valid, in {} places:", problems.len())?;
                 problems
                     .iter()
                     .try_for_each(|problem| write!(f, "\n  {problem}"))

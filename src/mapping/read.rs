@@ -82,10 +82,15 @@ impl Reader {
     }
 
     pub(super) fn root<'a>(&mut self, config: &'a Value) -> Option<Object<'a>> {
-        self.object(&Node {
-            path: String::new(),
-            value: config,
-        })
+        let path = String::new();
+        match config {
+            Value::Object(entries) => Some(Object { path, entries }),
+            other => {
+                let remedy = "give an object with `resources`";
+                self.mistake(path, format_args!("it is {}, {remedy}", kind_of(other)));
+                None
+            }
+        }
     }
 
     pub(super) fn object<'a>(&mut self, node: &Node<'a>) -> Option<Object<'a>> {
@@ -313,7 +318,7 @@ fn kind_of(value: &Value) -> &'static str {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
-        Value::String(_) => "text",
+        Value::String(_) => "a text",
         Value::Array(_) => "a list",
         Value::Object(_) => "a map",
     }

@@ -13,6 +13,7 @@ use super::outcome::{Postponed, Refusal, UpsertOutcome};
 use crate::class::Class;
 use crate::entity::{Entity, Identifier};
 use crate::http::Answer;
+use crate::own_secrets::OwnSecrets;
 
 /// Entities per call (Port API, create multiple entities: 1 to 20).
 pub(super) const MAX_BULK: usize = 20;
@@ -144,7 +145,12 @@ fn wire(entity: &Entity) -> Value {
 
 /// Reads a 2xx answer to `items`. Results are paired by index only: the identifier in an error may be the word
 /// `unknown`.
-pub(super) fn read(answer: &Answer, items: &[Item]) -> anyhow::Result<BulkAnswer> {
+/// What it says about entities is said without `own`.
+pub(super) fn read(
+    answer: &Answer,
+    items: &[Item],
+    own: &OwnSecrets,
+) -> anyhow::Result<BulkAnswer> {
     let wire: Wire = answer.json()?;
     let mut errors: HashMap<usize, WireError> = HashMap::new();
     let mut unplaced = None;
@@ -162,14 +168,14 @@ pub(super) fn read(answer: &Answer, items: &[Item]) -> anyhow::Result<BulkAnswer
         .collect();
     let told = |(index, item): (usize, &Item)| match (errors.remove(&index), written.remove(&index))
     {
-        (Some(error), _) => error.told(item),
+        (Some(error), _) => error.told(item, own),
         (None, Some(written)) => Told::Settled(UpsertOutcome::Written {
             created: written.created,
             identifier: item.identifier.clone().or(written.found()),
         }),
         // An error that names no entity is about any that is not known to be written.
         (None, None) => match &unplaced {
-            Some(error) => Told::Alone(error.told(item).outcome()),
+            Some(error) => Told::Alone(error.told(item, own).outcome()),
             None => Told::Settled(UpsertOutcome::Later(Postponed {
                 class: Class::Later,
                 status: Some(answer.status.as_u16()),
@@ -202,9 +208,10 @@ impl WireWritten {
 }
 
 impl WireError {
-    fn told(&self, item: &Item) -> Told {
-        let code = self.error.clone().unwrap_or_default();
-        let message = shortened(self.message.as_deref().unwrap_or_default());
+    fn told(&self, item: &Item, own: &OwnSecrets) -> Told {
+        let shown =
+            |text: &Option<String>| shortened(&own.hide(text.as_deref().unwrap_or_default()));
+        let (code, message) = (shown(&self.error), shown(&self.message));
         match self.status_code {
             Some(status) if Class::of_status(status) == Class::Later => {
                 Told::Alone(UpsertOutcome::Later(Postponed {

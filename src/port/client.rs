@@ -22,6 +22,7 @@ use super::rehearsal::Rehearsal;
 use super::token::Token;
 use crate::deadline::Deadline;
 use crate::http::{Answer, Http, HttpError, Reply};
+use crate::own_secrets::{OwnSecrets, SecretOwner};
 
 /// The type under which Port lists this integration: that of the product Ferry replaces, so that an existing
 /// installation keeps its entities.
@@ -86,6 +87,8 @@ impl PortClient {
             client_secret,
             identifier,
         } = settings;
+        let own = http.own_secrets();
+        own.learn(SecretOwner::PortClient, vec![client_secret.clone()]);
         PortClient {
             inner: Arc::new(Inner {
                 http,
@@ -118,10 +121,17 @@ impl PortClient {
 
     /// Takes rotated credentials for the next token. A token in use stays in use until it expires or is refused.
     pub fn replace_credentials(&self, client_id: String, client_secret: SecretString) {
+        self.own_secrets()
+            .learn(SecretOwner::PortClient, vec![client_secret.clone()]);
         *locked(&self.inner.credentials) = ClientCredentials {
             client_id,
             client_secret,
         };
+    }
+
+    /// What no text from this client shows.
+    pub fn own_secrets(&self) -> &OwnSecrets {
+        self.inner.http.own_secrets()
     }
 
     pub(super) fn now(&self) -> Timestamp {

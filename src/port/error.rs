@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::class::Class;
 use crate::deadline::Deadline;
-use crate::http::{Answer, HttpError, retry_after};
+use crate::http::{Answer, HttpError, retry_after, shown_redirect};
 
 /// Longest part of Port's own message that an error repeats, in characters.
 const SHOWN_MESSAGE_CHARS: usize = 300;
@@ -80,6 +80,16 @@ pub enum Error {
     /// The settings lead to something that is not Port.
     #[error("there is no Port API at OCEAN__PORT__BASE_URL ({request}){trace_id}")]
     NoPort { request: String, trace_id: TraceId },
+    /// Nobody follows: whoever is there may be a stranger to our credentials and entities.
+    #[error(
+        "the answer to {request} leads to {target}, and is not followed{trace_id}: check OCEAN__PORT__BASE_URL, and \
+         any proxy in between"
+    )]
+    Redirected {
+        request: String,
+        target: String,
+        trace_id: TraceId,
+    },
     /// Nothing was sent: Ferry built no valid request.
     #[error("{request} is not a valid request")]
     Invalid {
@@ -102,6 +112,7 @@ impl Error {
             Error::RateLimited { .. }
             | Error::Unavailable { .. }
             | Error::OutOfTime { .. }
+            | Error::Redirected { .. }
             | Error::Unexpected { .. } => Class::Later,
             Error::Refused { code, .. } if code == IN_PROGRESS => Class::Later,
             Error::Forbidden { .. } | Error::NotFound { .. } | Error::Refused { .. } => Class::Part,
@@ -139,6 +150,7 @@ impl Error {
             Error::Refused { status, .. } => Some(*status),
             Error::OutOfTime { .. }
             | Error::Unexpected { .. }
+            | Error::Redirected { .. }
             | Error::NoPort { .. }
             | Error::Invalid { .. } => None,
         }
@@ -147,6 +159,13 @@ impl Error {
     /// An answer that is no success, read as an error.
     pub(super) fn from_answer(request: String, answer: &Answer, now: jiff::Timestamp) -> Error {
         let trace_id = TraceId::of(answer);
+        if let Some(target) = shown_redirect(answer) {
+            return Error::Redirected {
+                request,
+                target,
+                trace_id,
+            };
+        }
         let body = ErrorBody::of(answer);
         match answer.status.as_u16() {
             401 => Error::Unauthorized { request, trace_id },

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use url::Url;
 
 use super::call::Call;
@@ -19,7 +19,7 @@ pub(super) const PROCESSING_MODE: &str = "ocean-core";
 /// What Port keeps about this installation.
 #[derive(Clone, Debug, Default)]
 pub struct Integration {
-    /// The user's mapping; `None` while there is none.
+    /// The user's mapping, whatever has been stored as that; `None` while there is none.
     pub config: Option<Value>,
     /// Default blueprints and mapping were set up, or deliberately were not. Never again after that.
     pub resources_initialized: bool,
@@ -138,7 +138,7 @@ struct Wire {
 #[serde(rename_all = "camelCase", default)]
 #[derive(Default)]
 struct WireIntegration {
-    config: Option<Map<String, Value>>,
+    config: Option<Value>,
     are_port_resources_initialized: Option<bool>,
     create_port_resources_origin: Option<String>,
     installation_app_type: Option<String>,
@@ -172,10 +172,7 @@ fn last_start<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Times
 impl From<WireIntegration> for Integration {
     fn from(wire: WireIntegration) -> Integration {
         Integration {
-            config: wire
-                .config
-                .filter(|config| !config.is_empty())
-                .map(Value::Object),
+            config: wire.config.filter(|config| *config != json!({})),
             resources_initialized: wire.are_port_resources_initialized.unwrap_or(false),
             resources_origin: wire.create_port_resources_origin,
             app_type: wire.installation_app_type.or(wire.integration_type),

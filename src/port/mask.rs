@@ -7,10 +7,7 @@ use anyhow::Context as _;
 use regex::Regex;
 use serde_json::Value;
 
-const HIDDEN: &str = "[REDACTED]";
-
-/// Own secrets shorter than this are not looked for: they would hide half of every text.
-const SHORTEST_SECRET: usize = 6;
+use crate::own_secrets::{HIDDEN, OwnSecrets};
 
 /// What credentials look like.
 const PATTERNS: [&str; 13] = [
@@ -52,36 +49,22 @@ pub struct Masker {
     patterns: Regex,
     secret_key: Regex,
     /// Our own secrets, whatever they look like.
-    own: Option<Regex>,
+    own: OwnSecrets,
 }
 
 impl Masker {
-    /// `own` are the secrets from the settings; they are also hidden where they look like nothing.
-    pub fn new<'a>(own: impl IntoIterator<Item = &'a str>) -> anyhow::Result<Masker> {
-        let mut own: Vec<&str> = own
-            .into_iter()
-            .filter(|secret| SHORTEST_SECRET <= secret.chars().count())
-            .collect();
-        // The longest first: one may begin with another.
-        own.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        let escaped: Vec<String> = own.iter().map(|secret| regex::escape(secret)).collect();
+    /// `own` are hidden even where they look like nothing.
+    pub fn new(own: OwnSecrets) -> anyhow::Result<Masker> {
         let compiled = |pattern: &Compiled| (**pattern).clone().context("a masking pattern");
         Ok(Masker {
             patterns: compiled(&COMPILED_PATTERNS)?,
             secret_key: compiled(&COMPILED_SECRET_KEY)?,
-            own: match escaped.is_empty() {
-                true => None,
-                false => Some(Regex::new(&escaped.join("|")).context("the own secrets")?),
-            },
+            own,
         })
     }
 
     pub fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let text = match &self.own {
-            Some(own) => own.replace_all(text, HIDDEN),
-            None => Cow::Borrowed(text),
-        };
-        match text {
+        match self.own.hide(text) {
             Cow::Borrowed(text) => self.patterns.replace_all(text, HIDDEN),
             Cow::Owned(text) => Cow::Owned(self.patterns.replace_all(&text, HIDDEN).into_owned()),
         }
@@ -116,9 +99,21 @@ impl Masker {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use secrecy::SecretString;
     use serde_json::json;
 
     use super::*;
+    use crate::own_secrets::SecretOwner;
+
+    fn masker(own: &[&str]) -> Masker {
+        let known = OwnSecrets::default();
+        let own = own
+            .iter()
+            .map(|secret| SecretString::from(*secret))
+            .collect();
+        known.learn(SecretOwner::Bitbucket, own);
+        Masker::new(known).unwrap()
+    }
 
     /// Where more is hidden than Ocean hides, on purpose.
     const BETTER: [(&str, &str); 3] = [
@@ -137,7 +132,7 @@ mod tests {
         .unwrap();
         let vectors = golden["mask_string"].as_array().unwrap();
         assert_eq!(vectors.len(), 14);
-        let masker = Masker::new([]).unwrap();
+        let masker = masker(&[]);
         for vector in vectors {
             let text = vector["in"].as_str().unwrap();
             let better = BETTER.iter().find(|(better, _)| *better == text);
@@ -149,7 +144,7 @@ mod tests {
 
     #[test]
     fn other_credentials_are_hidden_too() {
-        let masker = Masker::new([]).unwrap();
+        let masker = masker(&[]);
         for (text, expected) in [
             (
                 "clone https://x:ATCTT3xFfGN0-_=.a@bitbucket.org now",
@@ -174,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_copy_of_a_value_is_masked_and_the_value_stays() {
-        let masker = Masker::new(["own-secret", "own-secret-longer", "ab"]).unwrap();
+        let masker = masker(&["own-secret", "own-secret-longer", "ab"]);
         let value = json!({
             "text": ["an own-secret-longer, ab", 1, null],
             "clientSecret": "plain",
@@ -196,7 +191,7 @@ mod tests {
             after in r"[ -~]{0,60}",
         ) {
             prop_assume!(!"[REDACTED]".contains(&secret));
-            let masker = Masker::new([secret.as_str()]).unwrap();
+            let masker = masker(&[&secret]);
             let text = format!("{before} {secret} {after}");
             let masked = masker.mask(&text);
             prop_assert!(!masked.contains(&secret), "{}", masked);

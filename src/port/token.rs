@@ -16,6 +16,7 @@ use super::client::{PEN_TIMEOUT, PortClient, Tries, locked};
 use super::error::{Error, TraceId};
 use crate::deadline::{Deadline, later};
 use crate::http::{Answer, Reply};
+use crate::own_secrets::SecretOwner;
 
 /// A token is renewed this long before it expires: a frozen execution environment may wake up in between.
 const TOKEN_MARGIN: Duration = Duration::from_secs(60);
@@ -115,6 +116,10 @@ impl PortClient {
             }
             None => return Err(Error::from_answer(request, &answer, self.now())),
         };
+        self.own_secrets().learn(
+            SecretOwner::PortToken,
+            vec![wire.access_token.as_str().into()],
+        );
         let scheme = wire.token_type.as_deref().unwrap_or("Bearer");
         let mut header = HeaderValue::from_str(&format!("{scheme} {}", wire.access_token))
             .map_err(|_| unreadable(anyhow!("the access token fits no header")))?;

@@ -255,7 +255,8 @@ impl<'a> Run<'a> {
             .caused_by(event)
             .exporter()
             .repeatable();
-        let read = |answer: &_| batch::read(answer, items);
+        let own = self.client.own_secrets();
+        let read = |answer: &_| batch::read(answer, items, own);
         let answer = self.client.call_reading(call, self.deadline, read).await?;
         if let Some(max_bulk) = answer.max_bulk {
             let known = &self.client.inner.max_bulk;

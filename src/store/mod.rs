@@ -77,6 +77,15 @@ pub enum StoreError {
          (FERRY__STATE_DIR)", path.display()
     )]
     InUse { path: PathBuf },
+    /// There is no place to keep documents at.
+    #[error(
+        "the state cannot be kept in `{}`: FERRY__STATE_DIR has to name a directory that this process can write, on a \
+         disk with room", path.display()
+    )]
+    Unusable {
+        path: PathBuf,
+        source: anyhow::Error,
+    },
     /// The store does not answer, refuses, or has not answered in time. A write may have taken effect or not.
     #[error("cannot reach the store for `{key}`")]
     Unavailable { key: String, source: anyhow::Error },
@@ -321,6 +330,15 @@ impl Store {
             Backend::Table(table) => table.change(changes, self.deadline()).await,
         };
         written.map_err(unavailable(first))
+    }
+
+    /// Whether documents can be written, as far as this process can tell by itself.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        match &self.backend {
+            #[cfg(feature = "file-store")]
+            Backend::File(file) => file.check().await.map_err(unavailable("a probe")),
+            Backend::Memory(_) | Backend::Table(_) => Ok(()),
+        }
     }
 
     /// Keys of documents that could not be understood since this was last asked.

@@ -117,7 +117,7 @@ async fn is_signed(app: &App, delivery: &Delivery<'_>, deadline: &Deadline) -> O
         tracing::warn!("webhook refused: it is not signed");
         return Some(false);
     }
-    let secrets = match app.secrets.webhook_secrets(deadline).await {
+    let secrets = match app.webhook_secrets(deadline).await {
         Ok(secrets) => secrets,
         Err(error) => {
             tracing::error!(error = chain(&error), "webhook not verified");

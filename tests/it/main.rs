@@ -21,6 +21,7 @@ mod reference;
 mod refused;
 mod resync;
 mod runs;
+mod secrecy;
 mod settings;
 mod stores;
 mod subscription;

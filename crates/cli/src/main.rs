@@ -18,6 +18,7 @@ use ferry::config::{Config, EventListener, InvalidConfig};
 use ferry::deadline::Clock;
 use ferry::http::Http;
 use ferry::mapping::Mapping;
+use ferry::own_secrets::OwnSecrets;
 use ferry::telemetry::chain;
 use ferry::{aws, telemetry};
 use indicatif::MultiProgress;
@@ -143,7 +144,8 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
         .ok()
         .and_then(|config| config.log_level.as_deref());
     let above = AboveBars(bars.clone());
-    telemetry::init_text(level, move || above.clone());
+    let own = OwnSecrets::default();
+    telemetry::init_text(level, own.clone(), move || above.clone());
     let config = config?;
     config.tell_what_has_no_effect();
     let default = match config.event_listener {
@@ -153,7 +155,7 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
         },
         EventListener::Serve => Command::Serve { port: None },
     };
-    let mut app = connect(config).await?;
+    let mut app = connect(config, own).await?;
     match arguments.command.unwrap_or(default) {
         Command::Resync { json, mapping } => {
             app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
@@ -180,9 +182,10 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-async fn connect(config: Config) -> anyhow::Result<App> {
+async fn connect(config: Config, own: OwnSecrets) -> anyhow::Result<App> {
     let http = Http::behind(config.proxies.clone(), Clock::System)?;
     let http = http.with_timeout(config.client_timeout).patient(PATIENCE);
+    let http = http.hiding(own);
     let aws = match config.uses_aws() {
         true => Some(aws::of_machine(&http).await),
         false => None,

@@ -4,6 +4,7 @@ mod by_id;
 mod credentials;
 mod failures;
 mod lists;
+mod redirects;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -59,14 +59,14 @@ fn all_mistakes_are_told_at_once() {
     });
     let error = Mapping::from_config(&config).err().unwrap();
     insta::assert_snapshot!(error, @r#"
-    the mapping is not valid, in 7 places:
+    the mapping stored in Port is not valid, in 7 places:
       entityDeletionThreshold: must be a number from 0 to 1, not "most"
       resources[0].kind: "repo" is not known: give one of project, repository, pull-request, folder, file, workspace, user, branch, tag, pipeline, deployment, environment
       resources[0].port.entity.mappings.blueprint: is missing: give the blueprint in two kinds of quotes, '"service"'
       resources[1].selector.query: is missing: give 'true' to take every item
       resources[1].selector.userRole: must be one of member, contributor, admin, owner, not "boss"
       resources[1].port.entity.mappings: is missing: give {entity: {mappings: {identifier: .., blueprint: ..}}}
-      resources[2]: must be a map, not text
+      resources[2]: must be a map, not a text
     "#);
 }
 

@@ -193,7 +193,7 @@ async fn a_wait_that_does_not_fit_is_told_to_the_caller() {
 #[tokio::test]
 async fn examples_are_masked_and_few_and_their_kind_is_encoded() {
     let port = Port::start(&[]).await;
-    let masker = Masker::new(["the-secret"]).unwrap();
+    let masker = Masker::new(port.client.own_secrets().clone()).unwrap();
     let raw = vec![json!({ "name": "the-secret of it" }); 7];
     port.client
         .send_examples("a/b c", &raw, &masker, &port.deadline())
@@ -220,7 +220,7 @@ async fn logs_go_where_the_integration_says() {
         message: "Bearer abcdefghij was sent".into(),
         extra: Map::new(),
     };
-    let masker = Masker::new([]).unwrap();
+    let masker = Masker::new(port.client.own_secrets().clone()).unwrap();
     port.client
         .send_logs(&to, &[line], &masker, &port.deadline())
         .await

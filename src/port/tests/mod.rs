@@ -5,6 +5,7 @@ mod classes;
 mod defaults;
 mod deletes;
 mod outages;
+mod redirects;
 mod searches;
 mod upserts;
 

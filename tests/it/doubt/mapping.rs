@@ -336,3 +336,33 @@ async fn a_resource_that_leaves_the_mapping_takes_only_its_own_along() {
     assert_fresh(&world, "pull requests are not mapped any more").await;
     world.finish();
 }
+
+/// YAML pasted where Port keeps JSON, or only the list of resources: told for what it is, at the first look.
+#[tokio::test]
+async fn a_stored_mapping_that_is_no_object_is_told_at_once() {
+    for (config, kind) in [
+        (json!("resources:\n  - kind: project"), "a text"),
+        (json!([{"kind": "project"}]), "a list"),
+        (json!(7), "a number"),
+        (json!(true), "a boolean"),
+        (json!(""), "a text"),
+    ] {
+        let world = World::demo().await;
+        world.resync().await;
+        let before = world.port.catalogue();
+        world.port.install(IDENTIFIER, config);
+        world.take_requests();
+        let told = world.invoke(event("eventbridge-rule")).await.unwrap_err();
+        let told = ferry::telemetry::chain(&told);
+        let expected =
+            format!("the mapping stored in Port is not valid: it is {kind}, give an object");
+        assert!(told.contains(&expected), "{told}");
+        let (_, requests) = world.take_requests();
+        let read = |request: &&sandbox::server::Request| {
+            request.method == "GET" && request.path.ends_with(IDENTIFIER)
+        };
+        assert_eq!(requests.iter().filter(read).count(), 1, "{kind}");
+        assert_eq!(world.port.catalogue(), before);
+        world.finish();
+    }
+}

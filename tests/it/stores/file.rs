@@ -209,8 +209,12 @@ async fn an_empty_file_and_a_missing_directory_are_a_new_store() {
     // A file where the directory should be is nobody's damage.
     let refused = Store::open(directory.file()).err().unwrap();
     assert!(
-        matches!(refused, StoreError::Unavailable { .. }),
+        matches!(refused, StoreError::Unusable { .. }),
         "{refused:?}"
     );
-    assert!(chain(&refused).contains(FILE), "{refused:?}");
+    let told = chain(&refused);
+    assert!(
+        told.contains(FILE) && told.contains("FERRY__STATE_DIR"),
+        "{told}"
+    );
 }

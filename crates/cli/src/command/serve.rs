@@ -28,7 +28,7 @@ use super::shutdown::Shutdown;
 const BODY_LIMIT: usize = webhook::MAX_BODY + 1024;
 
 /// How long to leave a queue alone that cannot be read.
-const QUEUE_PAUSE: Duration = Duration::from_secs(60);
+const QUEUE_PAUSE: Duration = Duration::from_secs(15);
 
 /// How long to look away from an empty queue: a webhook is in the catalogue this much later at most.
 const LOOK: Duration = Duration::from_millis(200);

@@ -5,6 +5,8 @@ use std::process::Stdio;
 use sandbox::bitbucket::NewPullRequest;
 use sandbox::fault::{Fault, FaultKind};
 use sandbox::webhook::Delivery;
+#[cfg(target_os = "linux")]
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
 use crate::program::{Log, StateDir, ended, ferry, free_port, signal};
@@ -143,5 +145,100 @@ async fn another_process_is_told_that_the_state_directory_is_in_use() {
         "{log}"
     );
     server.kill().await.unwrap();
+    world.finish();
+}
+
+/// `command` in a shell that lets the process outlive its disk: for a file that grows beyond a limit there is a signal.
+#[cfg(target_os = "linux")]
+fn without_signal(command: &Command) -> Command {
+    let (program, variables) = (command.as_std().get_program(), command.as_std().get_envs());
+    let mut shell = Command::new("/bin/sh");
+    shell
+        .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+        .arg(program)
+        .env_clear()
+        .envs(variables.filter_map(|(name, value)| Some((name, value?))))
+        .kill_on_drop(true);
+    shell
+}
+
+/// How large files may get that a process writes.
+#[cfg(target_os = "linux")]
+fn limit(pid: u32, bytes: &str) {
+    let prlimit = std::process::Command::new("prlimit")
+        .args([
+            "--pid",
+            &pid.to_string(),
+            &format!("--fsize={bytes}:unlimited"),
+        ])
+        .status();
+    assert!(prlimit.unwrap().success());
+}
+
+/// The status that a probe gets.
+#[cfg(target_os = "linux")]
+async fn probe(port: u16, path: &str) -> String {
+    let mut connection = tokio::net::TcpStream::connect(("127.0.0.1", port))
+        .await
+        .unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    answer.split(' ').nth(1).unwrap().to_owned()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_disk_that_was_full_for_a_moment_does_not_stop_the_server() {
+    let world = World::demo().await;
+    let state = StateDir::new("full");
+    let port = free_port();
+    let mut command = without_signal(on(&world, port).env("FERRY__STATE_DIR", &state.0));
+    let (mut server, mut log) = started(&mut command);
+    log.read_to("resync completed").await;
+    let pid = server.id().unwrap();
+    let deliveries = open_pull_request(&world);
+
+    limit(pid, "4096");
+    for delivery in &deliveries {
+        assert_eq!(world.bitbucket.deliver(delivery).await.unwrap(), [503]);
+    }
+    assert_eq!(probe(port, "/health/ready").await, "503");
+    // To start it anew would give it no room.
+    assert_eq!(probe(port, "/health/live").await, "200");
+    log.read_to("File too large").await;
+    assert!(log.seen.contains("ferry.redb"), "{}", log.seen);
+
+    limit(pid, "unlimited");
+    assert_eq!(probe(port, "/health/ready").await, "200");
+    deliver(&world, &deliveries).await;
+    log.read_to("looks committed").await;
+    signal(pid, "TERM");
+    log.read_to_the_end().await;
+    assert!(server.wait().await.unwrap().success(), "{}", log.seen);
+    assert_eq!(world.port.catalogue(), world.fresh_catalogue().await);
+    world.finish();
+}
+
+#[tokio::test]
+async fn a_state_directory_that_is_none_is_told_by_its_variable() {
+    let world = World::demo().await;
+    let state = StateDir::new("none");
+    std::fs::create_dir_all(state.0.join("database/ferry.redb")).unwrap();
+    std::fs::write(state.0.join("file"), "").unwrap();
+    for place in ["file", "file/below", "database"] {
+        let (code, _, log) = ended(
+            ferry(&world)
+                .env("FERRY__STATE_DIR", state.0.join(place))
+                .arg("resync"),
+        )
+        .await;
+        assert_eq!(code, 1, "{log}");
+        assert!(
+            log.contains("FERRY__STATE_DIR has to name a directory") && log.contains(place),
+            "{log}"
+        );
+    }
     world.finish();
 }
