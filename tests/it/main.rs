@@ -7,6 +7,7 @@ mod credentials;
 mod doubt;
 mod durability;
 mod emulated;
+mod functions;
 mod guards;
 mod histories;
 mod invocation;
