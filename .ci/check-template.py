@@ -219,19 +219,11 @@ def stored_credentials(resources, declared):
 def alarms(resources):
     """Errors of every function are told."""
     watched = json.dumps([
-        metric for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values() for metric in metrics_of(alarm)
-        if metric["MetricName"] == "Errors"
+        alarm for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values() if alarm["MetricName"] == "Errors"
     ])
     for name in of_type(resources, "AWS::Lambda::Function"):
         if f'{{"Ref": "{name}"}}' not in watched:
             yield f"no alarm tells of errors of {name}"
-
-
-def metrics_of(alarm):
-    """What an alarm looks at: one metric, or several under an expression."""
-    if "Metrics" not in alarm:
-        return [alarm]
-    return [each["MetricStat"]["Metric"] for each in alarm["Metrics"] if "MetricStat" in each]
 
 
 def parameters(declared):
@@ -269,7 +261,8 @@ def figures(resources):
                     if isinstance(expression, dict):
                         shown.update(re.findall(r'MetricName="(\w+)"', expression.get("expression", "")))
     for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values():
-        shown.update(each["MetricName"] for each in metrics_of(alarm) if not isinstance(each["Namespace"], str))
+        if not isinstance(alarm["Namespace"], str):
+            shown.add(alarm["MetricName"])
     for name in sorted(shown - printed):
         yield f"nothing prints the figure {name}"
     for name in sorted(printed - shown):

@@ -101,7 +101,7 @@ def story(folder, servers):
         "AlarmEmail": boto3.client("sns").list_subscriptions()["Subscriptions"][0]["Endpoint"],
     }
     require(settled == SETTINGS, f"parameters have their effect: {settled}")
-    require(monitoring() == (3, 1), f"alarms and a dashboard: {monitoring()}")
+    require(monitoring() == (5, 1), f"alarms and a dashboard: {monitoring()}")
     # The one thing that a deployment cannot say: where the sandbox is.
     servers_at = {
         "OCEAN__PORT__BASE_URL": places["port"],
