@@ -199,10 +199,10 @@ def story(folder, servers):
 
 def guided(folder, answers):
     """`sam deploy --guided` at a terminal; what is not in `answers` keeps the answer that sam offers."""
-    command = [
-        "deploy", "--guided", "--template-file", f"{BUILD}/template.yaml", "--s3-bucket", "deployments",
-        "--capabilities", "CAPABILITY_IAM",
-    ]
+    # Its answers would be kept beside the template.
+    answered = folder / "samconfig.toml"
+    answered.touch()
+    command = ["deploy", "--guided", "--template-file", f"{BUILD}/template.yaml", "--config-file", str(answered)]
     terminal = pexpect.spawn(SAM, command, cwd=folder, timeout=600, encoding="utf-8", dimensions=(50, 200))
     log = terminal.logfile_read = io.StringIO()
     asked = set()
@@ -272,7 +272,7 @@ def fill_secret(outputs, variables, places):
         [FERRY, "secret", "put"], input=json.dumps(credentials | {"bitbucketWorkspaceToken": "wrong"}), env=settings,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )
-    require(wrong.returncode == 1 and "401" in wrong.stdout, f"wrong credentials are not stored: {wrong.stdout}")
+    require(wrong.returncode == 1 and "nothing is stored" in wrong.stdout, f"wrong credentials are not stored: {wrong.stdout}")
     terminal = pexpect.spawn(FERRY, ["secret", "put"], env=settings, timeout=60, encoding="utf-8", dimensions=(50, 200))
     log = terminal.logfile_read = io.StringIO()
     for question, answer in [
@@ -355,7 +355,7 @@ def outputs_of(stack):
 def run_sam_deploy(folder, parameters, stack):
     done = subprocess.run(
         [
-            SAM, "deploy", "--template-file", f"{BUILD}/template.yaml", "--stack-name", stack,
+            SAM, "deploy", "--template-file", f"{BUILD}/template.yaml", "--config-env", "none", "--stack-name", stack,
             "--s3-bucket", "deployments", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset",
             "--region", REGION, "--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items()),
         ],

@@ -4,6 +4,7 @@
 
 mod signing;
 mod stored;
+mod unfilled;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -30,9 +31,6 @@ const SHORTEST_RE_READ: Duration = Duration::from_secs(10);
 
 /// The stage of the version that counts.
 const CURRENT: &str = "AWSCURRENT";
-
-/// How often it is said that the secret is empty.
-const REMIND_AFTER: Duration = Duration::from_secs(3600);
 
 /// Secrets Manager's name for a secret, or a stage of one, that does not exist.
 const NOT_FOUND: &str = "ResourceNotFoundException";
@@ -125,33 +123,6 @@ impl Secrets {
         Ok(credentials)
     }
 
-    /// The same; `None` as long as nobody has filled the secret, which is a matter of a new installation and no failure. It
-    /// is said once an hour.
-    pub async fn credentials_if_filled(
-        &self,
-        deadline: &Deadline,
-    ) -> Result<Option<Arc<Credentials>>, SecretsError> {
-        match self.credentials(deadline).await {
-            Err(empty @ SecretsError::Empty { .. }) => {
-                self.remind(&empty);
-                Ok(None)
-            }
-            credentials => credentials.map(Some),
-        }
-    }
-
-    fn remind(&self, empty: &SecretsError) {
-        let now = self.clock.now();
-        let mut reminded_at = self
-            .reminded_at
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if reminded_at.is_none_or(|at| later(at, REMIND_AFTER) <= now) {
-            *reminded_at = Some(now);
-            tracing::warn!(reason = %empty, "waiting for credentials");
-        }
-    }
-
     /// The secrets that may sign webhooks: the current one and, for ten minutes after a rotation, the one before. The
     /// first is the one that Bitbucket is to sign with: the new one only when every process knows it. Empty when none
     /// is configured.
@@ -231,6 +202,9 @@ impl Secrets {
             return Ok(self.given.clone());
         };
         let version = self.fetch(id, CURRENT, deadline).await?;
+        if version.is_blank() {
+            return Err(SecretsError::Empty { id: id.clone() });
+        }
         Ok(self.overlaid(id, &version.text)?)
     }
 

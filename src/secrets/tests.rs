@@ -141,6 +141,10 @@ async fn an_empty_secret_is_said_once_an_hour_and_is_not_a_missing_one() {
     said.dedup();
     assert_eq!(said, [at(OLD), at(OLD + 3_600), at(OLD + 7_200)]);
 
+    manager.put(ID, " \n");
+    let filled = secrets.credentials_if_filled(&deadline).await.unwrap();
+    assert!(filled.is_none(), "a blank text is no document");
+
     let text = SecretString::from(r#"{"portClientId":"id","portClientSecret":"s"}"#);
     secrets.put(&text, &deadline).await.unwrap();
     let filled = secrets.credentials_if_filled(&deadline).await.unwrap();
