@@ -47,6 +47,7 @@ def main() -> int:
         *privileges(resources),
         *visibility(resources),
         *concurrency(resources, source["Parameters"]),
+        *organisation(resources),
         *log_groups(resources),
         *retries(resources),
         *stored_credentials(resources, source["Parameters"]),
@@ -183,6 +184,19 @@ def strings(value):
     if isinstance(value, str):
         return [value]
     return [text for inner in (value.values() if isinstance(value, dict) else value) for text in strings(inner)]
+
+
+def organisation(resources):
+    """What an organisation asks for reaches every role and every function."""
+    for name, role in of_type(resources, "AWS::IAM::Role").items():
+        if role.get("Path") != {"Ref": "RolePath"}:
+            yield f"{name} is not under RolePath"
+        if {"Ref": "PermissionsBoundaryArn"} not in role.get("PermissionsBoundary", {}).get("Fn::If", []):
+            yield f"{name} is not bounded by PermissionsBoundaryArn"
+    for name, function in of_type(resources, "AWS::Lambda::Function").items():
+        places = strings(function.get("VpcConfig", {}))
+        if "SubnetIds" not in places or "SecurityGroupIds" not in places:
+            yield f"{name} is not put into SubnetIds with SecurityGroupIds"
 
 
 def log_groups(resources):
