@@ -18,6 +18,7 @@ use crate::port::{self, Masker, PortClient, WriteEvent};
 use crate::progress::RunProgress;
 use crate::queue::Queue;
 use crate::secrets::{Credentials, Secrets, SecretsError};
+use crate::store::documents::Distrusted;
 use crate::store::{Asker, Lease, LeaseName, Leases, Store, StoreError};
 use crate::sync::commit::Pen;
 use crate::sync::generation::{Current, Generations};
@@ -65,6 +66,8 @@ pub struct Errand<'a> {
     /// What Port shows as the cause of the writes.
     pub event: WriteEvent,
     pub differs: &'a Differs<'a>,
+    /// What deletes nothing; `None`: what the last run said.
+    pub distrusted: Option<&'a Distrusted>,
 }
 
 impl App {
@@ -161,6 +164,7 @@ impl App {
             guard: errand.guard,
             event: errand.event,
             differs: errand.differs,
+            distrusted: errand.distrusted,
         };
         let written = Box::pin(steps(&pen, &lease)).await;
         App::let_go_of_pen(lease).await;

@@ -3,6 +3,7 @@
 //! Knows no service. The function needs only what Lambda puts into its environment; everything else (profiles,
 //! roles of containers and machines, single sign-on) is for the command line and stays out of the function's binary.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_config::environment::{
@@ -29,15 +30,15 @@ use crate::http::Http;
 /// The services in use answer within milliseconds; whoever takes longer has lost the request.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What Lambda gives a function: keys, region, and the SDK's standard endpoint variables.
-pub async fn of_function(http: &Http) -> SdkConfig {
+/// What Lambda gives a function: keys and region; and `endpoints`, the SDK's standard variables for these.
+pub async fn of_function(http: &Http, endpoints: BTreeMap<String, String>) -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(EnvironmentVariableRegionProvider::new().region().await)
         .credentials_provider(SharedCredentialsProvider::new(
             EnvironmentVariableCredentialsProvider::new(),
         ))
-        .service_config(EndpointVariables)
+        .service_config(EndpointVariables(endpoints))
         .sleep_impl(aws_smithy_async::rt::sleep::SharedAsyncSleep::new(
             aws_smithy_async::rt::sleep::TokioSleep::new(),
         ))
@@ -63,20 +64,15 @@ fn timeouts() -> TimeoutConfig {
         .build()
 }
 
-/// `AWS_ENDPOINT_URL_<SERVICE>`, else `AWS_ENDPOINT_URL` (AWS SDKs reference, service-specific endpoints).
+/// `AWS_ENDPOINT_URL_<SERVICE>`, else `AWS_ENDPOINT_URL` (AWS SDKs reference, service-specific endpoints), by name.
 #[derive(Debug)]
-struct EndpointVariables;
+struct EndpointVariables(BTreeMap<String, String>);
 
 impl LoadServiceConfig for EndpointVariables {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the SDK's own variables, read as its full configuration would"
-    )]
     fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
         let service = key.service_id().to_uppercase().replace([' ', '-'], "_");
-        [format!("{}_{service}", key.env()), key.env().to_owned()]
-            .into_iter()
-            .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        let names = [format!("{}_{service}", key.env()), key.env().to_owned()];
+        names.iter().find_map(|name| self.0.get(name).cloned())
     }
 }
 

@@ -3,7 +3,7 @@
 //! | class | examples | costs | then |
 //! |---|---|---|---|
 //! | [`Value`](Class::Value) | Port would refuse this value; a file that does not parse | the value, reported | goes on |
-//! | [`Item`](Class::Item) | a mapping error on an item; Port's 422 naming an entity | the item; nothing of it is deleted | goes on, reported |
+//! | [`Item`](Class::Item) | a mapping error on an item; Port's 403 or 422 about one entity | the item; nothing of it is deleted | goes on, reported |
 //! | [`Part`](Class::Part) | 403, 404 on a list, 400 to a user's query, 410, 555 after shrinking, a missing scope | that partition of that resource; others commit | tried first next time |
 //! | [`Later`](Class::Later) | 429, 5xx on either side (500 too), resets, time-outs, 200 with garbage, an entity of a 207 with such | time | the message again, or `again`; never dropped |
 //! | [`Credentials`](Class::Credentials) | 401 confirmed by a probe; settings that lead nowhere | that token; all tokens: the run | alarm; resumes by itself when the secret changes |

@@ -18,6 +18,8 @@ pub struct Counts {
     pub filtered_out: usize,
     /// Items that could not be mapped, or are nothing that Port would take.
     pub not_mapped: usize,
+    /// Values that Port would refuse, left out of their entities.
+    pub left_out: usize,
     /// Entities written.
     pub written: usize,
     /// Entities that Port already had as they are, or that another item writes.
@@ -31,6 +33,36 @@ pub struct Counts {
     pub kept: usize,
 }
 
+/// What came of the identifiers of one resource.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentifierCounts {
+    pub usable: usize,
+    /// Null, or nothing that Port takes.
+    pub unusable: usize,
+}
+
+/// One in so many identifiers may be unusable.
+const TOLERATED: usize = 10;
+
+impl IdentifierCounts {
+    pub fn all(&self) -> usize {
+        self.usable + self.unusable
+    }
+
+    /// Whether so many are unusable that the expression is at fault rather than some items.
+    pub fn is_distrusted(&self) -> bool {
+        self.all() < TOLERATED * self.unusable
+    }
+}
+
+impl AddAssign for IdentifierCounts {
+    fn add_assign(&mut self, other: IdentifierCounts) {
+        let IdentifierCounts { usable, unusable } = other;
+        self.usable += usable;
+        self.unusable += unusable;
+    }
+}
+
 impl AddAssign for Counts {
     fn add_assign(&mut self, other: Counts) {
         let Counts {
@@ -39,6 +71,7 @@ impl AddAssign for Counts {
             transformed,
             filtered_out,
             not_mapped,
+            left_out,
             written,
             unchanged,
             refused,
@@ -51,6 +84,7 @@ impl AddAssign for Counts {
         self.transformed += transformed;
         self.filtered_out += filtered_out;
         self.not_mapped += not_mapped;
+        self.left_out += left_out;
         self.written += written;
         self.unchanged += unchanged;
         self.refused += refused;

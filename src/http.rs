@@ -1,7 +1,10 @@
 //! HTTP as both outside systems need it: one connection pool, one decision what is repeated in place, one reading of
-//! `Retry-After`.
+//! `Retry-After` (`wait`), one of `NO_PROXY` (`proxy`).
 //!
 //! Knows no endpoint, no credential and no JSON shape. Requests and bodies are never logged.
+
+mod proxy;
+mod wait;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,17 +12,25 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use backon::{BackoffBuilder as _, ExponentialBuilder};
-use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+pub use proxy::Proxies;
+pub use wait::retry_after;
 
 use crate::deadline::{Clock, Deadline};
 use crate::lenient_json;
 
 /// Both APIs answer small requests within a second; a connection that takes longer will not come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest single wait in place, unless [`Http::patient`] says more: on Lambda sleeping costs as much as working.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// All waits for one answer together, in longest waits.
+const WAITS: u32 = 3;
 
 /// How much of an unexpected body an error shows.
 const SHOWN_BODY_CHARS: usize = 300;
@@ -32,6 +43,8 @@ pub struct Http {
     sent: Arc<AtomicU64>,
     /// Takes the place of what a policy says about one answer.
     timeout: Option<Duration>,
+    /// No single wait in place is longer.
+    patience: Duration,
 }
 
 /// What is worth repeating, how often and how patiently.
@@ -92,17 +105,32 @@ pub enum HttpError {
 
 impl Http {
     pub fn new(clock: Clock) -> anyhow::Result<Http> {
-        let client = reqwest::Client::builder()
+        Http::behind(None, clock)
+    }
+
+    /// With connections that lead over `proxies`; without them over those that the machine names.
+    pub fn behind(proxies: Option<Proxies>, clock: Clock) -> anyhow::Result<Http> {
+        let builder = reqwest::Client::builder()
             .user_agent(concat!("ferry/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .build()
-            .context("cannot set up the HTTP client")?;
+            .connect_timeout(CONNECT_TIMEOUT);
+        let builder = match proxies {
+            Some(proxies) => builder.proxy(proxies.into_proxy()),
+            None => builder,
+        };
+        let client = builder.build().context("cannot set up the HTTP client")?;
         Ok(Http {
             client,
             clock,
             sent: Arc::default(),
             timeout: None,
+            patience: PATIENCE,
         })
+    }
+
+    /// The same, sitting out single waits of up to `patience`: where nobody pays for sleep.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Http {
+        Http { patience, ..self }
     }
 
     /// The same, waiting `timeout` for each answer where that is given.
@@ -145,8 +173,8 @@ impl Http {
     /// `read` is given each success. What it cannot read is no answer to what was asked, whatever the status says
     /// (a gateway's HTML, half a body), and is repeated as an outage is.
     ///
-    /// A wait that the server asks for (`Retry-After`, `x-ratelimit-reset`) takes the place of the back-off. A
-    /// wait that does not fit the deadline is not begun.
+    /// A wait that the server asks for takes the place of the back-off. A wait that does not fit the deadline is not
+    /// begun, nor one for the end of a limit that is longer than anybody's patience: the caller has better to do.
     pub async fn send<T>(
         &self,
         policy: &RetryPolicy,
@@ -160,7 +188,8 @@ impl Http {
             .with_max_times(policy.max_retries)
             .with_jitter()
             .build();
-        let mut defects = 0;
+        let longest = policy.max_delay.min(self.patience);
+        let (mut defects, mut waited) = (0, Duration::ZERO);
         loop {
             let outcome = self.try_once(policy, deadline, request()).await;
             let outcome = outcome.map(|answer| Reply::read(answer, &read));
@@ -175,17 +204,23 @@ impl Http {
                 Ok(reply) if !policy.statuses.contains(&reply.answer.status.as_u16()) => {
                     return outcome;
                 }
-                Ok(reply) => retry_after(&reply.answer.headers, self.clock.now()),
+                Ok(reply) => {
+                    let asked = retry_after(&reply.answer, self.clock.now());
+                    let is_limit = reply.answer.status == StatusCode::TOO_MANY_REQUESTS;
+                    if is_limit && asked.is_some_and(|asked| longest < asked) {
+                        return outcome;
+                    }
+                    asked
+                }
                 Err(HttpError::Transport { .. }) => None,
                 Err(_) => return outcome,
             };
             let Some(delay) = delays.next() else {
                 return outcome;
             };
-            // A wait of nothing would be a tight loop.
-            let asked = asked.filter(|asked| !asked.is_zero());
-            let delay = asked.unwrap_or(delay).min(policy.max_delay);
-            if !deadline.has(delay) {
+            let delay = asked.unwrap_or(delay).min(longest);
+            waited += delay;
+            if longest * WAITS < waited || !deadline.has(delay) {
                 return outcome;
             }
             self.clock.sleep(delay).await;
@@ -297,73 +332,9 @@ impl Answer {
     }
 }
 
-/// From this on, a whole number of seconds can only be a UNIX time.
-const LARGEST_DELAY_SECONDS: i64 = 10_000;
-
-/// How long the server asks to wait: `Retry-After`, else `x-ratelimit-reset`.
-///
-/// Port documents the latter as seconds in one place and as a UNIX time in another; both APIs have been seen to
-/// send HTTP dates. A moment in the past is no wait; anything unreadable is `None`.
-pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    ["retry-after", "x-ratelimit-reset"]
-        .into_iter()
-        .find_map(|name| parse_delay(headers.get(name)?.to_str().ok()?, now))
-}
-
-fn parse_delay(text: &str, now: Timestamp) -> Option<Duration> {
-    let text = text.trim();
-    let until = |moment: Timestamp| {
-        Duration::try_from(moment.duration_since(now)).unwrap_or(Duration::ZERO)
-    };
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        let seconds: i64 = text.parse().ok()?;
-        return match seconds {
-            ..=LARGEST_DELAY_SECONDS => Some(Duration::from_secs(seconds.unsigned_abs())),
-            _ => Timestamp::from_second(seconds).ok().map(until),
-        };
-    }
-    let moment = text.parse::<Timestamp>().ok();
-    moment
-        .or_else(|| {
-            jiff::fmt::rfc2822::parse(text)
-                .ok()
-                .map(|date| date.timestamp())
-        })
-        .map(until)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn waits_are_read_as_the_golden_vectors_say() {
-        let now = "2026-11-23T12:00:00Z".parse().unwrap();
-        let seconds = |text: &str| parse_delay(text, now).map(|delay| delay.as_secs_f64());
-        for (text, expected) in [
-            ("0", Some(0.0)),
-            ("30", Some(30.0)),
-            ("300", Some(300.0)),
-            ("10000", Some(10_000.0)),
-            ("-1", None),
-            ("abc", None),
-            ("1.5", None),
-            ("", None),
-        ] {
-            assert_eq!(seconds(text), expected, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn moments_are_waited_for_and_past_ones_are_no_wait() {
-        let now: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
-        let seconds = |text: &str| parse_delay(text, now).map(|delay| delay.as_secs());
-        assert_eq!(seconds(&(now.as_second() + 90).to_string()), Some(90));
-        assert_eq!(seconds("2026-11-23T12:01:00+00:00"), Some(60));
-        assert_eq!(seconds("Mon, 23 Nov 2026 12:00:05 GMT"), Some(5));
-        assert_eq!(seconds("Mon, 23 Nov 2026 11:00:00 GMT"), Some(0));
-        assert_eq!(seconds("99999999999999999999"), None);
-    }
 
     /// `OCEAN__CLIENT_TIMEOUT` takes the place of what a policy would wait.
     #[tokio::test]

@@ -192,6 +192,8 @@ pub struct Repository {
     pub uuid: RepositoryId,
     /// `workspace/slug`
     pub full_name: String,
+    /// As people see it, with blanks and capitals.
+    pub name: String,
     /// `None` for a repository without commits.
     pub main_branch: Option<String>,
 }
@@ -203,8 +205,14 @@ impl Repository {
         Some(Repository {
             uuid: RepositoryId::new(text(raw.get("uuid")?)?),
             full_name: raw.get("full_name").and_then(text).unwrap_or_default(),
+            name: raw.get("name").and_then(text).unwrap_or_default(),
             main_branch: raw.pointer("/mainbranch/name").and_then(text),
         })
+    }
+
+    /// The last part of its address.
+    pub fn slug(&self) -> &str {
+        self.full_name.rsplit('/').next().unwrap_or_default()
     }
 }
 

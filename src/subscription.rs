@@ -9,35 +9,14 @@ use sha2::{Digest as _, Sha256};
 
 use crate::app::App;
 use crate::bitbucket::{self, Hook, HookSettings};
+use crate::config::PublicAddress;
 use crate::deadline::{Deadline, later};
 use crate::failure::Failure;
 use crate::secrets::SecretsError;
 use crate::store::Revision;
 use crate::store::documents::{Subscription, subscription};
 use crate::telemetry::chain;
-
-/// What Bitbucket is to tell us (Bitbucket Cloud, event payloads). `webhook` takes all of them in, and a few more that a
-/// webhook made by hand may tell of.
-pub const EVENTS: [&str; 18] = [
-    "repo:push",
-    "repo:created",
-    "repo:imported",
-    "repo:updated",
-    "repo:deleted",
-    "repo:transfer",
-    "repo:fork",
-    "project:updated",
-    "pullrequest:created",
-    "pullrequest:updated",
-    "pullrequest:approved",
-    "pullrequest:unapproved",
-    "pullrequest:changes_request_created",
-    "pullrequest:changes_request_removed",
-    "pullrequest:fulfilled",
-    "pullrequest:rejected",
-    "pullrequest:comment_created",
-    "pullrequest:comment_deleted",
-];
+use crate::webhook::subscribed_events;
 
 const DESCRIPTION: &str = "Ferry: keeps Port in step with this workspace";
 
@@ -101,13 +80,13 @@ async fn try_to_keep(app: &App, base: &str, now: bool, deadline: &Deadline) -> R
         let before = standing;
         standing = repair(app, &url, deadline).await?;
         if standing == Standing::Right {
-            tracing::info!(url, found = ?before, "webhook subscription made right");
+            tracing::info!(url = %PublicAddress::new(&url), found = ?before, "webhook subscription made right");
         }
     }
     let refused = matches!(standing, Standing::Refused(_));
     match standing {
         Standing::Refused(reason) if !found.is_some_and(|found| found.refused) => tracing::warn!(
-            url,
+            url = %PublicAddress::new(&url),
             reason,
             remedy = "give the token the webhook scope of a workspace administrator, or add the webhook by hand",
             "webhook subscription not kept: these credentials may not"
@@ -150,10 +129,8 @@ async fn look(
     if !hook.active {
         wrong.push("it is not active");
     }
-    if EVENTS
-        .iter()
-        .any(|event| !hook.events.iter().any(|subscribed| subscribed == event))
-    {
+    let is_told = |event: &&str| hook.events.iter().any(|told| told == event);
+    if !subscribed_events().iter().all(is_told) {
         wrong.push("it does not tell of all events");
     }
     if hook.secret_set == Some(false) || !known_secret {
@@ -217,7 +194,7 @@ async fn repair(app: &App, url: &str, deadline: &Deadline) -> Result<Standing, F
     let settings = HookSettings {
         description: DESCRIPTION,
         url: hook.map_or(url, |hook| &hook.url),
-        events: &EVENTS,
+        events: &subscribed_events(),
         secret,
     };
     let written = match hook {

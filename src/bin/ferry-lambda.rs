@@ -46,7 +46,9 @@ async fn main() -> anyhow::Result<()> {
 
 async fn connect(config: Result<Config, InvalidConfig>) -> anyhow::Result<App> {
     let config = config?;
-    let http = Http::new(Clock::System)?.with_timeout(config.client_timeout);
-    let aws = aws::of_function(&http).await;
+    config.tell_what_has_no_effect();
+    let http = Http::behind(config.proxies.clone(), Clock::System)?;
+    let http = http.with_timeout(config.client_timeout);
+    let aws = aws::of_function(&http, config.aws_endpoints.clone()).await;
     Ok(App::connect(config, http, Some(&aws))?)
 }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use reqwest::header::HeaderValue;
 
 use super::auth::{Credential, CredentialKind};
-use super::rate_limit::{Allowance, Group, Incident, Turn, turn};
+use super::rate_limit::{Allowance, Incident, RateGroup, Slot, turn};
 use crate::deadline::later;
 
 /// How long a credential that has answered a probe counts as alive.
@@ -104,7 +104,7 @@ impl Accounts {
     }
 
     /// How many requests may go within this hour, all credentials together, `reserve` of each apart.
-    pub(super) fn left(&self, group: Group, reserve: f64, now: Timestamp) -> u32 {
+    pub(super) fn left(&self, group: RateGroup, reserve: f64, now: Timestamp) -> u32 {
         let mut accounts = self.lock();
         let allowances = accounts.iter_mut().map(|account| &mut account.allowance);
         allowances
@@ -136,7 +136,7 @@ impl Accounts {
     /// Whose turn it is, of those whose kind is not among `refused`.
     pub(super) fn choose(
         &self,
-        group: Group,
+        group: RateGroup,
         refused: &[CredentialKind],
         reserve: f64,
         now: Timestamp,
@@ -150,9 +150,9 @@ impl Accounts {
                     .map(|account| (account.id, &mut account.allowance))
                     .unzip();
                 match turn(allowances.into_iter(), group, reserve, now) {
-                    Turn::Take(index) => ids.get(index).copied(),
-                    Turn::Wait(wait) => return Choice::Wait(wait),
-                    Turn::Nobody => return Choice::Nobody,
+                    Slot::Take(index) => ids.get(index).copied(),
+                    Slot::Wait(wait) => return Choice::Wait(wait),
+                    Slot::Nobody => return Choice::Nobody,
                 }
             };
             let chosen = id.and_then(|id| {
@@ -175,7 +175,7 @@ impl Accounts {
     }
 
     /// Counts a request that is about to be sent.
-    pub(super) fn count(&self, id: AccountId, group: Group, now: Timestamp) -> Incident {
+    pub(super) fn count(&self, id: AccountId, group: RateGroup, now: Timestamp) -> Incident {
         self.with(id, |account| account.allowance.count(group, now))
             .unwrap_or_default()
     }
@@ -184,7 +184,7 @@ impl Accounts {
     pub(super) fn refuse(
         &self,
         id: AccountId,
-        group: Group,
+        group: RateGroup,
         sent: Incident,
         wait: Option<Duration>,
         now: Timestamp,
@@ -198,7 +198,7 @@ impl Accounts {
     pub(super) fn accept(
         &self,
         id: AccountId,
-        group: Group,
+        group: RateGroup,
         sent: Incident,
         learned: &Learned,
         now: Timestamp,

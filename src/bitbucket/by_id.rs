@@ -1,5 +1,6 @@
 //! Objects by their own id: one, several of a list at once, and whether one that is not found is really gone.
 
+use anyhow::anyhow;
 use serde_json::Value;
 
 use super::client::BitbucketClient;
@@ -20,6 +21,36 @@ pub enum Gone {
     Probably,
 }
 
+/// The number of a pull request, also where it comes as text or with a point.
+pub fn number_of(raw: &Value) -> Option<u64> {
+    match raw.get("id")? {
+        Value::String(text) => text.parse().ok(),
+        Value::Number(number) => number.as_u64().or_else(|| {
+            let number = number.as_f64().filter(|number| number.fract() == 0.0)?;
+            // Beyond this, numbers with a point are not told apart.
+            (0.0..=9_007_199_254_740_991.0)
+                .contains(&number)
+                .then_some(number as u64)
+        }),
+        _ => None,
+    }
+}
+
+/// Answers to a question about ids: one that cannot be told apart may be any of those that seem to be missing.
+fn identified(
+    found: Vec<Value>,
+    what: &str,
+    is_identified: impl Fn(&Value) -> bool,
+) -> Result<Vec<Value>, Error> {
+    match found.iter().all(is_identified) {
+        true => Ok(found),
+        false => Err(Error::unexpected(
+            what,
+            anyhow!("an object in it has no id"),
+        )),
+    }
+}
+
 impl BitbucketClient {
     /// Those of `uuids` that the list of [`repositories`](Self::repositories) with the same `role` and `query` holds, in
     /// any order; fifty a request. What is not among them is not (any more) in that list.
@@ -35,7 +66,8 @@ impl BitbucketClient {
             let query = and(query, &any("uuid", uuids.iter().map(|uuid| quoted(uuid))));
             add_all(self.repositories(role, Some(&query)), &mut found, deadline).await?;
         }
-        Ok(found)
+        let is_named = |raw: &Value| raw.get("uuid").is_some_and(Value::is_string);
+        identified(found, "the list of repositories", is_named)
     }
 
     /// Those of `ids` that the list of [`pull_requests`](Self::pull_requests) with the same `query` holds, in any
@@ -53,7 +85,8 @@ impl BitbucketClient {
             let pages = self.pull_requests(repository_uuid, Some(&query));
             add_all(pages, &mut found, deadline).await?;
         }
-        Ok(found)
+        let is_numbered = |raw: &Value| number_of(raw).is_some();
+        identified(found, "the list of pull requests", is_numbered)
     }
 
     /// A project of the workspace; `None` when there is none of that key.

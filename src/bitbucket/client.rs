@@ -17,7 +17,7 @@ use super::accounts::Accounts;
 use super::auth::Credential;
 use super::error::Error;
 use super::pages::Pages;
-use super::rate_limit::{Allowance, Group, Purpose};
+use super::rate_limit::{Allowance, Purpose, RateGroup};
 use super::sending::Sending;
 use crate::deadline::Deadline;
 use crate::http::{Answer, Http, RetryPolicy};
@@ -56,8 +56,9 @@ const WRITE: RetryPolicy = RetryPolicy {
     ..JSON
 };
 
-/// Values of a query: everything that is not plain is encoded, the plus of `fields` above all.
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC
+/// Segments of a path and values of a query: everything that is not plain is encoded, the plus of `fields` above all, and
+/// the tabs and line breaks that names of files may hold and addresses on the web lose.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
@@ -166,7 +167,9 @@ impl BitbucketClient {
     /// How many requests to the API may go within this hour, all credentials together.
     pub fn requests_left(&self) -> u32 {
         let now = self.shared.http.clock().now();
-        self.shared.accounts.left(Group::Api, self.reserve(), now)
+        self.shared
+            .accounts
+            .left(RateGroup::Api, self.reserve(), now)
     }
 
     /// What each credential has used, by a name that does not give it away: for the next process.
@@ -193,7 +196,7 @@ impl BitbucketClient {
         deadline: &Deadline,
     ) -> Result<(), Error> {
         let sending = Sending {
-            group: Group::Api,
+            group: RateGroup::Api,
             policy: &WRITE,
             method,
             body,
@@ -221,14 +224,18 @@ impl BitbucketClient {
         parameters: &[(&str, &str)],
     ) -> Url {
         let mut url = self.shared.base_url.clone();
-        // A base address is http or https, which always have a path.
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(route);
-        }
+        let encoded = |text| utf8_percent_encode(text, ENCODED).to_string();
+        let base = url.path().trim_end_matches('/').to_owned();
+        // Nobody is named so, and the address would lead elsewhere.
+        let route = route
+            .into_iter()
+            .filter(|segment| !matches!(*segment, "." | ".."));
+        let path = route.fold(base, |path, segment| format!("{path}/{}", encoded(segment)));
+        url.set_path(&path);
         if !parameters.is_empty() {
             let pairs = parameters
                 .iter()
-                .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, QUERY)));
+                .map(|(name, value)| format!("{name}={}", encoded(value)));
             url.set_query(Some(&pairs.collect::<Vec<_>>().join("&")));
         }
         url
@@ -274,20 +281,24 @@ impl BitbucketClient {
         deadline: &Deadline,
         read: impl Fn(&Answer) -> anyhow::Result<T>,
     ) -> Result<T, Error> {
-        let sending = Sending::get(Group::Api, &JSON, url);
+        let sending = Sending::get(RateGroup::Api, &JSON, url);
         self.request(&sending, deadline, read).await
     }
 
-    /// The bytes of the file at `url`. Bitbucket guesses its type from the name: a page under any other name is a
-    /// gateway's.
-    pub(super) async fn bytes(&self, url: &Url, deadline: &Deadline) -> Result<Vec<u8>, Error> {
-        let sending = Sending::get(Group::RawFiles, &RAW_FILE, url);
+    /// The bytes of the file at `url`; `None` for a folder. Bitbucket guesses a file's type from the name: a page under
+    /// any other name is a gateway's.
+    pub(super) async fn bytes(
+        &self,
+        url: &Url,
+        deadline: &Deadline,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let sending = Sending::get(RateGroup::RawFiles, &RAW_FILE, url);
         let may_be_page = url.path().to_ascii_lowercase().contains("htm");
         let read = |answer: &Answer| {
             let kind = answer.header("content-type").unwrap_or_default();
             let is_page = kind.starts_with("text/html") && !may_be_page;
             ensure!(!is_page, "no file: {}", answer.excerpt());
-            Ok(answer.body.clone())
+            Ok((!is_folder(answer)).then(|| answer.body.clone()))
         };
         self.request(&sending, deadline, read).await
     }
@@ -298,6 +309,22 @@ impl BitbucketClient {
             Purpose::Live => 0.0,
         }
     }
+}
+
+/// Whether Bitbucket has answered with what a folder holds. It sends files as attachments, and the entries of a folder as
+/// a page of a list (Bitbucket REST API, source).
+fn is_folder(answer: &Answer) -> bool {
+    let kind = answer.header("content-type").unwrap_or_default();
+    if !kind.starts_with("application/json") || answer.header("content-disposition").is_some() {
+        return false;
+    }
+    let is_entry = |entry: &Value| {
+        let kind = entry.get("type").and_then(Value::as_str);
+        matches!(kind, Some("commit_file" | "commit_directory"))
+    };
+    let page = answer.value().unwrap_or_default();
+    let entries = page.get("values").and_then(Value::as_array);
+    entries.is_some_and(|entries| !entries.is_empty() && entries.iter().all(is_entry))
 }
 
 /// `path` below our base. A proxy may put the API elsewhere: what follows the version (`2.0`, the last segment of the
@@ -331,10 +358,10 @@ impl Slots {
         }
     }
 
-    pub(super) fn of(&self, group: Group) -> Arc<Semaphore> {
+    pub(super) fn of(&self, group: RateGroup) -> Arc<Semaphore> {
         Arc::clone(match group {
-            Group::Api => &self.api,
-            Group::RawFiles => &self.raw_files,
+            RateGroup::Api => &self.api,
+            RateGroup::RawFiles => &self.raw_files,
         })
     }
 }

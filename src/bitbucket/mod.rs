@@ -20,11 +20,11 @@ mod sending;
 mod tree;
 
 pub use auth::Credential;
-pub use by_id::{Gone, quoted};
+pub use by_id::{Gone, number_of, quoted};
 pub use client::{BitbucketClient, Settings};
 pub use error::Error;
 pub use hooks::{Hook, HookSettings};
-pub use pages::Pages;
+pub use pages::{Pages, Shown};
 pub use rate_limit::{Allowance, Purpose};
 pub use tree::list_tree;
 

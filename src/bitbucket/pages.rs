@@ -9,47 +9,115 @@ use url::Url;
 
 use super::client::BitbucketClient;
 use super::error::Error;
+use crate::class::Class;
 use crate::deadline::Deadline;
 use crate::http::Answer;
+
+/// Pages in a row that show more old objects than new ones before a list goes round in circles, or grows as fast as it
+/// is read.
+const MOST_STALE: usize = 3;
+
+/// Empty pages in a row after which nothing more is expected of a list that names no next page.
+const MOST_EMPTY: usize = 2;
+
+/// The same of a list that does: filters may leave page after page empty.
+const MOST_EMPTY_LINKED: usize = 100;
 
 /// A list in progress.
 ///
 /// Only `values` and `next` of a page are guaranteed (Bitbucket REST API, pagination). Some lists leave out `next`
-/// although there is more (pipelines), and a proxy may answer the same page for ever: where a page says its number and
-/// how many there are, that is believed. Objects may come twice: lists shift while they are read.
+/// although there is more (pipelines), and a proxy may answer the same page for ever: where a page says its number or how
+/// many objects there are, that is believed. Objects may come twice: lists shift while they are read.
 pub struct Pages {
     client: BitbucketClient,
-    next: Option<String>,
+    next: Option<Next>,
     /// Addresses that were read.
-    seen: HashSet<String>,
-    /// What was read, by [`mark`].
-    marks: HashSet<u64>,
-    /// Objects so far, pages that came again apart.
-    read: u64,
+    read: HashSet<String>,
+    /// Objects so far, by [`mark`].
+    seen: HashSet<u64>,
+    /// Pages in a row with more old objects than new ones.
+    stale: usize,
+    /// Pages in a row without any.
+    empty: usize,
+    promise: Promise,
+    /// Whether it was read from its beginning.
+    from_begin: bool,
+}
+
+/// How many objects a list has, as its pages say.
+#[derive(Clone, Copy, Debug, Default)]
+struct Promise {
+    pages: usize,
+    size: Option<usize>,
+    /// A later page has said something else than the first.
+    is_broken: bool,
+}
+
+/// What one reading of a list has shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    objects: usize,
+    /// Of their marks.
+    sum: u64,
+    /// The list cannot have moved: it is one page, or every page has said the same number of objects, and so many were
+    /// shown.
+    is_proven: bool,
+}
+
+impl Shown {
+    /// Whether nothing can have slipped through: lists that are read page by page shift when something leaves them. What
+    /// proves nothing by itself is believed when the reading before has shown the same.
+    pub fn is_all(self, before: Option<Shown>) -> bool {
+        let same = |before: Shown| (before.objects, before.sum) == (self.objects, self.sum);
+        self.is_proven || before.is_some_and(same)
+    }
+
+    /// Everything is known at once.
+    pub const WHOLE: Shown = Shown {
+        objects: 0,
+        sum: 0,
+        is_proven: true,
+    };
+}
+
+/// Where a list goes on.
+struct Next {
+    address: String,
+    /// Nobody has said so, and nobody may be there.
+    guessed: bool,
 }
 
 /// One page as it came.
 struct Page {
     values: Vec<Value>,
     next: Option<String>,
-    size: Option<u64>,
-    number: Option<u64>,
-    pagelen: Option<u64>,
+    size: Option<usize>,
+    number: Option<usize>,
+    pagelen: Option<usize>,
 }
 
 impl Pages {
     pub(super) fn new(client: BitbucketClient, first: Url) -> Pages {
-        Pages::resume(client, first.as_str())
+        Pages {
+            from_begin: true,
+            ..Pages::resume(client, first.as_str())
+        }
     }
 
     /// Goes on where [`cursor`](Pages::cursor) said.
     pub fn resume(client: BitbucketClient, cursor: &str) -> Pages {
         Pages {
             client,
-            next: Some(cursor.to_owned()),
+            next: Some(Next {
+                address: cursor.to_owned(),
+                guessed: false,
+            }),
+            read: HashSet::new(),
             seen: HashSet::new(),
-            marks: HashSet::new(),
-            read: 0,
+            stale: 0,
+            empty: 0,
+            promise: Promise::default(),
+            from_begin: false,
         }
     }
 
@@ -57,28 +125,71 @@ impl Pages {
     ///
     /// After an error the same page is asked for again. A list that goes round in circles before its end is an error.
     pub async fn next(&mut self, deadline: &Deadline) -> Result<Option<Vec<Value>>, Error> {
-        let Some(address) = &self.next else {
+        let Some(next) = &self.next else {
             return Ok(None);
         };
-        let url = self.client.own(address)?;
-        let page = self.client.read(&url, deadline, Page::read).await?;
-        let again = !self.marks.insert(mark(&page.values)) && !page.values.is_empty();
-        if !again {
-            self.read += u64::try_from(page.values.len()).unwrap_or_default();
+        let guessed = next.guessed;
+        let url = self.client.own(&next.address)?;
+        let page = match self.client.read(&url, deadline, Page::read).await {
+            Err(error) if guessed && error.class() == Class::Part => {
+                self.next = None;
+                return Ok(None);
+            }
+            page => page?,
+        };
+        self.promise.take_in(page.size);
+        let new = self.note(&url, &page.values);
+        if self.seen.is_empty() && page.size.is_some_and(|size| 0 < size) && page.next.is_none() {
+            let reason = anyhow!("a list that says it has objects shows none");
+            return Err(Error::unexpected(url.path(), reason));
         }
-        self.seen.insert(url.to_string());
-        self.next = self.following(&url, &page, again)?;
+        self.next = match guessed && new == 0 {
+            true => None,
+            false => self.following(&url, &page, new)?,
+        };
         Ok(Some(page.values))
     }
 
     /// Address of the page that [`next`](Pages::next) would ask for; `None` after the last one.
     pub fn cursor(&self) -> Option<&str> {
-        self.next.as_deref()
+        self.next.as_ref().map(|next| next.address.as_str())
     }
 
-    /// Where the list goes on after `page`, which has come before if `again`.
-    fn following(&self, url: &Url, page: &Page, again: bool) -> Result<Option<String>, Error> {
-        let unread = |next: &Url| !again && !self.seen.contains(next.as_str());
+    /// What was shown so far.
+    pub fn shown(&self) -> Shown {
+        let objects = self.seen.len();
+        let is_read = self.from_begin && self.next.is_none();
+        Shown {
+            objects,
+            sum: self
+                .seen
+                .iter()
+                .fold(0, |sum, mark| sum.wrapping_add(*mark)),
+            is_proven: is_read && self.promise.is_kept(objects),
+        }
+    }
+
+    /// Takes in what a page has shown; returns how much of it was new.
+    fn note(&mut self, url: &Url, values: &[Value]) -> usize {
+        self.read.insert(url.to_string());
+        let new = values.iter().filter(|value| self.seen.insert(mark(value)));
+        let new = new.count();
+        self.empty = if values.is_empty() { self.empty + 1 } else { 0 };
+        let old = values.len() - new;
+        self.stale = if new < old { self.stale + 1 } else { 0 };
+        new
+    }
+
+    /// Where the list goes on after `page`, the last one noted, `new` of whose objects were.
+    fn following(&self, url: &Url, page: &Page, new: usize) -> Result<Option<Next>, Error> {
+        let all_seen = page.size.is_some_and(|size| size <= self.seen.len());
+        let is_stale = 0 < self.stale && new == 0;
+        if all_seen && is_stale {
+            return Ok(None);
+        }
+        if MOST_STALE <= self.stale || MOST_EMPTY_LINKED <= self.empty {
+            return if all_seen { Ok(None) } else { Err(circle(url)) };
+        }
         if let Some(next) = &page.next {
             // Absolute in all that was ever seen; a relative one means what it means on the web.
             let next = url
@@ -86,26 +197,58 @@ impl Pages {
                 .context("`next` is no address")
                 .map_err(|source| Error::unexpected(url.path(), source))?;
             let next = self.client.own(next.as_str())?;
-            if unread(&next) {
-                return Ok(Some(next.into()));
+            if !self.read.contains(next.as_str()) {
+                return Ok(Some(Next {
+                    address: next.into(),
+                    guessed: false,
+                }));
             }
         }
-        let (Some(number), Some(pagelen), Some(size)) = (page.number, page.pagelen, page.size)
-        else {
-            return match (&page.next, page.size) {
-                (None, _) => Ok(None),
-                (Some(_), Some(size)) if size <= self.read => Ok(None),
-                (Some(_), _) => Err(circle(url)),
+        self.numbered(url, page, all_seen)
+    }
+
+    /// Where it goes on by number, after a page that names no next one, or one that was read.
+    fn numbered(&self, url: &Url, page: &Page, all_seen: bool) -> Result<Option<Next>, Error> {
+        let Some(size) = page.size else {
+            return match page.next {
+                None => Ok(None),
+                Some(_) => Err(circle(url)),
             };
         };
-        if page.values.is_empty() || size <= number.saturating_mul(pagelen).max(self.read) {
+        let number = page.number.unwrap_or_else(|| number_in(url));
+        let pagelen = page.pagelen.unwrap_or(page.values.len());
+        // Objects may come twice, so that a full page need not be the last; and `size` may count what is not shown.
+        let is_promised = number.saturating_mul(pagelen) < size;
+        let is_full = pagelen <= page.values.len();
+        let may_go_on = is_promised || is_full;
+        if all_seen || !may_go_on || MOST_EMPTY <= self.empty {
             return Ok(None);
         }
-        let next = numbered(url, number + 1);
-        if unread(&next) {
-            Ok(Some(next.into()))
-        } else {
-            Err(circle(url))
+        let address = with_number(url, number + 1);
+        if self.read.contains(address.as_str()) {
+            return Err(circle(url));
+        }
+        Ok(Some(Next {
+            address: address.into(),
+            guessed: page.number.is_none(),
+        }))
+    }
+}
+
+impl Promise {
+    fn take_in(&mut self, size: Option<usize>) {
+        match self.pages {
+            0 => self.size = size,
+            _ => self.is_broken |= size != self.size,
+        }
+        self.pages += 1;
+    }
+
+    /// Whether `objects` are all that the list has had since its first page.
+    fn is_kept(&self, objects: usize) -> bool {
+        match self.size {
+            None => self.pages == 1,
+            Some(size) => !self.is_broken && size <= objects,
         }
     }
 }
@@ -118,7 +261,7 @@ impl Page {
             _ => return Err(anyhow!("a page without `values`: {}", answer.excerpt())),
         };
         let next = page.get("next").and_then(Value::as_str);
-        let number = |name: &str| page.get(name).and_then(Value::as_u64);
+        let number = |name: &str| usize::try_from(page.get(name)?.as_u64()?).ok();
         Ok(Page {
             next: next.filter(|next| !next.is_empty()).map(str::to_owned),
             size: number("size"),
@@ -130,20 +273,35 @@ impl Page {
 }
 
 fn circle(url: &Url) -> Error {
-    let reason = anyhow!("`next` leads back to a page that was read before the list has ended");
+    let reason = anyhow!("the list leads back to what was read before it has ended");
     Error::unexpected(url.path(), reason)
 }
 
-/// Tells pages apart by their ends: the same objects in the same places are the same page.
-fn mark(values: &[Value]) -> u64 {
+/// Tells objects apart by what names them in their list, and whatever else by all that it is.
+fn mark(value: &Value) -> u64 {
+    let names = ["uuid", "id", "path", "key", "name", "hash"];
+    let named = names.iter().find_map(|name| {
+        let named = value.get(name)?;
+        (named.is_string() || named.is_number()).then_some(named)
+    });
     let mut hasher = DefaultHasher::new();
-    let ends = [values.first(), values.last()];
-    (values.len(), ends.map(|end| end.map(Value::to_string))).hash(&mut hasher);
+    (
+        value.get("type").map(Value::to_string),
+        named.unwrap_or(value).to_string(),
+    )
+        .hash(&mut hasher);
     hasher.finish()
 }
 
+/// The number of the page at `url`.
+fn number_in(url: &Url) -> usize {
+    let mut pairs = url.query_pairs();
+    let number = pairs.find_map(|(name, value)| (name == "page").then(|| value.parse().ok())?);
+    number.unwrap_or(1)
+}
+
 /// `url` with another page number, and everything else as it was written.
-fn numbered(url: &Url, number: u64) -> Url {
+fn with_number(url: &Url, number: usize) -> Url {
     let others = url.query().unwrap_or_default().split('&');
     let others = others.filter(|pair| !pair.is_empty() && !pair.starts_with("page="));
     let mut pairs: Vec<String> = others.map(str::to_owned).collect();

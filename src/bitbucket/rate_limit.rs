@@ -19,7 +19,7 @@ pub enum Purpose {
 
 /// What Bitbucket counts together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Group {
+pub(super) enum RateGroup {
     Api,
     /// Contents of files.
     RawFiles,
@@ -38,12 +38,12 @@ const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// `X-RateLimit-NearLimit` says that less than this share is left.
 const NEAR_LIMIT_LEFT: f64 = 0.2;
 
-impl Group {
+impl RateGroup {
     /// Requests per hour (Bitbucket Cloud, API request limits), unless the answers name more.
     fn default_limit(self) -> u32 {
         match self {
-            Group::Api => 1_000,
-            Group::RawFiles => 5_000,
+            RateGroup::Api => 1_000,
+            RateGroup::RawFiles => 5_000,
         }
     }
 }
@@ -80,8 +80,8 @@ struct Window {
 impl Allowance {
     pub(super) fn new() -> Allowance {
         Allowance {
-            api: Window::new(Group::Api),
-            raw_files: Window::new(Group::RawFiles),
+            api: Window::new(RateGroup::Api),
+            raw_files: Window::new(RateGroup::RawFiles),
             revoked: false,
         }
     }
@@ -92,32 +92,32 @@ impl Allowance {
         self.raw_files.learn(&other.raw_files);
     }
 
-    fn window(&mut self, group: Group) -> &mut Window {
+    fn window(&mut self, group: RateGroup) -> &mut Window {
         match group {
-            Group::Api => &mut self.api,
-            Group::RawFiles => &mut self.raw_files,
+            RateGroup::Api => &mut self.api,
+            RateGroup::RawFiles => &mut self.raw_files,
         }
     }
 
     /// Requests that may go within this hour, a `reserve` apart.
-    pub(super) fn left(&mut self, group: Group, reserve: f64, now: Timestamp) -> u32 {
+    pub(super) fn left(&mut self, group: RateGroup, reserve: f64, now: Timestamp) -> u32 {
         self.window(group).left(reserve, now).unwrap_or(0)
     }
 
     /// A request is sent; what is returned comes back with its answer.
-    pub(super) fn count(&mut self, group: Group, now: Timestamp) -> Incident {
+    pub(super) fn count(&mut self, group: RateGroup, now: Timestamp) -> Incident {
         let window = self.window(group);
         window.count(now, 1);
         window.incident
     }
 
     /// A 429: nothing more with this credential for as long as the answer says. Where it says nothing, or no time at
-    /// all, for twice as long as the last time in a row.
+    /// all, for twice as long as the last time in a row; where it says too little again and again, hardly shorter.
     ///
     /// A request that was sent before the window was blocked adds no strike: it met the same limit.
     pub(super) fn refuse(
         &mut self,
-        group: Group,
+        group: RateGroup,
         sent: Incident,
         retry_after: Option<Duration>,
         now: Timestamp,
@@ -129,7 +129,12 @@ impl Allowance {
             window.blocked_until = window.blocked_until.max(asked.and_then(until));
             return;
         }
-        let wait = asked.unwrap_or_else(|| FIRST_WAIT * 2_u32.saturating_pow(window.strikes));
+        let doubled = |times| FIRST_WAIT * 2_u32.saturating_pow(times);
+        let wait = match asked {
+            None => doubled(window.strikes),
+            // One second, again and again, is not believed.
+            Some(asked) => asked.max(window.strikes.checked_sub(1).map_or(asked, doubled)),
+        };
         window.strikes = (window.strikes + 1).min(10);
         window.incident = Incident(window.incident.0 + 1);
         window.blocked_until = until(wait);
@@ -138,7 +143,7 @@ impl Allowance {
     /// An answer that is no 429, with what its headers say about the allowance.
     pub(super) fn accept(
         &mut self,
-        group: Group,
+        group: RateGroup,
         sent: Incident,
         limit: Option<u32>,
         near_limit: bool,
@@ -161,7 +166,7 @@ impl Allowance {
 }
 
 impl Window {
-    fn new(group: Group) -> Window {
+    fn new(group: RateGroup) -> Window {
         Window {
             limit: group.default_limit(),
             buckets: VecDeque::new(),
@@ -233,7 +238,7 @@ impl Window {
 
 /// The outcome of a choice among credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum Slot {
     /// Index of the credential that has most left.
     Take(usize),
     /// None has anything left for this long.
@@ -245,10 +250,10 @@ pub(super) enum Turn {
 /// Whose turn it is. The request is counted by the caller, each time it is sent.
 pub(super) fn turn<'a>(
     allowances: impl Iterator<Item = &'a mut Allowance>,
-    group: Group,
+    group: RateGroup,
     reserve: f64,
     now: Timestamp,
-) -> Turn {
+) -> Slot {
     let mut best: Option<(usize, u32)> = None;
     let mut soonest: Option<Timestamp> = None;
     for (index, allowance) in allowances
@@ -262,11 +267,11 @@ pub(super) fn turn<'a>(
         }
     }
     match (best, soonest) {
-        (Some((index, _)), _) => Turn::Take(index),
+        (Some((index, _)), _) => Slot::Take(index),
         (None, Some(free_at)) => {
-            Turn::Wait(Duration::try_from(free_at.duration_since(now)).unwrap_or_default())
+            Slot::Wait(Duration::try_from(free_at.duration_since(now)).unwrap_or_default())
         }
-        (None, None) => Turn::Nobody,
+        (None, None) => Slot::Nobody,
     }
 }
 

@@ -154,7 +154,7 @@ impl BitbucketClient {
     }
 
     /// The bytes of a file at `revision`: a commit hash, or a branch whose name has no slash. `None` when there is no
-    /// such file; [`Error::TooLarge`] beyond 1 MiB.
+    /// such file, or a folder in its place; [`Error::TooLarge`] beyond 1 MiB.
     pub async fn file(
         &self,
         repository_uuid: &str,
@@ -169,10 +169,14 @@ impl BitbucketClient {
             "src",
             revision,
         ];
-        let segments = path.split('/').filter(|segment| !segment.is_empty());
-        let url = self.url(route.into_iter().chain(segments), &[]);
+        let segments = || path.split('/').filter(|segment| !segment.is_empty());
+        // The root is a folder.
+        if segments().next().is_none() {
+            return Ok(None);
+        }
+        let url = self.url(route.into_iter().chain(segments()), &[]);
         match self.bytes(&url, deadline).await {
-            Ok(bytes) => Ok(Some(bytes)),
+            Ok(bytes) => Ok(bytes),
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }

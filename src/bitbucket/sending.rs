@@ -14,7 +14,7 @@ use url::Url;
 use super::accounts::{Choice, Chosen, Learned};
 use super::client::{BitbucketClient, JSON, Shared, lock};
 use super::error::Error;
-use super::rate_limit::{Group, Incident};
+use super::rate_limit::{Incident, RateGroup};
 use crate::class::Class;
 use crate::deadline::Deadline;
 use crate::http::{Answer, Reply, RetryPolicy, retry_after};
@@ -22,9 +22,12 @@ use crate::http::{Answer, Reply, RetryPolicy, retry_after};
 /// Waits up to this long are sat out; for longer ones the caller has better things to do.
 const SHORT_WAIT: Duration = Duration::from_secs(10);
 
+/// All waits of one request together: a server that says "in a second" for ever is not asked for ever.
+const ALL_WAITS: Duration = Duration::from_secs(30);
+
 /// One request, whoever sends it.
 pub(super) struct Sending<'a> {
-    pub(super) group: Group,
+    pub(super) group: RateGroup,
     pub(super) policy: &'a RetryPolicy,
     pub(super) method: Method,
     pub(super) body: Option<&'a Value>,
@@ -32,7 +35,7 @@ pub(super) struct Sending<'a> {
 }
 
 impl<'a> Sending<'a> {
-    pub(super) fn get(group: Group, policy: &'a RetryPolicy, url: &'a Url) -> Sending<'a> {
+    pub(super) fn get(group: RateGroup, policy: &'a RetryPolicy, url: &'a Url) -> Sending<'a> {
         Sending {
             group,
             policy,
@@ -54,6 +57,7 @@ impl BitbucketClient {
         let request = sending.url.path();
         let (mut message, mut refused) = (String::new(), Vec::new());
         let mut asked_again = Vec::new();
+        let mut waited = Duration::ZERO;
         let slots = lock(&self.shared.slots).of(sending.group);
         // Closed only when it is dropped.
         let _slot = slots
@@ -66,7 +70,10 @@ impl BitbucketClient {
             let chosen = match accounts.choose(sending.group, &refused, self.reserve(), clock.now())
             {
                 Choice::Take(chosen) => chosen,
-                Choice::Wait(wait) if wait <= SHORT_WAIT && deadline.has(wait) => {
+                Choice::Wait(wait)
+                    if wait <= SHORT_WAIT && waited + wait <= ALL_WAITS && deadline.has(wait) =>
+                {
+                    waited += wait;
                     clock.sleep(wait).await;
                     continue;
                 }
@@ -135,7 +142,7 @@ impl BitbucketClient {
             .map_err(|error| Error::from_http(sending.url.path(), error, deadline))?;
         let (answer, now, sent) = (&reply.answer, http.clock().now(), *lock(&sent));
         if answer.status == StatusCode::TOO_MANY_REQUESTS {
-            let wait = retry_after(&answer.headers, now);
+            let wait = retry_after(answer, now);
             accounts.refuse(chosen.id, group, sent, wait, now);
         } else {
             accounts.accept(chosen.id, group, sent, &learned(answer), now);
@@ -153,12 +160,17 @@ impl BitbucketClient {
             return Ok(known);
         }
         let url = self.url(["workspaces", self.workspace_name()], &[]);
-        let probe = Sending::get(Group::Api, &JSON, &url);
-        let Reply { answer, .. } = self.send_as(chosen, &probe, deadline, |_| Ok(())).await?;
+        let probe = Sending::get(RateGroup::Api, &JSON, &url);
+        let mut reply = self.send_as(chosen, &probe, deadline, |_| Ok(())).await?;
+        if reply.answer.status == StatusCode::UNAUTHORIZED {
+            // What refuses one request in passing may refuse the next one as well.
+            reply = self.send_as(chosen, &probe, deadline, |_| Ok(())).await?;
+        }
+        let answer = reply.answer;
         match answer.status.as_u16() {
             401 => return Ok(false),
             429 => {
-                let wait = retry_after(&answer.headers, http.clock().now());
+                let wait = retry_after(&answer, http.clock().now());
                 return Err(Error::RateLimited {
                     retry_after: wait.unwrap_or(SHORT_WAIT),
                 });

@@ -1,19 +1,33 @@
 //! Configuration: the environment read once, into values the rest can rely on.
 //!
-//! The only file that reads environment variables. Reports every problem at once, each with the variable and the
+//! The only module that reads environment variables. Reports every problem at once, each with the variable and the
 //! remedy. Values that may also come from Secrets Manager are kept as [`Given`] and completed by `secrets`.
+//!
+//! `environment` finds a variable under the spellings in use, `reader` reads each, `address` and `pasted` understand what
+//! people paste.
 
+mod address;
+mod environment;
+mod given;
+mod listener;
+mod pasted;
+mod reader;
+mod without_effect;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use url::Url;
 
-mod given;
-mod reader;
-
+pub use address::PublicAddress;
+use environment::Environment;
 pub use given::Given;
-use reader::Reader;
+pub use listener::EventListener;
+use reader::VariableReader;
+
+use crate::http::Proxies;
 
 /// Everything about a deployment that is not a credential.
 #[derive(Clone, Debug)]
@@ -32,11 +46,14 @@ pub struct Config {
     pub send_raw_data_examples: bool,
     /// `OCEAN__SCHEDULED_RESYNC_INTERVAL`, minutes: when the next resync is due, as told to Port.
     pub resync_interval: Option<Duration>,
-    /// `OCEAN__BASE_URL`, or `OCEAN__INTEGRATION__CONFIG__APP_HOST`: where Bitbucket reaches `ferry serve`, the path
-    /// prefix included; the webhook is kept leading there.
-    pub base_url: Option<String>,
-    /// `OCEAN__PATH_PREFIX`: what comes before the paths of `ferry serve`, with its slash; empty by default.
+    /// `OCEAN__BASE_URL`, or `OCEAN__INTEGRATION__CONFIG__APP_HOST`: where Bitbucket reaches Ferry, the path prefix
+    /// included; the webhook is kept leading there.
+    pub base_url: Option<PublicAddress>,
+    /// `OCEAN__PATH_PREFIX`: what comes before our paths in the address that Bitbucket uses, with its slash; empty by
+    /// default.
     pub path_prefix: String,
+    /// `FERRY__PORT`: where `ferry serve` listens; default 8000.
+    pub listen_port: u16,
     /// `OCEAN__EVENT_LISTENER` (JSON) or `OCEAN__EVENT_LISTENER__TYPE`.
     pub event_listener: EventListener,
     /// `OCEAN__EVENT_LISTENER__RESYNC_ON_START`: whether `ferry serve` begins with a resync; default true.
@@ -68,37 +85,35 @@ pub struct Config {
     /// `FERRY__LOG`, `OCEAN__APPLICATION__LOG_LEVEL`, `APPLICATION__LOG_LEVEL` or `AWS_LAMBDA_LOG_LEVEL` (set by
     /// Lambda): a level, or a filter such as `ferry=debug`.
     pub log_level: Option<String>,
+    /// `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, where the HTTP library would not understand them.
+    pub proxies: Option<Proxies>,
+    /// `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_<SERVICE>`, by their names (AWS SDKs reference, service-specific
+    /// endpoints).
+    pub aws_endpoints: BTreeMap<String, String>,
     /// Settings of Ocean that are there and have nothing to set here, each with the reason.
-    pub without_effect: Vec<Problem>,
+    pub without_effect: Vec<ConfigProblem>,
+    /// Variables that look like ours and are not, each with the one that may be meant.
+    pub unknown: Vec<ConfigProblem>,
     /// What the environment says about values that a secret may replace.
     pub given: Given,
 }
 
-/// When resyncs happen off Lambda.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventListener {
-    /// One resync, then exit.
-    Once,
-    /// Serve until stopped, look for resync requests meanwhile.
-    Serve,
-}
-
 /// One thing that is wrong, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct ConfigProblem {
     /// The variable, or the key of the secret.
     pub place: String,
     pub reason: String,
     pub remedy: String,
 }
 
-impl Problem {
+impl ConfigProblem {
     pub fn new(
         place: impl Into<String>,
         reason: impl Into<String>,
         remedy: impl Into<String>,
-    ) -> Problem {
-        Problem {
+    ) -> ConfigProblem {
+        ConfigProblem {
             place: place.into(),
             reason: reason.into(),
             remedy: remedy.into(),
@@ -106,7 +121,7 @@ impl Problem {
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}: {}", self.place, self.reason, self.remedy)
     }
@@ -115,9 +130,9 @@ impl fmt::Display for Problem {
 /// All that is wrong with a configuration.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the configuration has {} problem(s):{}", .0.len(), list(.0))]
-pub struct InvalidConfig(pub Vec<Problem>);
+pub struct InvalidConfig(pub Vec<ConfigProblem>);
 
-fn list(problems: &[Problem]) -> String {
+fn list(problems: &[ConfigProblem]) -> String {
     problems
         .iter()
         .map(|problem| format!("\n  - {problem}"))
@@ -125,24 +140,64 @@ fn list(problems: &[Problem]) -> String {
 }
 
 impl Config {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the environment"
-    )]
     pub fn from_env() -> Result<Config, InvalidConfig> {
-        Config::read(|name| std::env::var(name).ok())
+        // A variable that is no text is none of ours.
+        let texts = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Config::read(texts)
     }
 
-    /// Reads the configuration through `lookup`. Empty and blank values count as unset, as deployment tools leave
+    /// Reads the configuration out of names and values. Empty and blank values count as unset, as deployment tools leave
     /// them behind.
-    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Config, InvalidConfig> {
-        let mut reader = Reader {
-            lookup: &lookup,
-            problems: Vec::new(),
+    pub fn read<N: Into<String>, V: Into<String>>(
+        variables: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Config, InvalidConfig> {
+        let variables = variables
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        let mut problems = Vec::new();
+        let environment = Environment::of(variables, &mut problems);
+        let mut reader = VariableReader {
+            environment: &environment,
+            problems,
         };
         match reader.config() {
-            Some(config) if reader.problems.is_empty() => Ok(config),
+            Some(config) if reader.problems.is_empty() => Ok(Config {
+                unknown: environment.unknown(&Config::variables()),
+                ..config
+            }),
             _ => Err(InvalidConfig(reader.problems)),
+        }
+    }
+
+    /// The names of all variables that are read.
+    pub fn variables() -> BTreeSet<String> {
+        let environment = Environment::of([], &mut Vec::new());
+        let mut reader = VariableReader {
+            environment: &environment,
+            problems: Vec::new(),
+        };
+        // Of an empty environment every name is asked for; that something is missing is no news.
+        let _incomplete = reader.config();
+        environment.asked()
+    }
+
+    /// Says what is set and has no effect, once, at the start.
+    pub fn tell_what_has_no_effect(&self) {
+        for ConfigProblem { place, remedy, .. } in &self.without_effect {
+            tracing::info!(variable = place, reason = remedy, "setting without effect");
+        }
+        for ConfigProblem { place, remedy, .. } in &self.unknown {
+            tracing::warn!(variable = place, remedy, "unknown setting");
+        }
+    }
+
+    /// Where Bitbucket reaches us: as configured, else at `own`, below the configured prefix.
+    pub fn reached_at(&self, own: &str) -> String {
+        match &self.base_url {
+            Some(address) => address.as_str().to_owned(),
+            None => format!("{}{}", own.trim_end_matches('/'), self.path_prefix),
         }
     }
 
@@ -159,129 +214,4 @@ impl Config {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const COMPLETE: &[(&str, &str)] = &[
-        ("OCEAN__PORT__CLIENT_ID", "id"),
-        ("OCEAN__PORT__CLIENT_SECRET", "hush"),
-        ("OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE", "acme"),
-        (
-            "OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE_TOKEN",
-            "a-token",
-        ),
-    ];
-
-    fn read(variables: &[(&str, &str)]) -> Result<Config, InvalidConfig> {
-        Config::read(|name| {
-            variables
-                .iter()
-                .rev()
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| (*value).to_owned())
-        })
-    }
-
-    fn with(more: &[(&'static str, &'static str)]) -> Result<Config, InvalidConfig> {
-        read(&[COMPLETE, more].concat())
-    }
-
-    #[test]
-    fn four_variables_are_enough() {
-        let config = with(&[]).unwrap();
-        assert_eq!(config.identifier, "my-bitbucket-cloud-integration");
-        assert_eq!(config.port_base_url.as_str(), "https://api.getport.io/");
-        assert_eq!(
-            config.bitbucket_base_url.as_str(),
-            "https://api.bitbucket.org/2.0"
-        );
-        assert!(config.initialize_port_resources && config.send_raw_data_examples);
-        assert_eq!(config.event_listener, EventListener::Serve);
-    }
-
-    #[test]
-    fn every_problem_is_reported_at_once_with_its_remedy() {
-        let error = read(&[
-            ("OCEAN__PORT__BASE_URL", "http://port.example"),
-            ("OCEAN__INTEGRATION__CONFIG__BITBUCKET_HOST_URL", "nonsense"),
-            (
-                "OCEAN__INTEGRATION__CONFIG__BITBUCKET_USER_EMAIL",
-                "me@example.com",
-            ),
-            ("OCEAN__INTEGRATION__IDENTIFIER", "a/b"),
-            ("OCEAN__INITIALIZE_PORT_RESOURCES", "maybe"),
-            ("OCEAN__SCHEDULED_RESYNC_INTERVAL", "soon"),
-            ("OCEAN__EVENT_LISTENER", r#"{"type":"SOMETIMES"}"#),
-            ("FERRY__LIVE_RESERVE", "2"),
-        ])
-        .unwrap_err();
-        insta::assert_snapshot!(error, @r#"
-        the configuration has 11 problem(s):
-          - OCEAN__PORT__CLIENT_ID is missing: copy it from Port (… menu > Credentials), or put `portClientId` into the secret
-          - OCEAN__PORT__CLIENT_SECRET is missing: copy it from Port (… menu > Credentials), or put `portClientSecret` into the secret
-          - OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE is missing: give the workspace's slug, the first part of its Bitbucket address
-          - OCEAN__INTEGRATION__CONFIG__BITBUCKET_USER_SCOPED_TOKEN is missing: it goes together with OCEAN__INTEGRATION__CONFIG__BITBUCKET_USER_EMAIL
-          - OCEAN__PORT__BASE_URL is `http://port.example`, which would send credentials unencrypted: give an https URL such as https://api.getport.io
-          - OCEAN__INTEGRATION__CONFIG__BITBUCKET_HOST_URL is `nonsense`, which is not a URL (relative URL without a base): give an https URL such as https://api.bitbucket.org/2.0
-          - OCEAN__INTEGRATION__IDENTIFIER is `a/b`, which cannot name an integration: use lower-case letters, digits and dashes, such as `my-bitbucket`
-          - OCEAN__INITIALIZE_PORT_RESOURCES is `maybe`: use `true` or `false`
-          - OCEAN__SCHEDULED_RESYNC_INTERVAL is `soon`: use a whole number of minutes, such as 1440
-          - OCEAN__EVENT_LISTENER is `SOMETIMES`, which is no known listener: use `{"type":"ONCE"}` for a single resync or `{"type":"POLLING"}` to serve
-          - FERRY__LIVE_RESERVE is `2`: use a share from 0 to 0.9, such as 0.1
-        "#);
-    }
-
-    #[test]
-    fn credentials_may_be_left_to_the_secret() {
-        let config = read(&[("FERRY__SECRET_ID", "ferry")]).unwrap();
-        assert_eq!(config.secret_id.as_deref(), Some("ferry"));
-        assert_eq!(config.given.problems().len(), 4);
-    }
-
-    #[test]
-    fn one_resync_is_asked_for_in_either_form() {
-        for name in ["OCEAN__EVENT_LISTENER", "OCEAN__EVENT_LISTENER__TYPE"] {
-            assert_eq!(
-                with(&[(name, "once")]).unwrap().event_listener,
-                EventListener::Once,
-                "{name}"
-            );
-        }
-        let json = with(&[("OCEAN__EVENT_LISTENER", r#"{"type": "ONCE"}"#)]).unwrap();
-        assert_eq!(json.event_listener, EventListener::Once);
-    }
-
-    #[test]
-    fn plain_http_stays_on_the_machine() {
-        for url in [
-            "http://127.0.0.1:8080",
-            "http://localhost:1",
-            "http://[::1]:1",
-            "https://api.us.getport.io",
-        ] {
-            assert!(
-                read(&[COMPLETE, &[("OCEAN__PORT__BASE_URL", url)]].concat()).is_ok(),
-                "{url}"
-            );
-        }
-        for url in [
-            "http://10.0.0.1",
-            "ftp://localhost",
-            "http://localhost.example",
-        ] {
-            assert!(
-                read(&[COMPLETE, &[("OCEAN__PORT__BASE_URL", url)]].concat()).is_err(),
-                "{url}"
-            );
-        }
-    }
-
-    #[test]
-    fn secrets_do_not_print() {
-        let shown = format!("{:?}", with(&[]).unwrap());
-        assert!(
-            !shown.contains("hush") && !shown.contains("a-token"),
-            "{shown}"
-        );
-    }
-}
+mod tests;

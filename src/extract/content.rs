@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize as _;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// Largest file that is read, in bytes.
 pub(super) const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// A text in a parsed file that begins so stands for the content of another file.
 const FILE_PREFIX: &str = "file://";
+
+/// What the values of one file may stand for, in bytes: as much as Port takes, and some.
+const MAX_FILLED_BYTES: usize = 4 << 20;
 
 /// Why a file that a selector matches is no item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,75 +56,31 @@ pub(super) fn unreadable(entry: &Value) -> Option<Skip> {
     .find_map(|(is, skip)| is.then_some(skip))
 }
 
-/// The text of a file without its byte order mark, with replacements for what is not UTF-8; `None` for binary data.
+/// The text of a file without its byte-order mark, which may say that it is UTF-16, with replacements for what is no
+/// character; `None` for binary data.
 pub(super) fn text(bytes: Vec<u8>) -> Option<String> {
-    if bytes.contains(&0) {
+    let text = match bytes.as_slice() {
+        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
+        _ => String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+    };
+    if text.contains('\0') {
         return None;
     }
-    let text = String::from_utf8(bytes)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
     Some(match text.strip_prefix('\u{feff}') {
         Some(rest) => rest.to_owned(),
         None => text,
     })
 }
 
-/// The value of a JSON or YAML file (several YAML documents are a list of them); the text of any other, and of one
-/// that does not parse.
-pub(super) fn parse(path: &str, text: String) -> Value {
-    let extension = path
-        .rsplit_once('.')
-        .map_or("", |(_, extension)| extension)
-        .to_ascii_lowercase();
-    let parsed = match extension.as_str() {
-        "json" => serde_json::from_str(&text).ok(),
-        "yml" | "yaml" => parse_yaml(&text),
-        _ => None,
-    };
-    parsed.unwrap_or(Value::String(text))
-}
-
-fn parse_yaml(text: &str) -> Option<Value> {
-    let mut documents = Vec::new();
-    for document in yaml_serde::Deserializer::from_str(text) {
-        documents.push(to_json(yaml_serde::Value::deserialize(document).ok()?));
-    }
-    // What stands after the last separator may be nothing.
-    if 1 < documents.len() && documents.last() == Some(&Value::Null) {
-        documents.pop();
-    }
-    Some(if documents.len() == 1 {
-        documents.remove(0)
-    } else {
-        Value::Array(documents)
-    })
-}
-
-/// Keys become text, tags are dropped, numbers that JSON lacks are null.
-fn to_json(value: yaml_serde::Value) -> Value {
-    use yaml_serde::Value as Yaml;
-    match value {
-        Yaml::Null => Value::Null,
-        Yaml::Bool(flag) => Value::Bool(flag),
-        Yaml::Number(number) => match (number.as_i64(), number.as_u64()) {
-            (Some(integer), _) => Value::from(integer),
-            (None, Some(integer)) => Value::from(integer),
-            (None, None) => number.as_f64().map_or(Value::Null, Value::from),
-        },
-        Yaml::String(text) => Value::String(text),
-        Yaml::Sequence(items) => items.into_iter().map(to_json).collect(),
-        Yaml::Mapping(entries) => {
-            let entries = entries.into_iter().map(|(key, value)| {
-                let key = match to_json(key) {
-                    Value::String(key) => key,
-                    other => other.to_string(),
-                };
-                (key, to_json(value))
-            });
-            Value::Object(entries.collect::<Map<_, _>>())
-        }
-        Yaml::Tagged(tagged) => to_json(tagged.value),
-    }
+fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
+    let (units, _) = bytes.as_chunks::<2>();
+    let units = units.iter().map(|bytes| unit(*bytes));
+    let characters = char::decode_utf16(units);
+    characters
+        .map(|one| one.unwrap_or(char::REPLACEMENT_CHARACTER))
+        .collect()
 }
 
 /// `path` as seen from the folder `base`: `./` and `../` count, and nothing leaves the repository.
@@ -143,11 +101,25 @@ pub(super) fn resolve(base: &str, path: &str) -> String {
     segments.join("/")
 }
 
-/// Where a `file://` value in a file of `folder` points: relative if it says so, else from the root.
-pub(super) fn resolve_reference(folder: &str, reference: &str) -> String {
+/// Where the file lies that an item of `folder` includes as `path`: in the repository's root, or in the folder if it says
+/// so.
+pub(super) fn included(folder: &str, path: &str) -> String {
+    let is_relative = path.starts_with("./") || path.starts_with("../");
+    resolve(if is_relative { folder } else { "" }, path)
+}
+
+/// Where the file may lie that a `file://` value in a file of `folder` means, the likelier place first: beside that file,
+/// or in the root. A reference that says which of them it means has one place.
+pub(super) fn referenced(folder: &str, reference: &str) -> Vec<String> {
     let path = reference.strip_prefix(FILE_PREFIX).unwrap_or(reference);
-    let relative = path.starts_with("./") || path.starts_with("../");
-    resolve(if relative { folder } else { "" }, path)
+    let (beside, in_root) = (resolve(folder, path), resolve("", path));
+    if path.starts_with("./") || path.starts_with("../") || beside == in_root {
+        vec![beside]
+    } else if path.starts_with('/') {
+        vec![in_root]
+    } else {
+        vec![beside, in_root]
+    }
 }
 
 /// Reports each `file://` text in `value`.
@@ -160,17 +132,61 @@ pub(super) fn references(value: &Value, report: &mut dyn FnMut(&str)) {
     }
 }
 
-/// Puts the texts in the place of their references.
-pub(super) fn fill(value: &mut Value, texts: &BTreeMap<String, Option<String>>) {
-    match value {
-        Value::String(text) => {
-            if let Some(found) = texts.get(text) {
-                *value = found.clone().map_or(Value::Null, Value::String);
-            }
+/// Puts contents in the place of their references.
+pub(super) struct Filling<'a> {
+    contents: &'a BTreeMap<String, Value>,
+    /// Bytes that may still be put in: one content may have any number of references.
+    left: usize,
+    is_over: bool,
+}
+
+impl<'a> Filling<'a> {
+    pub(super) fn new(contents: &'a BTreeMap<String, Value>) -> Filling<'a> {
+        Filling {
+            contents,
+            left: MAX_FILLED_BYTES,
+            is_over: false,
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| fill(item, texts)),
-        Value::Object(entries) => entries.values_mut().for_each(|value| fill(value, texts)),
-        _ => {}
+    }
+
+    pub(super) fn fill(&mut self, value: &mut Value) {
+        match value {
+            Value::String(text) => {
+                let Some(content) = self.contents.get(text) else {
+                    return;
+                };
+                let size = size(content);
+                let fits = size <= self.left;
+                self.is_over |= !fits;
+                *value = match fits {
+                    true => content.clone(),
+                    false => Value::Null,
+                };
+                self.left = self.left.saturating_sub(size);
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.fill(item)),
+            Value::Object(entries) => entries.values_mut().for_each(|value| self.fill(value)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    /// Whether some references became null because there was too much to put in.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
+    }
+}
+
+/// Bytes that `value` takes, roughly.
+fn size(value: &Value) -> usize {
+    const EACH: usize = 16;
+    EACH + match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(size).sum(),
+        Value::Object(entries) => {
+            let entries = entries.iter();
+            entries.map(|(key, value)| key.len() + size(value)).sum()
+        }
     }
 }
 
@@ -181,47 +197,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_parsed_by_their_names() {
-        for (path, text, value) in [
-            ("a.json", "{\"a\": [1, 2.5]}", json!({"a": [1, 2.5]})),
-            ("a.JSON", "[]", json!([])),
-            ("a.json", "{oops", json!("{oops")),
-            (
-                "port.yml",
-                "a: 1\nb: [x, 'y']\n",
-                json!({"a": 1, "b": ["x", "y"]}),
-            ),
-            (
-                "many.yaml",
-                "a: 1\n---\na: 2\n",
-                json!([{"a": 1}, {"a": 2}]),
-            ),
-            ("many.yaml", "a: 1\n---\n", json!({"a": 1})),
-            (
-                "keys.yml",
-                "1: a\ntrue: b\nnull: c\n",
-                json!({"1": "a", "true": "b", "null": "c"}),
-            ),
-            ("tags.yml", "a: !Ref Thing\n", json!({"a": "Thing"})),
-            ("bad.yml", "a: [1\n", json!("a: [1\n")),
-            ("README.md", "# Hi\n", json!("# Hi\n")),
-            ("Makefile", "all:\n", json!("all:\n")),
-        ] {
-            assert_eq!(parse(path, text.to_owned()), value, "{path}: {text}");
-        }
-    }
-
-    #[test]
-    fn aliases_cannot_explode() {
-        let mut text = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
-        for level in 1..20 {
-            let items = vec![format!("*a{}", level - 1); 10].join(",");
-            text.push_str(&format!("a{level}: &a{level} [{items}]\n"));
-        }
-        assert_eq!(parse("bomb.yml", text.clone()), Value::String(text));
-    }
-
-    #[test]
     fn texts_are_what_is_no_binary() {
         assert_eq!(text(b"\xef\xbb\xbfa".to_vec()).as_deref(), Some("a"));
         assert_eq!(
@@ -229,6 +204,11 @@ mod tests {
             Some("Z\u{fffd}rich")
         );
         assert_eq!(text(b"a\0b".to_vec()), None);
+        assert_eq!(text(b"\xff\xfea\0\xfc\0".to_vec()).as_deref(), Some("aü"));
+        assert_eq!(
+            text(b"\xfe\xff\0a\xd8\x3d".to_vec()).as_deref(),
+            Some("a\u{fffd}")
+        );
     }
 
     #[test]
@@ -251,15 +231,18 @@ mod tests {
         assert_eq!(resolve("apps/web", "README.md"), "apps/web/README.md");
         assert_eq!(resolve("apps/web", "../docs/a.md"), "apps/docs/a.md");
         assert_eq!(resolve("a", "../../../etc/passwd"), "etc/passwd");
-        assert_eq!(
-            resolve_reference("apps/web", "file://docs/a.md"),
-            "docs/a.md"
-        );
-        assert_eq!(
-            resolve_reference("apps/web", "file://./a.md"),
-            "apps/web/a.md"
-        );
-        assert_eq!(resolve_reference("apps/web", "file://../a.md"), "apps/a.md");
+        assert_eq!(included("apps/web", "docs/a.md"), "docs/a.md");
+        assert_eq!(included("apps/web", "./docs/a.md"), "apps/web/docs/a.md");
+        assert_eq!(included("apps/web", "../a.md"), "apps/a.md");
+        for (reference, places) in [
+            ("file://docs/a.md", &["apps/web/docs/a.md", "docs/a.md"][..]),
+            ("file:///docs/a.md", &["docs/a.md"]),
+            ("file://./a.md", &["apps/web/a.md"]),
+            ("file://../a.md", &["apps/a.md"]),
+        ] {
+            assert_eq!(referenced("apps/web", reference), places, "{reference}");
+        }
+        assert_eq!(referenced("", "file://a.md"), ["a.md"]);
     }
 
     #[test]
@@ -268,11 +251,25 @@ mod tests {
         let mut found = Vec::new();
         references(&value, &mut |reference| found.push(reference.to_owned()));
         assert_eq!(found, ["file://x", "file://y"]);
-        let texts = BTreeMap::from([
-            ("file://x".to_owned(), Some("X".to_owned())),
-            ("file://y".to_owned(), None),
+        let contents = BTreeMap::from([
+            ("file://x".to_owned(), json!({"x": [1]})),
+            ("file://y".to_owned(), Value::Null),
         ]);
-        fill(&mut value, &texts);
-        assert_eq!(value, json!({"a": ["X", null], "b": "plain"}));
+        let mut filling = Filling::new(&contents);
+        filling.fill(&mut value);
+        assert_eq!(value, json!({"a": [{"x": [1]}, null], "b": "plain"}));
+        assert!(!filling.is_over());
+    }
+
+    #[test]
+    fn references_cannot_explode() {
+        let contents = BTreeMap::from([("file://x".to_owned(), json!("x".repeat(1 << 20)))]);
+        let mut value = json!(vec!["file://x"; 1_000]);
+        let mut filling = Filling::new(&contents);
+        filling.fill(&mut value);
+        assert!(filling.is_over());
+        let items = value.as_array().unwrap();
+        let filled = items.iter().filter(|item| item.is_string()).count();
+        assert_eq!((filled, items.len()), (3, 1_000));
     }
 }

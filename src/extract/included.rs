@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
-use super::{FILES_AT_ONCE, Group, Source, content};
+use super::{FILES_AT_ONCE, Group, INCLUDED_FILES, Source, content};
 use crate::bitbucket::{self, BitbucketClient};
 use crate::deadline::Deadline;
 use crate::identity::{Repository, RepositoryId};
@@ -61,7 +61,7 @@ impl<'a> IncludedFiles<'a> {
             None => self.nothing(),
         };
         if let Value::Object(item) = &mut raw {
-            item.insert("__includedFiles".to_owned(), Value::Object(files));
+            item.insert(INCLUDED_FILES.to_owned(), Value::Object(files));
         }
         Ok(raw)
     }
@@ -113,9 +113,9 @@ impl<'a> IncludedFiles<'a> {
             .map(|path| {
                 let revision = &revision;
                 async move {
-                    let read =
-                        self.bitbucket
-                            .file(repository.uuid.as_str(), revision, path, deadline);
+                    let place = content::included("", path);
+                    let uuid = repository.uuid.as_str();
+                    let read = self.bitbucket.file(uuid, revision, &place, deadline);
                     let text = match read.await {
                         Ok(bytes) => bytes.and_then(content::text),
                         Err(bitbucket::Error::TooLarge { .. }) => {

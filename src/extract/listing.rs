@@ -11,7 +11,7 @@ use super::included::{Completed, IncludedFiles};
 use super::part::PartListing;
 use super::tree::TreeListing;
 use super::{Batch, Group, Source};
-use crate::bitbucket::{self, BitbucketClient, Pages};
+use crate::bitbucket::{self, BitbucketClient, Pages, Shown};
 use crate::deadline::Deadline;
 use crate::failure::Class;
 use crate::identity::Repository;
@@ -38,6 +38,8 @@ pub struct Page<'a> {
     pub batch: Batch,
     /// Where the next one is; `None` after the last.
     pub cursor: Option<String>,
+    /// What the list has shown, this page included.
+    pub shown: Shown,
     /// Its place in memory, for as long as it is there.
     _room: Option<SemaphorePermit<'a>>,
 }
@@ -83,6 +85,16 @@ impl<'a> Listing<'a> {
     /// Whether the list ended at a bound of its selector, and not where Bitbucket's own does.
     pub fn is_cut(&self) -> bool {
         matches!(&self.feed, Feed::Part(part) if part.is_cut())
+    }
+
+    /// What this reading has shown of the list.
+    pub fn shown(&self) -> Shown {
+        match &self.feed {
+            Feed::Pages(pages) => pages.shown(),
+            Feed::Part(part) => part.shown(),
+            // A tree is of one commit.
+            Feed::Tree(_) | Feed::Workspace | Feed::Nothing => Shown::WHOLE,
+        }
     }
 
     /// Address of the page that comes next, where it can be gone on with later.
@@ -153,7 +165,20 @@ pub fn repository_pages<'a>(
         let room = room.acquire().await.ok();
         let items = pages.next(deadline).await?;
         let cursor = pages.cursor().map(str::to_owned);
-        Ok(items.map(|items| ((items, cursor, room), pages)))
+        let shown = pages.shown();
+        Ok(items.map(|items| {
+            (
+                (
+                    items,
+                    End {
+                        cursor,
+                        shown,
+                        room,
+                    },
+                ),
+                pages,
+            )
+        }))
     });
     let pieces = read.flat_map(|page| stream::iter(pieces(page)));
     let included = Arc::new((IncludedFiles::of(bitbucket, group), AtomicBool::new(false)));
@@ -174,7 +199,7 @@ pub fn repository_pages<'a>(
                         Piece::Item(item)
                     }
                     (Piece::Item(item), None) => Piece::Item(Ok(item)),
-                    (Piece::End { cursor, _room }, _) => Piece::End { cursor, _room },
+                    (Piece::End(end), _) => Piece::End(end),
                 })
             }
         })
@@ -187,10 +212,15 @@ pub fn repository_pages<'a>(
                     batch.failed.push((repository, error));
                 }
                 Piece::Item(item) => batch.take(group, item)?,
-                Piece::End { cursor, _room } => {
+                Piece::End(End {
+                    cursor,
+                    shown,
+                    room: _room,
+                }) => {
                     let page = Page {
                         batch,
                         cursor,
+                        shown,
                         _room,
                     };
                     return Ok(Some((page, completed)));
@@ -205,16 +235,23 @@ pub fn repository_pages<'a>(
 fn pieces<'a>(
     page: Result<Listed<'a>, bitbucket::Error>,
 ) -> Vec<Result<Piece<'a, Value>, bitbucket::Error>> {
-    let (items, cursor, _room) = match page {
+    let (items, end) = match page {
         Ok(page) => page,
         Err(error) => return vec![Err(error)],
     };
     let items = items.into_iter().map(|item| Ok(Piece::Item(item)));
-    items.chain([Ok(Piece::End { cursor, _room })]).collect()
+    items.chain([Ok(Piece::End(end))]).collect()
 }
 
-/// Items of a page, where its list goes on, and the room that it takes.
-type Listed<'a> = (Vec<Value>, Option<String>, Option<SemaphorePermit<'a>>);
+/// Items of a page, and its end.
+type Listed<'a> = (Vec<Value>, End<'a>);
+
+/// Where a list goes on after a page, what it has shown, and the room that the page takes.
+struct End<'a> {
+    cursor: Option<String>,
+    shown: Shown,
+    room: Option<SemaphorePermit<'a>>,
+}
 
 /// The list of the repositories that the filter of `group` selects, from `cursor` on.
 fn listed(bitbucket: &BitbucketClient, group: &Group, cursor: Option<&str>) -> Pages {
@@ -232,10 +269,7 @@ fn listed(bitbucket: &BitbucketClient, group: &Group, cursor: Option<&str>) -> P
 enum Piece<'a, T> {
     Item(T),
     /// Of a page.
-    End {
-        cursor: Option<String>,
-        _room: Option<SemaphorePermit<'a>>,
-    },
+    End(End<'a>),
 }
 
 impl Batch {

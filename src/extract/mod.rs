@@ -20,8 +20,8 @@ use crate::identity::{ItemId, PartitionId, Repository, RepositoryId, SourceId};
 use crate::mapping::{Mapping, Part, RepositoryFilter, Resource, Selector};
 
 pub use ask::{
-    Asked, Hidden, member, pull_requests, repositories, repositories_of_project, repository,
-    with_files,
+    Asked, Hidden, is_there, member, pull_requests, repositories, repositories_of_project,
+    repository, with_files,
 };
 pub use listing::{Listing, Page, repository_pages};
 
@@ -107,10 +107,8 @@ impl Group {
 
     /// Whether a push to `branch` of `repository` may change its items.
     pub fn reads_branch(&self, repository: &Repository, branch: &str) -> bool {
-        let slug = repository.full_name.rsplit('/').next().unwrap_or_default();
-        let default = repository.main_branch.as_deref();
         let mut trees = self.trees.iter();
-        trees.any(|tree| tree.reads_branch(slug, default, branch))
+        trees.any(|tree| tree.reads_branch(repository, branch))
     }
 }
 
@@ -159,7 +157,7 @@ impl Source {
     pub fn item(&self, raw: &Value) -> Option<ItemId> {
         match self {
             Source::PullRequests { .. } => {
-                let id = raw.get("id").and_then(Value::as_u64)?;
+                let id = bitbucket::number_of(raw)?;
                 Some(ItemId::Number(id))
             }
             _ => Some(ItemId::Whole),
@@ -271,6 +269,9 @@ pub struct Skipped {
     pub path: String,
     pub reason: &'static str,
 }
+
+/// The key under which an item carries its files.
+const INCLUDED_FILES: &str = "__includedFiles";
 
 /// Files of one item or repository are read this many at a time; the client bounds what is in flight altogether.
 const FILES_AT_ONCE: usize = 6;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Batch;
 use super::ask::Hidden;
-use crate::bitbucket::{self, BitbucketClient, Pages};
+use crate::bitbucket::{self, BitbucketClient, Pages, Shown};
 use crate::deadline::Deadline;
 use crate::identity::Repository;
 use crate::mapping::{Kind, Part, Resource};
@@ -24,6 +24,8 @@ pub(super) struct PartListing<'a> {
     repository: Option<Value>,
     taken: usize,
     is_cut: bool,
+    shown: Shown,
+    pages_read: usize,
 }
 
 const HOURS_PER_DAY: i64 = 24;
@@ -53,6 +55,8 @@ impl<'a> PartListing<'a> {
             repository: None,
             taken: 0,
             is_cut: false,
+            shown: Shown::WHOLE,
+            pages_read: 0,
         }
     }
 
@@ -76,6 +80,8 @@ impl<'a> PartListing<'a> {
             }
             Err(error) => return Err(error),
         };
+        self.shown = pages.shown();
+        self.pages_read += 1;
         let Some(found) = found else {
             self.pages = None;
             return Ok(None);
@@ -97,6 +103,10 @@ impl<'a> PartListing<'a> {
         if reached_the_old || self.part.limit <= self.taken {
             self.pages = None;
             self.is_cut = true;
+            // One page does not move while it is read.
+            if self.pages_read == 1 {
+                self.shown = Shown::WHOLE;
+            }
         }
         if items.is_empty() {
             return Ok(Some(Batch::default()));
@@ -116,6 +126,11 @@ impl<'a> PartListing<'a> {
             items: items.collect(),
             ..Batch::default()
         }))
+    }
+
+    /// What this reading has shown of the list.
+    pub(super) fn shown(&self) -> Shown {
+        self.shown
     }
 
     /// Whether it ended at a number or an age, and not where Bitbucket's own list does.

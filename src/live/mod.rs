@@ -4,6 +4,8 @@
 //! fails is told as failed, and costs the others nothing. Knows nothing of queues' messages or of runs.
 
 mod objects;
+mod projects;
+mod repository;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,10 +30,10 @@ use crate::store::{Asker, Lease};
 use crate::sync::commit::{Committed, Pen, sections};
 use crate::sync::generation::Current;
 use crate::sync::guard::Guard;
-use crate::sync::image::Mapper;
 use crate::sync::look::Looker;
+use crate::sync::mapper::Mapper;
 use crate::sync::outbox::Outbox;
-use crate::sync::plan::Seen;
+use crate::sync::plan::{Clash, Seen};
 use crate::sync::settle::differs_from_record;
 
 /// Something to be looked at.
@@ -162,7 +164,7 @@ impl<'a> Taking<'a> {
             tokio::time::timeout(GRACE, rest).await.ok();
             is_current &= self.commit(ready, outcomes).await;
         }
-        for problem in mapper.take_report().lines() {
+        for problem in mapper.take_problems() {
             tracing::warn!(problem, "the mapping could not be applied everywhere");
         }
         is_current
@@ -263,6 +265,7 @@ impl<'a> Taking<'a> {
             guard: &guard,
             event: WriteEvent::Live,
             differs: &differs,
+            distrusted: None,
         };
         let commit = async |pen: &Pen<'_>, lease: &Lease| pen.commit(lease, seen).await;
         app.with_pen(Asker::Live, errand, self.deadline, commit)
@@ -292,6 +295,12 @@ impl<'a> Taking<'a> {
         let counts = committed.counts;
         for refusal in &committed.refusals {
             tracing::warn!(%refusal, "entity refused by Port");
+        }
+        for Clash { key, writer, other } in &committed.clashes {
+            tracing::warn!(%key, %writer, %other, "several items make something else of one entity");
+        }
+        for waiting in &committed.waiting {
+            tracing::warn!(%waiting, "entity waits for what it points at");
         }
         for (key, kept) in &committed.kept {
             tracing::warn!(%key, reason = %kept, "an entity that nothing claims any more stays");

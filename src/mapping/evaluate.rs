@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::expression::{NoValue, Operand, evaluate_noting};
 use super::items::NoItems;
 use super::resource::{EntityMapping, Resource};
-use crate::entity::{Entity, Identifier, is_valid_identifier};
+use crate::entity::{Entity, Identifier, identifier_of};
 
 /// What a resource made of one raw item.
 #[derive(Debug, Default)]
@@ -18,6 +18,8 @@ pub struct Mapped {
     pub failures: Vec<Failure>,
     /// Items that the query turned away.
     pub filtered_out: usize,
+    /// Entities that have no identifier, or none that Port takes; each is dropped or has failed.
+    pub unidentified: usize,
     /// Expressions that gave null.
     pub nulls: Vec<Null>,
 }
@@ -228,9 +230,15 @@ impl EntityMapping {
         match expression.evaluate(item) {
             Ok(value) => match usable_identifier(&value) {
                 Ok(identifier) => Some(identifier),
-                Err(reason) => self.leave_out(mapped, FIELD, reason, &value),
+                Err(reason) => {
+                    mapped.unidentified += 1;
+                    self.leave_out(mapped, FIELD, reason, &value)
+                }
             },
-            Err(reason) => self.fail(mapped, FIELD, reason),
+            Err(reason) => {
+                mapped.unidentified += 1;
+                self.fail(mapped, FIELD, reason)
+            }
         }
     }
 
@@ -282,17 +290,19 @@ impl std::fmt::Display for NoValue {
     }
 }
 
-/// The identifier, unless Port would refuse it; then why.
+/// The identifier, unless Port would refuse it; then why. As in Ocean, 0 is as good as nothing.
 pub(super) fn usable_identifier(value: &Value) -> Result<Identifier, &'static str> {
     match value {
-        Value::String(text) if is_valid_identifier(text) => Ok(Identifier::Text(text.clone())),
         Value::Null | Value::Bool(false) => Err("gives no identifier"),
+        Value::Number(number) if number.as_f64() == Some(0.0) => Err("gives no identifier"),
         Value::String(text) if text.is_empty() => Err("gives an empty identifier"),
-        Value::String(_) => Err(
-            "gives an identifier that Port refuses: letters, digits and @_.+:\\/=-' are allowed, at most 1000; \
-             replace the others with gsub",
-        ),
-        _ => Err("gives no text, which Port refuses: append | tostring"),
+        value => identifier_of(value).map(Identifier::Text).ok_or(match value {
+            Value::String(_) => {
+                "gives an identifier that Port refuses: letters, digits and @_.+:\\/=-' are allowed, at most 1000; \
+                 replace the others with gsub"
+            }
+            _ => "gives no text, which Port refuses",
+        }),
     }
 }
 

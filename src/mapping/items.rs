@@ -55,8 +55,9 @@ impl Items {
     pub(super) fn read(reader: &mut Reader, port: &Object<'_>) -> Option<Items> {
         let node = port.get("itemsToParse")?;
         let expression = reader.expression(&node)?;
-        let name = reader
-            .optional_text(port, "itemsToParseName")
+        let name = port
+            .get("itemsToParseName")
+            .and_then(|node| reader.text(&node))
             .unwrap_or_else(|| DEFAULT_NAME.to_owned());
         let transform = reader
             .flag(port, "itemsToParseTopLevelTransform")

@@ -6,8 +6,9 @@
 pub mod defaults;
 mod evaluate;
 mod expression;
+mod fnmatch;
 mod items;
-mod lines;
+mod names;
 mod path_glob;
 mod problem;
 mod quotes;
@@ -20,7 +21,6 @@ mod whole;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -34,9 +34,10 @@ pub use problem::{InvalidMapping, Problem};
 pub use report::MappingReport;
 pub use resource::{Fields, Resource};
 pub use selector::{
-    FileSelector, Folder, FolderRepository, Kind, Part, RepositoryFilter, Selector,
+    FileSelector, Folder, FolderRepository, Kind, Part, RepositoryFilter, RepositoryName, Selector,
 };
 
+use crate::yaml::{self, YamlDocument};
 use read::Reader;
 
 /// A compiled mapping.
@@ -85,31 +86,26 @@ impl Mapping {
 
     /// Reads the same from YAML (or JSON) text.
     pub fn from_yaml(text: &str) -> Result<Mapping, InvalidMapping> {
-        let config: Value = yaml_serde::from_str(text).map_err(|error| {
-            let line = error.location().map(|location| location.line());
+        let YamlDocument { value, lines } = yaml::document(text).map_err(|error| {
             InvalidMapping::new(vec![Problem {
                 path: String::new(),
-                line,
-                message: format!("the file is not YAML: {error}"),
+                line: Some(error.line),
+                message: format!("the file is not YAML: {}", error.message),
             }])
         })?;
-        let placed = |mut problem: Problem, lines: &HashMap<String, usize>| {
-            problem.line = lines::line_of(lines, &problem.path);
+        let placed = |mut problem: Problem| {
+            problem.line = lines.of(&problem.path);
             problem
         };
-        match Mapping::from_config(&config) {
-            Ok(mut mapping) if !mapping.problems.is_empty() => {
-                let lines = lines::by_path(text);
+        match Mapping::from_config(&value) {
+            Ok(mut mapping) => {
                 let problems = std::mem::take(&mut mapping.problems).into_iter();
-                mapping.problems = problems.map(|problem| placed(problem, &lines)).collect();
+                mapping.problems = problems.map(placed).collect();
                 Ok(mapping)
             }
-            Ok(mapping) => Ok(mapping),
             Err(invalid) => {
-                let lines = lines::by_path(text);
                 let problems = invalid.into_problems().into_iter();
-                let problems = problems.map(|problem| placed(problem, &lines));
-                Err(InvalidMapping::new(problems.collect()))
+                Err(InvalidMapping::new(problems.map(placed).collect()))
             }
         }
     }

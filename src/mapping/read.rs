@@ -8,14 +8,17 @@ use serde_json::{Map, Value};
 
 use super::expression::{Expression, Operand};
 use super::problem::Problem;
+use crate::nearest::nearest;
 
 /// Collects what is wrong.
 #[derive(Default)]
 pub(super) struct Reader {
     /// Each refuses the whole mapping.
     pub(super) mistakes: Vec<Problem>,
-    /// Filters that do not compile.
+    /// Filters that do not compile, and what does nothing.
     pub(super) problems: Vec<Problem>,
+    /// Where a `file://` path of the resource at hand begins: `./` is the folder of the item, nothing is the root.
+    pub(super) file_base: &'static str,
 }
 
 /// A value and where it stands.
@@ -151,9 +154,33 @@ impl Reader {
         items.iter().filter_map(|item| self.text(item)).collect()
     }
 
-    /// The optional text of `key`.
-    pub(super) fn optional_text(&mut self, object: &Object<'_>, key: &str) -> Option<String> {
-        object.get(key).and_then(|node| self.text(&node))
+    /// The optional text of `key`, without what is blank around it. A blank one counts as not given.
+    pub(super) fn given_text(&mut self, object: &Object<'_>, key: &str) -> Option<String> {
+        let text = object.get(key).and_then(|node| self.text(&node))?;
+        let text = text.trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    /// Names every key of `object` that is not among `known`: it does nothing, and somebody expects something of it.
+    pub(super) fn known_keys(&mut self, object: &Object<'_>, known: &[&str]) {
+        for (key, node) in object.entries() {
+            if known.contains(&key) {
+                continue;
+            }
+            match nearest(key, known.iter().copied()) {
+                Some(meant) => self.problem(
+                    node.path,
+                    format_args!("is not known and does nothing: did you mean {meant}?"),
+                ),
+                None => {
+                    let known = known.join(", ");
+                    self.problem(
+                        node.path,
+                        format_args!("is not known and does nothing: known here are {known}"),
+                    );
+                }
+            }
+        }
     }
 
     /// The optional truth value of `key`, in the spellings that YAML and environment variables have for it.
@@ -261,7 +288,7 @@ impl Reader {
                 return None;
             }
         };
-        let expression = Expression::compile(&source);
+        let expression = Expression::compile(&source).with_files_in(self.file_base);
         if let Some(reason) = expression.compile_error() {
             self.problem(
                 &node.path,

@@ -60,6 +60,11 @@ impl Resource {
         fingerprint.truncate(FINGERPRINT_CHARS);
         let enable_delete = reader.flag(&resource, "enableDelete").unwrap_or(true);
         let kind = read_kind(reader, &resource);
+        // As in Ocean; paths in `includedFiles` begin at the root there, too.
+        reader.file_base = match kind {
+            Some(Kind::Folder) => "./",
+            _ => "",
+        };
         let selector = reader.required_object(
             &resource,
             "selector",

@@ -43,7 +43,10 @@ impl WholeMapping {
             query @ Value::Object(_) => Identifier::Search(query),
             value => match usable_identifier(&value) {
                 Ok(identifier) => identifier,
-                Err(reason) => return self.leave_out(mapped, "identifier", reason, &value),
+                Err(reason) => {
+                    mapped.unidentified += 1;
+                    return self.leave_out(mapped, "identifier", reason, &value);
+                }
             },
         };
         let blueprint = match take("blueprint").unwrap_or_default() {

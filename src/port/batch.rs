@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::error::shortened;
+use super::fit::most_bytes;
 use super::outcome::{Postponed, Refusal, UpsertOutcome};
 use crate::class::Class;
 use crate::entity::{Entity, Identifier};
@@ -64,6 +65,26 @@ impl Item {
     pub(super) fn is_too_large(&self) -> bool {
         MAX_BODY_BYTES < OPENING.len() + self.json.len() + CLOSING.len()
     }
+}
+
+/// Whether not even a call of its own has room for `entity`. Counts exactly only where that may be so.
+pub(super) fn is_too_large(entity: &Entity) -> bool {
+    let Entity {
+        blueprint: _,
+        identifier: _,
+        title,
+        icon,
+        team,
+        properties,
+        relations,
+    } = entity;
+    let head = [title, icon, team].into_iter().flatten().map(most_bytes);
+    let fields = [properties, relations].into_iter().flatten().flatten();
+    let fields = fields.map(|(name, value)| most_bytes(value) + 6 * name.len() + 8);
+    // An identifier has at most 1000 characters; a search query is short.
+    let rest = (1 << 16) + OPENING.len() + CLOSING.len();
+    let most = head.sum::<usize>() + fields.sum::<usize>() + rest;
+    MAX_BODY_BYTES < most && Item::new(0, entity).is_too_large()
 }
 
 /// How many of `items` go into the next call: at least one.

@@ -1,32 +1,57 @@
-//! What Ferry reads of a blueprint: its property names and where its relations point. Read once, kept for a while.
+//! What Ferry reads of a blueprint: what its entities may hold, and where its relations point. Read once, kept for a
+//! while.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
 
 use super::call::Call;
 use super::client::{PortClient, locked};
 use super::error::Error;
+use super::schema::{Property, properties};
 use crate::deadline::{Deadline, later};
 
 /// Blueprints change by hand, a few times a month.
 const KEPT_FOR: Duration = Duration::from_secs(600);
 
-/// Names that entities of a blueprint may use.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// How long a blueprint is believed where a value would be left out on its word.
+const RECENT: Duration = Duration::from_secs(60);
+
+/// What entities of a blueprint may hold.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Blueprint {
-    /// Those that can be written; calculated, mirrored and aggregated ones are not among them.
-    pub properties: BTreeSet<String>,
-    /// Relation to the blueprint it points at.
-    pub relations: BTreeMap<String, String>,
+    /// Those that can be written; calculated, mirrored and aggregated ones are not among them. `None`: Port does not say.
+    pub properties: Option<BTreeMap<String, Property>>,
+    pub relations: BTreeMap<String, Relation>,
+    /// Port takes no team then.
+    pub inherits_team: bool,
+}
+
+/// Where a relation points.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relation {
+    /// A blueprint.
+    pub target: String,
+    /// It holds a list.
+    pub many: bool,
+    /// An entity goes along with its target.
+    pub required: bool,
+}
+
+impl Blueprint {
+    /// Whether entities may hold the property `name`, as far as Port says.
+    pub fn may_have(&self, name: &str) -> bool {
+        let properties = self.properties.as_ref();
+        properties.is_none_or(|properties| properties.contains_key(name))
+    }
 }
 
 pub(super) struct Cached {
-    until: Timestamp,
+    read_at: Timestamp,
     blueprint: Arc<Blueprint>,
 }
 
@@ -37,9 +62,27 @@ impl PortClient {
         identifier: &str,
         deadline: &Deadline,
     ) -> Result<Arc<Blueprint>, Error> {
+        self.blueprint_within(KEPT_FOR, identifier, deadline).await
+    }
+
+    /// A blueprint as it was within the last minute.
+    pub async fn recent_blueprint(
+        &self,
+        identifier: &str,
+        deadline: &Deadline,
+    ) -> Result<Arc<Blueprint>, Error> {
+        self.blueprint_within(RECENT, identifier, deadline).await
+    }
+
+    async fn blueprint_within(
+        &self,
+        age: Duration,
+        identifier: &str,
+        deadline: &Deadline,
+    ) -> Result<Arc<Blueprint>, Error> {
         let now = self.now();
         if let Some(cached) = locked(&self.inner.blueprints).get(identifier)
-            && now < cached.until
+            && now < later(cached.read_at, age)
         {
             return Ok(Arc::clone(&cached.blueprint));
         }
@@ -52,6 +95,7 @@ impl PortClient {
         identifier: &str,
         deadline: &Deadline,
     ) -> Result<Arc<Blueprint>, Error> {
+        let read_at = self.now();
         let call = Call::get(["blueprints", identifier]);
         let answer: Wire = self
             .call_json(call, deadline)
@@ -59,20 +103,16 @@ impl PortClient {
             .map_err(|error| error.with_missing(|| format!("blueprint `{identifier}`")))?;
         let blueprint = Arc::new(Blueprint::from(answer.blueprint));
         let cached = Cached {
-            until: later(self.now(), KEPT_FOR),
+            read_at,
             blueprint: Arc::clone(&blueprint),
         };
         locked(&self.inner.blueprints).insert(identifier.to_owned(), cached);
         Ok(blueprint)
     }
 
-    /// Which blueprint each relation of `blueprint` points at; as fresh as [`blueprint`](PortClient::blueprint).
-    pub async fn relation_targets(
-        &self,
-        blueprint: &str,
-        deadline: &Deadline,
-    ) -> Result<BTreeMap<String, String>, Error> {
-        Ok(self.blueprint(blueprint, deadline).await?.relations.clone())
+    /// Port has refused something that this blueprint seemed to allow: it may have changed.
+    pub(super) fn forget_blueprint(&self, identifier: &str) {
+        locked(&self.inner.blueprints).remove(identifier);
     }
 }
 
@@ -82,30 +122,52 @@ struct Wire {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct WireBlueprint {
-    #[serde(default)]
-    schema: WireSchema,
+    schema: Option<WireSchema>,
     #[serde(default)]
     relations: BTreeMap<String, WireRelation>,
+    #[serde(default)]
+    ownership: Value,
+    team_inheritance: Option<Value>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Deserialize)]
 struct WireSchema {
-    #[serde(default)]
-    properties: BTreeMap<String, IgnoredAny>,
+    properties: Option<Map<String, Value>>,
 }
 
 #[derive(Deserialize)]
 struct WireRelation {
     target: Option<String>,
+    #[serde(default)]
+    many: bool,
+    #[serde(default)]
+    required: bool,
 }
 
 impl From<WireBlueprint> for Blueprint {
     fn from(wire: WireBlueprint) -> Blueprint {
-        let target = |(name, relation): (String, WireRelation)| Some((name, relation.target?));
+        let relation = |(name, relation): (String, WireRelation)| {
+            let WireRelation {
+                target,
+                many,
+                required,
+            } = relation;
+            let target = target?;
+            let relation = Relation {
+                target,
+                many,
+                required,
+            };
+            Some((name, relation))
+        };
+        let definitions = wire.schema.and_then(|schema| schema.properties);
         Blueprint {
-            properties: wire.schema.properties.into_keys().collect(),
-            relations: wire.relations.into_iter().filter_map(target).collect(),
+            properties: definitions.map(|definitions| properties(&definitions).collect()),
+            relations: wire.relations.into_iter().filter_map(relation).collect(),
+            inherits_team: wire.team_inheritance.is_some()
+                || wire.ownership.get("type") == Some(&Value::from("Inherited")),
         }
     }
 }

@@ -7,6 +7,7 @@ use reqwest::Method;
 use url::Url;
 
 use super::error::{Error, TraceId};
+use super::upsert::WriteEvent;
 use crate::http::RetryPolicy;
 
 /// Longest answer that is read. Searches ask for smaller pages when one is longer.
@@ -22,6 +23,13 @@ pub(super) const REPEATABLE: RetryPolicy = RetryPolicy {
     max_body: MAX_ANSWER_BYTES,
     statuses: &[408, 429, 500, 502, 503, 504],
     max_defects: 1,
+};
+
+/// For what people are shown of a run: worth a second or two, and told again later where that does not help.
+pub(super) const BRIEF: RetryPolicy = RetryPolicy {
+    max_retries: 2,
+    max_delay: Duration::from_secs(2),
+    ..REPEATABLE
 };
 
 /// For calls that could act twice: PATCH, and POSTs that create.
@@ -105,6 +113,16 @@ impl Call {
         self
     }
 
+    /// Says what Port is to show as the cause of a change.
+    pub(super) fn caused_by(self, event: &WriteEvent) -> Call {
+        match event {
+            WriteEvent::Resync { id } => self
+                .query("ocean_info_event_type", "resync")
+                .query("ocean_info_resync_id", id),
+            WriteEvent::Live => self.query("ocean_info_event_type", "http_request"),
+        }
+    }
+
     pub(super) fn query(mut self, name: &'static str, value: impl ToString) -> Call {
         self.query.push((name, value.to_string()));
         self
@@ -121,6 +139,11 @@ impl Call {
     }
 
     /// Allows repetitions of a POST that does the same when it comes twice.
+    pub(super) fn briefly_repeatable(mut self) -> Call {
+        self.policy = &BRIEF;
+        self
+    }
+
     pub(super) fn repeatable(mut self) -> Call {
         self.policy = &REPEATABLE;
         self

@@ -46,14 +46,14 @@ pub struct Settings {
 #[derive(Clone)]
 pub struct PortClient {
     pub(super) inner: Arc<Inner>,
-    pub(super) pace: Pace,
+    pub(super) pace: Tries,
     /// Where writes are noted instead of made.
     pub(super) rehearsal: Option<Rehearsal>,
 }
 
 /// How long the caller can wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pace {
+pub(super) enum Tries {
     /// What may be repeated is, as far as the deadline allows.
     Patient,
     /// Each call is sent once, and only if its answer comes, or is given up, before the deadline.
@@ -64,7 +64,7 @@ pub(super) struct Inner {
     pub(super) http: Http,
     pub(super) base_url: Url,
     pub(super) identifier: String,
-    pub(super) credentials: Mutex<Credentials>,
+    pub(super) credentials: Mutex<ClientCredentials>,
     pub(super) token: Mutex<Option<Token>>,
     /// Held while a token is fetched, so that concurrent callers fetch one.
     pub(super) fetching: tokio::sync::Mutex<()>,
@@ -73,7 +73,7 @@ pub(super) struct Inner {
     pub(super) blueprints: Mutex<HashMap<String, Cached>>,
 }
 
-pub(super) struct Credentials {
+pub(super) struct ClientCredentials {
     pub(super) client_id: String,
     pub(super) client_secret: SecretString,
 }
@@ -91,7 +91,7 @@ impl PortClient {
                 http,
                 base_url,
                 identifier,
-                credentials: Mutex::new(Credentials {
+                credentials: Mutex::new(ClientCredentials {
                     client_id,
                     client_secret,
                 }),
@@ -100,7 +100,7 @@ impl PortClient {
                 max_bulk: AtomicUsize::new(MAX_BULK),
                 blueprints: Mutex::default(),
             }),
-            pace: Pace::Patient,
+            pace: Tries::Patient,
             rehearsal: None,
         }
     }
@@ -111,14 +111,14 @@ impl PortClient {
     #[must_use]
     pub fn once(&self) -> PortClient {
         PortClient {
-            pace: Pace::Once,
+            pace: Tries::Once,
             ..self.clone()
         }
     }
 
     /// Takes rotated credentials for the next token. A token in use stays in use until it expires or is refused.
     pub fn replace_credentials(&self, client_id: String, client_secret: SecretString) {
-        *locked(&self.inner.credentials) = Credentials {
+        *locked(&self.inner.credentials) = ClientCredentials {
             client_id,
             client_secret,
         };
@@ -189,8 +189,8 @@ impl PortClient {
         read: impl Fn(&Answer) -> anyhow::Result<T>,
     ) -> Result<Reply<T>, HttpError> {
         let (http, policy) = match self.pace {
-            Pace::Patient => (self.inner.http.clone(), *call.policy),
-            Pace::Once => {
+            Tries::Patient => (self.inner.http.clone(), *call.policy),
+            Tries::Once => {
                 let (http, policy) = (self.inner.http.at_most(PEN_TIMEOUT), call.policy.once());
                 if !deadline.has(http.timeout(&policy)) {
                     let request = call.shown();

@@ -10,7 +10,7 @@ use super::client::PortClient;
 use super::error::Error;
 use super::order::{Node, levels};
 use super::outcome::{DeleteOutcome, Deletion, Postponed, Refusal};
-use super::upsert::{OUTAGE, outage};
+use super::upsert::{OUTAGE, WriteEvent, outage};
 use crate::class::Class;
 use crate::deadline::Deadline;
 use crate::entity::EntityKey;
@@ -18,17 +18,24 @@ use crate::entity::EntityKey;
 /// Entities per call (Port API, delete multiple entities: 1 to 100).
 const MAX_BULK_DELETE: usize = 100;
 
+#[derive(Clone, Debug)]
+pub struct DeleteOptions {
+    /// What requires an entity goes along with it.
+    pub dependents: bool,
+    pub event: WriteEvent,
+}
+
 impl PortClient {
     /// Deletes the entities under `keys`.
     ///
-    /// With `delete_dependents` Port also deletes what requires them, in a chain and whoever owns it. Without it,
+    /// With [`dependents`](DeleteOptions::dependents) Port also deletes what requires them, in a chain and whoever owns it. Without it,
     /// dependents among `keys` go first, and an entity that others still require is refused. Each key has exactly one
     /// outcome; a call that fails as a whole is repeated key by key, and an outage stops the rest, as with
     /// [`upsert`](PortClient::upsert).
     pub async fn delete(
         &self,
         keys: &[EntityKey],
-        delete_dependents: bool,
+        options: &DeleteOptions,
         deadline: &Deadline,
     ) -> Deletion {
         if let Some(rehearsal) = &self.rehearsal {
@@ -44,7 +51,7 @@ impl PortClient {
         let mut run = Run {
             client: self,
             keys,
-            delete_dependents,
+            options,
             deadline,
             outcomes: vec![DeleteOutcome::Later(Postponed::unsent(None)); keys.len()],
             along: BTreeSet::new(),
@@ -70,7 +77,7 @@ impl PortClient {
 struct Run<'a> {
     client: &'a PortClient,
     keys: &'a [EntityKey],
-    delete_dependents: bool,
+    options: &'a DeleteOptions,
     deadline: &'a Deadline,
     outcomes: Vec<DeleteOutcome>,
     along: BTreeSet<String>,
@@ -99,7 +106,7 @@ impl<'a> Run<'a> {
                 None => groups.push((&key.blueprint, vec![index])),
             }
         }
-        if self.delete_dependents || groups.len() < 2 {
+        if self.options.dependents || groups.len() < 2 {
             return groups;
         }
         let mut relations = Vec::new();
@@ -113,7 +120,11 @@ impl<'a> Run<'a> {
             .zip(&relations)
             .map(|((name, _), blueprint)| Node {
                 name,
-                targets: blueprint.relations.values().map(String::as_str).collect(),
+                targets: blueprint
+                    .relations
+                    .values()
+                    .map(|it| it.target.as_str())
+                    .collect(),
             })
             .collect();
         let mut ordered: Vec<(&str, Vec<usize>)> = Vec::new();
@@ -133,7 +144,8 @@ impl<'a> Run<'a> {
         let identifiers: Vec<&str> = chunk.iter().filter_map(|at| self.identifier(*at)).collect();
         let route = ["blueprints", blueprint, "bulk", "entities", "delete"];
         let call = Call::post(route, &json!({ "entities": identifiers }))
-            .query("delete_dependents", self.delete_dependents)
+            .query("delete_dependents", self.options.dependents)
+            .caused_by(&self.options.event)
             .exporter()
             .repeatable();
         match self.client.call_json(call, self.deadline).await {
@@ -181,7 +193,8 @@ impl<'a> Run<'a> {
             };
             let route = ["blueprints", &key.blueprint, "entities", &key.identifier];
             let call = Call::new(reqwest::Method::DELETE, route)
-                .query("delete_dependents", self.delete_dependents)
+                .query("delete_dependents", self.options.dependents)
+                .caused_by(&self.options.event)
                 .exporter();
             let outcome = match self.client.call(call, self.deadline).await {
                 Ok(()) => DeleteOutcome::Deleted,

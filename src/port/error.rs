@@ -161,7 +161,7 @@ impl Error {
             },
             429 => Error::RateLimited {
                 request,
-                retry_after: retry_after(&answer.headers, now),
+                retry_after: retry_after(answer, now),
                 trace_id,
             },
             status if Class::of_status(status) == Class::Later || 500 <= status => {

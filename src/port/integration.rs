@@ -41,6 +41,15 @@ pub struct Integration {
     pub last_resync_start: Option<Timestamp>,
 }
 
+impl Integration {
+    /// The user's mapping, of which an empty one is one, too: it asks for nothing. `None` before the defaults are set up.
+    pub fn mapping(self) -> Option<Value> {
+        let empty = || json!({ "resources": [] });
+        self.config
+            .or_else(|| self.resources_initialized.then(empty))
+    }
+}
+
 impl PortClient {
     /// The integration with our identifier; `None` if nobody registered it yet.
     pub async fn integration(&self, deadline: &Deadline) -> Result<Option<Integration>, Error> {

@@ -2,7 +2,8 @@
 //!
 //! [`PortClient`] turns entities into requests and answers into reports: `client` sends (`call`, `token`, retries, errors),
 //! `upsert`, `delete` and `search` speak the entity routes, `integration`, `defaults` and `report` the object that
-//! stands for this installation. What Port holds is compared as digests ([`Snapshot`]); what may leave the process
+//! stands for this installation. `fit` leaves out of an entity what its blueprint (`schema`) does not take. What Port holds
+//! is compared as digests ([`Snapshot`]); what may leave the process
 //! as an example or a log passes a [`Masker`].
 //!
 //! Must not know where entities come from: nothing here names Bitbucket beyond the type under which Port lists the
@@ -16,27 +17,33 @@ mod defaults;
 mod delete;
 mod digest;
 mod error;
+mod fit;
+mod holdings;
 mod integration;
 mod mask;
 mod order;
 mod outcome;
 mod rehearsal;
 mod report;
+mod schema;
 mod search;
 mod signature;
 mod snapshot;
 mod token;
 mod upsert;
 
-pub use blueprint::Blueprint;
+pub use blueprint::{Blueprint, Relation};
 pub use client::{PortClient, Settings};
+pub use delete::DeleteOptions;
 pub use digest::digest;
 pub use error::{Error, TraceId};
+pub use fit::{LeftOut, fit, fits};
 pub use integration::Integration;
 pub use mask::Masker;
 pub use outcome::{DeleteOutcome, Deletion, Postponed, Refusal, UpsertOutcome, Upserted};
 pub use rehearsal::Rehearsed;
 pub use report::{LogLevel, LogLine, ResyncReport, ResyncStatus};
+pub use schema::{Misfit, Property, PropertyType};
 pub use signature::is_signed_by_port;
 pub use snapshot::{MappedFields, Snapshot};
 pub use upsert::{UpsertOptions, WriteEvent};

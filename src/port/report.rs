@@ -1,6 +1,7 @@
 //! What Port shows about this installation besides its entities: the state of a resync, logs, raw examples.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -14,8 +15,19 @@ use crate::deadline::Deadline;
 /// Raw items per kind that Port takes for its mapping test.
 const MAX_EXAMPLES: usize = 5;
 
+/// Bytes of one raw item that are shown: all of a kind go in one body of at most 1 MiB, and one that is larger than this
+/// is of no use in an editor.
+const MAX_EXAMPLE_BYTES: usize = 128 << 10;
+
+/// Characters of one text of an example, such as the content of a file.
+const MAX_EXAMPLE_TEXT: usize = 2_000;
+
+/// Elements of one list of an example.
+const MAX_EXAMPLE_ELEMENTS: usize = 50;
+
 /// Where a resync is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ResyncStatus {
     Running,
     Completed,
@@ -24,7 +36,7 @@ pub enum ResyncStatus {
 }
 
 /// The state of the resync as the data source page shows it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResyncReport {
     pub status: ResyncStatus,
     pub start: Option<Timestamp>,
@@ -76,11 +88,12 @@ impl PortClient {
             body.insert("lastResyncStart".into(), moment(start).into());
         }
         let route = ["integration", &self.inner.identifier, "resync-state"];
-        self.call(Call::patch(route, &body), deadline).await?;
+        let call = Call::patch(route, &body).briefly_repeatable();
+        self.call(call, deadline).await?;
         Ok(())
     }
 
-    /// Shows up to five items of `raw` in Port's mapping test, masked.
+    /// Shows up to five items of `raw` in Port's mapping test, masked and with long texts and lists cut.
     pub async fn send_examples(
         &self,
         kind: &str,
@@ -91,8 +104,12 @@ impl PortClient {
         let examples: Vec<Value> = raw
             .iter()
             .take(MAX_EXAMPLES)
-            .map(|item| masker.mask_value(item))
+            .map(|item| cut(masker.mask_value(item)))
+            .filter(|item| item.to_string().len() <= MAX_EXAMPLE_BYTES)
             .collect();
+        if examples.is_empty() {
+            return Ok(());
+        }
         let route = [
             "integration",
             &self.inner.identifier,
@@ -127,6 +144,31 @@ impl PortClient {
         let call = Call::post_to(to.clone(), &json!({ "logs": logs }));
         self.call(call, deadline).await?;
         Ok(())
+    }
+}
+
+/// Without what makes an example too long to be read.
+fn cut(value: Value) -> Value {
+    match value {
+        Value::String(text) => match text.char_indices().nth(MAX_EXAMPLE_TEXT) {
+            None => Value::String(text),
+            Some(_) => text
+                .chars()
+                .take(MAX_EXAMPLE_TEXT)
+                .chain(['…'])
+                .collect::<String>()
+                .into(),
+        },
+        Value::Array(elements) => elements
+            .into_iter()
+            .take(MAX_EXAMPLE_ELEMENTS)
+            .map(cut)
+            .collect(),
+        Value::Object(members) => {
+            let members = members.into_iter();
+            Value::Object(members.map(|(name, value)| (name, cut(value))).collect())
+        }
+        value @ (Value::Null | Value::Bool(_) | Value::Number(_)) => value,
     }
 }
 

@@ -1,10 +1,10 @@
-//! Reading entities back: what is ours, and what Port holds of it.
+//! Reading entities back: which are ours, and which exist.
 //!
 //! Answers are read entity by entity, so that a page never exists as one tree of values.
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -13,13 +13,9 @@ use serde_json::{Map, Value, json};
 use super::call::Call;
 use super::client::{INTEGRATION_TYPE, PortClient};
 use super::error::{Error, TraceId};
-use super::snapshot::{MappedFields, Snapshot, SnapshotBuilder};
 use crate::deadline::Deadline;
 use crate::entity::EntityKey;
 use crate::http::Answer;
-
-/// Entities per page of a blueprint search (Port API, search a blueprint's entities: limit at most 1000).
-const SEARCH_PAGE: usize = 1000;
 
 /// Entities per page of `datasource-entities`; what Ocean asks for.
 const OWNED_PAGE: usize = 5000;
@@ -27,104 +23,13 @@ const OWNED_PAGE: usize = 5000;
 /// Keys per search for particular entities. With identifiers of 1000 characters that is well below 1 MiB.
 const KEYS_PER_SEARCH: usize = 100;
 
+/// An entity that a search has found.
+struct Found {
+    key: EntityKey,
+    updated_at: Option<Timestamp>,
+}
+
 impl PortClient {
-    /// What Port holds of ours under `blueprint`, reduced to `fields`, title and team.
-    ///
-    /// [`Error::NotFound`] means that the blueprint does not exist. Entities of other data sources are not in it,
-    /// so writing them counts as a change.
-    pub async fn snapshot(
-        &self,
-        blueprint: &str,
-        fields: &MappedFields,
-        deadline: &Deadline,
-    ) -> Result<Snapshot, Error> {
-        let include: Vec<&str> = ["$identifier", "$title", "$team"]
-            .into_iter()
-            .chain(fields.properties.iter().map(String::as_str))
-            .chain(fields.relations.iter().map(String::as_str))
-            .collect();
-        let mut body = json!({ "query": self.ownership(), "include": include });
-        let mut whole = json!({ "query": self.ownership() });
-        if fields.anything {
-            body = whole.clone();
-        }
-        let route = ["blueprints", blueprint, "entities", "search"];
-        let paged = |body: &Value| Call::post(route, body).exporter().repeatable();
-        let mut outcome = self
-            .collect(fields, &mut body, SEARCH_PAGE, &paged, deadline)
-            .await;
-        if let Err(Error::Refused {
-            status: 400 | 422, ..
-        }) = outcome
-        {
-            // A mapped field that the blueprint lacks may not be asked for; the write will say so, item by item.
-            outcome = self
-                .collect(fields, &mut whole, SEARCH_PAGE, &paged, deadline)
-                .await;
-        } else if let Ok(snapshot) = &outcome
-            && *fields != MappedFields::default()
-            && snapshot.lacks_fields()
-        {
-            // Nothing we asked for came: either all of it is empty, or it goes by other names here.
-            outcome = self
-                .collect(fields, &mut whole, SEARCH_PAGE, &paged, deadline)
-                .await;
-        }
-        if !outcome.as_ref().is_err_and(is_no_route) {
-            return outcome;
-        }
-        // Without that blueprint this fails as it should. With it, the route is what is missing.
-        self.blueprint(blueprint, deadline).await?;
-        self.snapshot_unpaged(blueprint, fields, deadline).await
-    }
-
-    async fn snapshot_unpaged(
-        &self,
-        blueprint: &str,
-        fields: &MappedFields,
-        deadline: &Deadline,
-    ) -> Result<Snapshot, Error> {
-        let mut query = self.ownership();
-        add_rule(
-            &mut query,
-            json!({ "property": "$blueprint", "operator": "=", "value": blueprint }),
-        );
-        let mut builder = SnapshotBuilder::new(fields);
-        let mut call = whole_entities(&query);
-        if !fields.anything {
-            call = search_everywhere(&query)
-                .query("include", "team")
-                .query("include", "title");
-            for (prefix, names) in [
-                ("properties", &fields.properties),
-                ("relations", &fields.relations),
-            ] {
-                for name in names {
-                    call = call.query("include", format!("{prefix}.{name}"));
-                }
-            }
-        }
-        self.page(call, deadline, &mut |entity| add_to(&mut builder, entity))
-            .await?;
-        Ok(builder.finish())
-    }
-
-    async fn collect(
-        &self,
-        fields: &MappedFields,
-        body: &mut Value,
-        limit: usize,
-        call: &impl Fn(&Value) -> Call,
-        deadline: &Deadline,
-    ) -> Result<Snapshot, Error> {
-        let mut builder = SnapshotBuilder::new(fields);
-        self.pages(body, limit, call, deadline, &mut |entity| {
-            add_to(&mut builder, entity);
-        })
-        .await?;
-        Ok(builder.finish())
-    }
-
     /// Every entity that our data source wrote last, or of those the ones last updated before `before`.
     pub async fn owned(
         &self,
@@ -141,11 +46,14 @@ impl PortClient {
         let mut owned = Vec::new();
         let listed = self
             .pages(&mut body, OWNED_PAGE, &call, deadline, &mut |entity| {
-                owned.extend(key(entity));
+                owned.push(key(&entity)?);
+                Some(())
             })
             .await;
         match listed {
-            Err(error) if is_no_route(&error) => self.owned_by_search(before, deadline).await,
+            Err(error) if is_no_route(&error) || is_misunderstood(&error) => {
+                self.owned_by_search(before, deadline).await
+            }
             listed => listed.map(|()| owned),
         }
     }
@@ -157,17 +65,13 @@ impl PortClient {
         before: Option<Timestamp>,
         deadline: &Deadline,
     ) -> Result<Vec<EntityKey>, Error> {
-        let call = search_everywhere(&self.ownership()).query("include", "updatedAt");
-        let mut owned = Vec::new();
-        self.page(call, deadline, &mut |entity| {
-            let updated = entity.get("updatedAt").and_then(Value::as_str);
-            let updated: Option<Timestamp> = updated.and_then(|updated| updated.parse().ok());
-            if before.is_none_or(|before| updated.is_some_and(|updated| updated < before)) {
-                owned.extend(key(entity));
-            }
-        })
-        .await?;
-        Ok(owned)
+        let found = self.found(&self.ownership(), deadline).await?;
+        let is_wanted = |found: &Found| {
+            let updated = found.updated_at;
+            before.is_none_or(|before| updated.is_some_and(|updated| updated < before))
+        };
+        let wanted = found.into_iter().filter(is_wanted);
+        Ok(wanted.map(|found| found.key).collect())
     }
 
     /// Which of `keys` exist and were written last by our data source, in the order of `keys`.
@@ -180,16 +84,40 @@ impl PortClient {
         for keys in keys.chunks(KEYS_PER_SEARCH) {
             let mut query = self.ownership();
             add_rule(&mut query, any_of(keys));
-            self.page(search_everywhere(&query), deadline, &mut |entity| {
-                owned.extend(key(entity));
-            })
-            .await?;
+            let found = self.found(&query, deadline).await?;
+            owned.extend(found.into_iter().map(|found| found.key));
         }
         Ok(keys
             .iter()
             .filter(|key| owned.contains(key))
             .cloned()
             .collect())
+    }
+
+    /// The keys of all that `query` finds. Where the answer does not say which entities these are, they are asked for once
+    /// more, whole.
+    async fn found(&self, query: &Value, deadline: &Deadline) -> Result<Vec<Found>, Error> {
+        let narrow = search_everywhere(query).query("include", "updatedAt");
+        match self.found_by(narrow, deadline).await {
+            Err(error) if is_misunderstood(&error) => {
+                self.found_by(whole_entities(query), deadline).await
+            }
+            found => found,
+        }
+    }
+
+    async fn found_by(&self, call: Call, deadline: &Deadline) -> Result<Vec<Found>, Error> {
+        let mut found = Vec::new();
+        self.page(call, deadline, &mut |entity| {
+            let updated_at = entity.get("updatedAt").and_then(Value::as_str);
+            found.push(Found {
+                key: key(&entity)?,
+                updated_at: updated_at.and_then(|updated| updated.parse().ok()),
+            });
+            Some(())
+        })
+        .await?;
+        Ok(found)
     }
 
     /// Those of `keys` that exist, whoever owns them, as Port holds them.
@@ -202,9 +130,8 @@ impl PortClient {
         for keys in keys.chunks(KEYS_PER_SEARCH) {
             let query = any_of(keys);
             self.page(whole_entities(&query), deadline, &mut |entity| {
-                if let Some(key) = key(entity.clone()) {
-                    present.insert(key, Value::Object(entity));
-                }
+                present.insert(key(&entity)?, Value::Object(entity));
+                Some(())
             })
             .await?;
         }
@@ -212,13 +139,13 @@ impl PortClient {
     }
 
     /// Reads page after page. A page that is too large to read is asked for again with half the limit.
-    async fn pages(
+    pub(super) async fn pages(
         &self,
         body: &mut Value,
         mut limit: usize,
         call: &impl Fn(&Value) -> Call,
         deadline: &Deadline,
-        take: &mut impl FnMut(Map<String, Value>),
+        take: &mut impl FnMut(Map<String, Value>) -> Option<()>,
     ) -> Result<(), Error> {
         let mut from: Option<String> = None;
         loop {
@@ -243,12 +170,14 @@ impl PortClient {
         }
     }
 
-    /// Hands the entities of one answer to `take` and returns where the next page begins.
-    async fn page(
+    /// Hands the entities of one answer to `take` and returns where the next page begins. One that `take` cannot do
+    /// anything with, because it does not say which it is, makes the whole answer unusable: it is never taken for less
+    /// than there is.
+    pub(super) async fn page(
         &self,
         call: Call,
         deadline: &Deadline,
-        take: &mut impl FnMut(Map<String, Value>),
+        take: &mut impl FnMut(Map<String, Value>) -> Option<()>,
     ) -> Result<Option<String>, Error> {
         #[derive(Deserialize)]
         struct Page {
@@ -267,13 +196,18 @@ impl PortClient {
         };
         let request = call.shown();
         let page = self.call_reading(call, deadline, read).await?;
+        let unusable = |source: anyhow::Error| Error::Unexpected {
+            request: request.clone(),
+            trace_id: TraceId::default(),
+            source,
+        };
         for entity in page.entities {
             let entity = serde_json::from_str(entity.get());
-            take(entity.map_err(|source| Error::Unexpected {
-                request: request.clone(),
-                trace_id: TraceId::default(),
-                source: source.into(),
-            })?);
+            let entity = entity.map_err(|error| unusable(error.into()))?;
+            take(entity).ok_or_else(|| {
+                tracing::warn!(request, "Port answers entities without their identifiers");
+                unusable(anyhow!("entities without their identifiers"))
+            })?;
         }
         Ok(page.next)
     }
@@ -284,7 +218,7 @@ impl PortClient {
         (prefix, format!("/{}/exporter", self.inner.identifier))
     }
 
-    fn ownership(&self) -> Value {
+    pub(super) fn ownership(&self) -> Value {
         let (prefix, suffix) = self.datasource();
         json!({ "combinator": "and", "rules": [
             { "property": "$datasource", "operator": "contains", "value": prefix },
@@ -312,39 +246,38 @@ fn any_of(keys: &[EntityKey]) -> Value {
     json!({ "combinator": "or", "rules": any })
 }
 
-fn search_everywhere(query: &Value) -> Call {
+pub(super) fn search_everywhere(query: &Value) -> Call {
     whole_entities(query)
         .query("include", "identifier")
         .query("include", "blueprint")
 }
 
-fn whole_entities(query: &Value) -> Call {
+pub(super) fn whole_entities(query: &Value) -> Call {
     Call::post(["entities", "search"], query)
         .query("exclude_calculated_properties", true)
         .exporter()
         .repeatable()
 }
 
-fn is_no_route(error: &Error) -> bool {
+pub(super) fn is_no_route(error: &Error) -> bool {
     matches!(
         error,
         Error::NotFound { .. } | Error::Refused { status: 405, .. }
     )
 }
 
-fn add_rule(query: &mut Value, rule: Value) {
+pub(super) fn add_rule(query: &mut Value, rule: Value) {
     if let Some(rules) = query.get_mut("rules").and_then(Value::as_array_mut) {
         rules.push(rule);
     }
 }
 
-fn add_to(builder: &mut SnapshotBuilder<'_>, entity: Map<String, Value>) {
-    if let Some(identifier) = entity.get("identifier").and_then(Value::as_str) {
-        builder.add(identifier, &entity);
-    }
+/// Whether the answer is a success, and not what was asked for.
+pub(super) fn is_misunderstood(error: &Error) -> bool {
+    matches!(error, Error::Unexpected { .. }) && !error.is_too_large()
 }
 
-fn key(entity: Map<String, Value>) -> Option<EntityKey> {
+fn key(entity: &Map<String, Value>) -> Option<EntityKey> {
     let text = |name: &str| entity.get(name)?.as_str().map(str::to_owned);
     Some(EntityKey {
         blueprint: text("blueprint")?,

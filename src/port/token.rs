@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::call::Call;
-use super::client::{PEN_TIMEOUT, Pace, PortClient, locked};
+use super::client::{PEN_TIMEOUT, PortClient, Tries, locked};
 use super::error::{Error, TraceId};
 use crate::deadline::{Deadline, later};
 use crate::http::{Answer, Reply};
@@ -61,8 +61,8 @@ impl PortClient {
     ) -> Result<tokio::sync::MutexGuard<'_, ()>, Error> {
         let turn = self.inner.fetching.lock();
         match self.pace {
-            Pace::Patient => Ok(turn.await),
-            Pace::Once => {
+            Tries::Patient => Ok(turn.await),
+            Tries::Once => {
                 let limit = PEN_TIMEOUT.min(deadline.remaining());
                 tokio::time::timeout(limit, turn)
                     .await

@@ -37,7 +37,7 @@ pub struct UpsertOptions {
     pub event: WriteEvent,
 }
 
-/// What Port shows as the cause of a write.
+/// What Port shows as the cause of a write or a deletion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WriteEvent {
     Resync {
@@ -72,13 +72,18 @@ impl PortClient {
             options,
             deadline,
             stopped: Mutex::default(),
-            missing: Mutex::default(),
+            closed: Mutex::default(),
             later_in_a_row: AtomicUsize::new(0),
         };
         let mut outcomes = vec![UpsertOutcome::Later(Postponed::unsent(None)); entities.len()];
         for wave in waves(entities) {
             for level in in_levels(entities, wave) {
                 run.write(level, &mut outcomes).await;
+            }
+        }
+        for (entity, outcome) in entities.iter().zip(&outcomes) {
+            if let UpsertOutcome::Refused(_) = outcome {
+                self.forget_blueprint(&entity.blueprint);
             }
         }
         let stopped = run
@@ -97,8 +102,8 @@ struct Run<'a> {
     deadline: &'a Deadline,
     /// The error that would meet every further call.
     stopped: Mutex<Option<Error>>,
-    /// Blueprints that do not exist, and how that shows.
-    missing: Mutex<HashMap<String, Refusal>>,
+    /// Blueprints that do not exist or may not be written to, and how that shows.
+    closed: Mutex<HashMap<String, Refusal>>,
     /// Single entities that have to wait, since anything else was answered.
     later_in_a_row: AtomicUsize,
 }
@@ -183,7 +188,23 @@ impl<'a> Run<'a> {
             };
             outcomes.push((item.index, outcome));
         }
+        self.note_forbidden(blueprint, &outcomes);
         outcomes
+    }
+
+    /// Where not one of a batch may be written, asking for the others of the blueprint one by one would tell the same.
+    fn note_forbidden(&self, blueprint: &str, outcomes: &[(usize, UpsertOutcome)]) {
+        let forbidden = |outcome: &UpsertOutcome| match outcome {
+            UpsertOutcome::Refused(refusal) if refusal.status == 403 => Some(refusal.clone()),
+            _ => None,
+        };
+        let refusals: Option<Vec<Refusal>> = outcomes
+            .iter()
+            .map(|(_, outcome)| forbidden(outcome))
+            .collect();
+        if let Some(refusal) = refusals.and_then(|refusals| refusals.into_iter().next()) {
+            locked(&self.closed).insert(blueprint.to_owned(), refusal);
+        }
     }
 
     async fn send_alone(&self, blueprint: &str, item: &Item) -> UpsertOutcome {
@@ -214,7 +235,7 @@ impl<'a> Run<'a> {
         if let Some(error) = &*locked(&self.stopped) {
             return Some(UpsertOutcome::Later(Postponed::unsent(Some(error))));
         }
-        let missing = locked(&self.missing).get(blueprint).cloned();
+        let missing = locked(&self.closed).get(blueprint).cloned();
         missing.map(UpsertOutcome::Refused)
     }
 
@@ -230,14 +251,10 @@ impl<'a> Run<'a> {
             .query("upsert", true)
             .query("merge", merge)
             .query("create_missing_related_entities", create_missing_related)
-            .query("validation_only", false);
-        let call = match event {
-            WriteEvent::Resync { id } => call
-                .query("ocean_info_event_type", "resync")
-                .query("ocean_info_resync_id", id),
-            WriteEvent::Live => call.query("ocean_info_event_type", "http_request"),
-        };
-        let call = call.exporter().repeatable();
+            .query("validation_only", false)
+            .caused_by(event)
+            .exporter()
+            .repeatable();
         let read = |answer: &_| batch::read(answer, items);
         let answer = self.client.call_reading(call, self.deadline, read).await?;
         if let Some(max_bulk) = answer.max_bulk {
@@ -258,7 +275,7 @@ impl<'a> Run<'a> {
                 Ok(_) => Verdict::Each(UpsertOutcome::Refused(Refusal::of(&error))),
                 Err(missing @ Error::NotFound { .. }) => {
                     let refusal = Refusal::of(&missing);
-                    locked(&self.missing).insert(blueprint.to_owned(), refusal.clone());
+                    locked(&self.closed).insert(blueprint.to_owned(), refusal.clone());
                     Verdict::All(UpsertOutcome::Refused(refusal))
                 }
                 Err(error) if error.meets_every_call() => Verdict::All(self.stop(error)),

@@ -7,8 +7,8 @@ use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
-use super::end::report;
 use super::rival::{look_for_rival, note_start, rival_line};
+use super::told::report;
 use crate::app::{App, Session};
 use crate::deadline::Deadline;
 use crate::failure::Failure;
@@ -49,14 +49,15 @@ pub(super) async fn read_mapping(
         .port
         .ensure_integration(&defaults::mapping(), initialize, deadline)
         .await?;
+    let (logs, last_start) = (integration.logs_url.clone(), integration.last_resync_start);
     let config = match &app.mapping_override {
         Some(mapping) => mapping.clone(),
-        None => integration.config.ok_or(Failure::NoMapping)?,
+        None => integration.mapping().ok_or(Failure::NoMapping)?,
     };
     Ok(PortSetup {
         config,
-        logs: integration.logs_url,
-        last_start: integration.last_resync_start,
+        logs,
+        last_start,
     })
 }
 
@@ -99,13 +100,15 @@ pub(super) async fn begin(
     let given = read_mapping(app, session, deadline).await?;
     let watermark_key = watermark();
     let followed = Watermark(asked_at.unwrap_or(Timestamp::UNIX_EPOCH));
-    app.store
-        .save(&watermark_key, &followed, Revision::ANYTHING)
-        .await?;
+    if app.store.load(&watermark_key).await?.value != Some(followed) {
+        app.store
+            .save(&watermark_key, &followed, Revision::ANYTHING)
+            .await?;
+    }
     let has_rival = look_for_rival(app, given.last_start).await?;
     let current = adopt(app, &given.config, deadline).await?;
     for problem in current.sources.mapping().problems() {
-        tracing::warn!(%problem, "a filter of the mapping does not compile: it evaluates to null");
+        tracing::warn!(%problem, "the mapping does not do what it says");
     }
     let known = app.store.load(&completed()).await?.value;
     let is_first = known.is_none();

@@ -4,12 +4,13 @@
 //! A partition counts as done only after the commit of everything that was read of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::sync::mpsc::Receiver;
 
-use super::finish::paused;
-use super::slice::{RunPart, Slice, Step};
+use super::finish::{digest_of, paused};
+use super::journal::Phase;
+use super::slice::{RunPart, Slice, Step, locked};
 use crate::app::Errand;
 use crate::entity::Entity;
 use crate::failure::{Failure, Later};
@@ -55,8 +56,17 @@ const MOST_STALLS: u32 = 3;
 /// Items in a row that Port stops, before it is taken to be down.
 const OUTAGE: usize = 5;
 
-/// Partitions of repositories after which the run is stored.
-const SAVED_AFTER: usize = 200;
+/// How often in a row a section waits for Port without getting on, before the run pauses.
+const MOST_IN_VAIN: u32 = 3;
+
+/// How long a section waits the first time, where Port does not say.
+const A_MOMENT: Duration = Duration::from_secs(1);
+
+/// What is longer than this is not waited for: the run pauses.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a slice works before it stores again how far the run is: a death costs no more than that.
+const SAVED_EVERY: Duration = Duration::from_secs(30);
 
 /// Of the parts that are gathered without any change: more would only delay what is remembered of them.
 const MOST_WAITING: usize = 2_000;
@@ -110,10 +120,10 @@ impl Slice<'_> {
             .await?;
         let all = seen.len();
         let entities: usize = seen.iter().map(Seen::size).sum();
-        let changed: Vec<Seen> = seen
+        let (changed, unchanged): (Vec<Seen>, Vec<Seen>) = seen
             .into_iter()
-            .filter(|seen| self.snapshots.is_changed(sources, seen))
-            .collect();
+            .partition(|seen| self.snapshots.is_changed(sources, seen));
+        self.find_clashes(&unchanged).await?;
         let left: usize = changed.iter().map(Seen::size).sum();
         self.run().counts.unchanged += entities - left;
         tracing::trace!(items = all, changed = changed.len(), "compared");
@@ -128,18 +138,17 @@ impl Slice<'_> {
     ) -> Result<Step, Failure> {
         let left = match section.is_empty() {
             true => Left::default(),
-            false => match self.commit(section).await {
+            false => match Box::pin(self.commit(section)).await {
                 Ok(left) => left,
                 Err(failure) => return paused(failure),
             },
         };
         self.look_again(&left).await?;
         let later = left.later;
-        let mut done = 0;
         for (part, then) in waiting.drain(..) {
             let own = later.iter().find(|(item, _)| item.partition == part.id);
             if let Some((_, Later { reason, .. })) = own {
-                self.give_up(&part, true, reason);
+                self.give_up(&part, true, &format!("read, and not written: {reason}"));
             }
             let source = part.id.source;
             match (part.spot, then) {
@@ -148,7 +157,6 @@ impl Slice<'_> {
                 }
                 (Some(spot), Then::Done(missing)) => {
                     self.pages.done(&spot, &source, missing);
-                    done += 1;
                 }
                 (None, Then::Done(_)) => {
                     self.run().read.insert(source);
@@ -156,18 +164,10 @@ impl Slice<'_> {
                 (None, Then::More(_)) => {}
             }
         }
-        self.save_now_and_then(done).await?;
-        Ok(Step::Done)
-    }
-
-    /// Stores how far the run is when a good deal more of it is done: a death costs no more than that.
-    async fn save_now_and_then(&self, done: usize) -> Result<(), Failure> {
-        let before = self.done.fetch_add(done, Ordering::Relaxed);
-        if before / SAVED_AFTER == (before + done) / SAVED_AFTER {
-            return Ok(());
+        if SAVED_EVERY <= self.since_saved() {
+            self.save().await?;
         }
-        self.save().await?;
-        Ok(())
+        Ok(Step::Done)
     }
 
     /// Commits a section. Where Port has stopped it again and again, one item after the other: what Port fails at then
@@ -181,7 +181,7 @@ impl Slice<'_> {
         let mut left = Left::default();
         let mut stopped_in_a_row = 0;
         for section in sections {
-            let committed = self.section(section).await?;
+            let committed = self.patiently(section).await?;
             if committed.outdated {
                 return Err(Failure::MappingChanged);
             }
@@ -197,6 +197,9 @@ impl Slice<'_> {
                 }
                 return Err(Failure::CommitLater(stopped));
             }
+            let unfinished = committed.unfinished.iter().flat_map(Seen::keys);
+            let blueprints = unfinished.map(|key| key.blueprint);
+            self.run().unsound.extend(blueprints);
             left.later.extend(committed.later);
             left.overtaken.extend(committed.overtaken);
         }
@@ -216,6 +219,40 @@ impl Slice<'_> {
         outbox.remember(looks.collect()).await
     }
 
+    /// A section; and what Port has put off of it again, once it has had the time that it asks for. The pen is let go
+    /// meanwhile, and nothing is read again: a look holds for as long as nobody else has committed the item.
+    async fn patiently(&self, seen: Vec<Seen>) -> Result<Committed, Failure> {
+        let mut committed = Box::pin(self.section(seen)).await?;
+        let mut in_vain = 0;
+        while let Some(stopped) = &committed.stopped {
+            let open = committed.unfinished.len();
+            let wait = stopped.wait.unwrap_or(A_MOMENT * (1 << in_vain));
+            if open == 0
+                || in_vain == MOST_IN_VAIN
+                || LONGEST_PATIENCE < wait
+                || !self.deadline.has(wait)
+            {
+                break;
+            }
+            tracing::info!(
+                reason = stopped.reason,
+                seconds = wait.as_secs(),
+                "waiting for Port"
+            );
+            self.app.clock.sleep(wait).await;
+            self.keep().await?;
+            let unfinished = std::mem::take(&mut committed.unfinished);
+            let next = Box::pin(self.section(unfinished)).await?;
+            in_vain += u32::from(open <= next.unfinished.len());
+            committed.overtaken.extend(next.overtaken);
+            committed.outdated |= next.outdated;
+            committed.later = next.later;
+            committed.stopped = next.stopped;
+            committed.unfinished = next.unfinished;
+        }
+        Ok(committed)
+    }
+
     /// One section under the pen.
     async fn section(&self, seen: Vec<Seen>) -> Result<Committed, Failure> {
         self.with_pen(async |pen, lease| pen.commit(lease, seen).await)
@@ -230,6 +267,7 @@ impl Slice<'_> {
         let merges = self.sources().merges();
         let differs =
             |entity: &Entity, held: Option<&Held>| self.snapshots.differs(entity, held, merges);
+        let distrusted = self.distrusted();
         let errand = Errand {
             session: self.session,
             current: &self.current,
@@ -238,6 +276,7 @@ impl Slice<'_> {
                 id: self.run().id.clone(),
             },
             differs: &differs,
+            distrusted: Some(&distrusted),
         };
         let committed = self
             .app
@@ -252,14 +291,26 @@ impl Slice<'_> {
         for refusal in &committed.refusals {
             self.run().unsound.insert(refusal.blueprint.clone());
             tracing::warn!(%refusal, "entity refused by Port");
-            self.journal.warn(format!("entity refused: {refusal}"));
+            let line = format!("entity refused: {refusal}");
+            self.journal.warn(Phase::Load, line);
         }
+        self.tell_clashes(&committed.clashes);
+        for waiting in &committed.waiting {
+            tracing::warn!(%waiting, "entity waits for what it points at");
+            let line = format!("entity waits for what it points at: {waiting}");
+            self.journal.warn(Phase::Load, line);
+        }
+        self.run()
+            .unsound
+            .extend(committed.unwritten.iter().cloned());
+        let gone = committed.gone.iter().map(digest_of);
+        locked(&self.gone).extend(gone);
         for (key, kept) in &committed.kept {
             tracing::warn!(%key, reason = %kept, "an entity that nothing claims any more stays");
             let line = format!("entities that nothing claims any more stay: {kept}");
             self.run().withheld += usize::from(kept.is_loss());
             if self.run().kept.insert(line.clone()) {
-                self.journal.warn(line);
+                self.journal.warn(Phase::Delete, line);
             }
         }
     }

@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde::Serialize;
 
+use super::journal::Phase;
 use super::slice::Slice;
+use super::told::report;
 use super::{RunOutcome, clean_up};
-use crate::app::{App, Session};
 use crate::bitbucket;
 use crate::counts::Counts;
-use crate::deadline::{Deadline, later};
+use crate::deadline::later;
 use crate::failure::Failure;
-use crate::port::{self, ResyncReport, ResyncStatus};
+use crate::port::{self, ResyncStatus};
 use crate::progress::Paused;
+use crate::queue::again;
 use crate::store::Revision;
 use crate::store::documents::{CompletedRun, completed};
 use crate::store::run::{FailedRepositories, Run, failed_repositories};
@@ -26,8 +27,12 @@ pub struct Summary {
     pub counts: Counts,
     /// Parts of the workspace that could not be read, each with its reason: the first of many.
     pub failed_partitions: Vec<String>,
+    /// All of them.
+    pub failures: usize,
     /// Why stale entities were left in place, if they were.
     pub kept: Option<String>,
+    /// How many of them nobody has asked to be left.
+    pub withheld: usize,
     /// Each problem of the mapping once, with the number of items it cost.
     pub mapping_problems: Vec<String>,
 }
@@ -39,15 +44,27 @@ impl Slice<'_> {
     /// Nothing is left to do.
     pub(super) async fn complete(&self) -> Result<RunOutcome, Failure> {
         self.count();
-        let mapping_problems = self.tell_mapping_problems();
+        // Told in our own log when the run began; Port's is only there now.
+        for problem in self.sources().mapping().problems() {
+            self.journal.warn(Phase::Transform, problem.to_string());
+        }
+        let mut mapping_problems = self.unmet_names();
+        for problem in &mapping_problems {
+            tracing::warn!(problem, "a name in the mapping selects nothing");
+            self.journal.warn(Phase::Transform, problem.as_str());
+        }
+        mapping_problems.extend(self.tell_mapping_problems());
         let run = self.run().clone();
+        mapping_problems.extend(run.clashes.values().cloned());
         let now = self.app.clock.now();
         let summary = Summary {
             run: run.id.clone(),
             counts: run.counts,
             failed_partitions: run.failed.iter().map(ToString::to_string).collect(),
+            failures: run.failures,
             kept: (!run.kept.is_empty())
                 .then(|| run.kept.iter().cloned().collect::<Vec<_>>().join("; ")),
+            withheld: run.withheld,
             mapping_problems,
         };
         let failed = run
@@ -60,13 +77,18 @@ impl Slice<'_> {
             mapping: self.sources().mapping().fingerprint().to_owned(),
             owned: run.owned,
             all_recorded: run.failures == 0 && run.unsound.is_empty(),
+            distrusted: self.distrusted(),
         };
         let store = self.store();
-        store
-            .save(&failed_repositories(), &failed, Revision::ANYTHING)
-            .await?;
+        let key = failed_repositories();
+        if store.load(&key).await?.value.as_ref() != Some(&failed) {
+            store.save(&key, &failed, Revision::ANYTHING).await?;
+        }
         store.save(&completed(), &end, Revision::ANYTHING).await?;
-        clean_up(self.app, &run.id).await?;
+        if run.failures == 0 {
+            again::forget_asked_before(store, run.started_at).await?;
+        }
+        clean_up(self.app, &run).await?;
         let status = match run.has_losses() {
             true => ResyncStatus::Failed,
             false => ResyncStatus::Completed,
@@ -80,6 +102,7 @@ impl Slice<'_> {
         )
         .await;
         self.log_completed(&run, &summary);
+        self.tell_end(&run, &summary);
         self.put_completed(now, &summary);
         Ok(match run.has_losses() {
             true => RunOutcome::CompletedWithLosses(summary),
@@ -96,6 +119,7 @@ impl Slice<'_> {
             transformed = counts.transformed,
             filtered_out = counts.filtered_out,
             not_mapped = counts.not_mapped,
+            left_out = counts.left_out,
             written = counts.written,
             unchanged = counts.unchanged,
             refused = counts.refused,
@@ -109,10 +133,10 @@ impl Slice<'_> {
     }
 
     pub(super) fn tell_mapping_problems(&self) -> Vec<String> {
-        let problems = self.mapper.take_report().lines();
+        let problems = self.mapper.take_problems();
         for problem in &problems {
             tracing::warn!(problem, "the mapping could not be applied everywhere");
-            self.journal.warn(problem.as_str());
+            self.journal.warn(Phase::Transform, problem.as_str());
         }
         problems
     }
@@ -134,6 +158,7 @@ impl Slice<'_> {
             reason: reason.clone(),
         }));
         self.put_budget();
+        self.tell_pause(not_before, &reason);
         let run = self.run().id.clone();
         tracing::info!(run, reason, %not_before, "resync paused");
         Ok(RunOutcome::Paused {
@@ -141,28 +166,5 @@ impl Slice<'_> {
             reason,
             not_before: Some(not_before),
         })
-    }
-}
-
-/// Tells Port how the run stands. Its failure costs nothing else.
-pub(super) async fn report(
-    app: &App,
-    session: &Session,
-    status: ResyncStatus,
-    started_at: Timestamp,
-    deadline: &Deadline,
-) {
-    let now = app.clock.now();
-    let interval = app.config.resync_interval;
-    let minutes = interval.map(|interval| interval.as_secs() / 60);
-    let report = ResyncReport {
-        status,
-        start: Some(started_at),
-        end: (status != ResyncStatus::Running).then_some(now),
-        next: interval.map(|interval| later(started_at, interval)),
-        interval_minutes: minutes.and_then(|minutes| u32::try_from(minutes).ok()),
-    };
-    if let Err(error) = session.port.report_resync(report, deadline).await {
-        tracing::warn!(error = chain(&error), "resync state not reported to Port");
     }
 }

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::ControlFlow;
 
-use super::slice::{RunPart, Slice, Step};
+use super::journal::Phase;
+use super::slice::{RunPart, Slice, Step, locked};
 use crate::deadline::later;
 use crate::entity::EntityKey;
 use crate::extract::{self, Group, filter_id};
@@ -45,6 +46,11 @@ struct Scan {
 impl Slice<'_> {
     /// Everything that follows when the lists are read.
     pub(super) async fn finish(&self) -> Result<Step, Failure> {
+        if self.sources().groups().is_empty() {
+            // An empty mapping asks for nothing, deletions included.
+            return Ok(Step::Done);
+        }
+        self.fail_distrusted();
         // Before the records are read: whoever writes an entity has recorded it before.
         let owned = self.session.port.owned(None, &self.deadline).await?;
         self.guard.owns(owned.len());
@@ -68,7 +74,9 @@ impl Slice<'_> {
         if let Step::Paused(failure) = self.adopt(&owned, &scan.named).await? {
             return Ok(Step::Paused(failure));
         }
-        self.run().owned = owned.len();
+        let gone = locked(&self.gone).clone();
+        let left = owned.iter().filter(|key| !gone.contains(&digest_of(key)));
+        self.run().owned = left.count();
         Ok(Step::Done)
     }
 
@@ -129,7 +137,7 @@ impl Slice<'_> {
         Ok(scan)
     }
 
-    fn is_complete(&self, list: &str) -> bool {
+    pub(super) fn is_complete(&self, list: &str) -> bool {
         let run = self.run();
         let list = run.lists.get(list);
         list.is_some_and(|list| list.is_complete && list.failed.is_none())
@@ -217,8 +225,51 @@ impl Slice<'_> {
         });
         let outbox = Outbox::new(None, self.store(), &self.app.clock);
         outbox.remember(overlooked.collect()).await?;
-        let gone = recorded.into_iter().filter(|(one, _)| !found.contains(one));
+        let missing: Vec<RepositoryId> = uuids
+            .into_iter()
+            .filter(|uuid| !found.contains(uuid))
+            .collect();
+        let gone = self.really_gone(filter, groups, missing).await?;
+        let gone = recorded.into_iter().filter(|(one, _)| gone.contains(one));
         Ok(gone.flat_map(|(_, seen)| seen).collect())
+    }
+
+    /// Those of `missing` that the filter does not select any more, or that are not there when they are asked for
+    /// themselves. What is there, or may not be read, has failed.
+    async fn really_gone(
+        &self,
+        filter: &RepositoryFilter,
+        groups: &[&Group],
+        missing: Vec<RepositoryId>,
+    ) -> Result<BTreeSet<RepositoryId>, Failure> {
+        let (bitbucket, deadline) = (self.bitbucket, &self.deadline);
+        let mut gone = BTreeSet::new();
+        if filter.selects() && !missing.is_empty() {
+            let all = RepositoryFilter::default();
+            let shown = extract::repositories(bitbucket, &all, &missing, deadline).await?;
+            gone.extend(shown.iter().filter_map(Repository::of).map(|one| one.uuid));
+            gone.retain(|one| missing.contains(one));
+        }
+        for repository in missing {
+            if gone.contains(&repository) {
+                continue;
+            }
+            self.keep().await?;
+            let reason = match extract::is_there(bitbucket, &repository, deadline).await {
+                Ok(false) => {
+                    gone.insert(repository);
+                    continue;
+                }
+                Ok(true) => "no list shows the repository, and it is there".to_owned(),
+                Err(error) if error.meets_every_request() => return Err(error.into()),
+                Err(error) => chain(&error),
+            };
+            if let Some(group) = groups.first() {
+                let part = RunPart::of(group.partition(Some(&repository)));
+                self.give_up(&part, true, &reason);
+            }
+        }
+        Ok(gone)
     }
 
     /// What sources claim that have left the mapping. What may have taken its place and could not be read, mapped or
@@ -321,7 +372,8 @@ impl Slice<'_> {
             match self.commit(section).await {
                 Ok(left) => {
                     for (item, later) in &left.later {
-                        self.give_up(&RunPart::of(item.partition.clone()), true, &later.reason);
+                        let reason = format!("looked at, and not written: {}", later.reason);
+                        self.give_up(&RunPart::of(item.partition.clone()), true, &reason);
                     }
                     self.look_again(&left).await?;
                 }
@@ -344,7 +396,7 @@ impl Slice<'_> {
         };
         tracing::warn!(stale, reason, "stale entities kept");
         let line = format!("{stale} stale entities kept: {reason}");
-        self.journal.warn(line.as_str());
+        self.journal.warn(Phase::Delete, line.as_str());
         let mut run = self.run();
         run.counts.kept += stale;
         run.withheld += if kept.is_loss() { stale } else { 0 };

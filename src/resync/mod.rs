@@ -6,13 +6,16 @@
 
 mod adopt;
 mod begin;
+mod clashes;
 mod committer;
 mod end;
 mod examples;
 mod figures;
 mod finish;
+mod identifiers;
 mod journal;
 mod listing;
+mod names;
 mod order;
 mod pages;
 mod partition;
@@ -21,6 +24,7 @@ mod read;
 mod rival;
 mod slice;
 mod snapshots;
+mod told;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -31,7 +35,9 @@ use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::port::ResyncStatus;
 use crate::store::documents::generation;
-use crate::store::run::{RunRequest, Usage, Watermark, pages, run, run_request, usage, watermark};
+use crate::store::run::{
+    Run, RunRequest, Usage, Watermark, pages, run, run_request, usage, watermark,
+};
 use crate::store::{Asker, Attempt, Lease, LeaseName, Revision};
 use crate::telemetry::chain;
 
@@ -39,10 +45,11 @@ pub use end::Summary;
 pub use preview::{FieldChange, Preview, PreviewedChange, Scope, preview};
 
 use begin::{Begun, begin, resume};
-use end::report;
 use figures::put_age;
+use journal::Phase;
 use rival::rival_line;
 use slice::Slice;
+use told::{report, report_again};
 
 /// How a call ended when nothing was wrong.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -86,6 +93,7 @@ pub async fn request(app: &App, reason: &str) -> Result<(), Failure> {
 /// Goes on with an unfinished run, or begins one that was asked for here or in Port, or that the store needs.
 pub async fn tick(app: &App, deadline: &Deadline) -> Result<RunOutcome, Failure> {
     put_age(app).await?;
+    report_again(app, deadline).await;
     if let Some(run) = app.store.load(&run()).await?.value {
         return match run.not_before {
             Some(not_before) if app.clock.now() < not_before => Ok(RunOutcome::Idle),
@@ -150,7 +158,7 @@ async fn work(app: &App, deadline: &Deadline) -> Result<RunOutcome, Failure> {
         }
     };
     let lease = tokio::sync::Mutex::new(lease);
-    let mut outcome = work_under_lease(app, &lease, deadline).await;
+    let mut outcome = Box::pin(work_under_lease(app, &lease, deadline)).await;
     if matches!(&outcome, Err(failure) if failure.is_unauthorized()) && app.secrets.forget() {
         tracing::info!("reading the credentials again after a refusal");
         if app.store.load(&run()).await?.value.is_none() {
@@ -189,7 +197,8 @@ async fn work_under_lease(
         };
         // The mapping has changed: that run is over, and another one is asked for.
         let Some(begun) = begun else { continue };
-        let continued = continue_run(app, &session, begun, lease, deadline).await;
+        // These futures are large, and each would be laid out in all that wait for it.
+        let continued = Box::pin(continue_run(app, &session, begun, lease, deadline)).await;
         let used = Usage(session.bitbucket.usage());
         app.store
             .save(&usage_key, &used, Revision::ANYTHING)
@@ -232,7 +241,7 @@ async fn abandon(app: &App, session: &Session, deadline: &Deadline) -> Result<()
             run = found.id,
             "the mapping has changed: the run is abandoned"
         );
-        clean_up(app, &found.id).await?;
+        clean_up(app, &found).await?;
         report(
             app,
             session,
@@ -245,11 +254,12 @@ async fn abandon(app: &App, session: &Session, deadline: &Deadline) -> Result<()
     request(app, "the mapping has changed").await
 }
 
-/// Removes what only the run `id` needed.
-async fn clean_up(app: &App, id: &str) -> Result<(), Failure> {
-    let folder = pages(id);
+/// Removes the run, and pages of earlier runs in places that the next one will not need.
+async fn clean_up(app: &App, over: &Run) -> Result<(), Failure> {
+    let folder = pages();
     let names = app.store.names(&folder, "").await?;
-    let keys: Vec<_> = names.into_iter().map(|name| folder.key(name)).collect();
+    let left = names.into_iter().filter(|name| !over.has_page(name));
+    let keys: Vec<_> = left.map(|name| folder.key(name)).collect();
     app.store.remove_all(&keys).await?;
     app.store.remove(&run()).await?;
     Ok(())
@@ -265,6 +275,7 @@ async fn continue_run(
     let bitbucket = session.bitbucket.with_purpose(Purpose::Resync);
     let logs = begun.logs.clone();
     let slice = Slice::new(app, session, &bitbucket, begun, lease, deadline);
+    slice.tell_begin();
     if slice.run().has_rival {
         slice.journal.error(rival_line());
     }
@@ -275,16 +286,13 @@ async fn continue_run(
         Err(failure) => {
             // The run is over. Nothing was deleted for that; the next one begins afresh.
             slice.journal.error(chain(&failure));
-            let (id, started_at) = {
-                let run = slice.run();
-                (run.id.clone(), run.started_at)
-            };
-            clean_up(app, &id).await?;
+            let over = slice.run().clone();
+            clean_up(app, &over).await?;
             report(
                 app,
                 session,
                 ResyncStatus::Failed,
-                started_at,
+                over.started_at,
                 &slice.deadline,
             )
             .await;
@@ -293,7 +301,7 @@ async fn continue_run(
     };
     slice.tell_mapping_problems();
     for line in session.bitbucket.take_set_aside() {
-        slice.journal.warn(line);
+        slice.journal.warn(Phase::Extract, line);
     }
     slice.journal.send(session, logs.as_ref(), deadline).await;
     outcome

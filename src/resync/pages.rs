@@ -61,22 +61,20 @@ impl RunPages {
                 .filter(|number| !all.contains_key(&known(*number)))
                 .collect()
         };
-        let keys: Vec<_> = unknown
-            .iter()
-            .map(|number| page(id, list, *number))
-            .collect();
+        let keys: Vec<_> = unknown.iter().map(|number| page(list, *number)).collect();
         let found = store.load_all(&keys).await?;
+        let own = found
+            .into_iter()
+            .map(|found| found.value.filter(|page| page.run == id));
+        let own: Option<Vec<RepositoryPage>> = own.collect();
         let mut all = locked(&self.pages);
-        if found.iter().any(|found| found.value.is_none()) {
+        let Some(own) = own else {
             all.retain(|(other, _), _| other != list);
             return Ok(false);
-        }
-        for (number, found) in unknown.into_iter().zip(found) {
-            let page = Page {
-                page: found.value.unwrap_or_default(),
-                is_dirty: false,
-            };
-            all.insert(known(number), page);
+        };
+        for (number, page) in unknown.into_iter().zip(own) {
+            let is_dirty = false;
+            all.insert(known(number), Page { page, is_dirty });
         }
         Ok(true)
     }
@@ -139,6 +137,14 @@ impl RunPages {
         repositories
             .map(|(_, repository)| repository.uuid)
             .collect()
+    }
+
+    /// How people know a repository that was listed.
+    pub(super) fn name(&self, repository: &RepositoryId) -> Option<String> {
+        let pages = locked(&self.pages);
+        let mut all = pages.values().flat_map(|page| &page.page.repositories);
+        let found = all.find(|listed| listed.uuid == *repository)?;
+        Some(found.full_name.clone())
     }
 
     /// The last commit of the partition of `source` when the repository was listed.
@@ -221,10 +227,28 @@ impl RunPages {
         {
             let mut pages = locked(&self.pages);
             for ((list, number), known) in pages.iter_mut().filter(|(_, page)| page.is_dirty) {
-                batch.put(&page(id, list, *number), &known.page)?;
+                id.clone_into(&mut known.page.run);
+                batch.put(&page(list, *number), &known.page)?;
                 known.is_dirty = false;
             }
         }
         store.write(batch).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_page_of_another_run_is_as_if_it_were_not_there() {
+        let store = Store::memory();
+        let stored = RunPages::default();
+        stored.add(("all", 0), Vec::new(), &Stamps::new());
+        stored.save(&store, "one").await.unwrap();
+        for (run, is_there) in [("one", true), ("other", false)] {
+            let loaded = RunPages::default().load(&store, run, ("all", 1)).await;
+            assert_eq!(loaded.unwrap(), is_there, "{run}");
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::extract::{Group, Source};
 use crate::failure::{Class, Failure};
 use crate::identity::{ItemId, Repository};
 use crate::look::Progress;
-use crate::sync::look::Selection;
+use crate::sync::look::{MOST_READINGS, Selection};
 use crate::sync::reading::Reading;
 
 impl Reader<'_> {
@@ -25,8 +25,8 @@ impl Reader<'_> {
         if let State::Open(progress) = self.slice.pages.state(spot, &group.id) {
             let part = RunPart::of_repository(group, repository, spot);
             let read = match group.source.is_numbered() {
-                true => self.numbered(group, repository, &part, progress).await,
-                false => self.whole(group, repository, &part).await,
+                true => Box::pin(self.numbered(group, repository, &part, progress)).await,
+                false => Box::pin(self.whole(group, repository, &part)).await,
             };
             match read {
                 Ok(()) => {}
@@ -80,16 +80,36 @@ impl Reader<'_> {
     ) -> Result<(), Failure> {
         let looker = self.slice.looker();
         let mut reading = Reading::open(&looker, group, repository, progress).await?;
-        while let Some(seen) = reading.next().await? {
-            let then = Then::More(reading.progress().clone());
-            self.send(part, seen, then).await;
-            // At its end there is nothing more to ask for.
-            if self.is_stopped() && reading.progress().cursor.is_some() {
-                return Ok(());
+        let mut shown = None;
+        for readings in 1..=MOST_READINGS {
+            while let Some(seen) = reading.next().await? {
+                let then = Then::More(reading.progress().clone());
+                self.send(part, seen, then).await;
+                // At its end there is nothing more to ask for.
+                if self.is_stopped() && reading.progress().cursor.is_some() {
+                    return Ok(());
+                }
             }
+            let last = shown.replace(reading.shown());
+            if reading.is_recorded() || reading.shown().is_all(last) {
+                break;
+            }
+            if self.is_stopped() || readings == MOST_READINGS {
+                tracing::warn!(partition = %part.id, "the list moves faster than it can be read");
+                self.slice.doubt(group);
+                break;
+            }
+            reading.again();
         }
-        let then = Then::Done(reading.missing());
-        self.send(part, Vec::new(), then).await;
+        let missing = match reading.nameless() {
+            0 => reading.missing(),
+            nameless => {
+                let reason = format!("{nameless} pull requests without a number");
+                self.slice.give_up(part, false, &reason);
+                Vec::new()
+            }
+        };
+        self.send(part, Vec::new(), Then::Done(missing)).await;
         Ok(())
     }
 

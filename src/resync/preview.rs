@@ -68,7 +68,7 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
     let config = match &app.mapping_override {
         Some(config) => config.clone(),
         None => match session.port.integration(deadline).await? {
-            Some(integration) => integration.config.ok_or(Failure::NoMapping)?,
+            Some(integration) => integration.mapping().ok_or(Failure::NoMapping)?,
             None => defaults::mapping(),
         },
     };
@@ -97,7 +97,8 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
         }
     }
     slice.count();
-    let found = slice.mapper.take_report().lines();
+    let mut found = slice.unmet_names();
+    found.extend(slice.mapper.take_problems());
     let rehearsed = session.port.rehearsed();
     let (created, changed) = compare(&session.port, rehearsed.written, deadline).await?;
     let run = slice.run().clone();
@@ -110,7 +111,11 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
         changed,
         deleted: rehearsed.deleted,
         kept,
-        problems: problems.into_iter().chain(found).collect(),
+        problems: problems
+            .into_iter()
+            .chain(found)
+            .chain(run.clashes.into_values())
+            .collect(),
         failed_partitions: run.failed.iter().map(ToString::to_string).collect(),
         counts: run.counts,
     })

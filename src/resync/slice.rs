@@ -3,15 +3,14 @@
 //! Owns the stored run while it is worked on. `read` reads, `committer` commits, `finish` looks at what lists have not
 //! shown.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicUsize;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::RunOutcome;
 use super::begin::Begun;
 use super::end::PAUSE;
-use super::journal::Journal;
+use super::journal::{Journal, Phase};
 use super::pages::{RunPages, Spot};
 use super::snapshots::Snapshots;
 use crate::app::{App, Session};
@@ -26,8 +25,8 @@ use crate::store::run::{ANY, FailedPart, Run, Tally, run};
 use crate::store::{Lease, Revision, Store, StoreError};
 use crate::sync::generation::Current;
 use crate::sync::guard::Guard;
-use crate::sync::image::Mapper;
 use crate::sync::look::Looker;
+use crate::sync::mapper::Mapper;
 use crate::sync::plan::{Kept, Seen, Sight};
 use crate::sync::sources::Sources;
 
@@ -52,8 +51,10 @@ pub(super) struct Slice<'a> {
     pub(super) revision: tokio::sync::Mutex<Revision>,
     /// The right to work on the run.
     pub(super) lease: &'a tokio::sync::Mutex<Lease>,
-    /// Partitions of repositories that this slice has done.
-    pub(super) done: AtomicUsize,
+    /// When it was stored last, by the clock's count.
+    saved_at: Mutex<Duration>,
+    /// Digests of the entities that this slice has deleted.
+    pub(super) gone: Mutex<HashSet<u64>>,
     /// How many partitions are done, by source, for whoever watches.
     pub(super) through: Mutex<BTreeMap<String, usize>>,
 }
@@ -148,7 +149,8 @@ impl<'a> Slice<'a> {
             state: Mutex::new(run),
             revision: tokio::sync::Mutex::new(revision),
             lease,
-            done: AtomicUsize::new(0),
+            saved_at: Mutex::new(app.clock.elapsed()),
+            gone: Mutex::default(),
             through: Mutex::default(),
             current,
         }
@@ -160,7 +162,7 @@ impl<'a> Slice<'a> {
             self.run().is_read = false;
         }
         if !self.run().is_read {
-            if let Step::Paused(failure) = self.read_on().await? {
+            if let Step::Paused(failure) = Box::pin(self.read_on()).await? {
                 return self.pause(failure).await;
             }
             self.run().is_read = true;
@@ -170,7 +172,7 @@ impl<'a> Slice<'a> {
         if let Some(reason) = self.nothing_read() {
             return Err(Failure::NothingRead(reason));
         }
-        if let Step::Paused(failure) = self.finish().await? {
+        if let Step::Paused(failure) = Box::pin(self.finish()).await? {
             return self.pause(failure).await;
         }
         self.complete().await
@@ -249,8 +251,15 @@ impl<'a> Slice<'a> {
         let mut revision = self.revision.lock().await;
         let state = self.run().clone();
         *revision = self.store().save(&run(), &state, *revision).await?;
+        *locked(&self.saved_at) = self.app.clock.elapsed();
         self.publish(None);
         Ok(())
+    }
+
+    /// How long nothing of the run was stored.
+    pub(super) fn since_saved(&self) -> Duration {
+        let now = self.app.clock.elapsed();
+        now.saturating_sub(*locked(&self.saved_at))
     }
 
     /// What became of `part` is unknown to this run. `is_recorded`: its claims stand for what it may hold; otherwise that
@@ -260,17 +269,12 @@ impl<'a> Slice<'a> {
         let kind = group.map_or("", |group| group.source.name());
         let name = part.name.as_deref().unwrap_or("the workspace");
         tracing::warn!(kind, repository = name, error = reason, "part not read");
-        self.journal
-            .warn(format!("{kind} of {name} not read: {reason}"));
-        let mut run = self.run();
-        if !is_recorded {
-            let resources = group.into_iter().flat_map(|group| &group.resources);
-            run.unsound.extend(resources.map(|resource| {
-                let blueprint = resource.constant_blueprint();
-                blueprint.unwrap_or(ANY).to_owned()
-            }));
+        let line = format!("{kind} of {name} not read: {reason}");
+        self.journal.warn_of(kind, Phase::Extract, line);
+        if let Some(group) = group.filter(|_| !is_recorded) {
+            self.doubt(group);
         }
-        run.fail(FailedPart {
+        self.run().fail(FailedPart {
             source: part.id.source.clone(),
             repository: part.id.repository.clone(),
             name: name.to_owned(),
@@ -278,12 +282,24 @@ impl<'a> Slice<'a> {
         });
     }
 
+    /// Something of `group` may not have been seen: nothing that seems to be nobody's goes for that.
+    pub(super) fn doubt(&self, group: &Group) {
+        let resources = group.resources.iter();
+        let blueprints =
+            resources.map(|resource| resource.constant_blueprint().unwrap_or(ANY).to_owned());
+        self.run().unsound.extend(blueprints);
+    }
+
     /// Takes in what was mapped since this was asked last.
     pub(super) fn count(&self) {
         let counts = self.mapper.take_counts();
         let unsound = self.mapper.take_unsound();
+        let identifiers = self.mapper.take_identifiers();
         let mut run = self.run();
         run.counts += counts;
+        for (resource, counts) in identifiers {
+            *run.identifiers.entry(resource).or_default() += counts;
+        }
         run.unsound.extend(unsound);
     }
 

@@ -6,19 +6,29 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::slice::locked;
+use crate::class::Class;
 use crate::deadline::Deadline;
 use crate::entity::{Entity, EntityKey};
 use crate::port::{self, PortClient, Snapshot, digest};
 use crate::store::documents::{Claim, Entry, Held};
 use crate::sync::plan::{Seen, Sight, claims};
 use crate::sync::sources::Sources;
+use crate::telemetry::chain;
 
 #[derive(Default)]
 pub(super) struct Snapshots {
-    /// `None` inside: Port has no such blueprint.
-    by_blueprint: std::sync::Mutex<HashMap<String, Arc<Option<Snapshot>>>>,
+    by_blueprint: std::sync::Mutex<HashMap<String, Arc<Holdings>>>,
     /// Held while one is read, so that each is read once.
     reading: tokio::sync::Mutex<()>,
+}
+
+/// What is known of a blueprint's entities in Port.
+enum Holdings {
+    Known(Snapshot),
+    /// Port has no such blueprint: writing will say so for each entity.
+    NoBlueprint,
+    /// Port does not say: the records alone tell what has changed.
+    Untold,
 }
 
 impl Snapshots {
@@ -46,9 +56,13 @@ impl Snapshots {
             }
             let fields = sources.written_fields(blueprint);
             let snapshot = match port.snapshot(blueprint, &fields, deadline).await {
-                Ok(snapshot) => Some(snapshot),
-                // Writing will say so for each entity.
-                Err(port::Error::NotFound { .. }) => None,
+                Ok(snapshot) => Holdings::Known(snapshot),
+                Err(port::Error::NotFound { .. }) => Holdings::NoBlueprint,
+                Err(error) if costs_the_comparison(&error) => {
+                    let error = chain(&error);
+                    tracing::warn!(blueprint, error, "Port does not say what it holds");
+                    Holdings::Untold
+                }
                 Err(error) => return Err(error),
             };
             locked(&self.by_blueprint).insert(blueprint.to_owned(), Arc::new(snapshot));
@@ -63,9 +77,10 @@ impl Snapshots {
         }
         let snapshot = locked(&self.by_blueprint).get(&entity.blueprint).cloned();
         match snapshot.as_deref() {
-            Some(Some(snapshot)) if merges => snapshot.changed_by_merge(entity),
-            Some(Some(snapshot)) => snapshot.differs(entity),
-            Some(None) | None => true,
+            Some(Holdings::Known(snapshot)) if merges => snapshot.changed_by_merge(entity),
+            Some(Holdings::Known(snapshot)) => snapshot.differs(entity),
+            Some(Holdings::Untold) => held.is_none(),
+            Some(Holdings::NoBlueprint) | None => true,
         }
     }
 
@@ -108,6 +123,34 @@ impl Snapshots {
             entity.is_some_and(|entity| self.differs(&entity, Some(held), sources.merges()))
         })
     }
+}
+
+impl Snapshots {
+    /// Entities of an unchanged item that another item writes and of which Port holds something else.
+    pub(super) fn not_held(&self, sources: &Sources, seen: &Seen) -> Vec<Entity> {
+        let (Sight::Present(image), Some(entry)) = (&seen.sight, &seen.before) else {
+            return Vec::new();
+        };
+        let content = entry.claims.iter().flat_map(|claim| &claim.content);
+        let by_others: BTreeSet<&EntityKey> = content
+            .filter(|held| held.written.is_none())
+            .map(|held| &held.key)
+            .collect();
+        if by_others.is_empty() {
+            return Vec::new();
+        }
+        let entities = image.entities(sources.merges()).into_iter();
+        entities
+            .filter(|(key, _)| by_others.contains(key))
+            .map(|(_, entity)| entity)
+            .filter(|entity| self.differs(entity, None, sources.merges()))
+            .collect()
+    }
+}
+
+/// Whether a search that failed so is given up for its blueprint, rather than the run.
+fn costs_the_comparison(error: &port::Error) -> bool {
+    error.class() == Class::Part || matches!(error, port::Error::Unexpected { .. })
 }
 
 /// Whether Port did not take all of it the last time.

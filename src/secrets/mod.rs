@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::bitbucket::Credential;
-use crate::config::{Config, Given, InvalidConfig, Problem};
+use crate::config::{Config, ConfigProblem, Given, InvalidConfig};
 use crate::deadline::{Clock, Deadline, later};
 use signing::{BOTH_COUNT, Signing};
 
@@ -360,7 +360,7 @@ fn complete(given: Given) -> Result<Credentials, InvalidConfig> {
                 bitbucket,
             })
         }
-        _ if problems.is_empty() => Err(InvalidConfig(vec![Problem::new(
+        _ if problems.is_empty() => Err(InvalidConfig(vec![ConfigProblem::new(
             "OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE_TOKEN",
             "holds no token",
             "give one token, or several separated by commas",

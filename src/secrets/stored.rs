@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::{Secrets, SecretsError, reason};
-use crate::config::{Given, InvalidConfig, Problem};
+use crate::config::{ConfigProblem, Given, InvalidConfig};
 use crate::deadline::Deadline;
 
 /// The JSON object in the secret `FERRY__SECRET_ID`. Unknown keys are none of our business.
@@ -28,7 +28,7 @@ pub fn parse(place: &str, text: &SecretString) -> Result<Given, InvalidConfig> {
         // Neither the text nor serde's rendering of it: both may hold a secret.
         let reason = format!("is not a JSON object of texts (line {}, column {})", error.line(), error.column());
         let remedy = "store an object such as {\"portClientId\":\"…\",\"portClientSecret\":\"…\",\"bitbucketWorkspaceToken\":\"…\"}";
-        InvalidConfig(vec![Problem::new(place, reason, remedy)])
+        InvalidConfig(vec![ConfigProblem::new(place, reason, remedy)])
     })?;
     Ok(document.into())
 }
@@ -75,7 +75,7 @@ impl From<Document> for Given {
         let secret = |value: Option<SecretString>| {
             value.filter(|value| !value.expose_secret().trim().is_empty())
         };
-        Given {
+        let given = Given {
             port_client_id: text(port_client_id),
             port_client_secret: secret(port_client_secret),
             bitbucket_workspace: text(bitbucket_workspace),
@@ -85,6 +85,7 @@ impl From<Document> for Given {
             bitbucket_username: text(bitbucket_username),
             bitbucket_app_password: secret(bitbucket_app_password),
             webhook_secret: secret(webhook_secret),
-        }
+        };
+        given.understood()
     }
 }

@@ -20,17 +20,14 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn secrets(manager: &SecretsManager, clock: &Clock, name: &str) -> Secrets {
-    let config = Config::read(|variable| {
-        let value = match variable {
-            "OCEAN__PORT__CLIENT_ID" | "OCEAN__PORT__CLIENT_SECRET" => "x",
-            "OCEAN__INTEGRATION__IDENTIFIER" => "test",
-            "OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE" => "acme",
-            "OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE_TOKEN" => "x",
-            variable if variable == name => ID,
-            _ => return None,
-        };
-        Some(value.to_owned())
-    });
+    let config = Config::read([
+        ("OCEAN__PORT__CLIENT_ID", "x"),
+        ("OCEAN__PORT__CLIENT_SECRET", "x"),
+        ("OCEAN__INTEGRATION__IDENTIFIER", "test"),
+        ("OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE", "acme"),
+        ("OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE_TOKEN", "x"),
+        (name, ID),
+    ]);
     let http = Http::new(Clock::System).unwrap();
     let client = aws_sdk_secretsmanager::Config::builder()
         .behavior_version(BehaviorVersion::latest())

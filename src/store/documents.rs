@@ -28,6 +28,17 @@ pub trait Document: Serialize + DeserializeOwned + Send + Sync + 'static {
     const LIFETIME: Option<Duration> = None;
 }
 
+/// Says what stored shapes are called, and their versions.
+macro_rules! documents {
+    ($($shape:ty: $name:literal, version $version:literal;)*) => {
+        $(impl $crate::store::documents::Document for $shape {
+            const NAME: &'static str = $name;
+            const VERSION: u32 = $version;
+        })*
+    };
+}
+pub(super) use documents;
+
 /// Where one document of the shape `D` lies. Documents of one folder can be listed together.
 #[derive(Debug)]
 pub struct Key<D> {
@@ -180,6 +191,8 @@ pub struct Again {
     pub tries: u32,
     /// When the first of them was asked for.
     pub since: Timestamp,
+    /// When the last of them was asked for: whoever has looked at everything since has done it.
+    pub asked: Timestamp,
     /// Why the last one came to nothing; empty for one that has not been tried.
     pub reason: String,
 }
@@ -197,7 +210,7 @@ pub struct QueuedMessage {
 }
 
 /// How the last run that read the whole workspace ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompletedRun {
     pub at: Timestamp,
     /// Fingerprint of its mapping.
@@ -206,6 +219,27 @@ pub struct CompletedRun {
     pub owned: usize,
     /// Whether every part of the workspace is recorded.
     pub all_recorded: bool,
+    #[serde(default)]
+    pub distrusted: Distrusted,
+}
+
+/// Resources of whose items more than a tenth had no identifier that Port takes: nothing of them is deleted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Distrusted {
+    /// Fingerprints.
+    pub resources: BTreeSet<String>,
+    /// What they write: it may be what a resource has become that has left the mapping. `*` stands for all.
+    pub blueprints: BTreeSet<String>,
+}
+
+impl Distrusted {
+    /// Whether it keeps an entity of `blueprint` that `resource` claimed. `is_known`: the resource is still in the mapping.
+    pub fn covers(&self, resource: &str, is_known: bool, blueprint: &str) -> bool {
+        match is_known {
+            true => self.resources.contains(resource),
+            false => self.blueprints.contains(blueprint) || self.blueprints.contains("*"),
+        }
+    }
 }
 
 /// Entities that live looks have deleted of late, by hour since 1970.
@@ -240,54 +274,17 @@ pub struct LeaseState {
     pub wanted: u64,
 }
 
-impl Document for Record {
-    const NAME: &'static str = "record";
-    const VERSION: u32 = 1;
-}
-
-impl Document for Row {
-    const NAME: &'static str = "row";
-    const VERSION: u32 = 1;
-}
-
-impl Document for Generation {
-    const NAME: &'static str = "generation";
-    const VERSION: u32 = 1;
-}
-
-impl Document for StoredMapping {
-    const NAME: &'static str = "mapping";
-    const VERSION: u32 = 1;
-}
-
-impl Document for Again {
-    const NAME: &'static str = "look to be taken again";
-    const VERSION: u32 = 1;
-}
-
-impl Document for QueuedMessage {
-    const NAME: &'static str = "queued message";
-    const VERSION: u32 = 1;
-}
-
-impl Document for CompletedRun {
-    const NAME: &'static str = "end of the last run";
-    const VERSION: u32 = 1;
-}
-
-impl Document for LiveDeletions {
-    const NAME: &'static str = "live deletions";
-    const VERSION: u32 = 1;
-}
-
-impl Document for Subscription {
-    const NAME: &'static str = "webhook subscription";
-    const VERSION: u32 = 1;
-}
-
-impl Document for LeaseState {
-    const NAME: &'static str = "lease";
-    const VERSION: u32 = 1;
+documents! {
+    Record: "record", version 1;
+    Row: "row", version 1;
+    Generation: "generation", version 1;
+    StoredMapping: "mapping", version 1;
+    Again: "look to be taken again", version 2;
+    QueuedMessage: "queued message", version 1;
+    CompletedRun: "end of the last run", version 1;
+    LiveDeletions: "live deletions", version 1;
+    Subscription: "webhook subscription", version 1;
+    LeaseState: "lease", version 1;
 }
 
 /// All records of a source, each named after its partition's owner and its bucket.

@@ -8,10 +8,11 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::documents::{Document, Folder, Key, Stamp};
-use crate::counts::Counts;
+use super::documents::{Folder, Key, Stamp, documents};
+use crate::counts::{Counts, IdentifierCounts};
 use crate::identity::{Repository, RepositoryId, SourceId};
 use crate::look::{Numbers, Progress};
+use crate::port::ResyncReport;
 
 /// One full look at the workspace, from its first request to its last deletion.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -56,6 +57,12 @@ pub struct Run {
     /// may be of any blueprint.
     #[serde(default)]
     pub unsound: BTreeSet<String>,
+    /// What came of identifiers, by the fingerprints of their resources.
+    #[serde(default)]
+    pub identifiers: BTreeMap<String, IdentifierCounts>,
+    /// Entities that several items make something else of, each with a line that says which; the first of many.
+    #[serde(default)]
+    pub clashes: BTreeMap<String, String>,
     /// Why entities that nothing claims any more stay.
     #[serde(default)]
     pub kept: BTreeSet<String>,
@@ -99,6 +106,9 @@ pub struct RepositoryList {
     #[serde(default)]
     pub cursor: Option<String>,
     pub is_complete: bool,
+    /// Nothing can have slipped through it, or nobody can tell and what follows from that is noted.
+    #[serde(default)]
+    pub is_proven: bool,
     /// Why it could not be read to its end.
     #[serde(default)]
     pub failed: Option<String>,
@@ -107,6 +117,8 @@ pub struct RepositoryList {
 /// A page of a list of repositories, and what is done of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RepositoryPage {
+    /// Id of the run that has stored it. A page of another run counts as absent, and gives its place to the next one's.
+    pub run: String,
     pub repositories: Vec<Repository>,
     /// By source, the positions of the repositories whose partition is done.
     #[serde(default)]
@@ -146,6 +158,11 @@ pub struct RunRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Watermark(pub Timestamp);
+
+/// How the last run ended, as long as Port could not be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UntoldEnd(pub ResyncReport);
 
 /// When runs of this installation began, as Port was told: the last few. Noted before Port is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -209,6 +226,8 @@ impl Run {
             tally: BTreeMap::new(),
             vanished: BTreeSet::new(),
             unsound: BTreeSet::new(),
+            identifiers: BTreeMap::new(),
+            clashes: BTreeMap::new(),
             kept: BTreeSet::new(),
             withheld: 0,
             has_rival: false,
@@ -220,8 +239,10 @@ impl Run {
     }
 
     pub fn fail(&mut self, part: FailedPart) {
-        let same =
-            |known: &FailedPart| known.source == part.source && known.repository == part.repository;
+        let same = |known: &FailedPart| {
+            (&known.source, &known.repository, &known.name)
+                == (&part.source, &part.repository, &part.name)
+        };
         if self.failed.iter().any(same) {
             return;
         }
@@ -231,6 +252,15 @@ impl Run {
         }
     }
 
+    /// Whether the page of this name, as [`page`] makes it, is one of the run's lists.
+    pub fn has_page(&self, name: &str) -> bool {
+        let place = name.rsplit_once('/');
+        place.is_some_and(|(list, number)| {
+            let pages = self.lists.get(list).map_or(0, |list| list.pages);
+            number.parse().is_ok_and(|number: u64| number < pages)
+        })
+    }
+
     /// Whether anything that should be in Port may not be there as it should.
     pub fn has_losses(&self) -> bool {
         let lists = self.lists.values();
@@ -238,6 +268,7 @@ impl Run {
             || 0 < self.counts.refused
             || 0 < self.counts.waiting
             || 0 < self.counts.not_mapped
+            || 0 < self.counts.left_out
             || 0 < self.withheld
             || self.has_rival
             || lists.into_iter().any(|list| list.failed.is_some())
@@ -250,19 +281,11 @@ impl fmt::Display for FailedPart {
     }
 }
 
-macro_rules! documents {
-    ($($shape:ty: $name:literal, version $version:literal;)*) => {
-        $(impl Document for $shape {
-            const NAME: &'static str = $name;
-            const VERSION: u32 = $version;
-        })*
-    };
-}
-
 documents! {
     Run: "run", version 1;
-    RepositoryPage: "page of repositories", version 1;
+    RepositoryPage: "page of repositories", version 2;
     RunRequest: "request for a run", version 1;
+    UntoldEnd: "end of a run that Port was not told", version 1;
     Watermark: "resync request of Port", version 1;
     ReportedStarts: "reported starts of runs", version 1;
     Rival: "rival installation", version 1;
@@ -283,6 +306,10 @@ pub fn run() -> Key<Run> {
 /// In a folder of its own, the only one that the receiver of webhooks may write to (template.yaml).
 pub fn run_request() -> Key<RunRequest> {
     Folder::named("request").key("run")
+}
+
+pub fn untold_end() -> Key<UntoldEnd> {
+    folder().key("untold-end")
 }
 
 pub fn watermark() -> Key<Watermark> {
@@ -309,14 +336,14 @@ pub fn usage() -> Key<Usage> {
     folder().key("usage")
 }
 
-/// The pages that the run `id` has stored.
-pub fn pages(id: &str) -> Folder<RepositoryPage> {
-    Folder::named(format!("run/{id}"))
+/// The pages of the run's lists: of every run in the same places, so that an unchanged run removes nothing.
+pub fn pages() -> Folder<RepositoryPage> {
+    Folder::named("page")
 }
 
-/// Page `number` of the list `list` of the run `id`.
-pub fn page(id: &str, list: &str, number: u64) -> Key<RepositoryPage> {
-    pages(id).key(format!("{list}/{number}"))
+/// Page `number` of the list `list`.
+pub fn page(list: &str, number: u64) -> Key<RepositoryPage> {
+    pages().key(format!("{list}/{number}"))
 }
 
 pub fn examples(kind: &str) -> Key<ExamplesDigest> {

@@ -23,14 +23,12 @@ impl Pen<'_> {
             return Ok(committed);
         }
         let unclaimed = self.unclaimed(orphans).await?;
-        let settings = self.sources.mapping().settings();
-        let with_dependents = settings.delete_dependent_entities;
         let mut answered = Answered::default();
         let deadline = lease.deadline();
         load::delete(
             self.port,
             &unclaimed,
-            with_dependents,
+            (self.sources, &self.event),
             &mut answered,
             &deadline,
         )
@@ -40,10 +38,10 @@ impl Pen<'_> {
         let occasion = lease.epoch().to_string();
         self.outbox.send(looks, &occasion, &deadline).await?;
         self.guard.note(answered.counts.deleted, self.store).await?;
-        committed.stopped = answered.stopped.take();
-        answered.refuse_what_is_later();
-        committed.counts = answered.counts;
-        committed.refusals = answered.refusals;
+        if answered.stopped.is_none() {
+            answered.refuse_what_is_later();
+        }
+        committed.take_in(answered);
         Ok(committed)
     }
 

@@ -12,8 +12,8 @@ use super::guard::Guard;
 use super::holders::Holders;
 use super::load::{self, Answered, Refusal};
 use super::outbox::Outbox;
-use super::plan::{Differs, Kept, Plan, Seen, Situation, plan};
-use super::settle::{Deletion, Fate, announced, settle};
+use super::plan::{Clash, Differs, Kept, Plan, Seen, Situation, plan};
+use super::settle::{Deletion, Fate, Results, announced, settle};
 use super::sources::Sources;
 use crate::counts::Counts;
 use crate::deadline::Clock;
@@ -22,7 +22,7 @@ use crate::failure::{Failure, Later};
 use crate::identity::{ItemRef, PartitionId};
 use crate::look::Look;
 use crate::port::{PortClient, UpsertOptions, WriteEvent};
-use crate::store::documents::{Stamp, completed, generation};
+use crate::store::documents::{CompletedRun, Distrusted, Stamp, completed, generation};
 use crate::store::{Lease, Store, StoreError};
 
 /// What a commit works with.
@@ -39,10 +39,12 @@ pub struct Pen<'a> {
     /// What Port shows as the cause of the writes.
     pub event: WriteEvent,
     pub differs: &'a Differs<'a>,
+    /// What deletes nothing; `None`: what the last run said.
+    pub distrusted: Option<&'a Distrusted>,
 }
 
 /// What became of the items of a commit.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Committed {
     pub counts: Counts,
     /// Somebody else has committed them since they were looked at.
@@ -53,10 +55,32 @@ pub struct Committed {
     pub stopped: Option<Later>,
     /// The mapping has changed since they were looked at; none was committed.
     pub outdated: bool,
+    /// Those of them whose look still holds: they may be committed again, if nobody else is faster.
+    pub unfinished: Vec<Seen>,
     /// Entities that Port refused.
     pub refusals: Vec<Refusal>,
+    /// Entities that wait for what a relation of theirs leads to.
+    pub waiting: Vec<Refusal>,
+    /// Blueprints of these two.
+    pub unwritten: BTreeSet<String>,
     /// Entities that nothing claims any more and that stay, by reason.
     pub kept: Vec<(EntityKey, Kept)>,
+    /// Entities that have gone, or are not ours.
+    pub gone: BTreeSet<EntityKey>,
+    /// Items that make something else of one entity.
+    pub clashes: Vec<Clash>,
+}
+
+impl Committed {
+    pub(super) fn take_in(&mut self, answered: Answered) {
+        self.stopped = answered.stopped;
+        self.counts += answered.counts;
+        self.refusals = answered.refusals;
+        self.waiting = answered.waiting;
+        let deletes = answered.results.deletes.into_iter();
+        let done = deletes.filter(|(_, deletion)| *deletion == Deletion::Done);
+        self.gone = done.map(|(key, _)| key).collect();
+    }
 }
 
 /// Entities written in one section under the pen. With eight bulk calls at once and answers after 100 ms this takes half
@@ -69,7 +93,10 @@ impl Pen<'_> {
     /// An error means that the commit was given up somewhere: its items are unsure, and a later look does them again.
     pub async fn commit(&self, lease: &Lease, seen: Vec<Seen>) -> Result<Committed, Failure> {
         let mut committed = Committed::default();
-        let (generation, is_complete, mut holders) = self.read(&seen).await?;
+        let (generation, completed, mut holders) = self.read(&seen).await?;
+        let mapping = self.sources.mapping().fingerprint();
+        let is_complete = completed.all_recorded && completed.mapping == mapping;
+        let distrusted = self.distrusted.unwrap_or(&completed.distrusted);
         if generation != Some(self.generation) {
             committed.outdated = true;
             return Ok(committed);
@@ -88,6 +115,7 @@ impl Pen<'_> {
             others: &others,
             differs: self.differs,
             keep_all,
+            distrusted,
             is_complete,
         };
         let mut plan_of = plan(&situation(self.guard.keeps_all()));
@@ -98,7 +126,7 @@ impl Pen<'_> {
         let (stamp, now) = (Stamp(Uuid::new_v4().as_u64_pair().0), self.clock.now());
         self.announce(&mut holders, &seen, &plan_of, (stamp, now))
             .await?;
-        let answered = self.write(lease, &seen, &mut plan_of).await;
+        let answered = Box::pin(self.write(lease, &seen, &mut plan_of)).await;
         let creates_targets = self.sources.creates_targets();
         let settlement = settle(
             &seen,
@@ -114,21 +142,30 @@ impl Pen<'_> {
             .await?;
         holders.save(self.store, settlement.entries, now).await?;
         self.guard.note(answered.counts.deleted, self.store).await?;
-        for item in settlement.later {
-            let later = answered.reason(&plan_of, &seen, &item);
-            committed.later.insert(item, later);
-        }
-        committed.stopped = answered.stopped;
-        committed.counts += answered.counts;
+        let later = settlement.later.into_iter();
+        committed.later = later
+            .map(|item| (item.clone(), answered.reason(&plan_of, &seen, &item)))
+            .collect();
         committed.counts.unchanged += plan_of.unchanged;
         committed.counts.kept += plan_of.kept.len();
-        committed.refusals = answered.refusals;
+        committed.unwritten = unwritten(&plan_of, &answered.results);
         committed.kept = plan_of.kept.into_iter().collect();
+        committed.clashes = plan_of.clashes;
+        committed.take_in(answered);
+        let later = seen.into_iter();
+        let later = later.filter(|seen| committed.later.contains_key(&seen.item));
+        committed.unfinished = later
+            .map(|seen| Seen {
+                // Their own announcement, which is all that has been written of them since they were looked at.
+                before: holders.entry(&seen.item).cloned(),
+                ..seen
+            })
+            .collect();
         Ok(committed)
     }
 
-    /// One round of reads: the generation, whether everything is recorded, and the records and rows.
-    async fn read(&self, seen: &[Seen]) -> Result<(Option<u64>, bool, Holders), Failure> {
+    /// One round of reads: the generation, how the last run ended, and the records and rows.
+    async fn read(&self, seen: &[Seen]) -> Result<(Option<u64>, CompletedRun, Holders), Failure> {
         let (generation_key, completed_key) = (generation(), completed());
         let (generation, completed, holders) = tokio::join!(
             self.store.load(&generation_key),
@@ -136,11 +173,7 @@ impl Pen<'_> {
             Holders::load(self.store, seen),
         );
         let generation = generation?.value.map(|generation| generation.number);
-        let mapping = self.sources.mapping().fingerprint();
-        let all_recorded = completed?
-            .value
-            .is_some_and(|completed| completed.all_recorded && completed.mapping == mapping);
-        Ok((generation, all_recorded, holders?))
+        Ok((generation, completed?.value.unwrap_or_default(), holders?))
     }
 
     async fn announce(
@@ -177,7 +210,7 @@ impl Pen<'_> {
         load::delete(
             self.port,
             &plan.deletes,
-            settings.delete_dependent_entities,
+            (self.sources, &self.event),
             &mut answered,
             &deadline,
         )
@@ -258,6 +291,14 @@ fn spared(seen: &[Seen], plan: &Plan, writes: &[Fate]) -> BTreeSet<EntityKey> {
         .filter_map(|(write, _)| seen.get(write.seen));
     let keys: BTreeSet<EntityKey> = unmet.flat_map(Seen::keys).collect();
     keys.intersection(&plan.deletes).cloned().collect()
+}
+
+fn unwritten(plan: &Plan, results: &Results) -> BTreeSet<String> {
+    let writes = plan.writes.iter().zip(&results.writes);
+    writes
+        .filter(|(_, fate)| matches!(fate, Fate::Refused | Fate::LacksTarget))
+        .map(|(write, _)| write.entity.blueprint.clone())
+        .collect()
 }
 
 /// Cuts what was seen into sections of at most [`SECTION`] entities, one item at least.

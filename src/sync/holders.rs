@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use super::plan::{Others, Seen, Sight};
 use super::settle::{is_empty, update, update_row, waiting_for};
 use crate::entity::{Entity, EntityKey};
-use crate::identity::{ItemId, ItemRef, Place};
-use crate::store::documents::{Entry, Record, Row, record, row};
+use crate::identity::{ItemId, ItemRef, Place, SourceId};
+use crate::store::documents::{Entry, Held, Record, Row, record, row};
 use crate::store::{Found, Revision, Store, StoreError};
 
 /// Rows written at once.
@@ -104,10 +104,11 @@ impl Holders {
             }
             for (item, entry) in &loaded.record.items {
                 let item = place.partition.item(*item);
-                if !at_hand.contains(&item) && claims(entry, key) {
-                    let content = others.content.entry(key.clone()).or_default();
-                    content.insert(item);
-                }
+                let Some(held) = held(entry, key).filter(|_| !at_hand.contains(&item)) else {
+                    continue;
+                };
+                let content = others.content.entry(key.clone()).or_default();
+                content.insert(item, held.written);
             }
         }
     }
@@ -143,7 +144,7 @@ impl Holders {
             for place in &row.content {
                 let record = records.get(place).map(|loaded| &loaded.record);
                 let items = record.into_iter().flat_map(|record| &record.items);
-                let own = items.filter(|(_, entry)| claims(entry, key));
+                let own = items.filter(|(_, entry)| held(entry, key).is_some());
                 claiming.extend(own.map(|(item, _)| place.partition.item(*item)));
             }
         }
@@ -248,6 +249,27 @@ impl Holders {
     }
 }
 
+/// The first item of `source` that claims `key` and has written it, with the digest of what it wrote.
+pub async fn writer_of(
+    store: &Store,
+    key: &EntityKey,
+    source: &SourceId,
+) -> Result<Option<(ItemRef, u64)>, StoreError> {
+    let rows = load_rows(store, BTreeSet::from([key.clone()])).await?;
+    let places = rows.values().flat_map(|loaded| &loaded.row.content);
+    let places = places.filter(|place| place.partition.source == *source);
+    let records = load_records(store, places.cloned().collect()).await?;
+    let items = records.iter().flat_map(|(place, loaded)| {
+        let items = loaded.record.items.iter();
+        items.map(|(item, entry)| (place.partition.item(*item), entry))
+    });
+    let mut writers: Vec<(ItemRef, u64)> = items
+        .filter_map(|(item, entry)| Some((item, held(entry, key)?.written?)))
+        .collect();
+    writers.sort();
+    Ok(writers.into_iter().next())
+}
+
 /// Entities that `seen` claims, before or after, and those that its relations lead to no longer: whether anybody else
 /// claims them decides what becomes of them.
 fn contested_keys(seen: &Seen) -> BTreeSet<EntityKey> {
@@ -265,9 +287,9 @@ fn contested_keys(seen: &Seen) -> BTreeSet<EntityKey> {
     keys
 }
 
-fn claims(entry: &Entry, key: &EntityKey) -> bool {
+fn held<'e>(entry: &'e Entry, key: &EntityKey) -> Option<&'e Held> {
     let mut content = entry.claims.iter().flat_map(|claim| &claim.content);
-    content.any(|held| held.key == *key)
+    content.find(|held| held.key == *key)
 }
 
 async fn load_records(

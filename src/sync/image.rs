@@ -3,17 +3,14 @@
 //! Knows resources and raw items. Knows nothing of records, of Port or of where an item was read.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::relations::Relations;
-use crate::counts::Counts;
-use crate::entity::{Entity, EntityKey, Identifier};
-use crate::mapping::jq::Input;
-use crate::mapping::{Dropped, Kind, MappingReport, Resource};
-use crate::store::run::ANY;
+use super::blueprints::Blueprints;
+use crate::entity::{Entity, EntityKey};
+use crate::mapping::Resource;
+use crate::port::LeftOut;
 
 /// All that an item becomes.
 #[derive(Clone, Default)]
@@ -40,9 +37,6 @@ pub struct Made {
     pub unread: bool,
 }
 
-/// Why an item that is not mapped costs its resource nothing: the items that it should hold are not there.
-const NO_ITEMS: &str = "port.itemsToParse";
-
 impl Image {
     /// The entities that the item claims, those of several resources merged, the later ones winning: as Port would
     /// hold them after one write for each.
@@ -65,11 +59,53 @@ impl Image {
         self.made.iter().flat_map(|made| &made.searched)
     }
 
-    /// Finds out what its relations lead to.
-    pub fn resolve(&mut self, relations: &Relations) {
+    /// Puts the members into an order of their own: Bitbucket may list them in another one each time.
+    pub fn sort(&mut self) {
+        let order = |made: &Made| (made.resource.index, made.member.clone());
+        self.made.sort_by_cached_key(order);
+    }
+
+    /// Leaves out of its entities what Port would refuse, says what that is, and finds out what their relations lead to.
+    pub fn resolve(&mut self, blueprints: &Blueprints) -> Vec<LeftOut> {
+        let mut left_out = Vec::new();
         for made in &mut self.made {
-            made.targets = made.targets(relations);
+            for entity in made.entities.iter_mut().chain(&mut made.searched) {
+                left_out.extend(blueprints.fit(entity));
+            }
+            made.targets = made.targets(blueprints);
         }
+        left_out
+    }
+
+    /// Entities that one resource makes several times and differently, each with the members that do: the last one counts.
+    pub fn twins(&self) -> Vec<Twins> {
+        let made = self
+            .made
+            .iter()
+            .flat_map(|made| made.entities.iter().map(move |one| (made, one)));
+        if made.clone().nth(1).is_none() {
+            return Vec::new();
+        }
+        let mut last: BTreeMap<(usize, EntityKey), (&str, &Entity)> = BTreeMap::new();
+        let mut twins = Vec::new();
+        for (made, entity) in made {
+            let Some(key) = entity.key() else { continue };
+            let now = (made.member.as_str(), entity);
+            let before = last.insert((made.resource.index, key.clone()), now);
+            if let Some((member, _)) = before.filter(|(_, before)| *before != entity) {
+                twins.push(Twins {
+                    key,
+                    members: [member.to_owned(), made.member.clone()],
+                });
+            }
+        }
+        twins
+    }
+
+    /// All that it writes, in the order of the mapping.
+    pub fn all_entities(&self) -> impl Iterator<Item = &Entity> + Clone {
+        let made = self.made.iter();
+        made.flat_map(|made| made.entities.iter().chain(&made.searched))
     }
 
     /// Blueprints of the entities that it claims.
@@ -77,6 +113,13 @@ impl Image {
         let entities = self.made.iter().flat_map(|made| &made.entities);
         entities.map(|entity| entity.blueprint.as_str()).collect()
     }
+}
+
+/// An entity that one item makes twice, and differently.
+pub struct Twins {
+    pub key: EntityKey,
+    /// The first, and the one that counts; empty where the item has no members.
+    pub members: [String; 2],
 }
 
 impl Made {
@@ -93,12 +136,12 @@ impl Made {
         }
     }
 
-    /// Entities that its relations lead to, as far as `relations` tells where they lead.
-    fn targets(&self, relations: &Relations) -> BTreeSet<EntityKey> {
+    /// Entities that its relations lead to, as far as `blueprints` tell where they lead.
+    fn targets(&self, blueprints: &Blueprints) -> BTreeSet<EntityKey> {
         let mut targets = BTreeSet::new();
         for entity in &self.entities {
             for (relation, value) in entity.relations.iter().flatten() {
-                let Some(blueprint) = relations.target(&entity.blueprint, relation) else {
+                let Some(blueprint) = blueprints.target(&entity.blueprint, relation) else {
                     continue;
                 };
                 let values = match value {
@@ -134,147 +177,4 @@ fn merge_into(earlier: &mut Entity, later: &Entity) {
             into.get_or_insert_default().extend(from);
         }
     }
-}
-
-/// Examples kept of each kind.
-const EXAMPLES_PER_KIND: usize = 5;
-
-/// Maps raw items, and remembers what the mapping could not do.
-#[derive(Default)]
-pub struct Mapper {
-    noted: Mutex<Noted>,
-    keeps_examples: bool,
-}
-
-#[derive(Default)]
-struct Noted {
-    report: MappingReport,
-    counts: Counts,
-    /// Blueprints of which items could not be mapped.
-    unsound: BTreeSet<String>,
-    /// Raw items by kind, those whose names have the smallest digests: the same ones in each run.
-    examples: BTreeMap<Kind, BTreeMap<u64, Value>>,
-}
-
-impl Mapper {
-    /// With examples of raw items for Port's mapping editor, where it `keeps_examples`.
-    pub fn new(keeps_examples: bool) -> Mapper {
-        Mapper {
-            keeps_examples,
-            ..Mapper::default()
-        }
-    }
-
-    /// What `resources` make of `raw`, which is `member` of its item.
-    pub fn map(&self, resources: &[Arc<Resource>], raw: &Value, member: &str) -> Vec<Made> {
-        let input = Input::new(raw);
-        let mut noted = self.noted();
-        noted.counts.extracted += 1;
-        let make = |resource: &Arc<Resource>| {
-            if self.keeps_examples {
-                noted.keep_example(resource.kind, raw);
-            }
-            let mapped = resource.map_input(&input);
-            noted.report.add(resource, raw, &mapped);
-            let lost = |dropped: &&Dropped| dropped.path != NO_ITEMS;
-            let lost = mapped.dropped.iter().filter(lost).count() + mapped.failures.len();
-            noted.counts.not_mapped += lost;
-            noted.counts.filtered_out += mapped.filtered_out;
-            if 0 < lost {
-                let blueprint = resource.constant_blueprint().unwrap_or(ANY);
-                noted.unsound.insert(blueprint.to_owned());
-            }
-            let selected = mapped.entities.into_iter().filter(|item| item.selected);
-            let (entities, searched): (Vec<Entity>, Vec<Entity>) = selected
-                .map(|item| item.entity)
-                .partition(|entity| matches!(entity.identifier, Identifier::Text(_)));
-            noted.counts.transformed += entities.len() + searched.len();
-            Made {
-                resource: Arc::clone(resource),
-                member: member.to_owned(),
-                entities,
-                targets: BTreeSet::new(),
-                searched,
-                incomplete: 0 < lost,
-                unread: false,
-            }
-        };
-        resources.iter().map(make).collect()
-    }
-
-    /// Files that a selector matches and that are no items.
-    pub fn skipped(&self, files: usize) {
-        self.noted().counts.skipped += files;
-    }
-
-    /// Every problem of the mapping met so far, each once with its count.
-    pub fn take_report(&self) -> MappingReport {
-        std::mem::take(&mut self.noted().report)
-    }
-
-    /// What was counted since this was asked last.
-    pub fn take_counts(&self) -> Counts {
-        std::mem::take(&mut self.noted().counts)
-    }
-
-    /// Blueprints of which something could not be mapped since this was asked last; [`ANY`] where it may be any.
-    pub fn take_unsound(&self) -> BTreeSet<String> {
-        std::mem::take(&mut self.noted().unsound)
-    }
-
-    /// A few raw items of each kind.
-    pub fn take_examples(&self) -> BTreeMap<Kind, Vec<Value>> {
-        let examples = std::mem::take(&mut self.noted().examples);
-        let examples = examples.into_iter();
-        examples
-            .map(|(kind, items)| (kind, items.into_values().collect()))
-            .collect()
-    }
-
-    fn noted(&self) -> MutexGuard<'_, Noted> {
-        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Noted {
-    fn keep_example(&mut self, kind: Kind, raw: &Value) {
-        let digest = name_digest(raw);
-        let kept = self.examples.entry(kind).or_default();
-        let is_wanted = kept.len() < EXAMPLES_PER_KIND
-            || kept
-                .last_key_value()
-                .is_some_and(|(last, _)| digest < *last);
-        if is_wanted && !kept.contains_key(&digest) {
-            kept.insert(digest, raw.clone());
-            if EXAMPLES_PER_KIND < kept.len() {
-                kept.pop_last();
-            }
-        }
-    }
-}
-
-/// Of what names a raw item, in whatever shape.
-fn name_digest(raw: &Value) -> u64 {
-    const NAMES: [&str; 9] = [
-        "/uuid",
-        "/key",
-        "/id",
-        "/user/uuid",
-        "/destination/repository/uuid",
-        "/repo/uuid",
-        "/branch",
-        "/folder/path",
-        "/metadata/path",
-    ];
-    let mut hasher = DefaultHasher::new();
-    for name in NAMES {
-        raw.pointer(name).map(Value::to_string).hash(&mut hasher);
-    }
-    for part in ["branch", "tag", "pipeline", "deployment", "environment"] {
-        for name in ["name", "uuid"] {
-            let value = raw.get(part).and_then(|part| part.get(name));
-            value.map(Value::to_string).hash(&mut hasher);
-        }
-    }
-    hasher.finish()
 }

@@ -6,15 +6,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+use super::blueprints::Blueprints;
 use super::plan::{Plan, Seen};
 use super::settle::{Deletion, Fate, Results};
+use super::sources::Sources;
 use crate::counts::Counts;
 use crate::deadline::Deadline;
 use crate::entity::{Entity, EntityKey};
 use crate::failure::Later;
 use crate::identity::ItemRef;
-use crate::port::{self, DeleteOutcome, PortClient, Postponed, UpsertOptions, UpsertOutcome};
+use crate::port::{
+    self, DeleteOptions, DeleteOutcome, PortClient, Postponed, UpsertOptions, UpsertOutcome,
+    WriteEvent,
+};
 use crate::telemetry::chain;
+
+/// The least that Port is left alone when it asks for that.
+const A_MOMENT: Duration = Duration::from_secs(1);
 
 /// What Port has answered to a section.
 #[derive(Default)]
@@ -23,6 +31,8 @@ pub struct Answered {
     pub counts: Counts,
     /// Entities that Port refused.
     pub refusals: Vec<Refusal>,
+    /// Entities that wait for what a relation of theirs leads to.
+    pub waiting: Vec<Refusal>,
     /// Why Port was not asked for all of it: an outage, no time.
     pub stopped: Option<Later>,
     /// Identifiers that Port deleted along with others.
@@ -86,8 +96,9 @@ pub(super) async fn write(
                 answered.refusals.push(refusal(reason.to_string()));
                 Fate::Refused
             }
-            UpsertOutcome::LacksTarget(_) => {
+            UpsertOutcome::LacksTarget(reason) => {
                 answered.counts.waiting += 1;
+                answered.waiting.push(refusal(reason.to_string()));
                 Fate::LacksTarget
             }
             UpsertOutcome::Later(postponed) => {
@@ -102,16 +113,16 @@ pub(super) async fn write(
     answered
 }
 
-/// What ended a section early. Where only its time was over, it may go on at once.
+/// What ended a section early. Where only its time was over, it may go on at once; where Port has had too much, not before
+/// a second has passed, whatever its answer says.
 fn stopped(error: &port::Error) -> Later {
-    let is_over = matches!(error, port::Error::OutOfTime { .. });
+    let wait = match error {
+        port::Error::OutOfTime { .. } => Some(Duration::ZERO),
+        error => error.wait().map(|wait| wait.max(A_MOMENT)),
+    };
     Later {
         reason: chain(error),
-        wait: if is_over {
-            Some(Duration::ZERO)
-        } else {
-            error.wait()
-        },
+        wait,
     }
 }
 
@@ -122,11 +133,12 @@ fn shown(entity: &Entity) -> String {
     )
 }
 
-/// Deletes those of `keys` that Port says are ours.
+/// Deletes those of `keys` that Port says are ours. What requires them goes along where the mapping says so, except
+/// entities of a resource that keeps its own: what those require stays.
 pub(super) async fn delete(
     port: &PortClient,
     keys: &BTreeSet<EntityKey>,
-    with_dependents: bool,
+    (sources, event): (&Sources, &WriteEvent),
     answered: &mut Answered,
     deadline: &Deadline,
 ) {
@@ -150,21 +162,77 @@ pub(super) async fn delete(
     if owned.is_empty() {
         return;
     }
-    let deleted = port.delete(&owned, with_dependents, deadline).await;
-    answered.along.extend(deleted.along);
-    if let Some(error) = &deleted.stopped {
-        answered.stopped.get_or_insert(stopped(error));
+    let alone = needed(port, sources, deadline).await;
+    let (alone, along): (Vec<EntityKey>, Vec<EntityKey>) =
+        owned.into_iter().partition(|key| alone.contains(key));
+    let dependents = sources.mapping().settings().delete_dependent_entities;
+    for (keys, dependents) in [(along, dependents), (alone, false)] {
+        if keys.is_empty() {
+            continue;
+        }
+        let event = event.clone();
+        let options = DeleteOptions { dependents, event };
+        let deleted = port.delete(&keys, &options, deadline).await;
+        answered.take_deleted(keys, deleted);
     }
-    for (key, outcome) in owned.into_iter().zip(deleted.outcomes) {
-        let deletion = match outcome {
+}
+
+/// What entities need that are kept.
+enum Needed {
+    Of(BTreeSet<String>),
+    /// It cannot be said of which blueprints.
+    Any,
+}
+
+impl Needed {
+    fn contains(&self, key: &EntityKey) -> bool {
+        match self {
+            Needed::Of(blueprints) => blueprints.contains(&key.blueprint),
+            Needed::Any => true,
+        }
+    }
+}
+
+/// Which blueprints' entities are not to take along what requires them.
+async fn needed(port: &PortClient, sources: &Sources, deadline: &Deadline) -> Needed {
+    let kept: Option<BTreeSet<&str>> = sources.keeping().collect();
+    let Some(kept) = kept else {
+        return Needed::Any;
+    };
+    match Blueprints::required_by(port, kept, deadline).await {
+        Ok(blueprints) => Needed::Of(blueprints),
+        Err(error) => {
+            tracing::warn!(
+                error = chain(&error),
+                "nothing goes along with what is deleted"
+            );
+            Needed::Any
+        }
+    }
+}
+
+impl Answered {
+    fn take_deleted(&mut self, keys: Vec<EntityKey>, deleted: port::Deletion) {
+        self.along.extend(deleted.along);
+        if let Some(error) = &deleted.stopped {
+            self.stopped.get_or_insert(stopped(error));
+        }
+        for (key, outcome) in keys.into_iter().zip(deleted.outcomes) {
+            let deletion = self.deletion(&key, outcome);
+            self.results.deletes.insert(key, deletion);
+        }
+    }
+
+    fn deletion(&mut self, key: &EntityKey, outcome: DeleteOutcome) -> Deletion {
+        match outcome {
             DeleteOutcome::Deleted => {
-                answered.counts.deleted += 1;
+                self.counts.deleted += 1;
                 Deletion::Done
             }
             DeleteOutcome::WasAbsent => Deletion::Done,
             DeleteOutcome::Refused { refusal, .. } => {
-                answered.counts.refused += 1;
-                answered.refusals.push(Refusal {
+                self.counts.refused += 1;
+                self.refusals.push(Refusal {
                     blueprint: key.blueprint.clone(),
                     entity: key.to_string(),
                     reason: format!("not deleted: {refusal}"),
@@ -172,15 +240,12 @@ pub(super) async fn delete(
                 Deletion::Refused
             }
             DeleteOutcome::Later(postponed) => {
-                answered.deletes_later.get_or_insert(Later::of(&postponed));
+                self.deletes_later.get_or_insert(Later::of(&postponed));
                 Deletion::Later
             }
-        };
-        answered.results.deletes.insert(key, deletion);
+        }
     }
-}
 
-impl Answered {
     /// Deletions that have to be made later count as refused: no item stands for them, so only the next run sees to them.
     pub(super) fn refuse_what_is_later(&mut self) {
         let Some(later) = &self.deletes_later else {

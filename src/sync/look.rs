@@ -10,9 +10,10 @@ use std::ops::ControlFlow;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::image::{Image, Made, Mapper};
+use super::blueprints::Blueprints;
+use super::image::{Image, Made};
+use super::mapper::Mapper;
 use super::plan::{Seen, Sight};
-use super::relations::Relations;
 use super::sources::Sources;
 use crate::bitbucket::{self, BitbucketClient};
 use crate::deadline::Deadline;
@@ -35,6 +36,9 @@ pub struct Looker<'a> {
     /// When to stop.
     pub deadline: &'a Deadline,
 }
+
+/// How often a list is read before it moves faster than it can be read.
+pub const MOST_READINGS: usize = 3;
 
 /// Members of one partition that are asked for by their ids, when a list does not show them. More stay as they are until
 /// the next look.
@@ -140,15 +144,17 @@ impl Looker<'_> {
         if let Some(raw) = extract::repository(bitbucket, filter, repository, deadline).await? {
             return Ok(Selection::Selected(raw));
         }
-        if !filter.selects() {
-            return Ok(Selection::Invisible);
+        if filter.selects() {
+            let all = RepositoryFilter::default();
+            if (extract::repository(bitbucket, &all, repository, deadline).await?).is_some() {
+                return Ok(Selection::NotSelected);
+            }
         }
-        let all = RepositoryFilter::default();
-        let found = extract::repository(bitbucket, &all, repository, deadline).await?;
-        Ok(match found {
-            Some(_) => Selection::NotSelected,
-            None => Selection::Invisible,
-        })
+        match extract::is_there(bitbucket, repository, deadline).await? {
+            // The list lags.
+            true => Err(Failure::Outdated),
+            false => Ok(Selection::Invisible),
+        }
     }
 
     /// The pull requests `ids`, asked for by their numbers. The repository is taken for selected.
@@ -166,7 +172,19 @@ impl Looker<'_> {
             .iter()
             .map(|id| partition.item(ItemId::Number(*id)))
             .collect();
-        let mut before = self.entries_of(&items).await?;
+        let before = self.entries_of(&items).await?;
+        self.numbered(group, repository, (ids, before), bound).await
+    }
+
+    /// The same with what is recorded of them at hand, read before this.
+    pub async fn numbered(
+        &self,
+        group: &Group,
+        repository: &RepositoryId,
+        (ids, mut before): (&[u64], BTreeMap<ItemRef, Entry>),
+        bound: Bound,
+    ) -> Result<Vec<Seen>, Failure> {
+        let partition = group.partition(Some(repository));
         let mut seen = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(NUMBERS_AT_ONCE) {
             let mut found =
@@ -282,34 +300,59 @@ impl Looker<'_> {
         let partition = group.partition(repository.map(|repository| &repository.uuid));
         let item = partition.item(ItemId::Whole);
         let before = self.entry(&item).await?;
-        let mut listing = Listing::open(self.bitbucket, group, repository);
         let mut image = Image::default();
         let mut members = BTreeSet::new();
-        while let Some(batch) = listing.next(self.deadline).await? {
-            self.mapper.skipped(batch.skipped.len());
-            for Skipped { path, reason } in &batch.skipped {
-                tracing::warn!(path, reason, "file left out");
+        let mut shown = None;
+        let mut is_cut = false;
+        for reading in 0..MOST_READINGS {
+            let mut listing = Listing::open(self.bitbucket, group, repository);
+            while let Some(batch) = listing.next(self.deadline).await? {
+                self.take_in(group, &batch, &mut members, &mut image);
             }
-            for raw in &batch.items {
-                let member = group.source.member(raw);
-                // A list that shifts shows some twice; a tree shows a file once for each selector.
-                let is_new = member.is_empty() || members.insert(member.clone());
-                if is_new || matches!(group.source, Source::Trees(_)) {
-                    let made = self.mapper.map(&batch.resources, raw, &member);
-                    image.made.extend(made);
-                }
+            is_cut = listing.is_cut();
+            let last = shown.replace(listing.shown());
+            // What the record names is asked for by name.
+            if before.is_some() || listing.shown().is_all(last) {
+                break;
+            }
+            if reading + 1 == MOST_READINGS {
+                tracing::warn!(%partition, "the list moves faster than it can be read");
+                self.mapper.doubt(&group.resources);
             }
         }
         let hidden = hidden(before.as_ref(), &members);
-        let is_cut = listing.is_cut();
         self.ask_for(group, repository, (hidden, is_cut), &mut image)
             .await?;
+        image.sort();
         self.resolve(&mut image).await?;
         Ok(Seen {
             item,
             before,
             sight: Sight::Present(image),
         })
+    }
+
+    /// Maps the members of a page that no page before has shown.
+    fn take_in(
+        &self,
+        group: &Group,
+        batch: &Batch,
+        members: &mut BTreeSet<String>,
+        image: &mut Image,
+    ) {
+        self.mapper.skipped(batch.skipped.len());
+        for Skipped { path, reason } in &batch.skipped {
+            tracing::warn!(path, reason, "file left out");
+        }
+        for raw in &batch.items {
+            let member = group.source.member(raw);
+            // A list that shifts shows some twice; a tree shows a file once for each selector.
+            let is_new = member.is_empty() || members.insert(member.clone());
+            if is_new || matches!(group.source, Source::Trees(_)) {
+                let made = self.mapper.map(&batch.resources, raw, &member);
+                image.made.extend(made);
+            }
+        }
     }
 
     /// Asks for members that the record names and the list has not shown. Where the list is complete by its nature,
@@ -391,8 +434,10 @@ impl Looker<'_> {
     }
 
     async fn resolve(&self, image: &mut Image) -> Result<(), Failure> {
-        let relations = Relations::of(self.port, image.blueprints(), self.deadline).await?;
-        image.resolve(&relations);
+        let entities = image.all_entities();
+        let blueprints = Blueprints::for_entities(self.port, entities, self.deadline).await?;
+        self.mapper.left_out(image.resolve(&blueprints));
+        self.mapper.twins(image.twins());
         Ok(())
     }
 }

@@ -10,16 +10,18 @@
 //! written and deleted. ARCHITECTURE.md has the protocol, `crates/protocol` checks it.
 
 mod adopt;
+pub mod blueprints;
 pub mod commit;
 pub mod generation;
 pub mod guard;
-mod holders;
+pub mod holders;
 pub mod image;
+pub mod left_out;
 pub mod load;
 pub mod look;
+pub mod mapper;
 pub mod outbox;
 pub mod plan;
 pub mod reading;
-pub mod relations;
 pub mod settle;
 pub mod sources;

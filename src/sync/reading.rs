@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use super::look::Looker;
 use super::plan::Seen;
+use crate::bitbucket::Shown;
 use crate::extract::{Group, Listing};
 use crate::failure::Failure;
 use crate::identity::{ItemId, Repository};
-use crate::look::Progress;
+use crate::look::{Numbers, Progress};
 use crate::store::documents::Entry;
 
 pub struct Reading<'a> {
@@ -17,7 +18,10 @@ pub struct Reading<'a> {
     /// What was recorded before the list was asked for.
     entries: BTreeMap<ItemId, Entry>,
     listing: Listing<'a>,
+    /// What an earlier reading of this has shown.
+    met: Numbers,
     progress: Progress,
+    nameless: usize,
     is_over: bool,
 }
 
@@ -42,7 +46,9 @@ impl<'a> Reading<'a> {
             repository,
             entries,
             listing,
+            met: Numbers::default(),
             progress,
+            nameless: 0,
             is_over: false,
         })
     }
@@ -53,23 +59,55 @@ impl<'a> Reading<'a> {
             self.is_over = true;
             return Ok(None);
         };
+        let source = &self.group.source;
+        let items = batch.items.iter();
+        self.nameless += items.filter(|raw| source.item(raw).is_none()).count();
         let uuid = &self.repository.uuid;
         let seen = self
             .looker
             .listed(self.group, uuid, &batch, &self.entries)
             .await?;
-        for seen in &seen {
+        let mut new = Vec::with_capacity(seen.len());
+        for seen in seen {
             if let ItemId::Number(number) = seen.item.item {
                 self.progress.listed.insert(number);
+                if self.met.contains(number) {
+                    continue;
+                }
             }
+            new.push(seen);
         }
         self.progress.cursor = self.listing.cursor().map(str::to_owned);
-        Ok(Some(seen))
+        Ok(Some(new))
+    }
+
+    /// Reads the list from its beginning again; only what it has not shown before is given.
+    pub fn again(&mut self) {
+        self.met = self.progress.listed.clone();
+        self.listing = Listing::open(self.looker.bitbucket, self.group, Some(self.repository));
+        self.progress.cursor = None;
+        self.is_over = false;
+    }
+
+    /// What this reading of the list has shown.
+    pub fn shown(&self) -> Shown {
+        self.listing.shown()
+    }
+
+    /// Whether anything was recorded of the partition: what the list does not show of that is asked for by number.
+    pub fn is_recorded(&self) -> bool {
+        !self.entries.is_empty()
     }
 
     /// Where another reading can go on, once what was given is committed.
     pub fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// How many of the objects that the list has shown have no number, and so cannot be told from those that seem to be
+    /// missing.
+    pub fn nameless(&self) -> usize {
+        self.nameless
     }
 
     /// Items that claim something in the record and that the list, read to its end, has not shown.

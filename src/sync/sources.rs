@@ -118,27 +118,42 @@ impl Sources {
         resources.find(|resource| resource.fingerprint == fingerprint)
     }
 
-    /// Whether entities that this resource claimed may be deleted; those of a resource that has left the mapping may.
-    pub fn allows_deletion(&self, fingerprint: &str) -> bool {
-        self.resource(fingerprint)
-            .is_none_or(|resource| resource.enable_delete)
+    pub fn has_resource(&self, fingerprint: &str) -> bool {
+        self.resource(fingerprint).is_some()
+    }
+
+    /// Whether an entity of `blueprint` that this resource claimed may be deleted. Where the resource has left the
+    /// mapping, what it has become decides: any that writes the same blueprint.
+    pub fn allows_deletion(&self, fingerprint: &str, blueprint: &str) -> bool {
+        match self.resource(fingerprint) {
+            Some(resource) => resource.enable_delete,
+            None => !self.keeps(blueprint),
+        }
+    }
+
+    /// Whether some resource that writes `blueprint` says `enableDelete: false`.
+    pub fn keeps(&self, blueprint: &str) -> bool {
+        let mut keeping = self.keeping();
+        keeping.any(|constant| constant.is_none_or(|constant| constant == blueprint))
+    }
+
+    /// Whether some resource says `enableDelete: false`.
+    pub fn keeps_any(&self) -> bool {
+        self.keeping().next().is_some()
+    }
+
+    /// Blueprints of the resources that say `enableDelete: false`; `None` for one that may write any.
+    pub fn keeping(&self) -> impl Iterator<Item = Option<&str>> {
+        let resources = self.mapping.resources().iter();
+        let keeping = resources.filter(|resource| !resource.enable_delete);
+        keeping.map(|resource| resource.constant_blueprint())
     }
 
     /// Whether entities of `blueprint` that no record names may be taken for ours: not where some are found by a search
     /// query, and not where their resource keeps what it has written.
     pub fn may_adopt(&self, blueprint: &str) -> bool {
-        let spares = |resource: &&Arc<Resource>| {
-            resource.searches(blueprint)
-                || !resource.enable_delete
-                    && resource
-                        .constant_blueprint()
-                        .is_none_or(|constant| constant == blueprint)
-        };
-        !self
-            .mapping
-            .resources()
-            .iter()
-            .any(|resource| spares(&resource))
+        let mut resources = self.mapping.resources().iter();
+        !self.keeps(blueprint) && !resources.any(|resource| resource.searches(blueprint))
     }
 
     /// All that the mapping may write to `blueprint`.

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::verdict::{Failed, Kept};
+use super::verdict::{Failed, Remembered};
 use crate::app::App;
 use crate::deadline::{Deadline, later};
 use crate::live::{self, Wanted};
@@ -139,7 +139,7 @@ async fn take(
                     };
                     failed.log(None);
                     let kept = failed.remember_if_it_helps(&store, app.clock.now());
-                    kept.await? == Kept::NotNeeded
+                    kept.await? == Remembered::NotNeeded
                 }
             };
             if is_done {

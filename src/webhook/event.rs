@@ -27,31 +27,52 @@ enum About {
     Project,
 }
 
+/// Whether the webhook that Ferry makes tells of an event. One made by hand may tell of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subscription {
+    Made,
+    /// Comes with another that is subscribed to, or changes nothing that a pull request shows: Bitbucket counts the
+    /// comments there are.
+    ByHand,
+}
+
 /// Every event that says something to us (Bitbucket Cloud, event payloads).
-const EVENTS: [(&str, About); 22] = [
-    ("pullrequest:created", About::PullRequest),
-    ("pullrequest:updated", About::PullRequest),
-    ("pullrequest:push", About::PullRequest),
-    ("pullrequest:approved", About::PullRequest),
-    ("pullrequest:unapproved", About::PullRequest),
-    ("pullrequest:changes_request_created", About::PullRequest),
-    ("pullrequest:changes_request_removed", About::PullRequest),
-    ("pullrequest:fulfilled", About::PullRequest),
-    ("pullrequest:rejected", About::PullRequest),
-    ("pullrequest:comment_created", About::PullRequest),
-    ("pullrequest:comment_updated", About::PullRequest),
-    ("pullrequest:comment_deleted", About::PullRequest),
-    ("pullrequest:comment_resolved", About::PullRequest),
-    ("pullrequest:comment_reopened", About::PullRequest),
-    ("repo:push", About::Push),
-    ("repo:created", About::Arrival),
-    ("repo:imported", About::Arrival),
-    ("repo:updated", About::Update),
-    ("repo:transfer", About::Transfer),
-    ("repo:deleted", About::Deletion),
-    ("repo:fork", About::Fork),
-    ("project:updated", About::Project),
-];
+const EVENTS: [(&str, About, Subscription); 22] = {
+    use About::*;
+    use Subscription::*;
+    [
+        ("pullrequest:created", PullRequest, Made),
+        ("pullrequest:updated", PullRequest, Made),
+        ("pullrequest:push", PullRequest, ByHand),
+        ("pullrequest:approved", PullRequest, Made),
+        ("pullrequest:unapproved", PullRequest, Made),
+        ("pullrequest:changes_request_created", PullRequest, Made),
+        ("pullrequest:changes_request_removed", PullRequest, Made),
+        ("pullrequest:fulfilled", PullRequest, Made),
+        ("pullrequest:rejected", PullRequest, Made),
+        ("pullrequest:comment_created", PullRequest, Made),
+        ("pullrequest:comment_updated", PullRequest, ByHand),
+        ("pullrequest:comment_deleted", PullRequest, Made),
+        ("pullrequest:comment_resolved", PullRequest, ByHand),
+        ("pullrequest:comment_reopened", PullRequest, ByHand),
+        ("repo:push", Push, Made),
+        ("repo:created", Arrival, Made),
+        ("repo:imported", Arrival, Made),
+        ("repo:updated", Update, Made),
+        ("repo:transfer", Transfer, Made),
+        ("repo:deleted", Deletion, Made),
+        ("repo:fork", Fork, Made),
+        ("project:updated", Project, Made),
+    ]
+};
+
+/// The keys of the events that the webhook is to tell of.
+pub fn subscribed_events() -> Vec<&'static str> {
+    let made = EVENTS
+        .iter()
+        .filter(|(_, _, subscription)| *subscription == Subscription::Made);
+    made.map(|(key, _, _)| *key).collect()
+}
 
 /// What a valid body leads to.
 #[derive(Clone, Debug)]
@@ -80,7 +101,7 @@ pub enum Malformed {
 
 /// Reads `body` as the event `key`. `workspace` is the slug or the uuid of ours, as far as it is known.
 pub fn parse(key: &str, body: &[u8], workspace: Option<&str>) -> Result<Parsed, Malformed> {
-    let Some((_, about)) = EVENTS.iter().find(|(known, _)| *known == key) else {
+    let Some((_, about, _)) = EVENTS.iter().find(|(known, ..)| *known == key) else {
         return Ok(Parsed::Ignored(Ignored::UnknownEvent));
     };
     let body = lenient_json::from_slice(body).map_err(|_| Malformed::NotJson)?;

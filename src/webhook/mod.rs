@@ -14,14 +14,14 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 pub use batch::{Received, work_off};
-pub use event::{Ignored, Malformed, Parsed, parse};
+pub use event::{Ignored, Malformed, Parsed, parse, subscribed_events};
 
 use crate::app::App;
 use crate::deadline::Deadline;
 use crate::live::{self, Wanted};
 use crate::queue::{Message, Queue};
 use crate::telemetry::chain;
-use verdict::{Failed, Kept};
+use verdict::{Failed, Remembered};
 
 /// Larger bodies are refused unread. Bitbucket's own limit for a delivery is 256 KB (Bitbucket Cloud, manage
 /// webhooks); nobody else has anything to say here.
@@ -51,7 +51,7 @@ pub struct Delivery<'a> {
 
 /// What Bitbucket gets to hear.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum Receipt {
     /// The look waits in the queue.
     Queued,
     /// The look has been taken.
@@ -70,18 +70,18 @@ pub enum Answer {
 }
 
 /// Takes one delivery in. Nothing is asked of anybody before the signature is found valid.
-pub async fn receive(app: &App, delivery: Delivery<'_>, deadline: &Deadline) -> Answer {
+pub async fn receive(app: &App, delivery: Delivery<'_>, deadline: &Deadline) -> Receipt {
     let deadline = deadline.at_most(PATIENCE);
     if MAX_BODY < delivery.body.len() {
-        return Answer::TooLarge;
+        return Receipt::TooLarge;
     }
     match is_signed(app, &delivery, &deadline).await {
         Some(true) => {}
-        Some(false) => return Answer::Unsigned,
-        None => return Answer::Unavailable,
+        Some(false) => return Receipt::Unsigned,
+        None => return Receipt::Unavailable,
     }
     let Some(key) = delivery.event_key else {
-        return Answer::NoEventKey;
+        return Receipt::NoEventKey;
     };
     let request_id = shown(delivery.request_id.unwrap_or_default());
     let workspace = app.config.given.bitbucket_workspace.as_deref();
@@ -89,11 +89,11 @@ pub async fn receive(app: &App, delivery: Delivery<'_>, deadline: &Deadline) -> 
         Ok(Parsed::Look(wanted)) => wanted,
         Ok(Parsed::Ignored(reason)) => {
             tracing::debug!(event = shown(key), request_id, ?reason, "webhook ignored");
-            return Answer::Ignored(reason);
+            return Receipt::Ignored(reason);
         }
         Err(malformed) => {
             tracing::warn!(event = shown(key), request_id, error = %malformed, "webhook refused");
-            return Answer::Malformed(malformed);
+            return Receipt::Malformed(malformed);
         }
     };
     let message = Message {
@@ -144,31 +144,31 @@ async fn enqueue(
     delivery: &Delivery<'_>,
     message: &Message,
     deadline: &Deadline,
-) -> Answer {
+) -> Receipt {
     // Two deliveries without an id are the same if they say the same.
     let occasion = match delivery.request_id.filter(|id| !id.is_empty()) {
         Some(id) => id.to_owned(),
         None => hex::encode(Sha256::digest(delivery.body)),
     };
     match queue.send(message, &occasion, deadline).await {
-        Ok(()) => Answer::Queued,
+        Ok(()) => Receipt::Queued,
         Err(error) => {
             let (event, request_id) = (&message.event_key, &message.request_id);
             let error = chain(&error);
             tracing::error!(event, request_id, error, "webhook not queued");
-            Answer::Unavailable
+            Receipt::Unavailable
         }
     }
 }
 
 /// Without a queue: takes the look before Bitbucket is answered.
-async fn take_now(app: &App, wanted: Wanted, message: &Message, deadline: &Deadline) -> Answer {
+async fn take_now(app: &App, wanted: Wanted, message: &Message, deadline: &Deadline) -> Receipt {
     let taking = deadline.earlier_by(STORING);
     let outcome = live::take(app, std::slice::from_ref(&wanted), &taking)
         .await
         .pop();
     let Some(Err(failure)) = outcome else {
-        return Answer::Done;
+        return Receipt::Done;
     };
     let failed = Failed {
         look: &wanted.look,
@@ -182,11 +182,11 @@ async fn take_now(app: &App, wanted: Wanted, message: &Message, deadline: &Deadl
         .remember_if_it_helps(&app.store.within(deadline), deadline.now())
         .await
     {
-        Ok(Kept::NotNeeded) => Answer::Done,
-        Ok(Kept::Stored) => Answer::Remembered,
+        Ok(Remembered::NotNeeded) => Receipt::Done,
+        Ok(Remembered::Stored) => Receipt::Remembered,
         Err(error) => {
             tracing::error!(error = chain(&error), "webhook not stored");
-            Answer::Unavailable
+            Receipt::Unavailable
         }
     }
 }

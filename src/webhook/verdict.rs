@@ -107,12 +107,12 @@ impl Failed<'_> {
         &self,
         store: &Store,
         now: Timestamp,
-    ) -> Result<Kept, StoreError> {
+    ) -> Result<Remembered, StoreError> {
         match pace(self.failure.class()) {
-            None => Ok(Kept::NotNeeded),
+            None => Ok(Remembered::NotNeeded),
             Some(pace) => {
                 self.remember(store, pace, now).await?;
-                Ok(Kept::Stored)
+                Ok(Remembered::Stored)
             }
         }
     }
@@ -149,7 +149,7 @@ impl Failed<'_> {
 
 /// What was to be stored of a failed look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kept {
+pub(super) enum Remembered {
     Stored,
     /// Another look would come to the same.
     NotNeeded,

@@ -138,3 +138,80 @@ async fn the_error_for_an_unknown_event_names_what_came_and_what_was_expected() 
     }
     world.finish();
 }
+
+#[tokio::test]
+async fn whatever_comes_before_our_paths_leads_to_them() {
+    let world = World::demo().await;
+    for prefix in [
+        "",
+        "/prod",
+        "/tools/ferry",
+        "//x/",
+        "/webhook",
+        "/%7Bproxy%7D",
+    ] {
+        for (method, path, status) in [
+            ("GET", "/health", 200),
+            ("GET", "/health/ready", 200),
+            ("POST", "/webhook", 401),
+            ("POST", "/integration/webhook/", 401),
+            ("POST", "/resync", 401),
+            ("GET", "/webhook", 405),
+            ("POST", "/webhook/more", 404),
+            ("GET", "/live", 404),
+        ] {
+            let path = format!("{prefix}{path}");
+            let answer = world.send(method, &path, &[], b"{}").await;
+            assert_eq!(answer["statusCode"], status, "{method} {path}");
+        }
+    }
+    // The stage of an HTTP API stands in its path, that of a REST API does not.
+    for (name, pointer) in [
+        ("apigw-v2-webhook", "rawPath"),
+        ("apigw-v1-webhook", "path"),
+    ] {
+        let mut staged = event(name);
+        staged["requestContext"]["stage"] = json!("prod");
+        staged[pointer] = json!("/prod/base/webhook");
+        let answer = world.invoke(staged).await.unwrap();
+        assert_eq!(answer["statusCode"], 202, "{name}: {answer}");
+    }
+    world.finish();
+}
+
+/// Whatever a caller puts into a request, the function survives it.
+#[tokio::test]
+async fn a_request_that_is_none_is_malformed() {
+    let world = World::demo().await;
+    let change = |name: &str, pointer: &str, value: Value| {
+        let mut event = event(name);
+        *event.pointer_mut(pointer).unwrap() = value;
+        event
+    };
+    for broken in [
+        change("apigw-v2-webhook", "/body", json!("no base64!")),
+        change("apigw-v1-webhook", "/headers", json!("none")),
+        change(
+            "apigw-v2-webhook",
+            "/requestContext/http/method",
+            json!("A B"),
+        ),
+        change("function-url-webhook", "/headers/host", json!("a b[")),
+    ] {
+        let error = world.invoke(broken).await.unwrap_err();
+        assert_eq!(error.error_type(), "MalformedEvent", "{error}");
+    }
+    for odd in [
+        change(
+            "apigw-v2-webhook",
+            "/rawPath",
+            json!("/a b/\u{e4}\"<>^`{|}\\/webhook"),
+        ),
+        change("apigw-v2-webhook", "/rawQueryString", json!("q=%zz&%00")),
+        change("function-url-webhook", "/rawPath", json!("/../webhook")),
+    ] {
+        let answer = world.invoke(odd).await.unwrap();
+        assert_eq!(answer["statusCode"], 202, "{answer}");
+    }
+    world.finish();
+}

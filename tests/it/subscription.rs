@@ -2,7 +2,8 @@
 
 use ferry::deadline::{Clock, Deadline};
 use ferry::http::Http;
-use ferry::subscription::{self, EVENTS, Standing};
+use ferry::subscription::{self, Standing};
+use ferry::webhook::subscribed_events;
 use sandbox::bitbucket::Bitbucket;
 use sandbox::server::Request;
 use serde_json::{Value, json};
@@ -69,7 +70,7 @@ async fn the_webhook_is_made_and_kept_right() {
     assert_eq!(made["url"], json!(format!("{ADDRESS}webhook")));
     assert_eq!(
         (&made["events"], &made["active"]),
-        (&json!(EVENTS), &json!(true))
+        (&json!(subscribed_events()), &json!(true))
     );
     assert_eq!(standing(&world).await, Standing::Right);
     world.take_requests();
@@ -139,12 +140,44 @@ async fn it_can_be_removed() {
     world.finish();
 }
 
-/// What Bitbucket is asked to tell is what is listened to.
-#[test]
-fn every_event_that_is_subscribed_to_is_of_use() {
-    for event in EVENTS {
-        let parsed = ferry::webhook::parse(event, b"{}", None);
-        let is_ignored = matches!(parsed, Ok(ferry::webhook::Parsed::Ignored(_)));
-        assert!(!is_ignored, "{event}");
+/// Behind a domain of one's own, the webhook leads there.
+#[tokio::test]
+async fn the_webhook_leads_to_where_the_settings_say() {
+    for (settings, expected) in [
+        (
+            vec![("OCEAN__PATH_PREFIX", "tools/ferry")],
+            format!("{ADDRESS}tools/ferry/webhook"),
+        ),
+        (
+            vec![
+                ("OCEAN__BASE_URL", "https://ferry.example.com"),
+                ("OCEAN__PATH_PREFIX", "/tools/"),
+            ],
+            "https://ferry.example.com/tools/webhook".to_owned(),
+        ),
+    ] {
+        let settings = settings.into_iter();
+        let settings = settings.map(|(name, value)| (name, value.to_owned()));
+        let workspace = sandbox::bitbucket::Workspace::demo().unwrap();
+        let world = World::new(workspace, settings.collect()).await;
+        world.invoke(event("scheduler-resync")).await.unwrap();
+        let requests = about_hooks(&world);
+        let (_, made) = requests
+            .iter()
+            .find(|(method, _)| method == "POST")
+            .unwrap();
+        assert_eq!(made["url"], json!(expected));
+        world.finish();
     }
+}
+
+/// Who makes the webhook by hand copies the list out of the documentation.
+#[test]
+fn the_documentation_names_the_events_that_are_subscribed_to() {
+    let text = include_str!("../../docs/operations.md");
+    let (_, body) = text.split_once("-d @-").unwrap();
+    let (_, body) = body.split_once("<<JSON").unwrap();
+    let (body, _) = body.split_once("\nJSON\n").unwrap();
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(body["events"], json!(subscribed_events()));
 }

@@ -12,14 +12,14 @@ fn mapping() -> Value {
     json!({"resources": [
         resource(
             "folder",
-            json!({"query": "true", "folders": [{"path": "services/*"}], "includedFiles": ["package.json"]}),
+            json!({"query": "true", "folders": [{"path": "services/*"}], "includedFiles": ["./package.json"]}),
             json!({"entity": {"mappings": {
                 "identifier": ".repo.slug + '/' + .folder.path",
                 "title": ".folder.name",
                 "blueprint": "'service'",
                 "properties": {
                     "branch": ".branch", "pattern": ".pattern",
-                    "package": ".__includedFiles[\"package.json\"] // '' | (try fromjson.name catch null)",
+                    "package": ".__includedFiles[\"./package.json\"] // '' | (try fromjson.name catch null)",
                 },
             }}}),
         ),

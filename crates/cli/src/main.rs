@@ -6,6 +6,7 @@ mod command;
 use std::io::stdout;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
@@ -75,9 +76,9 @@ enum Command {
     },
     /// Take webhooks, and resync at intervals, until stopped.
     Serve {
-        /// Listen here.
-        #[arg(long, default_value_t = 8000, env = "FERRY__PORT")]
-        port: u16,
+        /// Listen here; `FERRY__PORT`, or 8000, if not given.
+        #[arg(long)]
+        port: Option<u16>,
     },
     /// Look at the workspace's webhook, make it, or remove it.
     Webhook {
@@ -100,6 +101,9 @@ enum Command {
     /// Print the manual page (`ferry man | man -l -`).
     Man,
 }
+
+/// How long a wait that Port asks for is sat out in place: nobody pays for it here. Port counts over five minutes.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 // One thing at a time is computed; what is waited for is waited for together.
 #[tokio::main(flavor = "current_thread")]
@@ -146,15 +150,13 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
     let above = AboveBars(bars.clone());
     telemetry::init_text(level, move || above.clone());
     let config = config?;
-    for setting in &config.without_effect {
-        tracing::info!("{setting}");
-    }
+    config.tell_what_has_no_effect();
     let default = match config.event_listener {
         EventListener::Once => Command::Resync {
             json: false,
             mapping: None,
         },
-        EventListener::Serve => Command::Serve { port: 8000 },
+        EventListener::Serve => Command::Serve { port: None },
     };
     if let Some(Command::Secret { action }) = &arguments.command {
         return command::secret::run(*action, config).await;
@@ -173,7 +175,10 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
             app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
             command::preview::run(&app, &options, bars).await?;
         }
-        Command::Serve { port } => command::serve::run(app, port).await?,
+        Command::Serve { port } => {
+            let port = port.unwrap_or(app.config.listen_port);
+            command::serve::run(app, port).await?;
+        }
         Command::Webhook { action, url, json } => {
             command::webhook::run(&app, action, url.as_deref(), json).await?;
         }
@@ -184,7 +189,8 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
 }
 
 async fn connect(config: Config) -> anyhow::Result<App> {
-    let http = Http::new(Clock::System)?.with_timeout(config.client_timeout);
+    let http = Http::behind(config.proxies.clone(), Clock::System)?;
+    let http = http.with_timeout(config.client_timeout).patient(PATIENCE);
     let aws = match config.uses_aws() {
         true => Some(aws::of_machine(&http).await),
         false => None,
@@ -200,5 +206,6 @@ fn read_mapping(path: &Path) -> Result<Value, UnusableMapping> {
     let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
     // Its mistakes are told with their lines here; later nobody knows them any more.
     Mapping::from_yaml(&text).map_err(|invalid| unusable(chain(&invalid)))?;
-    yaml_serde::from_str(&text).map_err(|error| unusable(format!("it is not YAML: {error}")))
+    let document = ferry::yaml::document(&text);
+    Ok(document.map_err(|error| unusable(chain(&error)))?.value)
 }

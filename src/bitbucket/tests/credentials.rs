@@ -67,8 +67,8 @@ async fn another_token_goes_on_where_one_is_used_up_or_revoked() {
     assert!(matches!(error, Error::Unauthorized { .. }), "{error:?}");
     assert_eq!(
         bitbucket.server().requests().len(),
-        sent + 2,
-        "refused, and probed"
+        sent + 3,
+        "refused, and probed twice"
     );
     bitbucket.accept_token("new");
     client.replace_credentials(vec![token("new")]);
@@ -105,6 +105,29 @@ async fn a_refusal_in_passing_costs_nothing() {
     assert_eq!(server.requests().len(), 3);
 }
 
+/// Two at once, of a list or of a list and the probe; three of a list: that list has failed, and nothing else.
+#[tokio::test]
+async fn refusals_in_a_row_cost_a_list_at_most() {
+    for (faults, is_read) in [
+        (vec![("/members", 2)], false),
+        (vec![("/members", 1), ("/workspaces/acme", 1)], true),
+        (vec![("/members", 3)], false),
+    ] {
+        let (server, _, setup) = particular(vec![user()]).await;
+        for (path, times) in &faults {
+            let fault = Fault::status(*path, 401).at_end().times(*times);
+            server.misbehave(fault);
+        }
+        let members = all(setup.client.members(), &setup.deadline).await;
+        assert_eq!(members.is_ok(), is_read, "{faults:?}");
+        if let Err(error) = members {
+            assert_eq!(error.class(), Class::Part);
+        }
+        assert!(setup.client.take_set_aside().is_empty(), "{faults:?}");
+        assert!(all(setup.client.projects(), &setup.deadline).await.is_ok());
+    }
+}
+
 #[tokio::test]
 async fn another_kind_of_credential_is_tried_where_one_is_refused() {
     let (server, _, setup) = particular(vec![token("one"), token("two"), user()]).await;
@@ -125,11 +148,11 @@ async fn a_credential_is_dead_when_the_workspace_says_so_too() {
     *probe.lock().unwrap() = 401;
     assert!(all(client.projects(), &deadline).await.is_ok());
     assert_eq!(client.take_set_aside().len(), 1);
-    assert_eq!(server.requests().len(), 3);
+    assert_eq!(server.requests().len(), 4);
     assert!(all(client.projects(), &deadline).await.is_ok());
     assert_eq!(
         server.requests().len(),
-        4,
+        5,
         "the dead one is not asked again"
     );
 }

@@ -16,7 +16,7 @@ async fn every_status_has_its_class() {
     for (status, class, requests) in [
         (304, Class::Later, 1),
         (400, Class::Part, 1),
-        (401, Class::Credentials, 2),
+        (401, Class::Credentials, 3),
         (403, Class::Part, 1),
         (404, Class::Part, 1),
         (408, Class::Later, 5),
@@ -193,4 +193,25 @@ async fn a_wait_of_nothing_is_a_wait() {
     all(client.projects(), &deadline).await.unwrap();
     assert_eq!(server.requests().len(), 3);
     assert_eq!(clock.now().duration_since(before).as_secs(), 15);
+}
+
+/// A server that says "in a second" for ever is not asked until the invocation ends.
+#[tokio::test]
+async fn short_waits_without_end_are_given_up() {
+    for (retry_after, waited) in [(1, 16), (9, 28), (11, 0)] {
+        let limited = Response::text(429, "").with_header("Retry-After", retry_after);
+        let (
+            server,
+            Setup {
+                client,
+                clock,
+                deadline,
+            },
+        ) = scripted(vec![limited]).await;
+        let before = clock.now();
+        let error = all(client.projects(), &deadline).await.unwrap_err();
+        assert!(matches!(error, Error::RateLimited { .. }), "{error:?}");
+        assert_eq!(clock.now().duration_since(before).as_secs(), waited);
+        assert!(server.requests().len() <= 4);
+    }
 }

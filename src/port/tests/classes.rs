@@ -92,3 +92,50 @@ async fn a_wait_says_when_to_come_back() {
     assert_eq!(failure.class(), Class::Later);
     assert_eq!(failure.wait(), Some(Duration::from_secs(33)));
 }
+
+/// Every header that Port sends, and some that it should not.
+#[tokio::test]
+async fn nobody_sleeps_for_long_where_sleep_is_paid_for() {
+    let status =
+        |status: u16, name: &str, value: &str| refusal(status, "").with_header(name, value);
+    for (answer, most_seconds, most_tries, wait) in [
+        // It is known when to come back: the run pauses until then.
+        (status(429, "retry-after", "290"), 0, 1, Some(290)),
+        (status(429, "x-ratelimit-reset", "60"), 0, 1, Some(60)),
+        (status(429, "retry-after", "0"), 40, 11, None),
+        (status(429, "x-ratelimit-reset", "0"), 40, 11, None),
+        (
+            status(429, "retry-after", "Mon, 23 Nov 2020 11:00:00 GMT"),
+            40,
+            11,
+            None,
+        ),
+        (status(429, "retry-after", "1"), 11, 11, Some(1)),
+        // Of a limit that was not met.
+        (status(503, "x-ratelimit-reset", "290"), 40, 11, None),
+        (status(503, "retry-after", "290"), 30, 4, None),
+    ] {
+        let port = Port::start(&[]).await;
+        let http = Http::new(port.clock.clone()).unwrap();
+        let settings = Settings {
+            base_url: port.server.url().parse().unwrap(),
+            client_id: "id".into(),
+            client_secret: "the-secret".into(),
+            identifier: "my-bb".into(),
+        };
+        let client = PortClient::new(http, settings);
+        let shown = format!("{answer:?}");
+        port.server
+            .misbehave(Fault::new("integration", FaultKind::Answer(answer)).always());
+        let before = port.clock.now();
+        let error = client.integration(&port.deadline()).await.unwrap_err();
+        let slept = port.clock.now().duration_since(before).as_secs();
+        assert!(slept <= most_seconds, "{slept} s: {shown}");
+        let tries = port.took().len();
+        assert!(tries <= most_tries, "{tries} tries: {shown}");
+        // No tight loop: a second for each try, but for the first few.
+        let least = i64::try_from(tries).unwrap() - 6;
+        assert!(least <= slept, "{tries} tries in {slept} s: {shown}");
+        assert_eq!(error.wait(), wait.map(Duration::from_secs), "{shown}");
+    }
+}

@@ -34,7 +34,10 @@ async fn a_hundred_go_at_a_time_and_absent_ones_count_as_deleted() {
         .map(|at| EntityKey::new("b", at.to_string()))
         .collect();
     port.hold("b", "7", json!({}));
-    let report = port.client.delete(&keys, true, &port.deadline()).await;
+    let report = port
+        .client
+        .delete(&keys, &deleting(true), &port.deadline())
+        .await;
     let count = |wanted: &DeleteOutcome| {
         let outcomes = report.outcomes.iter();
         outcomes.filter(|outcome| *outcome == wanted).count()
@@ -63,7 +66,10 @@ async fn dependents_go_first() {
     port.hold("repository", "r", json!({ "project": "P" }));
     port.hold("request", "r/1", json!({ "repository": "r" }));
     let keys = keys(&[("project", "P"), ("repository", "r"), ("request", "r/1")]);
-    let report = port.client.delete(&keys, false, &port.deadline()).await;
+    let report = port
+        .client
+        .delete(&keys, &deleting(false), &port.deadline())
+        .await;
     assert_eq!(letters(&report), "ddd");
     let deletes: Vec<String> = port
         .took()
@@ -89,7 +95,10 @@ async fn a_required_entity_falls_back_to_one_by_one_until_nothing_moves() {
     port.hold("f", "kept", json!({}));
     port.hold("f", "stays", json!({ "parent": "kept" }));
     let keys = keys(&[("f", "a"), ("f", "a/b"), ("f", "a/b/c"), ("f", "kept")]);
-    let report = port.client.delete(&keys, false, &port.deadline()).await;
+    let report = port
+        .client
+        .delete(&keys, &deleting(false), &port.deadline())
+        .await;
     assert_eq!(letters(&report), "dddD");
     assert!(
         port.took()
@@ -101,7 +110,10 @@ async fn a_required_entity_falls_back_to_one_by_one_until_nothing_moves() {
 async fn without_its_blueprint_an_entity_is_gone() {
     let port = Port::start(&[]).await;
     let keys = keys(&[("gone", "a"), ("gone", "b")]);
-    let report = port.client.delete(&keys, true, &port.deadline()).await;
+    let report = port
+        .client
+        .delete(&keys, &deleting(true), &port.deadline())
+        .await;
     assert_eq!(letters(&report), "aa");
 }
 
@@ -111,7 +123,10 @@ async fn without_the_bulk_route_each_is_deleted_alone() {
     port.hold("b", "x", json!({}));
     port.server.misbehave(Fault::status("bulk/entities", 404));
     let keys = keys(&[("b", "x"), ("b", "y")]);
-    let report = port.client.delete(&keys, true, &port.deadline()).await;
+    let report = port
+        .client
+        .delete(&keys, &deleting(true), &port.deadline())
+        .await;
     assert_eq!(letters(&report), "da");
     assert!(port.state().entities.is_empty());
 }
@@ -122,7 +137,9 @@ async fn an_outage_stops_the_rest() {
     port.server.misbehave(Fault::status("/c/", 503).always());
     let keys = keys(&[("b", "x"), ("c", "y"), ("c", "z"), ("c", "zz")]);
     let client = port.client.once();
-    let report = client.delete(&keys, true, &port.deadline()).await;
+    let report = client
+        .delete(&keys, &deleting(true), &port.deadline())
+        .await;
     assert_eq!(letters(&report), "alll");
     assert_eq!(
         report.stopped.map(|error| error.class()),
@@ -143,7 +160,9 @@ async fn a_bulk_that_fails_costs_only_the_key_that_is_to_blame() {
             .misbehave(Fault::status("/entities/y", status).always());
         let keys = keys(&[("b", "x"), ("b", "y"), ("b", "z")]);
         let client = port.client.once();
-        let report = client.delete(&keys, true, &port.deadline()).await;
+        let report = client
+            .delete(&keys, &deleting(true), &port.deadline())
+            .await;
         let expected = if status == 422 { "drd" } else { "dld" };
         assert_eq!(letters(&report), expected);
         assert_eq!(port.state().entities.len(), 1);
@@ -158,7 +177,7 @@ async fn what_went_along_is_told() {
     port.server.misbehave(Fault::new("bulk", answer));
     let report = port
         .client
-        .delete(&keys(&[("b", "x")]), true, &port.deadline())
+        .delete(&keys(&[("b", "x")]), &deleting(true), &port.deadline())
         .await;
     assert_eq!(letters(&report), "d");
     assert_eq!(report.along, ["child"]);

@@ -118,7 +118,9 @@ async fn under_the_pen_nothing_is_begun_that_may_outlast_the_lease() {
     let report = client.upsert(&many(30), &live(true), &late).await;
     assert_eq!(letters(&report), "l".repeat(30));
     assert!(matches!(report.stopped, Some(Error::OutOfTime { .. })));
-    let deletion = client.delete(&keys(&[("b", "x")]), true, &late).await;
+    let deletion = client
+        .delete(&keys(&[("b", "x")]), &deleting(true), &late)
+        .await;
     assert!(matches!(deletion.outcomes[0], DeleteOutcome::Later(_)));
     let owned = client.owned_among(&keys(&[("b", "x")]), &late).await;
     assert!(matches!(owned, Err(Error::OutOfTime { .. })));

@@ -12,7 +12,8 @@ use super::*;
 use crate::entity::Identifier;
 use crate::identity::{ItemId, RepositoryId};
 use crate::mapping::Mapping;
-use crate::sync::image::Made;
+use crate::store::documents::{Entry, Stamp};
+use crate::sync::image::{Image, Made};
 use crate::sync::settle::{Deletion, Fate, Results, announced, differs_from_record, settle};
 
 const BLUEPRINT: &str = "thing";
@@ -137,7 +138,7 @@ impl World {
             for claim in &entry.claims {
                 for held in &claim.content {
                     let items = others.content.entry(held.key.clone()).or_default();
-                    items.insert(item.clone());
+                    items.insert(item.clone(), held.written);
                 }
                 others.targets.extend(claim.targets.iter().cloned());
             }
@@ -178,6 +179,7 @@ impl World {
             others: &others,
             differs: &differs_from_record,
             keep_all: None,
+            distrusted: &Distrusted::default(),
             is_complete: true,
         });
         self.stamp += 1;

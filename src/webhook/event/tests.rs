@@ -149,7 +149,7 @@ fn every_event_of_the_table_is_looked_at_and_needs_its_fields() {
         ),
         ("project", json!({})),
     ]);
-    for (key, about) in EVENTS {
+    for (key, about, _) in EVENTS {
         let (family, _) = key.split_once(':').unwrap();
         let body = by_about[family].to_string();
         let parsed = parse(key, body.as_bytes(), Some(OURS));

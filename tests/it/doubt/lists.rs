@@ -19,7 +19,7 @@ fn is_second_page(request: &Request) -> bool {
 }
 
 /// Pages of three, in a workspace with more of everything than fits on one.
-async fn several_pages() -> World {
+pub(super) async fn several_pages() -> World {
     let world = every_kind().await;
     let quirks = Quirks {
         longest_page: 3,

@@ -1,7 +1,10 @@
 //! Events that meet trouble: the object at hand waits, its neighbours do not, and nothing ends among dead letters.
 
+use std::task::Poll;
 use std::time::Duration;
 
+use ferry::deadline::later;
+use ferry::http::Http;
 use sandbox::bitbucket::{NewPullRequest, PullRequestChange, Workspace};
 use sandbox::server::{Fault, FaultKind, Request};
 use sandbox::webhook::Delivery;
@@ -12,6 +15,9 @@ use crate::convergence::every_kind;
 use crate::support::{Settings, World};
 
 const REPOSITORY: &str = "payments-api";
+
+/// Of the events function, as `template.yaml` has it.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A request for this pull request alone, or for some among which it is.
 fn asks_for(id: u64) -> impl Fn(&Request) -> bool + Send + Sync + 'static {
@@ -78,6 +84,59 @@ async fn one_object_that_fails_costs_its_neighbours_nothing() {
     }
 }
 
+/// How long a worker waits for one answer here. Somebody who never answers takes the machine's time.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The call for one of five never ends; when the worker has given it up, and asks again, its time is over and Lambda
+/// ends it.
+#[tokio::test]
+async fn one_object_that_hangs_costs_its_neighbours_nothing() {
+    let world = World::demo().await.with_queue().await;
+    world.resync().await;
+    let mut ids = Vec::new();
+    for number in 1..=5 {
+        let new = NewPullRequest::new(format!("Idea {number}"), "Luis Ferro");
+        let (id, told) = world.bitbucket.open_pull_request(REPOSITORY, new).unwrap();
+        world.accept(&told).await;
+        ids.push(id);
+    }
+    world.drain().await;
+    let broken = ids[2];
+    for id in &ids {
+        let told = retitle(&world.bitbucket, REPOSITORY, *id, "Retitled");
+        world.accept(&told).await;
+    }
+    for kind in [
+        FaultKind::Hang,
+        FaultKind::slow(2 * TIMEOUT.as_secs()),
+        FaultKind::Refuse,
+    ] {
+        let fault = Fault::new("/pullrequests", kind).when(asks_for(broken));
+        world.bitbucket.server().misbehave(fault);
+    }
+    let mut worker = world.elsewhere();
+    let http = Http::new(world.clock.clone()).unwrap();
+    worker.http = http.with_timeout(Some(PATIENCE));
+    let ends_at = later(world.clock.now(), TIMEOUT);
+    let mut work = Box::pin(world.work_off_at(&worker, TIMEOUT));
+    let worked = std::future::poll_fn(|context| match ends_at <= world.clock.now() {
+        true => Poll::Ready(None),
+        false => work.as_mut().poll(context).map(Some),
+    });
+    assert_eq!(worked.await, None);
+    drop(work);
+    for id in &ids {
+        let identifier = format!("{REPOSITORY}/{id}");
+        let entity = world.port.entity("bitbucketPullRequest", &identifier);
+        let is_there = entity.unwrap().title.as_deref() == Some("Retitled");
+        assert_eq!(is_there, *id != broken, "{identifier}");
+    }
+    world.bitbucket.server().behave();
+    world.drain().await;
+    assert_fresh(&world, "one hangs").await;
+    world.finish();
+}
+
 #[tokio::test]
 async fn one_entity_that_port_fails_costs_its_neighbours_nothing() {
     let world = World::demo().await.with_queue().await;
@@ -100,8 +159,13 @@ async fn one_entity_that_port_fails_costs_its_neighbours_nothing() {
         let entity = world.port.entity("bitbucketPullRequest", &identifier);
         assert_eq!(entity.is_some(), identifier != broken, "{identifier}");
     }
+    world.take_requests();
     hours(&world, 24).await;
     assert_eq!(world.queue().dead_letters(), 0);
+    let (requests, _) = world.take_requests();
+    let neighbour = asks_for(ids[1]);
+    let again = requests.iter().filter(|request| neighbour(request)).count();
+    assert_eq!(again, 0, "a neighbour is looked at again");
     world.port.server().behave();
     world.drain().await;
     assert_fresh(&world, "one entity fails").await;

@@ -45,6 +45,14 @@ async fn no_delivery_is_lost_while_the_secret_changes_and_the_old_one_ends() {
         let guess = told(&world, "A guess");
         assert_eq!(world.post(&guess, "a guess").await, 401);
     }
+    // It has ended in the caches, too, which were filled while both counted.
+    while minutes() < 11 {
+        let delivery = told(&world, &format!("{}: the new one", minutes()));
+        assert_eq!(world.post(&delivery, NEXT).await, 202);
+    }
+    let late = told(&world, "Eleven minutes later");
+    assert_eq!(world.post(&late, WEBHOOK_SECRET).await, 401);
+    assert_eq!(world.post(&late, NEXT).await, 202);
     world.drain().await;
     assert_fresh(&world, "while the secret changes").await;
     world.clock.advance(Duration::from_secs(24 * 3_600));

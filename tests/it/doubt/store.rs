@@ -8,6 +8,7 @@ use std::time::Duration;
 use ferry::store::Store;
 use ferry::store::documents::completed;
 use ferry::store::run::run_request;
+use jiff::Timestamp;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use serde_json::json;
 
@@ -179,6 +180,9 @@ async fn documents_of_an_older_shape_are_as_if_they_were_not_there() {
     directory.plant(&older);
     reopen(&mut world, &directory);
     change(&world);
+    // Nothing of it is believed, so a run begins by itself.
+    let outcome = world.tick().await.unwrap();
+    assert_eq!(outcome["status"], "completed", "{outcome:#}");
     assert_mended(&world, "an older shape").await;
     world.finish();
 }
@@ -291,8 +295,15 @@ async fn two_installations_with_one_identifier_delete_nothing_that_exists() {
 async fn a_clock_ten_minutes_off_costs_nothing() {
     let world = every_kind().await.with_queue().await;
     world.resync().await;
-    // Bitbucket's clock is behind, then ahead of ours.
-    for seconds in [-600, 1_200] {
+    // Bitbucket's clock is behind ours, then ahead.
+    let seen = retitle(&world.bitbucket, "payments-api", 2, "Now").remove(0);
+    let theirs = seen.json()["pullrequest"]["updated_on"].clone();
+    let theirs: Timestamp = theirs.as_str().unwrap().parse().unwrap();
+    let ahead = Duration::try_from(theirs.duration_since(world.clock.now())).unwrap();
+    world.clock.advance(ahead + Duration::from_secs(600));
+    world.accept(&[seen]).await;
+    world.drain().await;
+    for seconds in [0, 1_200] {
         world.port.take_writes();
         world.bitbucket.advance_clock(seconds);
         let mut told = retitle(
@@ -304,6 +315,8 @@ async fn a_clock_ten_minutes_off_costs_nothing() {
         let text = format!("Described at {seconds}");
         told.extend(world.bitbucket.describe_repository("a.b_c", &text).unwrap());
         world.accept(&told).await;
+        // At once: nobody takes the answers for old ones.
+        assert_eq!(world.work_off().await, (told.len(), 0), "{seconds}");
         world.drain().await;
         assert_fresh(&world, &format!("{seconds} seconds off")).await;
     }

@@ -17,11 +17,14 @@ use crate::support::{World, event};
 pub(super) const NAMES: [&str; 3] = ["worker 1", "worker 2", "the run"];
 
 /// Number of the one that works on runs.
-const RUN: usize = 2;
+pub(super) const RUN: usize = 2;
 
 /// Timeouts of the functions, as `template.yaml` has them.
 const EVENTS_TIMEOUT: Duration = Duration::from_secs(120);
 const RUNS_TIMEOUT: Duration = Duration::from_secs(900);
+
+/// Polls after which somebody who is waited for does not come to it.
+const MOST_POLLS: usize = 20_000;
 
 /// Allowances are full again after this.
 const HOUR: Duration = Duration::from_secs(3600);
@@ -74,6 +77,25 @@ impl<'w> Actors<'w> {
             }
             None => format!("{name} for {polls} polls"),
         }
+    }
+
+    /// Lets `actor` go on, poll by poll, until `met` holds. False where its invocation ends before.
+    pub(super) async fn work_until(
+        &mut self,
+        actor: usize,
+        scheduled: bool,
+        mut met: impl FnMut() -> bool,
+    ) -> bool {
+        for _ in 0..MOST_POLLS {
+            self.work(actor, 1, scheduled).await;
+            if met() {
+                return true;
+            }
+            if self.environments[actor].invocation.is_none() {
+                return false;
+            }
+        }
+        false
     }
 
     /// False where it was not at work.

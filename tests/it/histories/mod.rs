@@ -2,11 +2,13 @@
 //! webhooks come late, shuffled, twice or never, kills, a new mapping, troubles of the servers, several pages per list
 //! and small allowances. In the end, without another resync, all is as a first resync would make it.
 //!
-//! Owns what a history is and how it is played. `actors` are those who work, `mappings` what a user may save midway,
-//! `verdict` says what has to hold in the end.
+//! Owns how a history is played. `history` says what one is, `actors` are those who work, `mappings` what a user may save
+//! midway, `placed` changes that come in the worst moment, `verdict` says what has to hold in the end.
 
 mod actors;
+mod history;
 mod mappings;
+mod placed;
 mod verdict;
 
 use std::pin::Pin;
@@ -21,115 +23,13 @@ use sandbox::webhook::Delivery;
 use serde_json::Value;
 
 use self::actors::Actors;
+use self::history::{Arrival, History, Turn, history};
+use self::placed::Placed;
 use crate::convergence::{every_kind, repeatable};
 use crate::support::World;
 
-/// How the deliveries of a history arrive.
-#[derive(Clone, Copy, Debug)]
-enum Arrival {
-    InOrder,
-    /// Later ones may overtake earlier ones, by a few.
-    Shuffled,
-    /// Each twice, the second time later.
-    Twice,
-    /// Some never; the next scheduled run mends that.
-    Lossy,
-}
-
-#[derive(Clone, Debug)]
-enum Turn {
-    /// The workspace changes. `place` says where its deliveries go among those that are under way.
-    Change {
-        choice: u64,
-        place: usize,
-    },
-    /// An actor goes on for so long, then stands still at an await point. One that has nothing to go on with begins an
-    /// invocation: a worker with what the queue hands out, the run with a tick or with the schedule.
-    Work {
-        actor: usize,
-        polls: usize,
-        scheduled: bool,
-    },
-    /// An actor's process dies.
-    Kill {
-        actor: usize,
-    },
-    Wait {
-        seconds: u64,
-    },
-    /// One of the servers fails requests at random, so many of a thousand.
-    Trouble {
-        of_port: bool,
-        seed: u64,
-        permille: u32,
-    },
-    /// Both servers behave.
-    Behave,
-    /// The user saves another mapping.
-    Save {
-        variant: usize,
-    },
-}
-
-#[derive(Clone, Debug)]
-struct History {
-    /// A run has completed before.
-    synced: bool,
-    arrival: Arrival,
-    /// Of every list of Bitbucket.
-    longest_page: usize,
-    /// Requests an hour that the token has, if they are few, and whether answers say so.
-    allowance: Option<(usize, bool)>,
-    turns: Vec<Turn>,
-}
-
 /// Deliveries under way beyond these arrive.
 const LATEST: usize = 4;
-
-fn polls() -> impl Strategy<Value = usize> {
-    prop_oneof![4 => 1..10_usize, 4 => 10..60_usize, 2 => 60..500_usize]
-}
-
-fn turn() -> impl Strategy<Value = Turn> {
-    prop_oneof![
-        8 => (any::<u64>(), 0..64_usize).prop_map(|(choice, place)| Turn::Change { choice, place }),
-        20 => (0..3_usize, polls(), prop::bool::weighted(0.1))
-            .prop_map(|(actor, polls, scheduled)| Turn::Work { actor, polls, scheduled }),
-        1 => (0..3_usize).prop_map(|actor| Turn::Kill { actor }),
-        3 => prop_oneof![1..30_u64, 30..200_u64, 200..4_000_u64]
-            .prop_map(|seconds| Turn::Wait { seconds }),
-        1 => (any::<bool>(), any::<u64>(), 20..150_u32)
-            .prop_map(|(of_port, seed, permille)| Turn::Trouble { of_port, seed, permille }),
-        1 => Just(Turn::Behave),
-        1 => (0..mappings::VARIANTS).prop_map(|variant| Turn::Save { variant }),
-    ]
-}
-
-fn history() -> impl Strategy<Value = History> {
-    let arrival = prop_oneof![
-        Just(Arrival::InOrder),
-        Just(Arrival::Shuffled),
-        Just(Arrival::Twice),
-        Just(Arrival::Lossy),
-    ];
-    let allowance = prop::option::weighted(0.25, (60..300_usize, any::<bool>()));
-    (
-        prop::bool::weighted(0.7),
-        arrival,
-        2..8_usize,
-        allowance,
-        proptest::collection::vec(turn(), 1..60),
-    )
-        .prop_map(
-            |(synced, arrival, longest_page, allowance, turns)| History {
-                synced,
-                arrival,
-                longest_page,
-                allowance,
-                turns,
-            },
-        )
-}
 
 /// A world in which a history is played.
 struct Stage<'w> {
@@ -137,9 +37,13 @@ struct Stage<'w> {
     actors: Actors<'w>,
     synced: bool,
     arrival: Arrival,
+    longest_page: usize,
     /// Deliveries under way.
     waiting: Vec<Delivery>,
+    /// What only a run can mend.
     lost: usize,
+    /// What must not have happened on the way.
+    wrong: Option<String>,
     story: Vec<String>,
     /// The mapping that the world began with.
     mapping: Value,
@@ -180,15 +84,18 @@ impl<'w> Stage<'w> {
                 self.tell(format!("{name} fails {permille} of a thousand requests"));
             }
             Turn::Behave => self.behave(),
-            Turn::Save { variant } => {
-                let (name, mapping) = mappings::variant(&self.mapping, variant);
-                // Before the first run there may be no installation that has a mapping.
-                if self.synced {
-                    self.world.port.set_now(self.world.clock.now());
-                    self.world.port.set_config(mapping);
-                    self.tell(format!("a mapping is saved: {name}"));
-                }
-            }
+            Turn::Save { variant } => self.save(variant),
+            Turn::Place { placed, choice } => self.place(placed, choice).await,
+        }
+    }
+
+    fn save(&mut self, variant: usize) {
+        let (name, mapping) = mappings::variant(&self.mapping, variant);
+        // Before the first run there may be no installation that has a mapping.
+        if self.synced {
+            self.world.port.set_now(self.world.clock.now());
+            self.world.port.set_config(mapping);
+            self.tell(format!("a mapping is saved: {name}"));
         }
     }
 
@@ -222,6 +129,10 @@ impl<'w> Stage<'w> {
     /// The receiver takes the first `count` deliveries under way.
     async fn deliver(&mut self, count: usize) {
         let due: Vec<Delivery> = self.waiting.drain(..count).collect();
+        self.receive(due).await;
+    }
+
+    async fn receive(&mut self, due: Vec<Delivery>) {
         for delivery in due {
             let status = self.world.post_at(self.world.app(), &delivery).await;
             assert_eq!(status, 202, "{}", delivery.event_key);
@@ -258,6 +169,7 @@ impl<'w> Stage<'w> {
     /// scheduled run.
     async fn calm_down(&mut self) -> Result<(), String> {
         self.behave();
+        self.world.bitbucket.server().before_each(|_| ());
         self.world
             .bitbucket
             .lift_rate_limit(Bitbucket::TOKEN)
@@ -272,7 +184,7 @@ impl<'w> Stage<'w> {
             self.tell(format!("the run that mends what was lost: {outcome}"));
             verdict::rest(self.world, &mut self.story).await?;
         }
-        Ok(())
+        self.wrong.take().map_or(Ok(()), Err)
     }
 }
 
@@ -282,6 +194,11 @@ async fn play(world: World, history: &History) -> Result<(), String> {
         longest_page: history.longest_page,
         ..Quirks::default()
     });
+    let (clock, pace) = (world.clock.clone(), Duration::from_millis(history.pace));
+    world
+        .bitbucket
+        .server()
+        .before_each(move |_| clock.advance(pace));
     let mut story = Vec::new();
     if history.synced {
         world.resync().await;
@@ -304,8 +221,10 @@ async fn play(world: World, history: &History) -> Result<(), String> {
         actors: Actors::new(&world),
         synced: history.synced,
         arrival: history.arrival,
+        longest_page: history.longest_page,
         waiting: Vec::new(),
         lost: 0,
+        wrong: None,
         story,
         mapping: mappings::of(&world),
     };
@@ -323,17 +242,77 @@ async fn play(world: World, history: &History) -> Result<(), String> {
     verdict.map_err(|wrong| format!("\n{}\n\n{wrong}", story.join("\n")))
 }
 
+/// Of each placed change, differing in what is changed.
+const CHOICES: u64 = 3;
+
 /// Histories of a mode, unless `PROPTEST_CASES` asks for another number.
 const HISTORIES: u32 = 10;
 
+/// What proptest plays where the environment asks for nothing.
+const UNASKED: u32 = 256;
+
 fn histories() -> Config {
+    let asked = Config::default().cases;
     Config {
-        cases: HISTORIES,
+        cases: if asked == UNASKED { HISTORIES } else { asked },
         ..repeatable()
     }
 }
 
-fn check(world: fn() -> Pin<Box<dyn Future<Output = World>>>) {
+type Begin = fn() -> Pin<Box<dyn Future<Output = World>>>;
+
+/// A change that is placed, and once more after it, with nothing else.
+fn check_placed(begin: Begin, placed: Placed) {
+    for choice in 0..CHOICES {
+        let place = |choice| Turn::Place { placed, choice };
+        let history = History {
+            synced: !choice.is_multiple_of(3),
+            arrival: Arrival::InOrder,
+            longest_page: 2,
+            pace: 0,
+            allowance: None,
+            turns: vec![place(choice), place(choice + 100)],
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let verdict = runtime.block_on(async { play(begin().await, &history).await });
+        if let Err(wrong) = verdict {
+            panic!("{choice}: {wrong}");
+        }
+    }
+}
+
+/// A test of each placed change under each mapping.
+macro_rules! placed_alone {
+    ($($name:ident: $placed:ident,)*) => {
+        mod placed_alone {
+            mod under_the_default_mapping {
+                use super::super::*;
+                $(#[test] fn $name() { check_placed(|| Box::pin(World::demo()), Placed::$placed); })*
+            }
+
+            mod under_a_mapping_of_every_kind {
+                use super::super::*;
+                $(#[test] fn $name() { check_placed(|| Box::pin(every_kind()), Placed::$placed); })*
+            }
+        }
+    };
+}
+
+placed_alone! {
+    a_run_is_overtaken: RunOvertaken,
+    a_worker_is_overtaken: WorkerOvertaken,
+    a_list_shifts: ListShifted,
+    a_mapping_is_saved: MappingSaved,
+    a_worker_is_killed_writing: KilledWriting,
+    names_are_swapped: NamesSwapped,
+    a_repository_is_hidden: Hidden,
+    a_new_name_is_refused: Refused,
+}
+
+fn check(world: Begin) {
     proptest!(histories(), |(history in history())| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let verdict = runtime.block_on(async { play(world().await, &history).await });

@@ -491,7 +491,7 @@ fn app(
         ),
     ]);
     variables.extend(settings);
-    let config = Config::read(|name| variables.get(name).cloned()).unwrap();
+    let config = Config::read(variables).unwrap();
     let secrets = Secrets::new(&config, secrets, clock.clone());
     App::new(
         config,

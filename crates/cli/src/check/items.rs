@@ -11,12 +11,14 @@ use ferry::extract::{Batch, Group, Listing, Source};
 use ferry::identity::Repository;
 use ferry::mapping::Mapping;
 use ferry::port::{self, PortClient};
-use ferry::sync::image::{Image, Mapper};
-use ferry::sync::relations::Relations;
+use ferry::sync::blueprints::Blueprints;
+use ferry::sync::image::Image;
+use ferry::sync::mapper::Mapper;
 use ferry::sync::sources::Sources;
 use ferry::telemetry::chain;
 
 use super::Findings;
+use super::names::check_names;
 
 /// Asks for the first page of everything that the mapping wants.
 pub(super) async fn check_items(
@@ -62,7 +64,12 @@ pub(super) async fn check_items(
             Err(error) => findings.wrong(what, chain(&error), scope_of(kind)),
         }
     }
-    check_sample(&sources, &sample, mapper.take_report().lines(), findings);
+    check_names(session, &sources, findings, deadline).await;
+    match Blueprints::of(&session.port, sample.blueprints(), deadline).await {
+        Ok(blueprints) => mapper.left_out(sample.resolve(&blueprints)),
+        Err(error) => findings.doubtful("values", chain(&error), "try again"),
+    }
+    check_sample(&sources, &sample, mapper.take_problems(), findings);
     if !sources.creates_targets() {
         check_targets(&session.port, &sources, sample, findings, deadline).await;
     }
@@ -136,11 +143,9 @@ async fn check_targets(
 async fn missing_targets(
     port: &PortClient,
     sources: &Sources,
-    mut sample: Image,
+    sample: Image,
     deadline: &Deadline,
 ) -> Result<Vec<EntityKey>, port::Error> {
-    let relations = Relations::of(port, sample.blueprints(), deadline).await?;
-    sample.resolve(&relations);
     let made = sample.entities(sources.merges());
     let resources = sources.mapping().resources().iter();
     let ours: BTreeSet<&str> = resources

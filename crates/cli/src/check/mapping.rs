@@ -37,7 +37,7 @@ pub(super) async fn check_port(
         );
     }
     for problem in mapping.problems() {
-        let remedy = "until it is corrected it evaluates to null";
+        let remedy = "correct it on the data source page: until then it does nothing";
         findings.wrong("mapping", problem.to_string(), remedy);
     }
     Some(mapping)
@@ -134,7 +134,7 @@ fn check_fields(
 ) {
     let properties = resource
         .property_names()
-        .filter(|name| !blueprint.properties.contains(*name));
+        .filter(|name| !blueprint.may_have(name));
     let relations = resource
         .relation_names()
         .filter(|name| !blueprint.relations.contains_key(*name));

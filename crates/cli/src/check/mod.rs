@@ -5,10 +5,12 @@
 mod access;
 mod items;
 mod mapping;
+mod names;
 
 use std::sync::Arc;
 
 use ferry::app::{App, Session};
+use ferry::config::PublicAddress;
 use ferry::deadline::Deadline;
 use ferry::subscription::{self, Standing};
 use ferry::telemetry::chain;
@@ -72,6 +74,10 @@ pub(crate) async fn check(app: &App, base: Option<&str>, deadline: &Deadline) ->
         let remedy = "take it out, or leave it: nothing depends on it";
         findings.doubtful("configuration", setting.to_string(), remedy);
     }
+    for unknown in &app.config.unknown {
+        let reason = format!("{} {}", unknown.place, unknown.reason);
+        findings.doubtful("configuration", reason, &unknown.remedy);
+    }
     check_tokens(&session.credentials.bitbucket, &mut findings);
     let in_port = check_port(app, &session.port, &mut findings, deadline).await;
     let workspace = check_workspace(&session.bitbucket, &mut findings, deadline).await;
@@ -130,10 +136,11 @@ async fn check_webhook(
         );
         return;
     };
+    let shown = PublicAddress::new(base);
     let install = "run `ferry webhook install`, or let the next resync repair it";
     match subscription::status(app, base, deadline).await {
-        Ok(Standing::Right) => findings.fine(what, format!("leads to {base}, with all events")),
-        Ok(Standing::Missing) => findings.wrong(what, format!("none leads to {base}"), install),
+        Ok(Standing::Right) => findings.fine(what, format!("leads to {shown}, with all events")),
+        Ok(Standing::Missing) => findings.wrong(what, format!("none leads to {shown}"), install),
         Ok(Standing::Wrong(wrong)) => findings.wrong(what, wrong.join(", "), install),
         Ok(Standing::NoSecret) => findings.wrong(
             what,

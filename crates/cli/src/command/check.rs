@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use ferry::app::App;
+use ferry::config::PublicAddress;
 use ferry::deadline::Deadline;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ use crate::check::{Finding, Verdict, check};
 /// Succeeds if nothing is wrong; what is only doubtful does not count.
 pub(crate) async fn run(app: &App, base: Option<&str>, as_json: bool) -> ExitCode {
     let deadline = Deadline::at(&app.clock, Timestamp::MAX);
-    let base = base.or(app.config.base_url.as_deref());
+    let base = base.or(app.config.base_url.as_ref().map(PublicAddress::as_str));
     let findings = Box::pin(check(app, base, &deadline)).await;
     let text = match as_json {
         true => format!("{:#}", findings.iter().map(json_of).collect::<Value>()),

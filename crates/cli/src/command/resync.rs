@@ -194,7 +194,7 @@ fn as_json(summary: &Summary, looks_left: usize, is_complete: bool) -> Value {
 fn losses(summary: &Summary, looks_left: usize) -> String {
     let counts = &summary.counts;
     let lost = [
-        (summary.failed_partitions.len(), "not read", "part", "parts"),
+        (summary.failures, "not read", "part", "parts"),
         (counts.refused, "refused by Port", "entity", "entities"),
         (
             counts.waiting,
@@ -203,6 +203,13 @@ fn losses(summary: &Summary, looks_left: usize) -> String {
             "entities",
         ),
         (counts.not_mapped, "not mapped", "item", "items"),
+        (
+            summary.withheld,
+            "left in place",
+            "stale entity",
+            "stale entities",
+        ),
+        (counts.left_out, "left out", "value", "values"),
         (looks_left, "to be looked at again", "object", "objects"),
     ];
     let lost = lost.into_iter().filter(|(count, ..)| 0 < *count);
@@ -242,6 +249,7 @@ fn as_text(summary: &Summary, losses: Option<&str>, progress: &RunProgress) -> S
         ("without what they point at", counts.waiting),
         ("items filtered out", counts.filtered_out),
         ("items not mapped", counts.not_mapped),
+        ("values left out", counts.left_out),
         ("files left out", counts.skipped),
     ];
     lines.extend(

@@ -3,7 +3,6 @@
 //! Owns the tasks that run at once: the server answers, two workers empty the queue, a timer brings stored looks back, a
 //! loop works on runs. A signal stops them all.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -67,7 +66,7 @@ pub(crate) async fn run(mut app: App, port: u16) -> anyhow::Result<()> {
     let router = axum::Router::new()
         .fallback(ask)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .with_state((questions, Arc::from(app.config.path_prefix.as_str())));
+        .with_state(questions);
     let until = shutdown.clone();
     let server =
         axum::serve(listener, router).with_graceful_shutdown(async move { until.begun().await });
@@ -105,7 +104,7 @@ fn say_what_is_left(app: &App) {
 type Question = (Request, oneshot::Sender<invocation::Response>);
 
 async fn ask(
-    State((questions, prefix)): State<(mpsc::Sender<Question>, Arc<str>)>,
+    State(questions): State<mpsc::Sender<Question>>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -113,11 +112,7 @@ async fn ask(
 ) -> Result<Response, StatusCode> {
     let request = Request {
         method,
-        // Probes come without the prefix, what passes a proxy may come with it.
-        path: match uri.path().strip_prefix(&*prefix) {
-            Some(path) if path.starts_with('/') => path.to_owned(),
-            _ => uri.path().to_owned(),
-        },
+        path: uri.path().to_owned(),
         headers,
         body: body.to_vec(),
     };
@@ -220,7 +215,7 @@ async fn runs(app: &App, shutdown: &Shutdown) {
     while !shutdown.is_begun() {
         let is_due = due.is_some_and(|due| due <= app.clock.now());
         if let Some(base) = &app.config.base_url {
-            subscription::keep(app, base, is_due, &deadline).await;
+            subscription::keep(app, base.as_str(), is_due, &deadline).await;
         }
         let outcome = if is_due {
             due = next(app);

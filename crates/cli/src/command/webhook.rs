@@ -2,6 +2,7 @@
 
 use anyhow::{anyhow, bail};
 use ferry::app::App;
+use ferry::config::PublicAddress;
 use ferry::deadline::Deadline;
 use ferry::failure::Failure;
 use ferry::subscription::{self, Standing};
@@ -28,7 +29,8 @@ pub(crate) async fn run(
     address: Option<&str>,
     as_json: bool,
 ) -> anyhow::Result<()> {
-    let Some(address) = address.or(app.config.base_url.as_deref()) else {
+    let given = address.map(PublicAddress::new);
+    let Some(address) = given.as_ref().or(app.config.base_url.as_ref()) else {
         bail!(
             "the address is missing: give --url, or set OCEAN__BASE_URL to where Bitbucket reaches Ferry"
         );
@@ -36,13 +38,13 @@ pub(crate) async fn run(
     let deadline = Deadline::at(&app.clock, Timestamp::MAX);
     let failed = |failure: Failure| anyhow!(chain(&failure));
     let standing = match action {
-        Action::Install => subscription::install(app, address, &deadline).await,
-        Action::Status => subscription::status(app, address, &deadline).await,
+        Action::Install => subscription::install(app, address.as_str(), &deadline).await,
+        Action::Status => subscription::status(app, address.as_str(), &deadline).await,
         Action::Remove => {
-            let removed = subscription::remove(app, address, &deadline).await;
+            let removed = subscription::remove(app, address.as_str(), &deadline).await;
             let removed = removed.map_err(failed)?;
             print(match as_json {
-                true => json!({"url": address, "removed": removed}).to_string(),
+                true => json!({"url": address.to_string(), "removed": removed}).to_string(),
                 false => format!("{removed} webhook(s) removed"),
             });
             return Ok(());
@@ -53,7 +55,7 @@ pub(crate) async fn run(
     match (as_json, wrong) {
         (true, wrong) => {
             let is_right = wrong.is_none();
-            print(json!({"url": address, "right": is_right, "reason": wrong}));
+            print(json!({"url": address.to_string(), "right": is_right, "reason": wrong}));
             match is_right {
                 true => Ok(()),
                 false => bail!("the webhook is not right"),
@@ -68,7 +70,7 @@ pub(crate) async fn run(
 }
 
 /// What is wrong, and what to do.
-fn wrong(standing: &Standing, address: &str) -> Option<String> {
+fn wrong(standing: &Standing, address: &PublicAddress) -> Option<String> {
     match standing {
         Standing::Right => None,
         Standing::Missing => Some(format!(

@@ -48,6 +48,8 @@ async fn check_finds_what_is_wrong_and_says_what_to_do() {
             "identifier": ".slug", "blueprint": "'bitbucketRepository'", "properties": {"nowhere": ".x"}}}}},
         {"kind": "project", "selector": {"query": "true ||"}, "port": {"entity": {"mappings": {
             "identifier": ".key", "blueprint": "'unknownBlueprint'"}}}},
+        {"kind": "file", "selector": {"query": "true", "files": {"filenames": ["x"], "repos": ["chekout-service"]}},
+         "port": {"entity": {"mappings": {"identifier": ".file.path", "blueprint": "'bitbucketRepository'"}}}},
     ]});
     world.port.set_config(mapping);
     let scopes = ["repository", "webhook", "account"];
@@ -67,6 +69,8 @@ async fn check_finds_what_is_wrong_and_says_what_to_do() {
     }
     let (code, out, _) = ended(check().arg("--json")).await;
     assert!(code == 1 && serde_json::from_str::<Value>(&out).unwrap().is_array());
+    let told = "the nearest name is \\\"checkout-service\\\"";
+    assert!(out.contains(told), "{told} in {out}");
     assert!(world.port.take_writes().is_empty());
     world.finish();
 }
@@ -80,7 +84,7 @@ async fn check_foresees_what_port_would_refuse_and_knows_tokens_by_their_kind() 
             "identifier": ".slug + \" (repository)\"", "blueprint": "'bitbucketRepository'"}}}},
         {"kind": "pull-request", "selector": {"query": "true"}, "port": {"entity": {"mappings": {
             "identifier": ".id | tostring", "blueprint": "'bitbucketPullRequest'",
-            "relations": {"repository": "'nobody-' + .destination.repository.name"}}}}},
+            "relations": {"repository": "'nobody-' + (.id | tostring)"}}}}},
     ]});
     // This story says nothing about the repositories that relations lead to.
     let mut relations_only = mapping.clone();

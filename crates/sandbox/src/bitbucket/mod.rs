@@ -23,7 +23,7 @@ pub use change::{NewPullRequest, PullRequestChange};
 pub(crate) use object::WRITTEN as HALF_SURROGATE_WRITTEN;
 pub use object::{HALF_SURROGATE, Object};
 pub use past::Moment;
-pub use seed::Workspace;
+pub use seed::{AWKWARD_PATHS, Workspace};
 pub use settings::{Hidden, Quirks, RateLimit};
 pub use state::{FileKind, PullRequestState};
 
@@ -47,6 +47,8 @@ struct Model {
     state: State,
     access: Access,
     quirks: Quirks,
+    /// Requests that were answered under [`Quirks::trouble_every`].
+    answered: usize,
     memory: past::Memory,
 }
 
@@ -62,6 +64,7 @@ impl Bitbucket {
             state: workspace.into_state(),
             access,
             quirks: Quirks::default(),
+            answered: 0,
             memory: past::Memory::default(),
         }));
         let served = Arc::clone(&model);

@@ -185,17 +185,20 @@ struct Cut {
 
 /// Which items page number `page` holds.
 fn cut(count: usize, length: usize, page: usize, quirks: &Quirks) -> Cut {
-    // A page without items between the first and the second.
+    // Pages without anything new come between the first and the second.
+    let has_more = length < count;
+    let empty = usize::from(quirks.empty_pages && has_more);
+    let inserted = empty + usize::from(quirks.repeated_page && has_more);
     let content = match page {
-        2 if quirks.empty_pages && length < count => {
+        2 if empty == 1 => {
             return Cut {
                 from: 0,
                 to: 0,
                 next: Some(3),
             };
         }
-        page if quirks.empty_pages && 2 < page => page - 1,
-        page => page,
+        page if page <= 1 + inserted => 1,
+        page => page - inserted,
     };
     // Each page begins with the last item of the one before, as when an item appeared meanwhile.
     let stride = if quirks.duplicates && 1 < length {
@@ -203,12 +206,14 @@ fn cut(count: usize, length: usize, page: usize, quirks: &Quirks) -> Cut {
     } else {
         length
     };
+    let longer = usize::from(quirks.longer_pages);
     let from = (content - 1).saturating_mul(stride).min(count);
-    let to = (from + length).min(count);
+    let to = (from + length + longer).min(count);
+    let is_last = to == count && inserted < page;
     Cut {
         from,
         to,
-        next: (to < count).then_some(page + 1),
+        next: (!is_last).then_some(page + 1),
     }
 }
 
@@ -313,6 +318,8 @@ fn compare(a: &Value, b: &Value, field: &str) -> std::cmp::Ordering {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn pages(count: usize, length: usize, quirks: &Quirks) -> Vec<Vec<usize>> {
@@ -347,5 +354,25 @@ mod tests {
         );
         assert_eq!(pages(2, 1, &quirks), [vec![0], vec![], vec![1]]);
         assert_eq!(pages(2, 2, &quirks), [vec![0, 1]]);
+        let quirks = Quirks {
+            repeated_page: true,
+            longer_pages: true,
+            ..quirks
+        };
+        assert_eq!(
+            pages(5, 2, &quirks),
+            [
+                vec![0, 1, 2],
+                vec![],
+                vec![0, 1, 2],
+                vec![1, 2, 3],
+                vec![2, 3, 4]
+            ]
+        );
+        let worst = Quirks::worst();
+        for count in 0..20 {
+            let shown: BTreeSet<usize> = pages(count, 3, &worst).concat().into_iter().collect();
+            assert_eq!(shown.len(), count);
+        }
     }
 }

@@ -4,6 +4,23 @@ use super::change::NewPullRequest;
 use super::state::{File, FileKind, PullRequestState, Stamp, State, Verdict};
 use crate::random::Random;
 
+/// Paths that git takes, with what ends or begins something in addresses, headers, queries and patterns.
+pub const AWKWARD_PATHS: &[&str] = &[
+    "two\nlines.yml",
+    "a\ttab.yml",
+    "\"quoted\" 'twice'.yml",
+    "back\\slash\\n.yml",
+    "50% of #1?.yml",
+    "%2e%2e/%00.yml",
+    "a+b&c=d;e.yml",
+    "Übersicht/日本語 😀.yml",
+    "[set]{a,b}*?/!x.yml",
+    "...dots/..a.yml",
+    " blank at both ends /  .yml",
+    "<tag>|`pipe`^.yml",
+    "src:https:/host/@me.yml",
+];
+
 /// The contents of a workspace before it is served.
 #[derive(Clone)]
 pub struct Workspace {

@@ -20,6 +20,10 @@ pub struct Quirks {
     pub duplicates: bool,
     /// An empty page, with `next`, before the second.
     pub empty_pages: bool,
+    /// The first page comes again as the second, as when as many items have appeared meanwhile.
+    pub repeated_page: bool,
+    /// A page holds one item more than its `pagelen` says.
+    pub longer_pages: bool,
     /// The last page has `"next": ""`.
     pub empty_next: bool,
     /// No page is longer, whatever was asked for, so that a few objects already need several.
@@ -28,6 +32,8 @@ pub struct Quirks {
     pub pipelines_without_next: bool,
     /// `next` names another scheme, host and port, as behind a proxy.
     pub next_elsewhere: bool,
+    /// One of so many requests fails in passing, by turns: 401, HTML under 200, half of the body.
+    pub trouble_every: Option<usize>,
     /// A forced push removes the commits it replaced.
     pub forget_forced_commits: bool,
     /// Directory listings with more entries than this time out (HTTP 555).
@@ -40,10 +46,13 @@ impl Default for Quirks {
             reversed_lists: false,
             duplicates: false,
             empty_pages: false,
+            repeated_page: false,
+            longer_pages: false,
             empty_next: false,
             longest_page: usize::MAX,
             pipelines_without_next: false,
             next_elsewhere: false,
+            trouble_every: None,
             forget_forced_commits: false,
             listing_limit: 10_000,
         }
@@ -57,10 +66,13 @@ impl Quirks {
             reversed_lists: true,
             duplicates: true,
             empty_pages: true,
+            repeated_page: true,
+            longer_pages: true,
             empty_next: true,
             longest_page: 3,
             pipelines_without_next: true,
             next_elsewhere: true,
+            trouble_every: Some(7),
             forget_forced_commits: true,
             ..Quirks::default()
         }

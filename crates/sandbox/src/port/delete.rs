@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::State;
 use super::refusal::Refusal;
 use super::routes::{Answer, flag, json_body};
-use super::state::{Key, WriteKind};
+use super::state::{Cause, Key, WriteKind};
 use crate::server::{Request, Response};
 
 /// Most identifiers in one bulk delete.
@@ -16,6 +16,7 @@ const MAX_BULK_DELETE: usize = 100;
 /// `POST /v1/blueprints/{blueprint}/bulk/entities/delete`: what does not exist is left out of the answer.
 pub(super) fn bulk(state: &mut State, request: &Request, blueprint: &str) -> Answer {
     let dependents = flag(request, "delete_dependents")?.unwrap_or_default();
+    let cause = Cause::of(request)?;
     state.blueprint(blueprint)?;
     let body = json_body(request)?;
     let identifiers: Vec<String> = body["entities"]
@@ -36,7 +37,7 @@ pub(super) fn bulk(state: &mut State, request: &Request, blueprint: &str) -> Ans
         .map(|identifier| (blueprint.to_owned(), identifier))
         .filter(|key| state.entities.contains_key(key))
         .collect();
-    let gone = remove(state, request, &wanted, dependents)?;
+    let gone = remove(state, cause, &wanted, dependents)?;
     let named = match state.behaviour.names_dependents {
         true => gone,
         false => wanted,
@@ -57,9 +58,10 @@ pub(super) fn single(
     identifier: &str,
 ) -> Answer {
     let dependents = flag(request, "delete_dependents")?.unwrap_or_default();
+    let cause = Cause::of(request)?;
     state.blueprint(blueprint)?;
     let wanted = BTreeSet::from([state.entity(blueprint, identifier)?.key()]);
-    remove(state, request, &wanted, dependents)?;
+    remove(state, cause, &wanted, dependents)?;
     Ok(Response::json(200, &json!({"ok": true})))
 }
 
@@ -67,7 +69,7 @@ pub(super) fn single(
 /// that went.
 fn remove(
     state: &mut State,
-    request: &Request,
+    cause: Cause<'_>,
     wanted: &BTreeSet<Key>,
     delete_dependents: bool,
 ) -> Result<BTreeSet<Key>, Refusal> {
@@ -90,7 +92,6 @@ fn remove(
             Some(_) => gone.extend(dependents),
         }
     }
-    let writer = request.header("user-agent").unwrap_or_default();
     for key in &gone {
         let kind = if wanted.contains(key) {
             WriteKind::Deleted
@@ -98,7 +99,7 @@ fn remove(
             WriteKind::DeletedDependent
         };
         state.entities.remove(key);
-        state.record(kind, key, writer);
+        state.record(kind, key, cause);
     }
     forget_targets(state, &gone);
     Ok(gone)

@@ -13,6 +13,7 @@ use super::ingest::Ingest;
 use super::integration::Organization;
 use super::refusal::Refusal;
 use crate::clock::{Clock, millis};
+use crate::server::Request;
 
 /// An entity as Port keeps it. Unset properties and relations are absent.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +43,35 @@ pub struct Write {
     pub identifier: String,
     /// The user agent that asked for it.
     pub writer: String,
+    /// The resync that it belongs to, if the request names one.
+    pub resync: Option<String>,
+}
+
+/// Who asks for a change, and why.
+#[derive(Clone, Copy)]
+pub(super) struct Cause<'a> {
+    pub(super) writer: &'a str,
+    resync: Option<&'a str>,
+}
+
+impl<'a> Cause<'a> {
+    /// As the headers and the query of `request` say (Port API, `ocean_info_event_type` and `ocean_info_resync_id`).
+    pub(super) fn of(request: &'a Request) -> Result<Cause<'a>, Refusal> {
+        let origin = request.query("ocean_info_event_type");
+        if origin.is_some_and(|origin| !["http_request", "resync", "start"].contains(&origin)) {
+            return Err(Refusal::invalid("unknown ocean_info_event_type"));
+        }
+        let resync = request.query("ocean_info_resync_id");
+        if resync.is_some() && origin != Some("resync") {
+            return Err(Refusal::invalid(
+                "ocean_info_resync_id needs the event type resync",
+            ));
+        }
+        Ok(Cause {
+            writer: request.header("user-agent").unwrap_or_default(),
+            resync,
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,12 +210,13 @@ impl State {
             .filter(move |entity| entity.blueprint == blueprint)
     }
 
-    pub(super) fn record(&mut self, kind: WriteKind, entity: &Key, writer: &str) {
+    pub(super) fn record(&mut self, kind: WriteKind, entity: &Key, cause: Cause<'_>) {
         self.writes.push(Write {
             kind,
             blueprint: entity.0.clone(),
             identifier: entity.1.clone(),
-            writer: writer.to_owned(),
+            writer: cause.writer.to_owned(),
+            resync: cause.resync.map(str::to_owned),
         });
     }
 }

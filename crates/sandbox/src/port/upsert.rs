@@ -12,7 +12,7 @@ use super::reference::{self, find, targets};
 use super::refusal::Refusal;
 use super::routes::{Answer, flag, json_body};
 use super::shape;
-use super::state::{Key, StoredEntity, WriteKind, no_entity};
+use super::state::{Cause, Key, StoredEntity, WriteKind, no_entity};
 use super::value;
 use crate::server::{Request, Response};
 
@@ -30,15 +30,7 @@ impl Options {
         let Some(upsert) = flag(request, "upsert")? else {
             return Err(Refusal::invalid("query parameter upsert is required"));
         };
-        let origin = request.query("ocean_info_event_type");
-        if origin.is_some_and(|origin| !["http_request", "resync", "start"].contains(&origin)) {
-            return Err(Refusal::invalid("unknown ocean_info_event_type"));
-        }
-        if request.query("ocean_info_resync_id").is_some() && origin != Some("resync") {
-            return Err(Refusal::invalid(
-                "ocean_info_resync_id needs the event type resync",
-            ));
-        }
+        Cause::of(request)?;
         Ok(Options {
             upsert,
             merge: flag(request, "merge")?.unwrap_or_default(),
@@ -117,9 +109,9 @@ fn apply(
     item: &Value,
     options: Options,
 ) -> Result<(bool, String), Refusal> {
-    let writer = request.header("user-agent").unwrap_or_default();
-    let plan = Plan::new(state, blueprint, item, writer, options)?;
-    Ok(plan.write(state, writer))
+    let cause = Cause::of(request)?;
+    let plan = Plan::new(state, blueprint, item, cause.writer, options)?;
+    Ok(plan.write(state, cause))
 }
 
 /// An entity as it will be, with the stubs that its relations need.
@@ -309,13 +301,13 @@ impl Plan {
         }
     }
 
-    fn write(self, state: &mut State, writer: &str) -> (bool, String) {
+    fn write(self, state: &mut State, cause: Cause<'_>) -> (bool, String) {
         for stub in self.stubs {
             let now = state.clock.write();
-            state.record(WriteKind::Stub, &stub, writer);
+            state.record(WriteKind::Stub, &stub, cause);
             state
                 .entities
-                .insert(stub.clone(), StoredEntity::new(&stub, writer, now));
+                .insert(stub.clone(), StoredEntity::new(&stub, cause.writer, now));
         }
         let now = state.clock.write();
         let (mut entity, key) = (self.entity.clone(), self.entity.key());
@@ -339,7 +331,7 @@ impl Plan {
                 }
             }
         };
-        state.record(kind, &key, writer);
+        state.record(kind, &key, cause);
         let identifier = key.1.clone();
         state.entities.insert(key, entity);
         (kind == WriteKind::Created, identifier)

@@ -88,10 +88,32 @@ pub(super) fn check(name: &str, schema: &Value, value: &Value) -> Result<(), Ref
             "property {name:?} must have format {format}"
         )));
     }
+    check_bounds(name, schema, value)?;
     if let (Some(elements), true) = (value.as_array(), schema["items"]["type"].is_string()) {
         for element in elements {
             check(name, &schema["items"], element)?;
         }
+    }
+    Ok(())
+}
+
+/// How long, how many, how much (JSON Schema).
+fn check_bounds(name: &str, schema: &Value, value: &Value) -> Result<(), Refusal> {
+    let size = match value {
+        Value::String(text) => Some(("minLength", "maxLength", text.chars().count() as f64)),
+        Value::Array(elements) => Some(("minItems", "maxItems", elements.len() as f64)),
+        Value::Number(number) => number.as_f64().map(|it| ("minimum", "maximum", it)),
+        _ => None,
+    };
+    let Some((least, most, size)) = size else {
+        return Ok(());
+    };
+    let is_below = schema[least].as_f64().is_some_and(|least| size < least);
+    let is_above = schema[most].as_f64().is_some_and(|most| most < size);
+    if is_below || is_above {
+        return Err(Refusal::mismatch(format!(
+            "property {name:?} is not within {least} and {most}"
+        )));
     }
     Ok(())
 }

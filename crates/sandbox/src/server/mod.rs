@@ -138,6 +138,12 @@ impl Server {
         self.log().requests.clone()
     }
 
+    /// Those that came after the first `known`, which were not taken.
+    pub fn requests_after(&self, known: usize) -> Vec<Request> {
+        let log = self.log();
+        log.requests.get(known..).unwrap_or_default().to_vec()
+    }
+
     pub fn take_requests(&self) -> Vec<Request> {
         std::mem::take(&mut self.log().requests)
     }

@@ -54,20 +54,18 @@ impl Bitbucket {
         random.one_of(&all).cloned().context("no repository")
     }
 
-    /// A repository that no other has to do with.
-    fn lone_repository(&self, random: &mut Random) -> anyhow::Result<String> {
+    /// The uuids of repositories that no other has to do with: what is told of a change of theirs is all that changes.
+    pub fn lone_repositories(&self) -> Vec<String> {
         let model = self.model();
-        let lone: Vec<&String> = model
-            .state
-            .repositories
-            .iter()
-            .map(|repository| &repository.uuid)
-            .filter(|uuid| !model.state.is_referred_to(uuid))
-            .collect();
-        random
-            .one_of(&lone)
-            .map(|uuid| (*uuid).clone())
-            .context("no lone repository")
+        let all = model.state.repositories.iter();
+        let uuids = all.map(|repository| &repository.uuid);
+        let lone = uuids.filter(|uuid| !model.state.is_referred_to(uuid));
+        lone.cloned().collect()
+    }
+
+    fn lone_repository(&self, random: &mut Random) -> anyhow::Result<String> {
+        let lone = self.lone_repositories();
+        random.one_of(&lone).cloned().context("no lone repository")
     }
 
     fn any_branch(&self, random: &mut Random) -> anyhow::Result<(String, String)> {

@@ -45,7 +45,35 @@ pub(super) fn answer(model: &mut Model, request: &Request) -> Response {
         }
         _ => route(&call, &model.state, segments),
     };
-    credential.with_headers(response.unwrap_or_else(|refusal| refusal), raw_file)
+    let response = credential.with_headers(response.unwrap_or_else(|refusal| refusal), raw_file);
+    troubled(model, request, raw_file, response)
+}
+
+/// The answer, or what comes in its place in passing. Whatever a request was to change has been changed.
+fn troubled(model: &mut Model, request: &Request, raw_file: bool, response: Response) -> Response {
+    let Some(every) = model.quirks.trouble_every else {
+        return response;
+    };
+    if request.method != Method::GET || response.status != 200 {
+        return response;
+    }
+    model.answered += 1;
+    if !model.answered.is_multiple_of(every) {
+        return response;
+    }
+    match model.answered / every % 3 {
+        0 => refuse(
+            401,
+            "Token is invalid, expired, or not supported for this endpoint.",
+        ),
+        // Nobody could see that a file is but half of it.
+        1 if !raw_file => {
+            let mut half = response;
+            half.body.truncate(half.body.len() / 2);
+            half
+        }
+        _ => Response::bytes(200, "text/html", b"<h1>Hold on</h1>".to_vec()),
+    }
 }
 
 /// A request that has been let in.

@@ -201,7 +201,10 @@ async fn the_worst_lists_still_show_everything() {
     let expected: BTreeSet<String> = column(&client.all(REPOSITORIES).await, "slug")
         .into_iter()
         .collect();
-    client.bitbucket.set_quirks(Quirks::worst());
+    client.bitbucket.set_quirks(Quirks {
+        trouble_every: None,
+        ..Quirks::worst()
+    });
     let mut found = BTreeSet::new();
     let mut next = REPOSITORIES.to_owned();
     while !next.is_empty() {
@@ -216,8 +219,41 @@ async fn the_worst_lists_still_show_everything() {
     let pipelines = "/repositories/acme-platform/payments-api/pipelines/?pagelen=2";
     let first = client.ok(pipelines).await;
     assert_eq!((first.get("next"), &first["size"]), (None, &json!(3)));
-    let third = client.ok(&format!("{pipelines}&page=3")).await;
-    assert_eq!(third["values"].as_array().unwrap().len(), 2);
+    // An empty page and the first again come between.
+    let fourth = client.ok(&format!("{pipelines}&page=4")).await;
+    assert_eq!(fourth["values"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn one_of_so_many_requests_fails_in_passing() {
+    let client = Client::demo().await;
+    client.bitbucket.set_quirks(Quirks {
+        trouble_every: Some(3),
+        ..Quirks::default()
+    });
+    let mut seen = Vec::new();
+    for _ in 0..9 {
+        let answer = client.send("GET", REPOSITORIES, None).await;
+        let status = answer.status().as_u16();
+        let body = answer.bytes().await.unwrap();
+        seen.push((status, serde_json::from_slice::<Value>(&body).is_ok()));
+    }
+    let fine = (200, true);
+    let broken = (200, false);
+    assert_eq!(
+        seen,
+        [
+            fine,
+            fine,
+            broken,
+            fine,
+            fine,
+            broken,
+            fine,
+            fine,
+            (401, true)
+        ]
+    );
 }
 
 #[tokio::test]

@@ -1,0 +1,198 @@
+//! The raw items of folders and files: what mappings find in them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use super::super::content::{self, Filling, Skip};
+use super::super::{INCLUDED_FILES, Skipped};
+use super::texts::Texts;
+use super::wanted::{What, Work, path_of};
+use crate::bitbucket;
+use crate::deadline::Deadline;
+use crate::file_format::{self, ParsedFile};
+use crate::identity::Repository;
+use crate::mapping::Folder;
+
+/// Files that one file's values may stand for.
+const MAX_REFERENCES: usize = 50;
+
+/// What items of one repository are made of.
+pub(super) struct RawItems<'a> {
+    pub(super) repository: &'a Repository,
+    /// The repository as items carry it.
+    pub(super) raw: &'a Value,
+    pub(super) texts: &'a Texts<'a>,
+    pub(super) deadline: &'a Deadline,
+}
+
+impl RawItems<'_> {
+    pub(super) async fn make(
+        &self,
+        work: &Work<'_>,
+    ) -> Result<Result<Value, Skipped>, bitbucket::Error> {
+        let path = path_of(&work.entry);
+        let (mut item, folder) = match work.what {
+            What::Folder(folder) => (self.folder(work, folder), path),
+            What::Files(files) => match self.file(work, files.skip_parsing).await? {
+                Ok(item) => (item, split(path).0),
+                Err(skip) => {
+                    return Ok(Err(Skipped {
+                        path: self.shown(path),
+                        reason: skip.reason(),
+                    }));
+                }
+            },
+        };
+        if !work.included_files.is_empty() {
+            let mut files = Map::new();
+            for name in work.included_files {
+                let path = content::included(folder, name);
+                let text = self.texts.load(&work.commit, &path, self.deadline).await?;
+                files.insert(name.clone(), text.map_or(Value::Null, Value::String));
+            }
+            item.insert(INCLUDED_FILES.to_owned(), Value::Object(files));
+        }
+        Ok(Ok(Value::Object(item)))
+    }
+
+    fn folder(&self, work: &Work<'_>, folder: &Folder) -> Map<String, Value> {
+        let mut entry = work.entry.clone();
+        if let Value::Object(entry) = &mut entry {
+            let (_, name) = split(path_of(&work.entry));
+            entry.insert("name".to_owned(), name.into());
+        }
+        object(json!({
+            "folder": entry,
+            "repo": self.raw,
+            "pattern": folder.pattern,
+            "branch": &*work.branch,
+        }))
+    }
+
+    async fn file(
+        &self,
+        work: &Work<'_>,
+        skip_parsing: bool,
+    ) -> Result<Result<Map<String, Value>, Skip>, bitbucket::Error> {
+        if let Some(skip) = content::unreadable(&work.entry) {
+            return Ok(Err(skip));
+        }
+        let path = path_of(&work.entry);
+        let text = match self.texts.load(&work.commit, path, self.deadline).await? {
+            Ok(text) => text,
+            Err(skip) => return Ok(Err(skip)),
+        };
+        let content = if skip_parsing {
+            Value::String(text)
+        } else {
+            let mut content = self.parsed(path, text);
+            self.fill_references(&mut content, path, &work.commit)
+                .await?;
+            content
+        };
+        // As Ocean's code search gave it.
+        let mut metadata = work.entry.clone();
+        if let Some(Value::Object(commit)) = metadata.get_mut("commit") {
+            commit.insert("repository".to_owned(), self.raw.clone());
+        }
+        let (directory, name) = split(path);
+        Ok(Ok(object(json!({
+            // As Port's documentation has it for all its Git integrations.
+            "file": {
+                "path": path,
+                "name": name,
+                "directory": directory,
+                "content": content,
+                "size": work.entry.get("size"),
+            },
+            "content": content,
+            "repo": self.raw,
+            "branch": &*work.branch,
+            "metadata": metadata,
+        }))))
+    }
+
+    fn parsed(&self, path: &str, text: String) -> Value {
+        let ParsedFile { value, remark } = file_format::parse(path, text);
+        if let Some(remark) = remark {
+            let file = self.shown(path);
+            tracing::warn!(file, remark, "a file is not what its name says");
+        }
+        value
+    }
+
+    /// Values that begin with `file://` become the content of that file, null where there is none.
+    async fn fill_references(
+        &self,
+        content: &mut Value,
+        path: &str,
+        commit: &str,
+    ) -> Result<(), bitbucket::Error> {
+        let mut wanted = BTreeSet::new();
+        content::references(content, &mut |reference| {
+            wanted.insert(reference.to_owned());
+        });
+        let (folder, _) = split(path);
+        let mut contents = BTreeMap::new();
+        for (position, reference) in wanted.into_iter().enumerate() {
+            let found = match position < MAX_REFERENCES {
+                true => self.referenced(folder, &reference, commit).await?,
+                false => None,
+            };
+            if found.is_none() {
+                let file = self.shown(path);
+                tracing::warn!(
+                    file,
+                    reference,
+                    "null stands for a file that is not there, is no text, or is one of too many"
+                );
+            }
+            contents.insert(reference, found.unwrap_or_default());
+        }
+        let mut filling = Filling::new(&contents);
+        filling.fill(content);
+        if filling.is_over() {
+            let file = self.shown(path);
+            tracing::warn!(
+                file,
+                "its references stand for too much: some of them are null"
+            );
+        }
+        Ok(())
+    }
+
+    /// The content of the first file that `reference` may mean.
+    async fn referenced(
+        &self,
+        folder: &str,
+        reference: &str,
+        commit: &str,
+    ) -> Result<Option<Value>, bitbucket::Error> {
+        for path in content::referenced(folder, reference) {
+            match self.texts.load(commit, &path, self.deadline).await? {
+                Ok(text) => return Ok(Some(self.parsed(&path, text))),
+                Err(Skip::Gone) => {}
+                Err(_) => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// How logs call the file at `path`.
+    fn shown(&self, path: &str) -> String {
+        format!("{}/{path}", self.repository.full_name)
+    }
+}
+
+/// Folder and name.
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        _ => Map::new(),
+    }
+}

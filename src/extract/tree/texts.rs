@@ -1,0 +1,69 @@
+//! The texts of one repository's files, each read once however many items hold it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::OnceCell;
+
+use super::super::content::{self, Skip};
+use crate::bitbucket::{self, BitbucketClient};
+use crate::deadline::Deadline;
+use crate::identity::RepositoryId;
+
+/// Bytes of files kept between batches, in case another item holds the same file.
+const MAX_KEPT_BYTES: usize = 4 << 20;
+
+pub(super) struct Texts<'a> {
+    bitbucket: &'a BitbucketClient,
+    repository: RepositoryId,
+    /// By commit and path.
+    read: Mutex<HashMap<(String, String), Arc<Text>>>,
+}
+
+type Text = OnceCell<Result<String, Skip>>;
+
+impl<'a> Texts<'a> {
+    pub(super) fn new(bitbucket: &'a BitbucketClient, repository: RepositoryId) -> Texts<'a> {
+        Texts {
+            bitbucket,
+            repository,
+            read: Mutex::default(),
+        }
+    }
+
+    /// The text of the file at `path`, as it was at `commit`, or why there is none to show.
+    pub(super) async fn load(
+        &self,
+        commit: &str,
+        path: &str,
+        deadline: &Deadline,
+    ) -> Result<Result<String, Skip>, bitbucket::Error> {
+        let cell = {
+            let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+            let key = (commit.to_owned(), path.to_owned());
+            Arc::clone(read.entry(key).or_default())
+        };
+        let read = || async {
+            let uuid = self.repository.as_str();
+            match self.bitbucket.file(uuid, commit, path, deadline).await {
+                Ok(Some(bytes)) => Ok(content::text(bytes).ok_or(Skip::Binary)),
+                Ok(None) => Ok(Err(Skip::Gone)),
+                Err(bitbucket::Error::TooLarge { .. }) => Ok(Err(Skip::TooLarge)),
+                Err(error) => Err(error),
+            }
+        };
+        cell.get_or_try_init(read).await.cloned()
+    }
+
+    /// Forgets the texts when they are many.
+    pub(super) fn make_room(&self) {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let length = |cell: &Arc<Text>| match cell.get() {
+            Some(Ok(text)) => text.len(),
+            _ => 0,
+        };
+        if MAX_KEPT_BYTES < read.values().map(length).sum() {
+            read.clear();
+        }
+    }
+}

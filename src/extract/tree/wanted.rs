@@ -1,0 +1,141 @@
+//! What resources want of a tree: which branches of which repositories, and which entries there. Pure.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::identity::Repository;
+use crate::mapping::{FileSelector, Folder, Resource, Selector};
+
+/// What one resource wants of a tree.
+#[derive(Clone)]
+pub(in crate::extract) struct TreeResource {
+    pub(super) resource: Arc<Resource>,
+    wanted: Wanted,
+    pub(super) included_files: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+enum Wanted {
+    Folders(Vec<Folder>),
+    Files(Vec<FileSelector>),
+}
+
+impl TreeResource {
+    pub(in crate::extract) fn of(resource: &Arc<Resource>) -> Option<TreeResource> {
+        let wanted = match &resource.selector {
+            Selector::Folder { folders, .. } => Wanted::Folders(folders.clone()),
+            Selector::File { files, .. } => Wanted::Files(files.clone()),
+            _ => return None,
+        };
+        Some(TreeResource {
+            resource: Arc::clone(resource),
+            wanted,
+            included_files: resource.included_files().to_vec(),
+        })
+    }
+
+    /// Whether a push to `branch` of `repository` matters.
+    pub(in crate::extract) fn reads_branch(&self, repository: &Repository, branch: &str) -> bool {
+        self.searches(repository)
+            .iter()
+            .any(|search| search.branch == branch)
+    }
+
+    /// What to look for in `repository`.
+    pub(super) fn searches(&self, repository: &Repository) -> Vec<TreeSearch<'_>> {
+        let default = repository.main_branch.as_deref();
+        let mut searches = Vec::new();
+        let mut search = |branch: Option<&str>, what| {
+            searches.extend(branch.map(|branch| TreeSearch {
+                resource: self,
+                branch: branch.to_owned(),
+                what,
+            }));
+        };
+        match &self.wanted {
+            Wanted::Folders(folders) => {
+                for folder in folders {
+                    if folder.repositories.is_empty() {
+                        search(default, What::Folder(folder));
+                    }
+                    let named = folder.repositories.iter();
+                    for named in named.filter(|named| named.name.means(repository)) {
+                        search(named.branch.as_deref().or(default), What::Folder(folder));
+                    }
+                }
+            }
+            Wanted::Files(files) => {
+                for files in files {
+                    let names = &files.repositories;
+                    if names.is_empty() || names.iter().any(|name| name.means(repository)) {
+                        search(default, What::Files(files));
+                    }
+                }
+            }
+        }
+        searches
+    }
+}
+
+/// One selector, applied to one branch.
+pub(super) struct TreeSearch<'a> {
+    pub(super) resource: &'a TreeResource,
+    pub(super) branch: String,
+    pub(super) what: What<'a>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum What<'a> {
+    Folder(&'a Folder),
+    Files(&'a FileSelector),
+}
+
+impl TreeSearch<'_> {
+    pub(super) fn matches(&self, entry: &Value) -> bool {
+        let is = |kind: &str| entry.get("type").and_then(Value::as_str) == Some(kind);
+        let path = path_of(entry);
+        match self.what {
+            What::Folder(folder) => is("commit_directory") && folder.path.is_match(path),
+            What::Files(files) => is("commit_file") && files.matches(path),
+        }
+    }
+
+    /// Levels of the tree that can hold a match; `None` for all.
+    pub(super) fn depth(&self) -> Option<usize> {
+        match self.what {
+            What::Folder(folder) => folder.path.depth(),
+            What::Files(files) => files.depth(),
+        }
+    }
+}
+
+/// Where an entry of a tree lies.
+pub(super) fn path_of(entry: &Value) -> &str {
+    entry
+        .get("path")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+/// An item to be made, and who wants it.
+pub(super) struct Work<'a> {
+    pub(super) resources: Vec<Arc<Resource>>,
+    pub(super) entry: Value,
+    pub(super) branch: Arc<str>,
+    pub(super) commit: Arc<str>,
+    pub(super) what: What<'a>,
+    pub(super) included_files: &'a [String],
+}
+
+impl Work<'_> {
+    /// Whether `search` wants the very item that this is.
+    pub(super) fn is_for(&self, search: &TreeSearch<'_>) -> bool {
+        let same = match (self.what, search.what) {
+            (What::Folder(one), What::Folder(other)) => one.pattern == other.pattern,
+            (What::Files(one), What::Files(other)) => one.skip_parsing == other.skip_parsing,
+            _ => false,
+        };
+        same && self.included_files == search.resource.included_files
+    }
+}

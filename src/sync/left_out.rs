@@ -1,0 +1,132 @@
+//! Values that were left out of entities because Port would refuse them: told by kind, each kind once with its count and
+//! one sample, in bounded memory.
+//!
+//! Pure. Which values these are is said in `port::fit`.
+
+use std::collections::BTreeMap;
+
+use crate::port::{LeftOut, Misfit};
+
+/// Kinds that are told apart.
+const MOST_KINDS: usize = 100;
+
+#[derive(Debug, Default)]
+pub struct LeftOutReport {
+    kinds: BTreeMap<LeftOutKind, Tally>,
+    /// Values of further kinds.
+    more: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct LeftOutKind {
+    blueprint: String,
+    field: String,
+    misfit: Misfit,
+}
+
+#[derive(Debug)]
+struct Tally {
+    values: usize,
+    sample: String,
+}
+
+impl LeftOutReport {
+    pub fn add(&mut self, left_out: LeftOut) {
+        let LeftOut {
+            blueprint,
+            entity,
+            field,
+            misfit,
+            sample,
+        } = left_out;
+        let kind = LeftOutKind {
+            blueprint,
+            field,
+            misfit,
+        };
+        if let Some(tally) = self.kinds.get_mut(&kind) {
+            tally.values += 1;
+        } else if self.kinds.len() < MOST_KINDS {
+            let sample = match entity.is_empty() {
+                true => sample,
+                false => format!("{entity}: {sample}"),
+            };
+            self.kinds.insert(kind, Tally { values: 1, sample });
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// One line for each kind, in the order of their blueprints and fields.
+    pub fn lines(&self) -> Vec<String> {
+        let line = |(kind, tally): (&LeftOutKind, &Tally)| {
+            let LeftOutKind {
+                blueprint,
+                field,
+                misfit,
+            } = kind;
+            let Tally { values, sample } = tally;
+            let values = match values {
+                1 => "1 value".to_owned(),
+                values => format!("{values} values"),
+            };
+            format!(
+                "blueprint {blueprint}, {field}: {values} left out: {misfit} (for example {sample})"
+            )
+        };
+        let mut lines: Vec<String> = self.kinds.iter().map(line).collect();
+        if 0 < self.more {
+            lines.push(format!(
+                "and {} more values of other kinds left out",
+                self.more
+            ));
+        }
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_told_once_with_its_count_and_a_sample() {
+        let mut report = LeftOutReport::default();
+        for (entity, field, misfit) in [
+            ("a/1", "properties.size", Misfit::NotAllowed),
+            ("a/2", "properties.size", Misfit::NotAllowed),
+            ("", "relations.owners[]", Misfit::Null),
+        ] {
+            report.add(LeftOut {
+                blueprint: "pull".into(),
+                entity: entity.into(),
+                field: field.into(),
+                misfit,
+                sample: "7".into(),
+            });
+        }
+        insta::assert_snapshot!(report.lines().join("\n"), @"
+        blueprint pull, properties.size: 2 values left out: none of the values that the blueprint lists (for example a/1: 7)
+        blueprint pull, relations.owners[]: 1 value left out: null in a list (for example 7)
+        ");
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut report = LeftOutReport::default();
+        for number in 0..1_000 {
+            report.add(LeftOut {
+                blueprint: "pull".into(),
+                entity: "a".into(),
+                field: format!("properties.{number}"),
+                misfit: Misfit::NoSuchProperty,
+                sample: "7".into(),
+            });
+        }
+        assert_eq!(report.lines().len(), MOST_KINDS + 1);
+        assert_eq!(
+            report.lines().pop().unwrap(),
+            "and 900 more values of other kinds left out"
+        );
+    }
+}
