@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
-"""template.yaml deployed onto an emulator of AWS that runs the function natively, and used as in production.
+"""template.yaml deployed onto an emulator of AWS that runs the functions natively, and used as in production.
 
-One story: deploy what `sam build` has built, first resync by the tick, webhooks through the function's address and the
-queue, convergence, a resync by the schedule, figures, a message that nobody can read, teardown. Expects what
-`.ci/run deployed` prepares: the build, the sandbox, ministack and sam.
+One story: deploy what `sam build` has built, with all questions answered at a terminal; ticks that wait for credentials;
+`ferry secret put`; first resync by the tick, webhooks through the receiver and the queue, convergence, a resync by the
+schedule, figures, a message that nobody can read, another guided deployment, teardown. Then what enterprises ask for.
+Expects what `.ci/run deployed` prepares: the build, the sandbox, ministack, sam and ferry.
 """
 
 import hashlib
 import hmac
+import io
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -20,8 +23,9 @@ import urllib.request
 from pathlib import Path
 
 import boto3
+import pexpect
 
-BUILD, SANDBOX, MINISTACK, SAM = sys.argv[1:5]
+BUILD, SANDBOX, MINISTACK, SAM, FERRY = sys.argv[1:6]
 with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
     GATEWAY_PORT = str(free.getsockname()[1])
@@ -32,6 +36,9 @@ SETTINGS = {
     "ResyncIntervalMinutes": "60", "IntegrationIdentifier": "deployed", "SendRawDataExamples": "false",
     "MemorySize": "512", "LogLevel": "DEBUG", "LogRetentionDays": "7", "AlarmEmail": "team@example.com",
 }
+# Outputs that name the functions, and the timeout of each in seconds.
+FUNCTIONS = {"ReceiverFunctionName": 10, "EventsFunctionName": 120, "RunsFunctionName": 900}
+READS = {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan"}
 os.environ.update(
     AWS_ENDPOINT_URL=GATEWAY, AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_DEFAULT_REGION=REGION,
     SAM_CLI_TELEMETRY="0",
@@ -76,12 +83,15 @@ def story(folder, servers):
     places = json.loads(servers.stdout.readline())
     s3 = boto3.client("s3")
     wait_for("the emulator", lambda: s3.create_bucket(Bucket="deployments") or True)
-    deploy(folder, places)
+    guided(folder, {"BitbucketWorkspace": places["workspace"], "Architecture": "x86_64", **SETTINGS})
+    require(True, "a guided deployment: no credentials are asked for")
     functions, secrets = boto3.client("lambda"), boto3.client("secretsmanager")
     outputs = outputs_of("ferry")
-    function = outputs["FunctionName"]
-    # The one thing that a deployment cannot say: where the sandbox is.
-    configuration = functions.get_function_configuration(FunctionName=function)
+    configurations = {
+        output: functions.get_function_configuration(FunctionName=outputs[output]) for output in FUNCTIONS
+    }
+    three_functions(configurations, outputs)
+    function, configuration = outputs["RunsFunctionName"], configurations["RunsFunctionName"]
     variables = configuration["Environment"]["Variables"]
     settled = {
         "ResyncIntervalMinutes": variables["OCEAN__SCHEDULED_RESYNC_INTERVAL"], "LogLevel": variables["FERRY__LOG"],
@@ -91,13 +101,20 @@ def story(folder, servers):
         "AlarmEmail": boto3.client("sns").list_subscriptions()["Subscriptions"][0]["Endpoint"],
     }
     require(settled == SETTINGS, f"parameters have their effect: {settled}")
-    require(monitoring() == (3, 1), f"alarms and a dashboard: {monitoring()}")
-    variables |= {
+    require(monitoring() == (5, 1), f"alarms and a dashboard: {monitoring()}")
+    # The one thing that a deployment cannot say: where the sandbox is.
+    servers_at = {
         "OCEAN__PORT__BASE_URL": places["port"],
         "OCEAN__INTEGRATION__CONFIG__BITBUCKET_HOST_URL": places["bitbucket"],
-        "OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE": places["workspace"],
     }
-    functions.update_function_configuration(FunctionName=function, Environment={"Variables": variables})
+    for found in configurations.values():
+        functions.update_function_configuration(
+            FunctionName=found["FunctionName"], Environment={"Variables": found["Environment"]["Variables"] | servers_at},
+        )
+    wait_for("a tick that waits", lambda: logged(outputs, "waiting for credentials"), 180)
+    tick = json.load(functions.invoke(FunctionName=function, Payload=b'{"action":"tick"}')["Payload"])
+    require(tick == {"status": "idle"}, f"a tick without credentials is no failure: {tick}")
+    fill_secret(outputs, variables | servers_at, places)
 
     def resync():
         def completed():
@@ -110,6 +127,7 @@ def story(folder, servers):
     # Nobody but the tick starts the first resync, and tells Bitbucket where the function is.
     wait_for("a first resync by the tick", lambda: last_run(outputs["StateTableName"]), 600)
     require(True, "the tick fires")
+    require(len(logged(outputs, "waiting for credentials")) <= 3, "it is said once an hour, by each process")
     hooks = get(f"{places['bitbucket']}/workspaces/{places['workspace']}/hooks", places["token"])["values"]
     require([hook["url"] for hook in hooks] == [outputs["WebhookUrl"]], f"webhook subscription: {hooks}")
     first = resync()
@@ -155,8 +173,11 @@ def story(folder, servers):
     require(True, "what nobody can read ends in the dead-letter queue")
     rotated = json.dumps({"rotated": True})
     secrets.put_secret_value(SecretId=outputs["CredentialsSecretArn"], SecretString=rotated)
-    run_sam_deploy(folder, {"Alarms": "false", "CreateDashboard": "false", "BitbucketWorkspace": places["workspace"]})
+    # All that is not named keeps the answer of the first time.
+    guided(folder, {"Alarms": "false", "CreateDashboard": "false", "LogRetentionDays": "14"})
     require(monitoring() == (0, 0), f"what is optional can be left out: {monitoring()}")
+    days = log_group(outputs["LogGroupName"])["retentionInDays"]
+    require(days == 14, f"a second guided deployment has its effect: {days}")
     kept = secrets.get_secret_value(SecretId=outputs["CredentialsSecretArn"])["SecretString"]
     require(kept == rotated, "another deployment leaves the rotated secret alone")
 
@@ -171,43 +192,132 @@ def story(folder, servers):
         return not stacks or stacks[0]["StackStatus"] == "DELETE_COMPLETE"
 
     wait_for("the stack's removal", gone)
-    other_credentials(folder, places)
+    other_parameters(folder, places)
     wait_for("the removal of all functions", lambda: not functions.list_functions()["Functions"])
     require(True, "nothing is left behind")
 
 
-def deploy(folder, places):
-    parameters = {
-        "BitbucketWorkspace": places["workspace"], "Architecture": "x86_64", "PortClientId": places["clientId"],
-        "PortClientSecret": places["clientSecret"], "BitbucketToken": places["token"], **SETTINGS,
+def guided(folder, answers):
+    """`sam deploy --guided` at a terminal; what is not in `answers` keeps the answer that sam offers."""
+    # Its answers would be kept beside the template.
+    answered = folder / "samconfig.toml"
+    answered.touch()
+    command = ["deploy", "--guided", "--template-file", f"{BUILD}/template.yaml", "--config-file", str(answered)]
+    terminal = pexpect.spawn(SAM, command, cwd=folder, timeout=600, encoding="utf-8", dimensions=(50, 200))
+    log = terminal.logfile_read = io.StringIO()
+    asked = set()
+    while terminal.expect([r"([^\r\n]+?) \[[^\]\r\n]*\]: ", pexpect.EOF]) == 0:
+        question = re.sub("\x1b\\[[0-9]*m", "", terminal.match.group(1)).strip()
+        parameter = question.removeprefix("Parameter ")
+        if question in asked:
+            sys.exit(f"deployed: sam asks twice: {question}\n{log.getvalue()}")
+        asked.add(question)
+        answer = answers.get(parameter, "")
+        if "Stack Name" in question:
+            answer = "ferry"
+        elif "no authentication" in question:
+            answer = "y"
+        elif "Confirm changes" in question:
+            answer = "n"
+        terminal.sendline(answer)
+    terminal.close()
+    missing = set(answers) - {question.removeprefix("Parameter ") for question in asked}
+    if terminal.exitstatus or missing:
+        sys.exit(f"deployed: the guided deployment failed, or did not ask for {missing}:\n{log.getvalue()}")
+
+
+def three_functions(configurations, outputs):
+    """One binary under three names, each with its time and with no more rights than its part."""
+    times = {output: found["Timeout"] for output, found in configurations.items()}
+    require(times == FUNCTIONS, f"each function has its time: {times}")
+    binaries = {found["CodeSha256"] for found in configurations.values()}
+    require(len(binaries) == 1, "all functions have one binary")
+    groups = {found["LoggingConfig"]["LogGroup"] for found in configurations.values()}
+    require(groups == {outputs["LogGroupName"]}, f"all functions log into one group: {groups}")
+    actions = {output: allowed(found["Role"]) for output, found in configurations.items()}
+    receiver, events, runs = (actions[output] for output in FUNCTIONS)
+    tables = {action for action in receiver if action.startswith("dynamodb:")}
+    require(tables == {"dynamodb:PutItem"}, f"the receiver cannot read the table: {tables}")
+    require(READS - {"dynamodb:Scan"} <= events & runs and "dynamodb:Scan" not in events | runs, "work reads the table")
+    takes = [output for output, found in actions.items() if "sqs:ReceiveMessage" in found]
+    require(takes == ["EventsFunctionName"], f"one function takes from the queue: {takes}")
+    mappings = boto3.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+    consumers = [mapping["FunctionArn"].split(":")[-1] for mapping in mappings]
+    require(consumers == [outputs["EventsFunctionName"]], f"the queue leads to it: {consumers}")
+
+
+def allowed(role):
+    """What the role's own policies allow."""
+    policies, name = boto3.client("iam"), role.split("/")[-1]
+    found = set()
+    for policy in policies.list_role_policies(RoleName=name)["PolicyNames"]:
+        document = policies.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+        for statement in document["Statement"]:
+            actions = statement["Action"] if statement["Effect"] == "Allow" else []
+            found.update([actions] if isinstance(actions, str) else actions)
+    return found
+
+
+def fill_secret(outputs, variables, places):
+    """`ferry secret put`: wrong credentials are refused before they are stored, right ones are asked for at a terminal."""
+    names = ("OCEAN__PORT__BASE_URL", "OCEAN__INTEGRATION__IDENTIFIER", "OCEAN__INTEGRATION__CONFIG__BITBUCKET_HOST_URL",
+             "OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE")
+    aws = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    settings = {**aws, "FERRY__SECRET_ID": outputs["CredentialsSecretArn"], **{name: variables[name] for name in names}}
+    credentials = {
+        "portClientId": places["clientId"], "portClientSecret": places["clientSecret"],
+        "bitbucketWorkspaceToken": places["token"],
     }
-    run_sam_deploy(folder, parameters)
-    print("deployed: stack: ok", flush=True)
+    wrong = subprocess.run(
+        [FERRY, "secret", "put"], input=json.dumps(credentials | {"bitbucketWorkspaceToken": "wrong"}), env=settings,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )
+    require(wrong.returncode == 1 and "nothing is stored" in wrong.stdout, f"wrong credentials are not stored: {wrong.stdout}")
+    terminal = pexpect.spawn(FERRY, ["secret", "put"], env=settings, timeout=60, encoding="utf-8", dimensions=(50, 200))
+    log = terminal.logfile_read = io.StringIO()
+    for question, answer in [
+        ("client id", credentials["portClientId"]), ("client secret", credentials["portClientSecret"]),
+        ("E-mail", ""), ("workspace access token, or", credentials["bitbucketWorkspaceToken"]),
+    ]:
+        terminal.expect(question)
+        if question not in ("client id", "E-mail"):
+            require(terminal.waitnoecho(10), "a terminal is asked to show no secret")
+        terminal.sendline(answer)
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    stored = boto3.client("secretsmanager").get_secret_value(SecretId=outputs["CredentialsSecretArn"])["SecretString"]
+    require(terminal.exitstatus == 0 and json.loads(stored) == credentials, f"credentials are stored: {log.getvalue()}")
+    require(credentials["bitbucketWorkspaceToken"] not in log.getvalue(), "a terminal does not show them")
 
 
-def other_credentials(folder, places):
-    """An API token instead of a workspace token; and a secret that exists already, under a key of its own."""
+def other_parameters(folder, places):
+    """What organisations ask for; and a secret that exists already, under a key of its own."""
     functions, secrets = boto3.client("lambda"), boto3.client("secretsmanager")
+    topic = boto3.client("sns").create_topic(Name="alarms")["TopicArn"]
+    anything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    boundary = boto3.client("iam").create_policy(PolicyName="boundary", PolicyDocument=json.dumps(anything))["Policy"]["Arn"]
     parameters = {
-        "BitbucketWorkspace": places["workspace"], "Architecture": "x86_64", "PortClientId": "id",
-        "PortClientSecret": "hush", "BitbucketAuthentication": "api-token", "BitbucketToken": "token",
-        "BitbucketUserEmail": "me@example.com", "PortBaseUrl": "https://api.us.getport.io", "ReservedConcurrency": "5",
-        "InitializePortResources": "false",
+        "BitbucketWorkspace": places["workspace"], "Architecture": "x86_64", "PortBaseUrl": "https://api.us.getport.io",
+        "ReservedConcurrency": "5", "InitializePortResources": "false", "AlarmTopicArn": topic, "RolePath": "/team/",
+        "PermissionsBoundaryArn": boundary, "SubnetIds": "subnet-0a1b2c3d,subnet-0a1b2c3e", "SecurityGroupIds": "sg-0a1b2c3d",
     }
     run_sam_deploy(folder, parameters, "other")
     outputs = outputs_of("other")
-    stored = json.loads(secrets.get_secret_value(SecretId=outputs["CredentialsSecretArn"])["SecretString"])
-    require(
-        stored == {
-            "portClientId": "id", "portClientSecret": "hush", "bitbucketUserEmail": "me@example.com",
-            "bitbucketUserScopedToken": "token",
-        },
-        "an API token is stored as such",
-    )
-    function = outputs["FunctionName"]
-    variables = functions.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
-    settled = (variables["OCEAN__PORT__BASE_URL"], variables["OCEAN__INITIALIZE_PORT_RESOURCES"])
-    require(settled == ("https://api.us.getport.io", "false"), f"further parameters have their effect: {settled}")
+    configurations = [functions.get_function_configuration(FunctionName=outputs[output]) for output in FUNCTIONS]
+    for configuration in configurations:
+        variables = configuration["Environment"]["Variables"]
+        role = boto3.client("iam").get_role(RoleName=configuration["Role"].split("/")[-1])["Role"]
+        # Of subnets, boundaries and concurrency the emulator keeps nothing: check-template.py looks where they lead.
+        settled = (variables["OCEAN__PORT__BASE_URL"], variables["OCEAN__INITIALIZE_PORT_RESOURCES"], role["Path"])
+        expected = ("https://api.us.getport.io", "false", "/team/")
+        require(settled == expected, f"further parameters have their effect: {settled}")
+    actions = {action for alarm in boto3.client("cloudwatch").describe_alarms()["MetricAlarms"] for action in alarm["AlarmActions"]}
+    require(actions == {topic}, f"alarms go to a topic of one's own: {actions}")
+    # Everything can be taken back.
+    cleared = {name: '""' for name in ("ReservedConcurrency", "AlarmTopicArn", "PermissionsBoundaryArn", "SubnetIds", "SecurityGroupIds")}
+    run_sam_deploy(folder, parameters | cleared, "other")
+    told = {action for alarm in boto3.client("cloudwatch").describe_alarms()["MetricAlarms"] for action in alarm["AlarmActions"]}
+    require(not told, f"parameters can be cleared: {told}")
 
     own = secrets.create_secret(Name="own", SecretString="{}")["ARN"]
     key = f"arn:aws:kms:{REGION}:000000000000:key/own"
@@ -217,7 +327,7 @@ def other_credentials(folder, places):
         "CredentialsKmsKeyArn": key,
     }
     run_sam_deploy(folder, parameters, "own")
-    function = outputs_of("own")["FunctionName"]
+    function = outputs_of("own")["RunsFunctionName"]
     variables = functions.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
     policies = boto3.client("iam")
     role = functions.get_function_configuration(FunctionName=function)["Role"].split("/")[-1]
@@ -234,10 +344,10 @@ def outputs_of(stack):
     return {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
 
 
-def run_sam_deploy(folder, parameters, stack="ferry"):
+def run_sam_deploy(folder, parameters, stack):
     done = subprocess.run(
         [
-            SAM, "deploy", "--template-file", f"{BUILD}/template.yaml", "--stack-name", stack,
+            SAM, "deploy", "--template-file", f"{BUILD}/template.yaml", "--config-env", "none", "--stack-name", stack,
             "--s3-bucket", "deployments", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset",
             "--region", REGION, "--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items()),
         ],
@@ -245,6 +355,12 @@ def run_sam_deploy(folder, parameters, stack="ferry"):
     )
     if done.returncode:
         sys.exit(f"deployed: sam deploy failed:\n{done.stdout}")
+
+
+def logged(outputs, message):
+    """Lines with this message."""
+    lines = boto3.client("logs").filter_log_events(logGroupName=outputs["LogGroupName"])["events"]
+    return [line for line in lines if message in line["message"]]
 
 
 def log_group(name):

@@ -74,11 +74,7 @@ pub struct Errand<'a> {
 impl App {
     /// Everything as the configuration names it. `aws` may be absent only where it names nothing of AWS.
     pub fn connect(config: Config, http: Http, aws: Option<&SdkConfig>) -> Result<App, StoreError> {
-        let secrets = Secrets::new(
-            &config,
-            aws.map(aws_sdk_secretsmanager::Client::new),
-            http.clock().clone(),
-        );
+        let secrets = Secrets::connect(&config, aws, http.clock().clone());
         let table = config.state_table.clone().zip(aws);
         let store = match (table, &config.state_dir) {
             (Some((table, aws)), _) => {

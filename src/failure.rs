@@ -72,8 +72,13 @@ impl Failure {
     /// What it costs, and what is done about it; the table is in [`class`](crate::class).
     pub fn class(&self) -> Class {
         match self {
-            Failure::Secrets(SecretsError::Invalid(_)) => Class::Credentials,
-            Failure::Secrets(SecretsError::Unavailable { .. }) | Failure::NoMapping => Class::Later,
+            Failure::Secrets(SecretsError::Invalid(_) | SecretsError::Empty { .. }) => {
+                Class::Credentials
+            }
+            Failure::Secrets(
+                SecretsError::Unavailable { .. } | SecretsError::NotWritten { .. },
+            )
+            | Failure::NoMapping => Class::Later,
             Failure::Bitbucket(error) => error.class(),
             Failure::Port(error) => error.class(),
             // The user's to mend; Port, or the next run, brings the mended one.
@@ -146,7 +151,10 @@ impl Failure {
     pub fn error_type(&self) -> &'static str {
         match self {
             Failure::Secrets(SecretsError::Invalid(_)) => "Configuration",
-            Failure::Secrets(SecretsError::Unavailable { .. }) => "SecretsManager",
+            Failure::Secrets(SecretsError::Empty { .. }) => "NoCredentials",
+            Failure::Secrets(
+                SecretsError::Unavailable { .. } | SecretsError::NotWritten { .. },
+            ) => "SecretsManager",
             Failure::Bitbucket(bitbucket::Error::Unauthorized { .. }) => "BitbucketCredentials",
             Failure::Bitbucket(_)
             | Failure::NothingRead(_)

@@ -58,6 +58,9 @@ async fn serve(app: &App, event: Value, deadline: &Deadline) -> Result<Value, Er
         }
         Invocation::Queue(messages) => {
             let again = Box::pin(webhook::work_off(app, &messages, deadline)).await;
+            if let Err(failure) = resync::request_for_unreadable(app).await {
+                tracing::error!(error = chain(&failure), "resync not asked for");
+            }
             let mut answer = SqsBatchResponse::default();
             answer.batch_item_failures = again.into_iter().map(failed_item).collect();
             to_value(&answer)

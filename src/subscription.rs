@@ -12,6 +12,7 @@ use crate::bitbucket::{self, Hook, HookSettings};
 use crate::config::PublicAddress;
 use crate::deadline::{Deadline, later};
 use crate::failure::Failure;
+use crate::secrets::SecretsError;
 use crate::store::Revision;
 use crate::store::documents::{Subscription, subscription};
 use crate::telemetry::chain;
@@ -45,7 +46,8 @@ pub enum Standing {
 /// lately, unless `now`. Its failure costs nothing else.
 pub async fn keep(app: &App, base: &str, now: bool, deadline: &Deadline) {
     match try_to_keep(app, base, now, deadline).await {
-        Ok(()) => {}
+        // A tick says so.
+        Ok(()) | Err(Failure::Secrets(SecretsError::Empty { .. })) => {}
         Err(failure) => {
             let error = chain(&failure);
             tracing::warn!(error, "webhook subscription not looked at");

@@ -70,7 +70,7 @@ pub enum RunOutcome {
     },
     /// Another invocation is at work; what was asked for is noted.
     Busy,
-    /// Nothing to do.
+    /// Nothing to do, or no credentials yet to do it with.
     Idle,
 }
 
@@ -102,6 +102,9 @@ pub async fn tick(app: &App, deadline: &Deadline) -> Result<RunOutcome, Failure>
             _ => work(app, deadline).await,
         };
     }
+    if app.secrets.credentials_if_filled(deadline).await?.is_none() {
+        return Ok(RunOutcome::Idle);
+    }
     let wanted = app.store.load(&run_request()).await?.value.is_some()
         || store_asks(app).await?
         || port_asks(app, deadline).await?;
@@ -113,16 +116,22 @@ pub async fn tick(app: &App, deadline: &Deadline) -> Result<RunOutcome, Failure>
 
 /// Whether the store has lost something that only a run can find again.
 async fn store_asks(app: &App) -> Result<bool, Failure> {
-    let unreadable = app.store.take_unreadable();
-    let reason = if app.store.load(&generation()).await?.value.is_none() {
-        "nothing is known of an earlier run"
-    } else if !unreadable.is_empty() {
-        "stored documents could not be read"
-    } else {
-        return Ok(false);
-    };
-    request(app, reason).await?;
-    Ok(true)
+    if app.store.load(&generation()).await?.value.is_none() {
+        app.store.take_unreadable();
+        request(app, "nothing is known of an earlier run").await?;
+        return Ok(true);
+    }
+    request_for_unreadable(app).await
+}
+
+/// Asks for a run if this process has met stored documents that cannot be read; returns whether it has. What one process
+/// has met no other knows of.
+pub async fn request_for_unreadable(app: &App) -> Result<bool, Failure> {
+    let is_wanted = !app.store.take_unreadable().is_empty();
+    if is_wanted {
+        request(app, "stored documents could not be read").await?;
+    }
+    Ok(is_wanted)
 }
 
 /// Whether Port asks for a resync that was not followed yet: a saved mapping, the Resync button. Notes the request.

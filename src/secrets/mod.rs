@@ -3,21 +3,25 @@
 //! The only file that talks to Secrets Manager. Values are secret types from here to the header.
 
 mod signing;
+mod stored;
+mod unfilled;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
 
 use crate::bitbucket::Credential;
 use crate::config::{Config, ConfigProblem, Given, InvalidConfig};
 use crate::deadline::{Clock, Deadline, later};
 use signing::{BOTH_COUNT, Signing};
+
+pub use stored::parse;
 
 /// How long a value read from Secrets Manager is trusted without looking again.
 const TTL: Duration = Duration::from_secs(300);
@@ -25,8 +29,14 @@ const TTL: Duration = Duration::from_secs(300);
 /// A 401 may ask for another look this often; a wrong secret must not turn into a request per event.
 const SHORTEST_RE_READ: Duration = Duration::from_secs(10);
 
+/// The stage of the version that counts.
+const CURRENT: &str = "AWSCURRENT";
+
 /// Secrets Manager's name for a secret, or a stage of one, that does not exist.
 const NOT_FOUND: &str = "ResourceNotFoundException";
+
+/// What its message holds where there is the secret, and no value of that stage in it.
+const NO_VALUE: &str = "staging label";
 
 /// A complete set of credentials.
 #[derive(Debug)]
@@ -42,9 +52,16 @@ pub struct Credentials {
 pub enum SecretsError {
     #[error(transparent)]
     Invalid(#[from] InvalidConfig),
+    /// The secret is there, and nobody has filled it.
+    #[error(
+        "the secret `{id}` has no value yet: fill it with `ferry secret put`, or with the command in the stack's output StoreCredentials"
+    )]
+    Empty { id: String },
     /// Secrets Manager did not answer; another attempt may succeed.
     #[error("cannot read the secret `{id}`: {reason}")]
     Unavailable { id: String, reason: String },
+    #[error("cannot write the secret `{id}`: {reason}")]
+    NotWritten { id: String, reason: String },
 }
 
 /// Reads and caches the credentials of one process.
@@ -56,6 +73,8 @@ pub struct Secrets {
     clock: Clock,
     credentials: Mutex<Option<Cached<Arc<Credentials>>>>,
     webhook: Mutex<Option<Cached<Arc<Signing>>>>,
+    /// When it was last said that there are no credentials yet.
+    reminded_at: Mutex<Option<Timestamp>>,
 }
 
 /// One version of a stored secret.
@@ -69,22 +88,12 @@ struct Cached<T> {
     read_at: Timestamp,
 }
 
-/// The JSON object in the secret `FERRY__SECRET_ID`. Unknown keys are none of our business.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Document {
-    port_client_id: Option<String>,
-    port_client_secret: Option<SecretString>,
-    bitbucket_workspace: Option<String>,
-    bitbucket_workspace_token: Option<SecretString>,
-    bitbucket_user_email: Option<String>,
-    bitbucket_user_scoped_token: Option<SecretString>,
-    bitbucket_username: Option<String>,
-    bitbucket_app_password: Option<SecretString>,
-    webhook_secret: Option<SecretString>,
-}
-
 impl Secrets {
+    /// On the SDK's configuration.
+    pub fn connect(config: &Config, aws: Option<&SdkConfig>, clock: Clock) -> Secrets {
+        Secrets::new(config, aws.map(Client::new), clock)
+    }
+
     /// `client` may be absent only where the configuration names no secret.
     pub fn new(config: &Config, client: Option<Client>, clock: Clock) -> Secrets {
         Secrets {
@@ -95,6 +104,7 @@ impl Secrets {
             clock,
             credentials: Mutex::default(),
             webhook: Mutex::default(),
+            reminded_at: Mutex::default(),
         }
     }
 
@@ -145,7 +155,7 @@ impl Secrets {
                 .overlaid(id, &version.text)
                 .map(|given| given.webhook_secret),
         };
-        let current = self.fetch(id, "AWSCURRENT", deadline).await?;
+        let current = self.fetch(id, CURRENT, deadline).await?;
         let created = current.created;
         let mut signing = Signing {
             current: secret(current)?,
@@ -191,19 +201,18 @@ impl Secrets {
         let Some(id) = &self.secret_id else {
             return Ok(self.given.clone());
         };
-        let version = self.fetch(id, "AWSCURRENT", deadline).await?;
+        let version = self.fetch(id, CURRENT, deadline).await?;
+        if version.is_blank() {
+            return Err(SecretsError::Empty { id: id.clone() });
+        }
         Ok(self.overlaid(id, &version.text)?)
     }
 
     /// What is given, with the document `text` of the secret `id` over it.
     fn overlaid(&self, id: &str, text: &SecretString) -> Result<Given, InvalidConfig> {
-        let document: Document = serde_json::from_str(text.expose_secret()).map_err(|error| {
-            // Neither the text nor serde's rendering of it: both may hold a secret.
-            let reason = format!("is not a JSON object of texts (line {}, column {})", error.line(), error.column());
-            let remedy = "store an object such as {\"portClientId\":\"…\",\"portClientSecret\":\"…\",\"bitbucketWorkspaceToken\":\"…\"}";
-            InvalidConfig(vec![ConfigProblem::new(format!("the secret `{id}`"), reason, remedy)])
-        })?;
-        Ok(self.given.overlaid(document.into()))
+        Ok(self
+            .given
+            .overlaid(parse(&format!("the secret `{id}`"), text)?))
     }
 
     async fn fetch(
@@ -243,7 +252,13 @@ impl Secrets {
             .await
             .map_err(|_| unavailable("no answer before the deadline".to_owned()))?;
         let answer = match answer {
-            Err(error) if error.code() == Some(NOT_FOUND) => return Ok(None),
+            Err(error) if error.code() == Some(NOT_FOUND) => {
+                let no_value = error.message().is_some_and(|text| text.contains(NO_VALUE));
+                return match no_value && stage == CURRENT {
+                    true => Err(SecretsError::Empty { id: id.to_owned() }),
+                    false => Ok(None),
+                };
+            }
             answer => answer.map_err(|error| unavailable(reason(error)))?,
         };
         let created = answer
@@ -293,38 +308,6 @@ where
                 Err(error) => error.to_string(),
             }
         }
-    }
-}
-
-impl From<Document> for Given {
-    fn from(document: Document) -> Given {
-        let Document {
-            port_client_id,
-            port_client_secret,
-            bitbucket_workspace,
-            bitbucket_workspace_token,
-            bitbucket_user_email,
-            bitbucket_user_scoped_token,
-            bitbucket_username,
-            bitbucket_app_password,
-            webhook_secret,
-        } = document;
-        let text = |value: Option<String>| value.filter(|value| !value.trim().is_empty());
-        let secret = |value: Option<SecretString>| {
-            value.filter(|value| !value.expose_secret().trim().is_empty())
-        };
-        let given = Given {
-            port_client_id: text(port_client_id),
-            port_client_secret: secret(port_client_secret),
-            bitbucket_workspace: text(bitbucket_workspace),
-            bitbucket_workspace_token: secret(bitbucket_workspace_token),
-            bitbucket_user_email: text(bitbucket_user_email),
-            bitbucket_user_scoped_token: secret(bitbucket_user_scoped_token),
-            bitbucket_username: text(bitbucket_username),
-            bitbucket_app_password: secret(bitbucket_app_password),
-            webhook_secret: secret(webhook_secret),
-        };
-        given.understood()
     }
 }
 

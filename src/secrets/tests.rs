@@ -115,3 +115,35 @@ async fn a_previous_secret_that_cannot_be_read_now_is_not_taken_for_none() {
     let read = cold.webhook_secrets(&deadline).await;
     assert!(matches!(read, Err(SecretsError::Unavailable { .. })));
 }
+
+#[tokio::test]
+async fn an_empty_secret_is_said_once_an_hour_and_is_not_a_missing_one() {
+    let manager = SecretsManager::start().await.unwrap();
+    let clock = Clock::simulated(at(OLD));
+    let secrets = secrets(&manager, &clock, "FERRY__SECRET_ID");
+    let deadline = Deadline::after(&clock, Duration::from_secs(86_400));
+    let missing = secrets.credentials_if_filled(&deadline).await.unwrap_err();
+    assert!(
+        matches!(missing, SecretsError::Unavailable { .. }),
+        "{missing}"
+    );
+    manager.create(ID);
+    let mut said = Vec::new();
+    for _ in 0..150 {
+        let filled = secrets.credentials_if_filled(&deadline).await.unwrap();
+        assert!(filled.is_none());
+        said.extend(*secrets.reminded_at.lock().unwrap());
+        clock.advance(Duration::from_secs(60));
+    }
+    said.dedup();
+    assert_eq!(said, [at(OLD), at(OLD + 3_600), at(OLD + 7_200)]);
+
+    manager.put(ID, " \n");
+    let filled = secrets.credentials_if_filled(&deadline).await.unwrap();
+    assert!(filled.is_none(), "a blank text is no document");
+
+    let text = SecretString::from(r#"{"portClientId":"id","portClientSecret":"s"}"#);
+    secrets.put(&text, &deadline).await.unwrap();
+    let filled = secrets.credentials_if_filled(&deadline).await.unwrap();
+    assert_eq!(filled.unwrap().port_client_id, "id");
+}

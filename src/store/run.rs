@@ -303,8 +303,9 @@ pub fn run() -> Key<Run> {
     folder().key("current")
 }
 
+/// In a folder of its own, the only one that the receiver of webhooks may write to (template.yaml).
 pub fn run_request() -> Key<RunRequest> {
-    folder().key("request")
+    Folder::named("request").key("run")
 }
 
 pub fn untold_end() -> Key<UntoldEnd> {

@@ -9,7 +9,7 @@ use crate::support::{
     IDENTIFIER, PORT_CLIENT_ID, PORT_CLIENT_SECRET, Settings, WEBHOOK_SECRET, World,
 };
 
-const SECRET_ID: &str = "ferry/credentials";
+pub(crate) const SECRET_ID: &str = "ferry/credentials";
 pub(crate) const WEBHOOK_SECRET_ID: &str = "ferry/webhook";
 
 /// The environment of a function whose credentials are in Secrets Manager.
@@ -27,7 +27,7 @@ pub(crate) fn from_secrets() -> Settings {
     ])
 }
 
-fn document(client_secret: &str, token: &str) -> String {
+pub(crate) fn document(client_secret: &str, token: &str) -> String {
     json!({
         "portClientId": PORT_CLIENT_ID,
         "portClientSecret": client_secret,

@@ -10,6 +10,7 @@ mod doubt;
 mod durability;
 mod emulated;
 mod files;
+mod functions;
 mod guards;
 mod histories;
 mod invocation;

@@ -92,6 +92,11 @@ enum Command {
         #[arg(long, global = true)]
         json: bool,
     },
+    /// Fill the secret in AWS Secrets Manager that holds the credentials (`FERRY__SECRET_ID`).
+    Secret {
+        #[command(subcommand)]
+        action: command::secret::Action,
+    },
     /// Print completions for a shell, to be read by it at its start.
     Completions { shell: Shell },
     /// Print the manual page (`ferry man | man -l -`).
@@ -155,6 +160,9 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
         },
         EventListener::Serve => Command::Serve { port: None },
     };
+    if let Some(Command::Secret { action }) = &arguments.command {
+        return command::secret::run(*action, config).await;
+    }
     let mut app = connect(config, own).await?;
     match arguments.command.unwrap_or(default) {
         Command::Resync { json, mapping } => {
@@ -176,8 +184,8 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
         Command::Webhook { action, url, json } => {
             command::webhook::run(&app, action, url.as_deref(), json).await?;
         }
-        // These need no configuration, and have been answered.
-        Command::Completions { .. } | Command::Man => {}
+        // These have been answered.
+        Command::Secret { .. } | Command::Completions { .. } | Command::Man => {}
     }
     Ok(ExitCode::SUCCESS)
 }

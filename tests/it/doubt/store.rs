@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ferry::store::Store;
 use ferry::store::documents::completed;
+use ferry::store::run::run_request;
 use jiff::Timestamp;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use serde_json::json;
@@ -335,5 +336,30 @@ async fn what_is_known_of_the_last_run_may_be_lost() {
     assert_fresh(&world, "the last run is forgotten").await;
     let outcome = run(&world).await.unwrap();
     assert_eq!(outcome["counts"]["written"], json!(0));
+    world.finish();
+}
+
+/// Who works off events is another process than who ticks: what it cannot read, a run has to be told of.
+#[tokio::test]
+async fn what_the_worker_of_events_cannot_read_is_asked_to_be_mended() {
+    let directory = Directory::new();
+    let mut world = world_on(&directory).await;
+    close(&mut world);
+    let records = directory.documents().into_iter();
+    let records = records.filter(|((folder, _), ..)| folder.starts_with("record"));
+    let spoilt: Vec<Document> = records
+        .map(|(key, revision, version, _)| (key, revision, version, b"{".to_vec()))
+        .collect();
+    assert!(!spoilt.is_empty());
+    directory.plant(&spoilt);
+    reopen(&mut world, &directory);
+    let world = world.with_queue().await;
+    world
+        .accept(&retitle(&world.bitbucket, "payments-api", 2, "Told"))
+        .await;
+    let asked = || async { world.app().store.load(&run_request()).await.unwrap().value };
+    assert!(asked().await.is_none());
+    world.work_off().await;
+    assert!(asked().await.is_some(), "nobody asks for a run");
     world.finish();
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use ferry::app::App;
 use ferry::deadline::Deadline;
 use ferry::mapping::{Mapping, Resource, defaults};
-use ferry::port::{self, PortClient};
+use ferry::port::{self, Integration, PortClient};
 use ferry::telemetry::chain;
 use serde_json::Value;
 
@@ -50,20 +50,7 @@ async fn given_mapping(
     findings: &mut Findings,
     deadline: &Deadline,
 ) -> Option<Value> {
-    let integration = match port.integration(deadline).await {
-        Ok(integration) => integration,
-        Err(error) => {
-            let remedy = match error {
-                port::Error::Unauthorized { .. } => {
-                    "copy client id and secret from Port (… menu > Credentials), and check that \
-                     OCEAN__PORT__BASE_URL is the API of your region"
-                }
-                _ => "check OCEAN__PORT__BASE_URL, and try again",
-            };
-            findings.wrong("Port", chain(&error), remedy);
-            return None;
-        }
-    };
+    let integration = check_login(port, findings, deadline).await?;
     let identifier = &app.config.identifier;
     if let Some(mapping) = &app.mapping_override {
         findings.fine("Port", "lets us in; the mapping is the given file");
@@ -82,6 +69,28 @@ async fn given_mapping(
         }
     }
     integration.config
+}
+
+/// What Port knows of the installation, if it lets us in.
+pub(super) async fn check_login(
+    port: &PortClient,
+    findings: &mut Findings,
+    deadline: &Deadline,
+) -> Option<Option<Integration>> {
+    match port.integration(deadline).await {
+        Ok(integration) => Some(integration),
+        Err(error) => {
+            let remedy = match error {
+                port::Error::Unauthorized { .. } => {
+                    "copy client id and secret from Port (… menu > Credentials), and check that \
+                     OCEAN__PORT__BASE_URL is the API of your region"
+                }
+                _ => "check OCEAN__PORT__BASE_URL, and try again",
+            };
+            findings.wrong("Port", chain(&error), remedy);
+            None
+        }
+    }
 }
 
 pub(super) async fn check_blueprints(

@@ -7,7 +7,9 @@ mod items;
 mod mapping;
 mod names;
 
-use ferry::app::App;
+use std::sync::Arc;
+
+use ferry::app::{App, Session};
 use ferry::config::PublicAddress;
 use ferry::deadline::Deadline;
 use ferry::subscription::{self, Standing};
@@ -15,7 +17,7 @@ use ferry::telemetry::chain;
 
 use access::{check_tokens, check_workspace};
 use items::check_items;
-use mapping::{check_blueprints, check_port};
+use mapping::{check_blueprints, check_login, check_port};
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,13 +66,8 @@ impl Findings {
 /// Looks at everything that can be looked at; `base` is where Bitbucket reaches us, if that is known.
 pub(crate) async fn check(app: &App, base: Option<&str>, deadline: &Deadline) -> Vec<Finding> {
     let mut findings = Findings(Vec::new());
-    let session = match app.session(deadline).await {
-        Ok(session) => session,
-        Err(error) => {
-            let remedy = "see docs/configuration.md for what goes where";
-            findings.wrong("credentials", chain(&error), remedy);
-            return findings.0;
-        }
+    let Some(session) = open_session(app, &mut findings, deadline).await else {
+        return findings.0;
     };
     findings.fine("configuration", "every value can be read");
     for setting in &app.config.without_effect {
@@ -92,6 +89,35 @@ pub(crate) async fn check(app: &App, base: Option<&str>, deadline: &Deadline) ->
     }
     check_webhook(app, base, &mut findings, deadline).await;
     findings.0
+}
+
+/// Whether both sides take the credentials; what they will be used for is not looked at.
+pub(crate) async fn check_credentials(app: &App, deadline: &Deadline) -> Vec<Finding> {
+    let mut findings = Findings(Vec::new());
+    let Some(session) = open_session(app, &mut findings, deadline).await else {
+        return findings.0;
+    };
+    check_tokens(&session.credentials.bitbucket, &mut findings);
+    let port = check_login(&session.port, &mut findings, deadline).await;
+    if port.is_some() {
+        findings.fine("Port", "takes the credentials");
+    }
+    check_workspace(&session.bitbucket, &mut findings, deadline).await;
+    findings.0
+}
+
+async fn open_session(
+    app: &App,
+    findings: &mut Findings,
+    deadline: &Deadline,
+) -> Option<Arc<Session>> {
+    let opened = app.session(deadline).await;
+    opened
+        .map_err(|error| {
+            let remedy = "see docs/configuration.md for what goes where";
+            findings.wrong("credentials", chain(&error), remedy);
+        })
+        .ok()
 }
 
 async fn check_webhook(

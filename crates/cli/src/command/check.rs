@@ -28,7 +28,7 @@ pub(crate) async fn run(app: &App, base: Option<&str>, as_json: bool) -> ExitCod
     }
 }
 
-fn line_of(finding: &Finding) -> String {
+pub(super) fn line_of(finding: &Finding) -> String {
     let what = &finding.what;
     match &finding.verdict {
         Verdict::Fine(how) => format!("{} {what}: {how}", painted(GOOD, "ok    ")),

@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod preview;
 mod progress;
 pub(crate) mod resync;
+pub(crate) mod secret;
 pub(crate) mod serve;
 mod shutdown;
 pub(crate) mod terminal;

@@ -7,6 +7,7 @@ mod command;
 mod ending;
 mod pipelines;
 mod program;
+mod secret;
 mod serve;
 #[path = "../../../../tests/it/support/mod.rs"]
 #[expect(

@@ -1,4 +1,4 @@
-//! Secrets Manager: `GetSecretValue` in the JSON 1.1 protocol, with the stages that a rotation moves.
+//! Secrets Manager: `GetSecretValue` and `PutSecretValue` in the JSON 1.1 protocol, with the stages that a rotation moves.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,6 +10,7 @@ use crate::clock::machine_now;
 use crate::server::{FaultKind, Request, Response, Server};
 
 const TARGET: &str = "secretsmanager.GetSecretValue";
+const PUT: &str = "secretsmanager.PutSecretValue";
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 const CURRENT: &str = "AWSCURRENT";
 const PREVIOUS: &str = "AWSPREVIOUS";
@@ -39,7 +40,7 @@ impl SecretsManager {
     pub async fn start() -> anyhow::Result<SecretsManager> {
         let secrets = Secrets::default();
         let model = Arc::clone(&secrets);
-        let server = Server::start(move |request| answer(&lock(&model), request)).await?;
+        let server = Server::start(move |request| answer(&mut lock(&model), request)).await?;
         Ok(SecretsManager { server, secrets })
     }
 
@@ -55,6 +56,17 @@ impl SecretsManager {
     /// Creates a secret, or rotates it: what was current becomes previous.
     pub fn put(&self, name: &str, value: &str) {
         self.put_at(name, value, machine_now());
+    }
+
+    /// Creates a secret without a value, as a template does.
+    pub fn create(&self, name: &str) {
+        lock(&self.secrets).entry(name.to_owned()).or_default();
+    }
+
+    /// The current value.
+    pub fn value(&self, name: &str) -> Option<String> {
+        let secrets = lock(&self.secrets);
+        Some(secrets.get(name)?.versions.last()?.value.clone())
     }
 
     /// As [`put`](SecretsManager::put), at another time than the machine's.
@@ -88,35 +100,39 @@ fn lock(secrets: &Mutex<BTreeMap<String, Secret>>) -> MutexGuard<'_, BTreeMap<St
     secrets.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn answer(secrets: &BTreeMap<String, Secret>, request: &Request) -> Response {
+fn answer(secrets: &mut BTreeMap<String, Secret>, request: &Request) -> Response {
     if request.header("authorization").is_none() {
         return refuse(
             "MissingAuthenticationTokenException",
             "Request is missing Authentication Token",
         );
     }
-    if request.header("x-amz-target") != Some(TARGET) {
+    let target = request.header("x-amz-target");
+    if target != Some(TARGET) && target != Some(PUT) {
         return refuse(
             "UnknownOperationException",
-            "only GetSecretValue is simulated",
+            "only GetSecretValue and PutSecretValue are simulated",
         );
     }
     let body = request.json();
     let Some(id) = body["SecretId"].as_str() else {
         return refuse("ValidationException", "SecretId must be a text");
     };
-    let missing = || {
+    let missing = |what: &str| {
         refuse(
             "ResourceNotFoundException",
-            "Secrets Manager can't find the specified secret.",
+            &format!("Secrets Manager can't find the specified secret{what}."),
         )
     };
     let found = secrets
-        .iter()
+        .iter_mut()
         .find(|(name, _)| *name == id || SecretsManager::arn(name) == id);
     let Some((name, secret)) = found else {
-        return missing();
+        return missing("");
     };
+    if target == Some(PUT) {
+        return put(secret, name, &body);
+    }
     let version = body["VersionId"].as_str();
     let stage = body["VersionStage"].as_str();
     let index = (0..secret.versions.len()).rev().find(|&index| {
@@ -131,7 +147,8 @@ fn answer(secrets: &BTreeMap<String, Secret>, request: &Request) -> Response {
     });
     let Some((index, found)) = index.and_then(|index| Some((index, secret.versions.get(index)?)))
     else {
-        return missing();
+        let stage = stage.unwrap_or(CURRENT);
+        return missing(&format!(" value for staging label: {stage}"));
     };
     let body = json!({
         "ARN": SecretsManager::arn(name),
@@ -142,6 +159,18 @@ fn answer(secrets: &BTreeMap<String, Secret>, request: &Request) -> Response {
         // Seconds since 1970, as the protocol writes times.
         "CreatedDate": found.created.as_duration().as_secs_f64(),
     });
+    Response::bytes(200, CONTENT_TYPE, body.to_string().into_bytes())
+}
+
+/// Makes a text the current version.
+fn put(secret: &mut Secret, name: &str, body: &Value) -> Response {
+    let Some(value) = body["SecretString"].as_str() else {
+        return refuse("InvalidRequestException", "SecretString must be a text");
+    };
+    let (value, created) = (value.to_owned(), machine_now());
+    secret.versions.push(Version { value, created });
+    let id = version_id(secret.versions.len() - 1);
+    let body = json!({"ARN": SecretsManager::arn(name), "Name": name, "VersionId": id, "VersionStages": [CURRENT]});
     Response::bytes(200, CONTENT_TYPE, body.to_string().into_bytes())
 }
 
