@@ -139,6 +139,10 @@ impl Pages {
         };
         self.promise.take_in(page.size);
         let new = self.note(&url, &page.values);
+        if self.seen.is_empty() && page.size.is_some_and(|size| 0 < size) && page.next.is_none() {
+            let reason = anyhow!("a list that says it has objects shows none");
+            return Err(Error::unexpected(url.path(), reason));
+        }
         self.next = match guessed && new == 0 {
             true => None,
             false => self.following(&url, &page, new)?,

@@ -1,6 +1,8 @@
 //! What stands in a mapping where a value is wanted: a jq expression, a `file://` path, or a search query of
 //! expressions that Port resolves.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use jq18::{EvalError, Filter, Input};
 use serde_json::{Map, Value, json};
 
@@ -14,15 +16,27 @@ const FILE_PREFIX: &str = "file://";
 /// The key under which an item carries its files.
 pub(super) const INCLUDED_FILES: &str = "__includedFiles";
 
+/// Items in a row on which an expression may run away before it is not evaluated any more: each of them costs up to a
+/// quarter of a second of a processor (`jq18::guard::MAX_STEPS`).
+const RUNAWAYS: u32 = 3;
+
 /// One expression.
 pub(super) enum Expression {
-    Filter(Filter),
+    Filter(GuardedFilter),
     /// The content of the file at this path, which extraction adds to the item; the value of a JSON file.
     File(String),
     /// Does not compile; says why. Reported when the mapping is read.
     Broken {
         reason: String,
     },
+}
+
+/// A filter that is given up when it runs away on item after item; until the mapping is compiled again, which every run
+/// does at its beginning.
+pub(super) struct GuardedFilter {
+    filter: Filter,
+    /// How many items in a row it ran away on.
+    runaways: AtomicU32,
 }
 
 /// An expression, or a search query.
@@ -68,7 +82,10 @@ impl Expression {
             );
         }
         match Filter::compile(&double_quoted(source)) {
-            Ok(filter) => Expression::Filter(filter),
+            Ok(filter) => Expression::Filter(GuardedFilter {
+                filter,
+                runaways: AtomicU32::new(0),
+            }),
             Err(error) => Expression::Broken {
                 reason: error.to_string(),
             },
@@ -99,11 +116,7 @@ impl Expression {
     /// The first output; no output counts as null.
     pub(super) fn evaluate(&self, input: &Input<'_>) -> Result<Value, NoValue> {
         match self {
-            Expression::Filter(filter) => match filter.first(input) {
-                Ok(output) => Ok(output.unwrap_or(Value::Null)),
-                Err(EvalError::Failed { message }) => Err(NoValue::Failed(message)),
-                Err(error @ EvalError::RanAway { .. }) => Err(NoValue::RanAway(error.to_string())),
-            },
+            Expression::Filter(guarded) => guarded.first(input),
             Expression::File(path) => {
                 let files = input.value().get(INCLUDED_FILES);
                 let content = files.and_then(|files| files.get(path));
@@ -123,7 +136,7 @@ impl Expression {
     /// The value, where it is the same for every item.
     pub(super) fn constant(&self) -> Option<&Value> {
         match self {
-            Expression::Filter(filter) => filter.constant(),
+            Expression::Filter(guarded) => guarded.filter.constant(),
             Expression::File(_) | Expression::Broken { .. } => None,
         }
     }
@@ -137,9 +150,29 @@ impl Expression {
 
     pub(super) fn reads(&self, path: &[&str]) -> bool {
         match self {
-            Expression::Filter(filter) => filter.reads(path),
+            Expression::Filter(guarded) => guarded.filter.reads(path),
             Expression::File(_) => path.first() == Some(&INCLUDED_FILES),
             Expression::Broken { .. } => false,
+        }
+    }
+}
+
+impl GuardedFilter {
+    fn first(&self, input: &Input<'_>) -> Result<Value, NoValue> {
+        if RUNAWAYS <= self.runaways.load(Ordering::Relaxed) {
+            return Err(NoValue::RanAway(format!(
+                "the expression is not evaluated any more in this run: it took too much on {RUNAWAYS} items in a row"
+            )));
+        }
+        let result = self.filter.first(input);
+        if let Err(error @ EvalError::RanAway { .. }) = result {
+            self.runaways.fetch_add(1, Ordering::Relaxed);
+            return Err(NoValue::RanAway(error.to_string()));
+        }
+        self.runaways.store(0, Ordering::Relaxed);
+        match result {
+            Ok(output) => Ok(output.unwrap_or(Value::Null)),
+            Err(error) => Err(NoValue::Failed(error.to_string())),
         }
     }
 }

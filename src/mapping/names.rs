@@ -1,4 +1,4 @@
-//! Names of repositories in selectors that mean no repository: each is a slip of the pen that selects nothing, in silence.
+//! Names of repositories in selectors that mean no repository: each is a slip of the pen that selects nothing.
 
 use super::resource::Resource;
 use super::{Problem, RepositoryFilter};

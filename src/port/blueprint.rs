@@ -110,11 +110,6 @@ impl PortClient {
         Ok(blueprint)
     }
 
-    /// Asks for every blueprint anew when it is needed next.
-    pub fn forget_blueprints(&self) {
-        locked(&self.inner.blueprints).clear();
-    }
-
     /// Port has refused something that this blueprint seemed to allow: it may have changed.
     pub(super) fn forget_blueprint(&self, identifier: &str) {
         locked(&self.inner.blueprints).remove(identifier);

@@ -70,11 +70,13 @@ pub fn merged(known: Option<&Again>, setback: &Setback, now: Timestamp) -> Again
         due: later(now, setback.pace.delay(tries).max(setback.wait)),
         tries,
         since: setback.since,
+        asked: setback.since,
         reason: setback.reason.clone(),
     };
     if let Some(known) = known {
         again.look.merge(known.look.clone());
         again.since = again.since.min(known.since);
+        again.asked = again.asked.max(known.asked);
         let is_ahead = now < known.due;
         if is_ahead && !setback.was_due {
             again.due = again.due.min(known.due);
@@ -144,6 +146,7 @@ fn asked(known: Option<&Again>, look: Look, now: Timestamp) -> Again {
         due: now,
         tries: 0,
         since: now,
+        asked: now,
         reason: String::new(),
     };
     if let Some(known) = known.filter(|known| known.look.object() == again.look.object()) {
@@ -166,6 +169,27 @@ pub async fn forget(store: &Store, look: &Look, found: &Found<Again>) -> Result<
         Err(StoreError::Conflict { .. }) => Ok(()),
         removed => removed,
     }
+}
+
+/// After everything was looked at: removes what was asked for before `begun`, unless it changes meanwhile.
+pub async fn forget_asked_before(store: &Store, begun: Timestamp) -> Result<(), StoreError> {
+    let folder = agains();
+    let mut done = Vec::new();
+    store
+        .list(&folder, "", |_, found| {
+            if let Some(known) = found.value.as_ref().filter(|known| known.asked < begun) {
+                let look = known.look.clone();
+                done.push((look, found));
+            }
+            ControlFlow::Continue(())
+        })
+        .await?;
+    let forgotten = done.iter().map(|(look, found)| forget(store, look, found));
+    let mut forgotten = stream::iter(forgotten).buffer_unordered(AT_ONCE);
+    while let Some(forgotten) = forgotten.next().await {
+        forgotten?;
+    }
+    Ok(())
 }
 
 /// Up to `most` of those that are due, the longest due first.

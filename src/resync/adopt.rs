@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use super::finish::{digest_of, paused};
-use super::slice::{Slice, Step};
+use super::slice::{Slice, Step, locked};
 use crate::entity::EntityKey;
 use crate::failure::Failure;
 use crate::store::run::ANY;
@@ -23,9 +23,12 @@ impl Slice<'_> {
         named: &HashSet<u64>,
     ) -> Result<Step, Failure> {
         let unsound = self.run().unsound.clone();
-        let stale: Vec<EntityKey> = owned
-            .iter()
-            .filter(|key| !named.contains(&digest_of(key)))
+        // Since `owned` was counted, what nobody claims any more may have gone.
+        let gone = locked(&self.gone).clone();
+        let digests = owned.iter().map(|key| (key, digest_of(key)));
+        let stale: Vec<EntityKey> = digests
+            .filter(|(_, digest)| !named.contains(digest) && !gone.contains(digest))
+            .map(|(key, _)| key)
             .filter(|key| self.sources().may_adopt(&key.blueprint))
             .cloned()
             .collect();

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::Receiver;
 
-use super::finish::paused;
+use super::finish::{digest_of, paused};
 use super::journal::Phase;
-use super::slice::{RunPart, Slice, Step};
+use super::slice::{RunPart, Slice, Step, locked};
 use crate::app::Errand;
 use crate::entity::Entity;
 use crate::failure::{Failure, Later};
@@ -138,7 +138,7 @@ impl Slice<'_> {
     ) -> Result<Step, Failure> {
         let left = match section.is_empty() {
             true => Left::default(),
-            false => match self.commit(section).await {
+            false => match Box::pin(self.commit(section)).await {
                 Ok(left) => left,
                 Err(failure) => return paused(failure),
             },
@@ -148,7 +148,7 @@ impl Slice<'_> {
         for (part, then) in waiting.drain(..) {
             let own = later.iter().find(|(item, _)| item.partition == part.id);
             if let Some((_, Later { reason, .. })) = own {
-                self.give_up(&part, true, reason);
+                self.give_up(&part, true, &format!("read, and not written: {reason}"));
             }
             let source = part.id.source;
             match (part.spot, then) {
@@ -222,7 +222,7 @@ impl Slice<'_> {
     /// A section; and what Port has put off of it again, once it has had the time that it asks for. The pen is let go
     /// meanwhile, and nothing is read again: a look holds for as long as nobody else has committed the item.
     async fn patiently(&self, seen: Vec<Seen>) -> Result<Committed, Failure> {
-        let mut committed = self.section(seen).await?;
+        let mut committed = Box::pin(self.section(seen)).await?;
         let mut in_vain = 0;
         while let Some(stopped) = &committed.stopped {
             let open = committed.unfinished.len();
@@ -241,9 +241,8 @@ impl Slice<'_> {
             );
             self.app.clock.sleep(wait).await;
             self.keep().await?;
-            let next = self
-                .section(std::mem::take(&mut committed.unfinished))
-                .await?;
+            let unfinished = std::mem::take(&mut committed.unfinished);
+            let next = Box::pin(self.section(unfinished)).await?;
             in_vain += u32::from(open <= next.unfinished.len());
             committed.overtaken.extend(next.overtaken);
             committed.outdated |= next.outdated;
@@ -304,6 +303,8 @@ impl Slice<'_> {
         self.run()
             .unsound
             .extend(committed.unwritten.iter().cloned());
+        let gone = committed.gone.iter().map(digest_of);
+        locked(&self.gone).extend(gone);
         for (key, kept) in &committed.kept {
             tracing::warn!(%key, reason = %kept, "an entity that nothing claims any more stays");
             let line = format!("entities that nothing claims any more stay: {kept}");

@@ -17,6 +17,7 @@ use crate::progress::Paused;
 use crate::store::Revision;
 use crate::store::documents::{CompletedRun, completed};
 use crate::store::run::{FailedRepositories, Run, failed_repositories};
+use crate::sync::outbox::Outbox;
 use crate::telemetry::chain;
 
 /// What a run did that is over.
@@ -84,6 +85,10 @@ impl Slice<'_> {
             store.save(&key, &failed, Revision::ANYTHING).await?;
         }
         store.save(&completed(), &end, Revision::ANYTHING).await?;
+        if run.failures == 0 {
+            let outbox = Outbox::new(None, store, &self.app.clock);
+            outbox.forget_asked_before(run.started_at).await?;
+        }
         clean_up(self.app, &run).await?;
         let status = match run.has_losses() {
             true => ResyncStatus::Failed,

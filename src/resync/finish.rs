@@ -8,29 +8,23 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::ControlFlow;
 
 use super::journal::Phase;
-use super::slice::{RunPart, Slice, Step};
+use super::slice::{RunPart, Slice, Step, locked};
 use crate::deadline::later;
 use crate::entity::EntityKey;
-use crate::extract::{self, Group, filter_id};
+use crate::extract::filter_id;
 use crate::failure::Failure;
-use crate::identity::{ItemId, Repository, RepositoryId, SourceId};
-use crate::look::{Look, News};
-use crate::mapping::RepositoryFilter;
+use crate::identity::{ItemId, RepositoryId, SourceId};
 use crate::store::Revision;
 use crate::store::documents::{Entry, Key, Record, place_of, record, records};
 use crate::store::run::{ANY, recorded_sources};
 use crate::sync::commit::sections;
 use crate::sync::look::Bound;
-use crate::sync::outbox::Outbox;
 use crate::sync::plan::{Kept, Seen, Sight};
 use crate::sync::settle::TOMBSTONE_LIFETIME;
 use crate::telemetry::chain;
 
 /// Items that one run asks for by their ids; the next one goes on with the rest.
-const MOST_ASKED: usize = 5_000;
-
-/// Repositories asked for in one request.
-const REPOSITORIES_AT_ONCE: usize = 50;
+pub(super) const MOST_ASKED: usize = 5_000;
 
 /// What the records say at the end of a run.
 #[derive(Default)]
@@ -74,7 +68,9 @@ impl Slice<'_> {
         if let Step::Paused(failure) = self.adopt(&owned, &scan.named).await? {
             return Ok(Step::Paused(failure));
         }
-        self.run().owned = owned.len();
+        let gone = locked(&self.gone).clone();
+        let left = owned.iter().filter(|key| !gone.contains(&digest_of(key)));
+        self.run().owned = left.count();
         Ok(Step::Done)
     }
 
@@ -165,66 +161,6 @@ impl Slice<'_> {
             }
         }
         Ok(seen)
-    }
-
-    /// Repositories that claim something and were not listed: what is left of those that are not selected any more.
-    async fn repositories(
-        &self,
-        unlisted: &BTreeMap<String, BTreeSet<RepositoryId>>,
-    ) -> Result<Vec<Seen>, Failure> {
-        let mut seen = Vec::new();
-        for (filter, groups) in self.sources().by_filter() {
-            let repositories = unlisted.get(&filter_id(filter)).into_iter().flatten();
-            let repositories: Vec<&RepositoryId> = repositories.collect();
-            for chunk in repositories.chunks(REPOSITORIES_AT_ONCE) {
-                if MOST_ASKED <= seen.len() {
-                    return Ok(seen);
-                }
-                self.keep().await?;
-                seen.extend(self.not_listed(filter, &groups, chunk).await?);
-            }
-        }
-        Ok(seen)
-    }
-
-    async fn not_listed(
-        &self,
-        filter: &RepositoryFilter,
-        groups: &[&Group],
-        repositories: &[&RepositoryId],
-    ) -> Result<Vec<Seen>, Failure> {
-        // The records first: whoever brings a repository back writes them after.
-        let looker = self.looker();
-        let mut recorded: Vec<(RepositoryId, Vec<Seen>)> = Vec::new();
-        for repository in repositories {
-            let mut seen = Vec::new();
-            for group in groups {
-                seen.extend(looker.gone(&group.partition(Some(repository))).await?);
-            }
-            recorded.push(((*repository).clone(), seen));
-        }
-        let uuids: Vec<RepositoryId> = repositories.iter().map(|one| (*one).clone()).collect();
-        let found = extract::repositories(self.bitbucket, filter, &uuids, &self.deadline).await?;
-        let found: BTreeSet<RepositoryId> = found
-            .iter()
-            .filter_map(Repository::of)
-            .map(|repository| repository.uuid)
-            .collect();
-        if found.len() < recorded.len() {
-            // That nothing is shown may be the credentials' doing.
-            self.bitbucket.workspace(&self.deadline).await?;
-        }
-        let overlooked = found.iter().map(|repository| Look::Repository {
-            repository: repository.clone(),
-            news: News {
-                all: true,
-                ..News::default()
-            },
-        });
-        let outbox = Outbox::new(None, self.store(), &self.app.clock);
-        outbox.remember(overlooked.collect()).await?;
-        let gone = recorded.into_iter().filter(|(one, _)| !found.contains(one));
-        Ok(gone.flat_map(|(_, seen)| seen).collect())
     }
 
     /// What sources claim that have left the mapping. What may have taken its place and could not be read, mapped or
@@ -327,7 +263,8 @@ impl Slice<'_> {
             match self.commit(section).await {
                 Ok(left) => {
                     for (item, later) in &left.later {
-                        self.give_up(&RunPart::of(item.partition.clone()), true, &later.reason);
+                        let reason = format!("looked at, and not written: {}", later.reason);
+                        self.give_up(&RunPart::of(item.partition.clone()), true, &reason);
                     }
                     self.look_again(&left).await?;
                 }

@@ -11,16 +11,15 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::pages::{RunPages, Spot, Stamps, State};
-use super::read::Reader;
+use super::read::RunReader;
 use super::slice::RunPart;
 use crate::bitbucket::{self, Shown};
-use crate::extract::{self, Batch, Group, Listing, Page, Source, filter_id, repository_pages};
+use crate::extract::{self, Batch, Group, Page, Source, filter_id, repository_pages};
 use crate::failure::Failure;
 use crate::identity::{Repository, RepositoryId};
 use crate::mapping::RepositoryFilter;
 use crate::store::documents::Entry;
 use crate::store::run::RepositoryList;
-use crate::sync::look::MOST_READINGS;
 use crate::telemetry::chain;
 
 /// RunPages of the list in memory at once: their files being read, or they themselves committed.
@@ -30,25 +29,25 @@ const PAGES_AT_ONCE: usize = 4;
 const MOST_FIRST: usize = 50;
 
 /// A repository as it was listed.
-type Listed = (Spot, Repository);
+pub(super) type Listed = (Spot, Repository);
 
 /// A raw repository with its files, or why it has none.
 type Raw = Result<Value, bitbucket::Error>;
 
 /// The list of the repositories that a filter selects, and what is read of each.
 pub(super) struct ListReader<'a> {
-    reader: &'a Reader<'a>,
-    filter: &'a RepositoryFilter,
+    pub(super) reader: &'a RunReader<'a>,
+    pub(super) filter: &'a RepositoryFilter,
     /// Of the list.
-    id: String,
+    pub(super) id: String,
     /// Whose items the repositories themselves are, if anybody's.
-    own: Option<&'a Group>,
+    pub(super) own: Option<&'a Group>,
     /// Who reads what each repository holds.
-    inner: Vec<&'a Group>,
+    pub(super) inner: Vec<&'a Group>,
 }
 
 /// What is known before a list is taken.
-struct Known {
+pub(super) struct Known {
     /// What is recorded of the repositories themselves.
     before: BTreeMap<RepositoryId, Entry>,
     stamps: Stamps,
@@ -56,7 +55,7 @@ struct Known {
 
 impl<'a> ListReader<'a> {
     pub(super) fn of(
-        reader: &'a Reader<'a>,
+        reader: &'a RunReader<'a>,
         filter: &'a RepositoryFilter,
         groups: &[&'a Group],
     ) -> ListReader<'a> {
@@ -90,9 +89,9 @@ impl<'a> ListReader<'a> {
             }
             let shown = match state.is_complete {
                 true => None,
-                false => self.list(&known, &listed).await?,
+                false => Box::pin(self.list(&known, &listed)).await?,
             };
-            self.prove(shown, &known, &listed).await
+            Box::pin(self.prove(shown, &known, &listed)).await
         };
         let reading = self.read_inner(repositories);
         // Both are large, and so is the stack that they would need here.
@@ -100,7 +99,7 @@ impl<'a> ListReader<'a> {
         listing.and(reading)
     }
 
-    fn pages(&self) -> &'a RunPages {
+    pub(super) fn pages(&self) -> &'a RunPages {
         &self.reader.slice.pages
     }
 
@@ -150,7 +149,7 @@ impl<'a> ListReader<'a> {
                     if reader.is_stopped() {
                         break;
                     }
-                    reader.partition(group, &repository, &spot).await?;
+                    Box::pin(reader.partition(group, &repository, &spot)).await?;
                 }
                 Ok(())
             })
@@ -265,8 +264,9 @@ impl<'a> ListReader<'a> {
                     ..
                 }) => {
                     let (mut items, nameless) = items(batch);
-                    if 0 < nameless {
-                        let reason = format!("{nameless} repositories without uuid or full_name");
+                    if let Some(first) = nameless.first() {
+                        let count = nameless.len();
+                        let reason = format!("{count} repositories without uuid: {first} ..");
                         slice.give_up(&RunPart::of_workspace(group), false, &reason);
                     }
                     // Lists that shift name some twice.
@@ -283,86 +283,8 @@ impl<'a> ListReader<'a> {
         Ok(last)
     }
 
-    /// Reads the list again until nothing can have slipped through it: whatever nobody has recorded, and no list has
-    /// shown, would be taken for nobody's.
-    async fn prove(
-        &self,
-        mut shown: Option<Shown>,
-        known: &Known,
-        listed: &UnboundedSender<Listed>,
-    ) -> Result<(), Failure> {
-        let slice = self.reader.slice;
-        let mut before = None;
-        for _ in 1..MOST_READINGS {
-            if self.reader.is_stopped() || self.has_failed() {
-                return Ok(());
-            }
-            if shown.is_some_and(|shown| shown.is_all(before)) {
-                self.note_proven();
-                return Ok(());
-            }
-            before = shown;
-            match self.read_again(known, listed).await {
-                Ok(again) => shown = again,
-                Err(failure) => return self.failed(failure),
-            }
-        }
-        if !shown.is_some_and(|shown| shown.is_all(before)) {
-            tracing::warn!("the list of repositories moves faster than it can be read");
-            for group in self.own.iter().chain(&self.inner) {
-                slice.doubt(group);
-            }
-        }
-        self.note_proven();
-        Ok(())
-    }
-
-    fn has_failed(&self) -> bool {
-        let run = self.reader.slice.run();
-        run.lists
-            .get(&self.id)
-            .is_some_and(|list| list.failed.is_some() || !list.is_complete)
-    }
-
-    fn note_proven(&self) {
-        let mut run = self.reader.slice.run();
-        run.lists.entry(self.id.clone()).or_default().is_proven = true;
-    }
-
-    /// One more reading, without what goes along; repositories that none before has shown are taken in.
-    async fn read_again(
-        &self,
-        known: &Known,
-        listed: &UnboundedSender<Listed>,
-    ) -> Result<Option<Shown>, Failure> {
-        let slice = self.reader.slice;
-        let nobody = Group::of_nobody(Source::Repositories(self.filter.clone()));
-        let mut met = self.pages().listed(&self.id);
-        let mut listing = Listing::open(slice.bitbucket, &nobody, None);
-        let mut overlooked = Vec::new();
-        while let Some(batch) = listing.next(&slice.deadline).await? {
-            slice.keep().await?;
-            if self.reader.is_stopped() {
-                return Ok(None);
-            }
-            for raw in batch.items {
-                if let Some(one) = Repository::of(&raw).filter(|one| met.insert(one.uuid.clone())) {
-                    let raw = match self.own {
-                        Some(group) => slice.looker().with_files(group, raw).await,
-                        None => Ok(raw),
-                    };
-                    overlooked.push((one, raw));
-                }
-            }
-        }
-        if !overlooked.is_empty() {
-            self.page(None, overlooked, known, listed).await?;
-        }
-        Ok(Some(listing.shown()))
-    }
-
     /// The list cannot be read on: what it has not shown stays as it is.
-    fn failed(&self, failure: Failure) -> Result<(), Failure> {
+    pub(super) fn failed(&self, failure: Failure) -> Result<(), Failure> {
         let Some(failure) = self.reader.put_off(failure)? else {
             return Ok(());
         };
@@ -377,7 +299,7 @@ impl<'a> ListReader<'a> {
     }
 
     /// A page of the list: its repositories, and where the next one is.
-    async fn page(
+    pub(super) async fn page(
         &self,
         cursor: Option<String>,
         items: Vec<(Repository, Raw)>,
@@ -448,17 +370,25 @@ impl<'a> ListReader<'a> {
     }
 }
 
-/// The repositories of a page, those whose files could not be read with the reason; and how many cannot be told apart.
-fn items(batch: Batch) -> (Vec<(Repository, Raw)>, usize) {
+/// The repositories of a page, those whose files could not be read with the reason; and what those are called, if anything,
+/// that cannot be told apart.
+fn items(batch: Batch) -> (Vec<(Repository, Raw)>, Vec<String>) {
     let mut items: Vec<(Repository, Raw)> = Vec::new();
-    let mut nameless = 0;
+    let mut nameless = Vec::new();
     for raw in batch.items {
         match Repository::of(&raw) {
             Some(one) => items.push((one, Ok(raw))),
-            None => nameless += 1,
+            None => nameless.push(called(&raw)),
         }
     }
     let failed = batch.failed.into_iter();
     items.extend(failed.map(|(one, error)| (one, Err(error))));
     (items, nameless)
+}
+
+/// What people may know a repository by that lacks its uuid.
+fn called(raw: &Value) -> String {
+    let names = ["full_name", "slug", "name"];
+    let name = names.iter().find_map(|name| raw.get(name)?.as_str());
+    name.unwrap_or("one without a name").to_owned()
 }

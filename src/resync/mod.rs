@@ -4,6 +4,7 @@
 //! works on it, [`tick`] goes on with it. What is written and deleted is the engine's business (`sync`); a run only says
 //! what is to be looked at. Knows nothing of webhooks or of Lambda.
 
+mod absent;
 mod adopt;
 mod begin;
 mod clashes;
@@ -20,6 +21,7 @@ mod order;
 mod pages;
 mod partition;
 mod preview;
+mod proof;
 mod read;
 mod rival;
 mod slice;
@@ -149,7 +151,7 @@ async fn work(app: &App, deadline: &Deadline) -> Result<RunOutcome, Failure> {
         }
     };
     let lease = tokio::sync::Mutex::new(lease);
-    let mut outcome = work_under_lease(app, &lease, deadline).await;
+    let mut outcome = Box::pin(work_under_lease(app, &lease, deadline)).await;
     if matches!(&outcome, Err(failure) if failure.is_unauthorized()) && app.secrets.forget() {
         tracing::info!("reading the credentials again after a refusal");
         if app.store.load(&run()).await?.value.is_none() {
@@ -188,7 +190,8 @@ async fn work_under_lease(
         };
         // The mapping has changed: that run is over, and another one is asked for.
         let Some(begun) = begun else { continue };
-        let continued = continue_run(app, &session, begun, lease, deadline).await;
+        // These futures are large, and each would be laid out in all that wait for it.
+        let continued = Box::pin(continue_run(app, &session, begun, lease, deadline)).await;
         let used = Usage(session.bitbucket.usage());
         app.store
             .save(&usage_key, &used, Revision::ANYTHING)

@@ -12,8 +12,6 @@ impl Slice<'_> {
     pub(super) async fn order(&self) -> Result<Vec<&Group>, Failure> {
         let groups = self.sources().groups();
         let all: BTreeSet<&str> = groups.iter().flat_map(blueprints_of).collect();
-        // A run goes by the blueprints as they are now.
-        self.session.port.forget_blueprints();
         let blueprints = Blueprints::of(&self.session.port, all, &self.deadline).await?;
         Ok(ordered(groups, &blueprints))
     }

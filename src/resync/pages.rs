@@ -243,11 +243,11 @@ mod tests {
     #[tokio::test]
     async fn a_page_of_another_run_is_as_if_it_were_not_there() {
         let store = Store::memory();
-        let stored = Pages::default();
+        let stored = RunPages::default();
         stored.add(("all", 0), Vec::new(), &Stamps::new());
         stored.save(&store, "one").await.unwrap();
         for (run, is_there) in [("one", true), ("other", false)] {
-            let loaded = Pages::default().load(&store, run, ("all", 1)).await;
+            let loaded = RunPages::default().load(&store, run, ("all", 1)).await;
             assert_eq!(loaded.unwrap(), is_there, "{run}");
         }
     }

@@ -4,7 +4,7 @@
 
 use super::committer::Then;
 use super::pages::{Spot, State};
-use super::read::Reader;
+use super::read::RunReader;
 use super::slice::RunPart;
 use crate::bitbucket;
 use crate::extract::{Group, Source};
@@ -14,7 +14,7 @@ use crate::look::Progress;
 use crate::sync::look::{MOST_READINGS, Selection};
 use crate::sync::reading::Reading;
 
-impl Reader<'_> {
+impl RunReader<'_> {
     /// Reads what `repository` holds of the group's source, unless that is done.
     pub(super) async fn partition(
         &self,
@@ -25,8 +25,8 @@ impl Reader<'_> {
         if let State::Open(progress) = self.slice.pages.state(spot, &group.id) {
             let part = RunPart::of_repository(group, repository, spot);
             let read = match group.source.is_numbered() {
-                true => self.numbered(group, repository, &part, progress).await,
-                false => self.whole(group, repository, &part).await,
+                true => Box::pin(self.numbered(group, repository, &part, progress)).await,
+                false => Box::pin(self.whole(group, repository, &part)).await,
             };
             match read {
                 Ok(()) => {}

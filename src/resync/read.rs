@@ -35,7 +35,7 @@ const NARROWED: usize = 4;
 const MOST_STALLS: u32 = 3;
 
 /// What those who read share.
-pub(super) struct Reader<'a> {
+pub(super) struct RunReader<'a> {
     pub(super) slice: &'a Slice<'a>,
     parts: Sender<ReadPart>,
     /// Why nothing more is read in this slice.
@@ -51,7 +51,7 @@ impl Slice<'_> {
     /// Reads and commits whatever the run has not done yet.
     pub(super) async fn read(&self) -> Result<Step, Failure> {
         let (parts, received) = channel(PARTS_AT_ONCE);
-        let reader = Reader {
+        let reader = RunReader {
             slice: self,
             parts,
             stopped: Mutex::default(),
@@ -84,7 +84,7 @@ fn soonest(one: Failure, other: Failure) -> Failure {
     }
 }
 
-impl Reader<'_> {
+impl RunReader<'_> {
     async fn everything(self) -> Result<Step, Failure> {
         let sources = self.slice.sources();
         let mut filters = sources.by_filter();

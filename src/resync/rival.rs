@@ -31,8 +31,13 @@ pub(super) async fn note_start(app: &App, started_at: Timestamp) -> Result<(), S
 /// live looks.
 pub(super) async fn look_for_rival(app: &App, shown: Option<Timestamp>) -> Result<bool, Failure> {
     let known = app.store.load(&reported_starts()).await?.value;
+    let known = known.unwrap_or_default();
     let known_rival = app.store.load(&rival()).await?.value;
-    let found = shown.filter(|shown| is_foreign(*shown, &known.unwrap_or_default()));
+    if let Some(shown) = shown.filter(|_| known.0.is_empty()) {
+        // Whoever has reported it, this installation takes over from.
+        note_start(app, shown).await?;
+    }
+    let found = shown.filter(|shown| is_foreign(*shown, &known));
     match found {
         Some(started_at) => {
             tracing::error!(%started_at, "{}", rival_line());

@@ -3,7 +3,7 @@
 //! Owns the stored run while it is worked on. `read` reads, `committer` commits, `finish` looks at what lists have not
 //! shown.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -53,6 +53,8 @@ pub(super) struct Slice<'a> {
     pub(super) lease: &'a tokio::sync::Mutex<Lease>,
     /// When it was stored last, by the clock's count.
     saved_at: Mutex<Duration>,
+    /// Digests of the entities that this slice has deleted.
+    pub(super) gone: Mutex<HashSet<u64>>,
     /// How many partitions are done, by source, for whoever watches.
     pub(super) through: Mutex<BTreeMap<String, usize>>,
 }
@@ -148,6 +150,7 @@ impl<'a> Slice<'a> {
             revision: tokio::sync::Mutex::new(revision),
             lease,
             saved_at: Mutex::new(app.clock.elapsed()),
+            gone: Mutex::default(),
             through: Mutex::default(),
             current,
         }
@@ -159,7 +162,7 @@ impl<'a> Slice<'a> {
             self.run().is_read = false;
         }
         if !self.run().is_read {
-            if let Step::Paused(failure) = self.read_on().await? {
+            if let Step::Paused(failure) = Box::pin(self.read_on()).await? {
                 return self.pause(failure).await;
             }
             self.run().is_read = true;
@@ -169,7 +172,7 @@ impl<'a> Slice<'a> {
         if let Some(reason) = self.nothing_read() {
             return Err(Failure::NothingRead(reason));
         }
-        if let Step::Paused(failure) = self.finish().await? {
+        if let Step::Paused(failure) = Box::pin(self.finish()).await? {
             return self.pause(failure).await;
         }
         self.complete().await

@@ -191,6 +191,8 @@ pub struct Again {
     pub tries: u32,
     /// When the first of them was asked for.
     pub since: Timestamp,
+    /// When the last of them was asked for: whoever has looked at everything since has done it.
+    pub asked: Timestamp,
     /// Why the last one came to nothing; empty for one that has not been tried.
     pub reason: String,
 }
@@ -277,7 +279,7 @@ documents! {
     Row: "row", version 1;
     Generation: "generation", version 1;
     StoredMapping: "mapping", version 1;
-    Again: "look to be taken again", version 1;
+    Again: "look to be taken again", version 2;
     QueuedMessage: "queued message", version 1;
     CompletedRun: "end of the last run", version 1;
     LiveDeletions: "live deletions", version 1;

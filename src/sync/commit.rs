@@ -65,6 +65,8 @@ pub struct Committed {
     pub unwritten: BTreeSet<String>,
     /// Entities that nothing claims any more and that stay, by reason.
     pub kept: Vec<(EntityKey, Kept)>,
+    /// Entities that have gone, or are not ours.
+    pub gone: BTreeSet<EntityKey>,
     /// Items that make something else of one entity.
     pub clashes: Vec<Clash>,
 }
@@ -75,6 +77,9 @@ impl Committed {
         self.counts += answered.counts;
         self.refusals = answered.refusals;
         self.waiting = answered.waiting;
+        let deletes = answered.results.deletes.into_iter();
+        let done = deletes.filter(|(_, deletion)| *deletion == Deletion::Done);
+        self.gone = done.map(|(key, _)| key).collect();
     }
 }
 
@@ -121,7 +126,7 @@ impl Pen<'_> {
         let (stamp, now) = (Stamp(Uuid::new_v4().as_u64_pair().0), self.clock.now());
         self.announce(&mut holders, &seen, &plan_of, (stamp, now))
             .await?;
-        let answered = self.write(lease, &seen, &mut plan_of).await;
+        let answered = Box::pin(self.write(lease, &seen, &mut plan_of)).await;
         let creates_targets = self.sources.creates_targets();
         let settlement = settle(
             &seen,

@@ -43,7 +43,7 @@ impl Guard {
     /// `off`: `FERRY__DELETE=off`.
     pub fn live(off: bool, threshold: f64, clock: Clock) -> Guard {
         Guard {
-            off: off.then_some(Kept::SwitchedOff),
+            off: off.then_some(Kept::SwitchedOff).or(never(threshold)),
             threshold,
             budget: Budget::Live { clock },
         }
@@ -57,7 +57,7 @@ impl Guard {
             deleted: run.counts.deleted,
         };
         Guard {
-            off,
+            off: off.or(never(threshold)),
             threshold,
             budget: Budget::Run(Mutex::new(spent)),
         }
@@ -151,6 +151,11 @@ impl Guard {
         }
         Ok(())
     }
+}
+
+/// The mapping says that nothing is ever deleted.
+fn never(threshold: f64) -> Option<Kept> {
+    (threshold <= 0.0).then_some(Kept::Never)
 }
 
 fn share(threshold: f64, owned: usize) -> usize {

@@ -17,9 +17,9 @@ use super::plan::{Seen, Sight};
 use super::sources::Sources;
 use crate::bitbucket::{self, BitbucketClient};
 use crate::deadline::Deadline;
-use crate::extract::{self, Batch, Group, Hidden, Listing, Skipped, Source};
+use crate::extract::{self, Batch, Group, Source};
 use crate::failure::{Class, Failure};
-use crate::identity::{ItemId, ItemRef, PartitionId, Repository, RepositoryId, SourceId};
+use crate::identity::{ItemId, ItemRef, PartitionId, RepositoryId, SourceId};
 use crate::mapping::RepositoryFilter;
 use crate::port::PortClient;
 use crate::store::Store;
@@ -39,10 +39,6 @@ pub struct Looker<'a> {
 
 /// How often a list is read before it moves faster than it can be read.
 pub const MOST_READINGS: usize = 3;
-
-/// Members of one partition that are asked for by their ids, when a list does not show them. More stay as they are until
-/// the next look.
-const MOST_MEMBERS: usize = 50;
 
 /// Pull requests asked for in one request.
 pub const NUMBERS_AT_ONCE: usize = 50;
@@ -144,15 +140,17 @@ impl Looker<'_> {
         if let Some(raw) = extract::repository(bitbucket, filter, repository, deadline).await? {
             return Ok(Selection::Selected(raw));
         }
-        if !filter.selects() {
-            return Ok(Selection::Invisible);
+        if filter.selects() {
+            let all = RepositoryFilter::default();
+            if (extract::repository(bitbucket, &all, repository, deadline).await?).is_some() {
+                return Ok(Selection::NotSelected);
+            }
         }
-        let all = RepositoryFilter::default();
-        let found = extract::repository(bitbucket, &all, repository, deadline).await?;
-        Ok(match found {
-            Some(_) => Selection::NotSelected,
-            None => Selection::Invisible,
-        })
+        match extract::is_there(bitbucket, repository, deadline).await? {
+            // The list lags.
+            true => Err(Failure::Outdated),
+            false => Ok(Selection::Invisible),
+        }
     }
 
     /// The pull requests `ids`, asked for by their numbers. The repository is taken for selected.
@@ -289,107 +287,6 @@ impl Looker<'_> {
         })
     }
 
-    /// A partition that is looked at as a whole: of `repository`, or of the workspace.
-    pub async fn whole(
-        &self,
-        group: &Group,
-        repository: Option<&Repository>,
-    ) -> Result<Seen, Failure> {
-        let partition = group.partition(repository.map(|repository| &repository.uuid));
-        let item = partition.item(ItemId::Whole);
-        let before = self.entry(&item).await?;
-        let mut image = Image::default();
-        let mut members = BTreeSet::new();
-        let mut shown = None;
-        let mut is_cut = false;
-        for reading in 0..MOST_READINGS {
-            let mut listing = Listing::open(self.bitbucket, group, repository);
-            while let Some(batch) = listing.next(self.deadline).await? {
-                self.take_in(group, &batch, &mut members, &mut image);
-            }
-            is_cut = listing.is_cut();
-            let last = shown.replace(listing.shown());
-            // What the record names is asked for by name.
-            if before.is_some() || listing.shown().is_all(last) {
-                break;
-            }
-            if reading + 1 == MOST_READINGS {
-                tracing::warn!(%partition, "the list moves faster than it can be read");
-                self.mapper.doubt(&group.resources);
-            }
-        }
-        let hidden = hidden(before.as_ref(), &members);
-        self.ask_for(group, repository, (hidden, is_cut), &mut image)
-            .await?;
-        image.sort();
-        self.resolve(&mut image).await?;
-        Ok(Seen {
-            item,
-            before,
-            sight: Sight::Present(image),
-        })
-    }
-
-    /// Maps the members of a page that no page before has shown.
-    fn take_in(
-        &self,
-        group: &Group,
-        batch: &Batch,
-        members: &mut BTreeSet<String>,
-        image: &mut Image,
-    ) {
-        self.mapper.skipped(batch.skipped.len());
-        for Skipped { path, reason } in &batch.skipped {
-            tracing::warn!(path, reason, "file left out");
-        }
-        for raw in &batch.items {
-            let member = group.source.member(raw);
-            // A list that shifts shows some twice; a tree shows a file once for each selector.
-            let is_new = member.is_empty() || members.insert(member.clone());
-            if is_new || matches!(group.source, Source::Trees(_)) {
-                let made = self.mapper.map(&batch.resources, raw, &member);
-                image.made.extend(made);
-            }
-        }
-    }
-
-    /// Asks for members that the record names and the list has not shown. Where the list is complete by its nature,
-    /// they are gone.
-    async fn ask_for(
-        &self,
-        group: &Group,
-        repository: Option<&Repository>,
-        (hidden, is_cut): (BTreeSet<String>, bool),
-        image: &mut Image,
-    ) -> Result<(), Failure> {
-        if let Source::Trees(_) = group.source {
-            return Ok(());
-        }
-        for (position, member) in hidden.into_iter().enumerate() {
-            let found = if position < MOST_MEMBERS {
-                let asked = (member.as_str(), is_cut);
-                let found =
-                    extract::member(self.bitbucket, group, repository, asked, self.deadline);
-                Some(found.await?)
-            } else {
-                None
-            };
-            match found {
-                Some(Hidden::Gone | Hidden::LeftOut) => {}
-                Some(Hidden::Overlooked(raw)) => {
-                    let made = self.mapper.map(&group.resources, &raw, &member);
-                    image.made.extend(made);
-                }
-                None => {
-                    let resources = group.resources.iter().cloned();
-                    let unread = resources.map(|resource| Made::unread(resource, member.clone()));
-                    image.made.extend(unread);
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Every item of `partition` that is recorded, as gone: its repository is. The partition as a whole is among them,
     /// recorded or not, so that whoever has read it before is refused.
     pub async fn gone(&self, partition: &PartitionId) -> Result<Vec<Seen>, Failure> {
@@ -431,7 +328,7 @@ impl Looker<'_> {
         }))
     }
 
-    async fn resolve(&self, image: &mut Image) -> Result<(), Failure> {
+    pub(super) async fn resolve(&self, image: &mut Image) -> Result<(), Failure> {
         let entities = image.all_entities();
         let blueprints = Blueprints::for_entities(self.port, entities, self.deadline).await?;
         self.mapper.left_out(image.resolve(&blueprints));
@@ -457,12 +354,4 @@ fn lists_open(group: &Group) -> bool {
     };
     let plain: String = query.chars().filter(|one| !one.is_whitespace()).collect();
     plain == r#"state="OPEN""#
-}
-
-/// Members that claim something in the record, and are not among those that were listed.
-fn hidden(before: Option<&Entry>, listed: &BTreeSet<String>) -> BTreeSet<String> {
-    let claims = before.into_iter().flat_map(|entry| &entry.claims);
-    let members = claims.map(|claim| &claim.member);
-    let hidden = members.filter(|member| !member.is_empty() && !listed.contains(*member));
-    hidden.cloned().collect()
 }

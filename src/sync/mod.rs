@@ -25,3 +25,4 @@ pub mod plan;
 pub mod reading;
 pub mod settle;
 pub mod sources;
+mod whole;

@@ -2,11 +2,13 @@
 //!
 //! They are stored before the commit is settled, so that a death in between loses none.
 
+use jiff::Timestamp;
+
 use crate::deadline::{Clock, Deadline};
 use crate::failure::Failure;
 use crate::look::Look;
 use crate::queue::Queue;
-use crate::queue::again::ask;
+use crate::queue::again::{ask, forget_asked_before};
 use crate::store::Store;
 
 pub struct Outbox<'a> {
@@ -43,5 +45,10 @@ impl<'a> Outbox<'a> {
     /// Stores the looks as due now, each merged with what is stored of its object.
     pub async fn remember(&self, looks: Vec<Look>) -> Result<(), Failure> {
         Ok(ask(self.store, looks, self.clock.now()).await?)
+    }
+
+    /// After everything was looked at: what was asked for before `begun` is done, unless it changes meanwhile.
+    pub async fn forget_asked_before(&self, begun: Timestamp) -> Result<(), Failure> {
+        Ok(forget_asked_before(self.store, begun).await?)
     }
 }

@@ -98,6 +98,8 @@ pub enum Kept {
     Resource,
     /// `FERRY__DELETE=off`.
     SwitchedOff,
+    /// The mapping's `entityDeletionThreshold` is 0.
+    Never,
     /// More would go than the mapping's `entityDeletionThreshold` allows.
     Threshold,
     /// More than a tenth of its resource's items have no identifier that Port takes.
@@ -123,6 +125,7 @@ impl std::fmt::Display for Kept {
         f.write_str(match self {
             Kept::Resource => "its resource says enableDelete: false",
             Kept::SwitchedOff => "deletion is switched off (FERRY__DELETE)",
+            Kept::Never => "entityDeletionThreshold is 0",
             Kept::Threshold => "more would go than entityDeletionThreshold allows",
             Kept::Identifiers => {
                 "too many items of its resource have no identifier that Port takes"

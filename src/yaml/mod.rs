@@ -1,4 +1,4 @@
-//! YAML as its authors mean it: version 1.1, as PyYAML's safe loader reads it, which Ocean reads files with.
+//! YAML as its authors mean it: version 1.1, as `PyYAML`'s safe loader reads it, which Ocean reads files with.
 //!
 //! `yes` is true, `0755` is octal, `<<` merges, the last of two equal keys wins. Gives JSON values, because jq takes
 //! nothing else: keys become text, dates become ISO text, infinities and NaN become null. Says for each value of a
@@ -34,7 +34,7 @@ pub struct YamlError {
     pub message: String,
 }
 
-/// The values of all documents of `text`; none for a text without content. All or nothing: PyYAML gives no part either.
+/// The values of all documents of `text`; none for a text without content. All or nothing, as `PyYAML` does it.
 pub fn values(text: &str) -> Result<Vec<Value>, YamlError> {
     let documents = load::documents(text, false)?;
     Ok(documents.into_iter().map(|one| one.value).collect())

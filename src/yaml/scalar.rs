@@ -1,4 +1,4 @@
-//! What an unquoted or tagged text of YAML 1.1 is: the patterns of PyYAML's resolver, and what its safe constructor
+//! What an unquoted or tagged text of YAML 1.1 is: the patterns of `PyYAML`'s resolver, and what its safe constructor
 //! makes of each.
 
 use std::sync::LazyLock;
@@ -15,7 +15,7 @@ pub(super) enum Scalar {
     Value(Value),
     /// `<<`: as a key, what it stands for is merged into the mapping.
     Merge,
-    /// `=`: as a key it is text; as a value PyYAML has no use for it.
+    /// `=`: as a key it is text; as a value `PyYAML` has no use for it.
     Default,
 }
 

@@ -1,4 +1,4 @@
-//! Recorded answers of PyYAML, and what must not bring the reader down.
+//! Recorded answers of `PyYAML`, and what must not bring the reader down.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

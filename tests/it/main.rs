@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod allowance;
+mod answers;
 mod convergence;
 mod credentials;
 mod doubt;
@@ -27,4 +29,5 @@ mod support;
 mod table;
 mod tidy;
 mod trees;
+mod unread;
 mod webhook;

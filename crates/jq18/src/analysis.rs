@@ -1,8 +1,9 @@
-//! What a syntax tree says without being run: whether the expression is constant, and which of the input's
-//! fields it may read. Both answers are safe, not exact: "not constant" and "may read" are always allowed.
+//! What a syntax tree says without being run: whether the expression is constant, which of the input's fields it may
+//! read, which regular expressions it holds. The first two answers are safe, not exact: "not constant" and "may read"
+//! are always allowed.
 
 use jaq_core::load::lex::StrPart;
-use jaq_core::load::parse::{BinaryOp, Term};
+use jaq_core::load::parse::{BinaryOp, Pattern, Term};
 use jaq_core::path::Part;
 
 use super::parser::TICK;
@@ -78,6 +79,117 @@ pub(super) fn may_read(term: &Tree<'_>, path: &[&str]) -> bool {
         // A fold's update sees the state, which begins as the first argument.
         Term::Fold(_, source, _, arguments) => may(source) || arguments.first().is_some_and(may),
         Term::Id | Term::Recurse | Term::Def(..) => true,
+    }
+}
+
+/// The regular expressions that stand in the expression as they are, each with its flags.
+pub(super) fn regular_expressions<'s>(term: &Tree<'s>, report: &mut dyn FnMut(&str, &str)) {
+    if let Term::Call(name, arguments) = term {
+        let flags = match (*name, arguments.as_slice()) {
+            ("test" | "match" | "capture" | "scan" | "splits", [_]) | ("sub" | "gsub", [_, _]) => {
+                Some(String::new())
+            }
+            ("test" | "match" | "capture" | "scan" | "split" | "splits", [_, flags])
+            | ("sub" | "gsub", [_, _, flags]) => constant_text(flags),
+            _ => None,
+        };
+        if let (Some(flags), Some(pattern)) = (flags, arguments.first().and_then(constant_text)) {
+            report(&pattern, &flags);
+        }
+    }
+    children(term, &mut |part| regular_expressions(part, report));
+}
+
+fn constant_text(term: &Tree<'_>) -> Option<String> {
+    let Term::Str(None, parts) = term else {
+        return None;
+    };
+    let mut text = String::new();
+    for part in parts {
+        match part {
+            StrPart::Str(part) => text.push_str(part),
+            StrPart::Char(char) => text.push(*char),
+            StrPart::Term(_) => return None,
+        }
+    }
+    Some(text)
+}
+
+/// Visits the terms that `term` consists of, not those within them.
+pub(super) fn children<'s>(term: &Tree<'s>, visit: &mut dyn FnMut(&Tree<'s>)) {
+    match term {
+        Term::Id
+        | Term::Recurse
+        | Term::Num(_)
+        | Term::Break(_)
+        | Term::Var(_)
+        | Term::Arr(None) => {}
+        Term::Str(_, parts) => {
+            for part in parts {
+                if let StrPart::Term(term) = part {
+                    visit(term);
+                }
+            }
+        }
+        Term::Arr(Some(inner)) | Term::Neg(inner) | Term::Label(_, inner) => visit(inner),
+        Term::Obj(entries) => {
+            for (key, value) in entries {
+                visit(key);
+                value.iter().for_each(&mut *visit);
+            }
+        }
+        Term::BinOp(left, operator, right) => {
+            visit(left);
+            if let BinaryOp::Pipe(Some(pattern)) = operator {
+                keys_of_pattern(pattern, visit);
+            }
+            visit(right);
+        }
+        Term::Fold(_, source, pattern, arguments) => {
+            visit(source);
+            keys_of_pattern(pattern, visit);
+            arguments.iter().for_each(visit);
+        }
+        Term::TryCatch(body, catch) => {
+            visit(body);
+            catch.iter().for_each(|catch| visit(catch));
+        }
+        Term::IfThenElse(branches, otherwise) => {
+            for (test, then) in branches {
+                visit(test);
+                visit(then);
+            }
+            otherwise.iter().for_each(|otherwise| visit(otherwise));
+        }
+        Term::Def(definitions, body) => {
+            definitions
+                .iter()
+                .for_each(|definition| visit(&definition.body));
+            visit(body);
+        }
+        Term::Call(_, arguments) => arguments.iter().for_each(visit),
+        Term::Path(base, path) => {
+            visit(base);
+            for (part, _) in &path.0 {
+                match part {
+                    Part::Index(index) => visit(index),
+                    Part::Range(from, to) => from.iter().chain(to).for_each(&mut *visit),
+                }
+            }
+        }
+    }
+}
+
+fn keys_of_pattern<'s>(pattern: &Pattern<&'s str>, visit: &mut dyn FnMut(&Tree<'s>)) {
+    match pattern {
+        Pattern::Var(_) => {}
+        Pattern::Arr(items) => items.iter().for_each(|item| keys_of_pattern(item, visit)),
+        Pattern::Obj(entries) => {
+            for (key, item) in entries {
+                visit(key);
+                keys_of_pattern(item, visit);
+            }
+        }
     }
 }
 

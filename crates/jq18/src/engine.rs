@@ -5,13 +5,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use jaq_core::data::JustLut;
-use jaq_core::load::lex::StrPart;
-use jaq_core::load::parse::{BinaryOp, Def, Pattern, Term};
+use jaq_core::load::parse::{Def, Term};
 use jaq_core::load::{Arena, File, Loader};
-use jaq_core::path::Part;
 use jaq_core::{Compiler, Ctx, Exn, Vars};
 use serde_json::Value;
 
+use super::analysis::children;
 use super::value::Val;
 use super::{CompileError, EvalError, guard, natives, parser};
 
@@ -156,96 +155,11 @@ pub(super) fn convert(value: &Value) -> Result<Val, EvalError> {
 }
 
 /// Reports every function that `term` calls by name.
-fn called<'t>(term: &'t Term<&str>, report: &mut dyn FnMut(&'t str, usize)) {
-    match term {
-        Term::Id
-        | Term::Recurse
-        | Term::Num(_)
-        | Term::Break(_)
-        | Term::Var(_)
-        | Term::Arr(None) => {}
-        Term::Str(_, parts) => {
-            for part in parts {
-                if let StrPart::Term(term) = part {
-                    called(term, report);
-                }
-            }
-        }
-        Term::Arr(Some(inner)) | Term::Neg(inner) | Term::Label(_, inner) => called(inner, report),
-        Term::Obj(entries) => {
-            for (key, value) in entries {
-                called(key, report);
-                value.iter().for_each(|value| called(value, report));
-            }
-        }
-        Term::BinOp(left, operator, right) => {
-            called(left, report);
-            if let BinaryOp::Pipe(Some(pattern)) = operator {
-                called_by_pattern(pattern, report);
-            }
-            called(right, report);
-        }
-        Term::Fold(_, source, pattern, arguments) => {
-            called(source, report);
-            called_by_pattern(pattern, report);
-            arguments
-                .iter()
-                .for_each(|argument| called(argument, report));
-        }
-        Term::TryCatch(body, catch) => {
-            called(body, report);
-            catch.iter().for_each(|catch| called(catch, report));
-        }
-        Term::IfThenElse(branches, otherwise) => {
-            for (test, then) in branches {
-                called(test, report);
-                called(then, report);
-            }
-            otherwise
-                .iter()
-                .for_each(|otherwise| called(otherwise, report));
-        }
-        Term::Def(definitions, body) => {
-            definitions
-                .iter()
-                .for_each(|definition| called(&definition.body, report));
-            called(body, report);
-        }
-        Term::Call(name, arguments) => {
-            report(name, arguments.len());
-            arguments
-                .iter()
-                .for_each(|argument| called(argument, report));
-        }
-        Term::Path(term, path) => {
-            called(term, report);
-            for (part, _) in &path.0 {
-                match part {
-                    Part::Index(index) => called(index, report),
-                    Part::Range(from, to) => {
-                        from.iter()
-                            .chain(to)
-                            .for_each(|bound| called(bound, report));
-                    }
-                }
-            }
-        }
+fn called<'t>(term: &Term<&'t str>, report: &mut dyn FnMut(&'t str, usize)) {
+    if let Term::Call(name, arguments) = term {
+        report(name, arguments.len());
     }
-}
-
-fn called_by_pattern<'t>(pattern: &'t Pattern<&str>, report: &mut dyn FnMut(&'t str, usize)) {
-    match pattern {
-        Pattern::Var(_) => {}
-        Pattern::Arr(items) => items
-            .iter()
-            .for_each(|item| called_by_pattern(item, report)),
-        Pattern::Obj(entries) => {
-            for (key, item) in entries {
-                called(key, report);
-                called_by_pattern(item, report);
-            }
-        }
-    }
+    children(term, &mut |part| called(part, report));
 }
 
 #[cfg(test)]

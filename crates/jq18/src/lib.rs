@@ -102,6 +102,8 @@ impl Filter {
                 position(source, error.offset)
             ))
         })?;
+        // Compiled once, with the mapping; one that does not compile fails where it is used, as in jq.
+        analysis::regular_expressions(&term, &mut regex::prepare);
         let direct = direct::compile(&term);
         let is_constant = analysis::is_constant(&term);
         let program = engine::Program::compile(term)?;

@@ -6,6 +6,7 @@ def true: 0 == 0;
 def false: 0 == 1;
 def not: if . then 0 == 1 else 0 == 0 end;
 def empty: {}[] as $x | .;
+def truthy!: if . then . else empty end;
 def error: error! as $x | .;
 def error(message): (message | error!) as $x | .;
 def select(f): if f then . else empty end;
@@ -18,7 +19,8 @@ def arrays: if type == "array" then . else empty end;
 def objects: if type == "object" then . else empty end;
 def iterables: if type == "array" or type == "object" then . else empty end;
 def scalars: if type == "array" or type == "object" then empty else . end;
-def finites: if isinfinite or isnan then empty else . end;
+def finites: if type == "number" and (isinfinite | not) then . else empty end;
+def abs: if . < 0 then -. else . end;
 def normals: if isnormal then . else empty end;
 
 # Generators
@@ -31,9 +33,9 @@ def recurse(f): def down: ., (f | down); down;
 def recurse(f; condition): def down: ., (f | if condition then down else empty end); down;
 def while(condition; update): def loop: if condition then ., (update | loop) else empty end; loop;
 def until(condition; update): def loop: if condition then . else update | loop end; loop;
-def limit($n; f): if $n > 0 then limit!($n; f) elif $n == 0 then empty
+def limit($n; f): if $n > 0 then limit!($n | ceil; f) elif $n == 0 then empty
   else error("limit doesn't support negative count") end;
-def skip($n; f): if $n > 0 then skip!($n; f) elif $n == 0 then f
+def skip($n; f): if $n > 0 then skip!($n | floor; f) elif $n == 0 then f
   else error("skip doesn't support negative count") end;
 def first: .[0];
 def last: .[-1];
@@ -77,7 +79,7 @@ def index($x): indices($x) | if . == null then . else .[0] end;
 def rindex($x): indices($x) | if . == null then . else .[-1] end;
 def IN(f): any(f == .; .);
 def IN(source; f): any(source == f; .);
-def INDEX(source; f): reduce source as $row ({}; . + {($row | f | tostring): $row});
+def INDEX(source; f): reduce source as $row ({}; modify!(.[$row | f | tostring]; $row));
 def INDEX(f): INDEX(.[]; f);
 def JOIN($index; f): [.[] | [., $index[f]]];
 def JOIN($index; source; f): source | [., $index[f]];

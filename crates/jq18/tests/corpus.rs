@@ -19,51 +19,21 @@ struct Difference {
 }
 
 /// By reason. An entry that no case needs any more fails the test, so that a fix is noticed.
-const KNOWN_DIFFERENCES: &[(&str, &[Difference])] = &[
-    (
-        "of a number with a fraction or an exponent only the value is kept, not how it was written",
-        &[
-            Difference {
-                expression: ".a | tostring",
-                input: r#"{"a":1000.0}"#,
-                found: r#"["1000.0"]"#,
-            },
-            Difference {
-                expression: ".a | tostring",
-                input: r#"{"a":{"b":1.5,"a":[null]}}"#,
-                found: r#"["{\"b\":1.5,\"a\":[null]}"]"#,
-            },
-        ],
-    ),
-    (
-        "a class of Unicode characters that is counted compiles to more than a pattern may have",
-        &[
-            fails(r#"test("^\\w{1,63}$")"#, r#""payments""#),
-            fails(r#"test("^[\\w.-]{1,100}$")"#, r#""a.b-c_d""#),
-            fails(r#"test("^\\p{L}{1,50}$")"#, r#""Zürich""#),
-            fails(r#"test("^\\S{1,1000}$")"#, r#""x y""#),
-            fails(r#"test("^.{1,5000}$")"#, r#""abc""#),
-            fails(r#"test("\\b\\w{3,200}\\b")"#, r#""ab abc""#),
-            fails(r#"[match("\\w{2,80}";"g").string]"#, r#""ab c def""#),
-        ],
-    ),
-    (
-        "paths are deleted one after the other, so that an index from the end counts what is left",
-        &[Difference {
-            expression: "del(.[-1],.[-2])",
-            input: "[1,2,3]",
-            found: "[[2]]",
-        }],
-    ),
-];
-
-const fn fails(expression: &'static str, input: &'static str) -> Difference {
-    Difference {
-        expression,
-        input,
-        found: "fails",
-    }
-}
+const KNOWN_DIFFERENCES: &[(&str, &[Difference])] = &[(
+    "of a number with a fraction or an exponent only the value is kept, not how it was written",
+    &[
+        Difference {
+            expression: ".a | tostring",
+            input: r#"{"a":1000.0}"#,
+            found: r#"["1000.0"]"#,
+        },
+        Difference {
+            expression: ".a | tostring",
+            input: r#"{"a":{"b":1.5,"a":[null]}}"#,
+            found: r#"["{\"b\":1.5,\"a\":[null]}"]"#,
+        },
+    ],
+)];
 
 /// What libjq gives for one expression on one input.
 struct Case {

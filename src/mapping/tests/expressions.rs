@@ -3,7 +3,7 @@
 use jq18::Filter;
 use serde_json::{Value, json};
 
-use super::super::expression::Expression;
+use super::super::expression::{Expression, NoValue};
 use super::super::*;
 use super::json_fixture;
 
@@ -33,6 +33,21 @@ fn fields_evaluate_as_in_ocean() {
         }
     }
     assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+}
+
+#[test]
+fn an_expression_that_runs_away_on_item_after_item_is_given_up() {
+    let expression = Expression::compile("if .endless then until(false; .) else .name end");
+    let endless = json!({"endless": true});
+    let harmless = json!({"name": "a"});
+    let on = |item: &Value| expression.evaluate(&jq18::Input::new(item));
+    let given_up = |result| matches!(result, Err(NoValue::RanAway(reason)) if reason.contains("not evaluated any more"));
+    // An item on which it ends begins the count anew.
+    for item in [&endless, &endless, &harmless, &endless, &endless, &endless] {
+        assert!(!given_up(on(item)));
+    }
+    assert!(given_up(on(&endless)));
+    assert!(given_up(on(&harmless)));
 }
 
 /// Every number as a double: `1` and `1.0` are one number.

@@ -1,6 +1,7 @@
 //! What a server, a fault or a moment that nobody foresaw must not cost: nothing that exists is deleted, nothing that
 //! was told is lost, and a run that left something says so.
 
+mod absent;
 mod lists;
 mod mapping;
 mod pace;

@@ -301,6 +301,7 @@ async fn a_clock_ten_minutes_off_costs_nothing() {
     let ahead = Duration::try_from(theirs.duration_since(world.clock.now())).unwrap();
     world.clock.advance(ahead + Duration::from_secs(600));
     world.accept(&[seen]).await;
+    world.drain().await;
     for seconds in [0, 1_200] {
         world.port.take_writes();
         world.bitbucket.advance_clock(seconds);
@@ -313,6 +314,8 @@ async fn a_clock_ten_minutes_off_costs_nothing() {
         let text = format!("Described at {seconds}");
         told.extend(world.bitbucket.describe_repository("a.b_c", &text).unwrap());
         world.accept(&told).await;
+        // At once: nobody takes the answers for old ones.
+        assert_eq!(world.work_off().await, (told.len(), 0), "{seconds}");
         world.drain().await;
         assert_fresh(&world, &format!("{seconds} seconds off")).await;
     }

@@ -148,10 +148,6 @@ impl Stage<'_> {
         let Some(uuid) = self.lone_repository(choice) else {
             return;
         };
-        if !self.synced {
-            // What the first run's list leaves out is recorded nowhere: the next run finds it.
-            return;
-        }
         let mut opened = Vec::new();
         let mut told = Vec::new();
         for number in 0..3 * self.longest_page {

@@ -249,7 +249,7 @@ impl MadeUpResource {
     }
 }
 
-/// YAML texts with what PyYAML makes of them.
+/// YAML texts with what `PyYAML` makes of them.
 static YAML: LazyLock<Vec<Content>> = LazyLock::new(|| {
     let vectors = include_str!("../../fixtures/vectors/yaml-11.json");
     let vectors: Value = serde_json::from_str(vectors).unwrap();

@@ -6,6 +6,8 @@ mod meaning;
 
 use std::collections::BTreeMap;
 
+use ferry::deadline::Deadline;
+use ferry::resync::{Scope, preview};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestCaseError};
 use sandbox::bitbucket::Workspace;
@@ -32,10 +34,9 @@ fn workspace(made_up: &MadeUp) -> Workspace {
     })
 }
 
-/// A run of the made-up mapping over the made-up workspace, and then each change as an event.
-async fn play(made_up: &MadeUp) -> Result<(), String> {
+/// The made-up workspace, mapping and blueprints, and nothing done yet.
+async fn begin(made_up: &MadeUp) -> World {
     let world = World::new(workspace(made_up), Settings::new()).await;
-    let mut made_up = made_up.clone();
     for (number, repository) in made_up.repositories.iter().enumerate() {
         let (_, slug) = REPOSITORIES[number];
         if let Some(develop) = &repository.develop {
@@ -54,6 +55,13 @@ async fn play(made_up: &MadeUp) -> Result<(), String> {
         world.port.put_blueprint(&blueprint).unwrap();
     }
     world.port.install(IDENTIFIER, made_up.mapping());
+    world
+}
+
+/// A run of the made-up mapping over the made-up workspace, and then each change as an event.
+async fn play(made_up: &MadeUp) -> Result<(), String> {
+    let world = begin(made_up).await;
+    let mut made_up = made_up.clone();
     world.resync().await;
     let mut verdict = compare(&world, &made_up, "a run");
     for change in std::mem::take(&mut made_up.changes) {
@@ -64,6 +72,26 @@ async fn play(made_up: &MadeUp) -> Result<(), String> {
     }
     world.finish();
     verdict
+}
+
+/// What Ocean has left of the same workspace, and what a preview says of it.
+async fn preview_after_ocean(made_up: &MadeUp) -> Result<(), String> {
+    let world = begin(made_up).await;
+    let ocean = format!("port-ocean/bitbucket-cloud/0.4.2/{IDENTIFIER}/exporter");
+    for (blueprint, entities) in meaning::entities(made_up) {
+        for (identifier, raw) in entities {
+            let entity = json!({"identifier": identifier, "properties": {"raw": raw}});
+            world.port.put_entity(&blueprint, &entity, &ocean).unwrap();
+        }
+    }
+    let deadline = Deadline::at(&world.clock, jiff::Timestamp::MAX);
+    let scope = Scope { kind: None };
+    let found = preview(world.app(), &scope, &deadline).await.unwrap();
+    world.finish();
+    match found.deleted.is_empty() && found.created.is_empty() {
+        true => Ok(()),
+        false => Err(format!("{:?} go, {:?} come", found.deleted, found.created)),
+    }
 }
 
 fn make(world: &World, change: &Change) -> Vec<sandbox::webhook::Delivery> {
@@ -150,6 +178,20 @@ fn runs_and_events_make_what_the_rules_say() {
     proptest!(repeatable(), |(made_up in made_up())| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let verdict = runtime.block_on(play(&made_up));
+        verdict.map_err(|wrong| TestCaseError::fail(format!("\n{wrong}")))?;
+    });
+}
+
+/// The entities of an installation that Ocean has left are those that Ferry would make: none goes, none comes.
+#[test]
+fn a_preview_after_ocean_announces_no_deletion() {
+    let few = Config {
+        cases: repeatable().cases / 4,
+        ..repeatable()
+    };
+    proptest!(few, |(made_up in made_up())| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let verdict = runtime.block_on(preview_after_ocean(&made_up));
         verdict.map_err(|wrong| TestCaseError::fail(format!("\n{wrong}")))?;
     });
 }

@@ -160,7 +160,11 @@ async fn an_event_leaves_out_what_a_run_does() {
     let renamed = mapping(&[&uuids[1..], &uuids[..1]].concat());
     world.port.set_config(renamed);
     world.resync_with_losses().await;
-    assert_eq!(sound(&world, &uuids[5])["stage"], json!(null));
+    let now = sound(&world, &uuids[5]);
+    assert_eq!(
+        (&now["stage"], &now["private"]),
+        (&json!(null), &json!(true))
+    );
     world.finish();
 }
 

@@ -65,6 +65,10 @@ pub(super) async fn check_items(
         }
     }
     check_names(session, &sources, findings, deadline).await;
+    match Blueprints::of(&session.port, sample.blueprints(), deadline).await {
+        Ok(blueprints) => mapper.left_out(sample.resolve(&blueprints)),
+        Err(error) => findings.doubtful("values", chain(&error), "try again"),
+    }
     check_sample(&sources, &sample, mapper.take_problems(), findings);
     if !sources.creates_targets() {
         check_targets(&session.port, &sources, sample, findings, deadline).await;
@@ -139,11 +143,9 @@ async fn check_targets(
 async fn missing_targets(
     port: &PortClient,
     sources: &Sources,
-    mut sample: Image,
+    sample: Image,
     deadline: &Deadline,
 ) -> Result<Vec<EntityKey>, port::Error> {
-    let blueprints = Blueprints::of(port, sample.blueprints(), deadline).await?;
-    sample.resolve(&blueprints);
     let made = sample.entities(sources.merges());
     let resources = sources.mapping().resources().iter();
     let ours: BTreeSet<&str> = resources

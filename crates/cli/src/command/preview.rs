@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use anyhow::anyhow;
+use clap::builder::PossibleValuesParser;
 use ferry::app::App;
 use ferry::deadline::Deadline;
 use ferry::entity::{Entity, Identifier};
+use ferry::mapping::Kind;
 use ferry::resync::{FieldChange, Preview, Scope, preview};
 use ferry::telemetry::chain;
 use indicatif::MultiProgress;
@@ -18,7 +20,7 @@ use super::terminal::{Audience, BAD, DOUBTFUL, FAINT, GOOD, STRONG, painted, pri
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
     /// Look at this kind only; deletions cannot be told then.
-    #[arg(long)]
+    #[arg(long, value_parser = PossibleValuesParser::new(Kind::ALL.map(Kind::name)))]
     kind: Option<String>,
     /// Show at most this many entities of each list of a blueprint.
     #[arg(long, default_value_t = 20)]

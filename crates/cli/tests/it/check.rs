@@ -84,7 +84,7 @@ async fn check_foresees_what_port_would_refuse_and_knows_tokens_by_their_kind() 
             "identifier": ".slug + \" (repository)\"", "blueprint": "'bitbucketRepository'"}}}},
         {"kind": "pull-request", "selector": {"query": "true"}, "port": {"entity": {"mappings": {
             "identifier": ".id | tostring", "blueprint": "'bitbucketPullRequest'",
-            "relations": {"repository": "'nobody-' + .destination.repository.name"}}}}},
+            "relations": {"repository": "'nobody-' + (.id | tostring)"}}}}},
     ]});
     // This story says nothing about the repositories that relations lead to.
     let mut relations_only = mapping.clone();

@@ -7,7 +7,7 @@ use jaq_core::path::{Opt, Part};
 use serde_json::Value;
 
 use super::{Direct, Function, Stage, Step};
-use crate::parser::TICK;
+use crate::parser::{TICK, preferred};
 
 /// Copies of its input that an output may hold. Beside constants nothing else makes an output larger than the item.
 const MAX_COPIES: usize = 64;
@@ -35,7 +35,7 @@ fn build(term: &Term<&str>) -> Option<Direct> {
         }
         Term::BinOp(left, BinaryOp::Pipe(None), right) if is_tick(left) => build(right)?,
         Term::BinOp(left, operator, right) => {
-            let (left, right) = (boxed(left)?, boxed(right)?);
+            let (left, right) = (boxed(preferred(left))?, boxed(right)?);
             match operator {
                 BinaryOp::Pipe(None) => Direct::Pipe(left, right),
                 BinaryOp::Alt => Direct::Alternative(left, right),

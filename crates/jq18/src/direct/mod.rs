@@ -6,17 +6,21 @@
 //! holds that both agree. Work is at most linear in the input, so no [`super::guard`] is needed.
 
 mod build;
+mod compute;
+mod functions;
 
 use std::borrow::Cow;
 
 use jaq_core::ops::{Cmp, Math};
-use serde_json::{Map, Number, Value};
+use serde_json::Value;
 
-use super::dates;
 use super::number::MAX_SAFE_INTEGER;
 use super::value::number_to_json;
 
 pub(super) use build::compile;
+
+use compute::{calculate, compare, plain_text};
+use functions::Function;
 
 /// An expression with exactly one output.
 #[derive(Debug)]
@@ -57,23 +61,6 @@ pub(super) enum Step {
 pub(super) enum Stage {
     Map(Direct),
     Select(Direct),
-}
-
-#[derive(Debug)]
-pub(super) enum Function {
-    ToString,
-    Not,
-    Length,
-    First,
-    Last,
-    AsciiDowncase,
-    AsciiUpcase,
-    FromDate,
-    Split(String),
-    StartsWith(String),
-    EndsWith(String),
-    TrimStart(String),
-    TrimEnd(String),
 }
 
 /// The engine has to decide.
@@ -170,11 +157,10 @@ impl Direct {
                 Cow::Owned(Value::String(text))
             }
             Direct::Object(entries) => {
-                let mut object = Map::new();
-                for (key, value) in entries {
-                    object.insert(key.clone(), value.evaluate(input)?.into_owned());
-                }
-                Cow::Owned(Value::Object(object))
+                let entries = entries.iter();
+                let entries = entries
+                    .map(|(key, value)| Ok((key.clone(), value.evaluate(input)?.into_owned())));
+                Cow::Owned(Value::Object(entries.collect::<Result<_, _>>()?))
             }
             Direct::List(items) => {
                 let items = items
@@ -188,21 +174,26 @@ impl Direct {
                 stages,
             } => {
                 let source = source.evaluate(input)?;
-                let items = match &*source {
-                    Value::Array(items) => items.as_slice(),
-                    Value::Object(_) => return Err(Unsure),
-                    _ if *optional => &[],
-                    _ => return Err(Unsure),
-                };
-                let mut collected = Vec::with_capacity(items.len());
-                for item in items {
-                    collected.extend(through(stages, Cow::Borrowed(item))?);
-                }
-                Cow::Owned(Value::Array(collected))
+                Cow::Owned(collect(&source, *optional, stages)?)
             }
             Direct::Apply(function) => function.apply(input)?,
         })
     }
+}
+
+/// The items of a list, each through the stages.
+fn collect(source: &Value, optional: bool, stages: &[Stage]) -> Result<Value, Unsure> {
+    let items = match source {
+        Value::Array(items) => items.as_slice(),
+        Value::Object(_) => return Err(Unsure),
+        _ if optional => &[],
+        _ => return Err(Unsure),
+    };
+    let mut collected = Vec::with_capacity(items.len());
+    for item in items {
+        collected.extend(through(stages, Cow::Borrowed(item))?);
+    }
+    Ok(Value::Array(collected))
 }
 
 /// One item through the stages; `None` where one of them drops it.
@@ -276,133 +267,8 @@ fn slice(value: &Value, from: Option<usize>, to: Option<usize>) -> Result<Value,
     text.get(from..to).map(Value::from).ok_or(Unsure)
 }
 
-impl Function {
-    fn apply<'v>(&self, input: &'v Value) -> Answer<'v> {
-        let as_text = || input.as_str().ok_or(Unsure);
-        Ok(Cow::Owned(match self {
-            Function::ToString => match input {
-                Value::String(_) => return Ok(Cow::Borrowed(input)),
-                other => Value::from(plain_text(other)?.into_owned()),
-            },
-            Function::Not => Value::Bool(!truthy(input)),
-            Function::Length => match input {
-                Value::Null => Value::from(0),
-                Value::String(text) => Value::from(text.chars().count()),
-                Value::Array(items) => Value::from(items.len()),
-                Value::Object(entries) => Value::from(entries.len()),
-                Value::Bool(_) | Value::Number(_) => return Err(Unsure),
-            },
-            Function::First | Function::Last => match input {
-                Value::Array(items) => {
-                    let item = if matches!(self, Function::First) {
-                        items.first()
-                    } else {
-                        items.last()
-                    };
-                    return Ok(item.map_or(Cow::Owned(Value::Null), Cow::Borrowed));
-                }
-                _ => return Err(Unsure),
-            },
-            Function::AsciiDowncase => Value::from(as_text()?.to_ascii_lowercase()),
-            Function::AsciiUpcase => Value::from(as_text()?.to_ascii_uppercase()),
-            Function::FromDate => match dates::parse(as_text()?, "%Y-%m-%dT%H:%M:%SZ") {
-                Some((moment, "")) => Value::from(moment.seconds()),
-                _ => return Err(Unsure),
-            },
-            Function::Split(separator) => match as_text()? {
-                "" => Value::Array(Vec::new()),
-                text => text.split(separator.as_str()).map(Value::from).collect(),
-            },
-            Function::StartsWith(part) => Value::Bool(as_text()?.starts_with(part.as_str())),
-            Function::EndsWith(part) => Value::Bool(as_text()?.ends_with(part.as_str())),
-            Function::TrimStart(part) => {
-                let text = as_text()?;
-                Value::from(text.strip_prefix(part.as_str()).unwrap_or(text))
-            }
-            Function::TrimEnd(part) => {
-                let text = as_text()?;
-                Value::from(text.strip_suffix(part.as_str()).unwrap_or(text))
-            }
-        }))
-    }
-}
-
 fn truthy(value: &Value) -> bool {
     !matches!(value, Value::Null | Value::Bool(false))
-}
-
-/// A number that is the same in all representations.
-fn exact(number: &Number) -> Result<f64, Unsure> {
-    match number.as_f64() {
-        Some(value) if value.is_finite() && value.abs() <= MAX_SAFE_INTEGER => Ok(value),
-        _ => Err(Unsure),
-    }
-}
-
-fn compare(left: &Value, comparison: Cmp, right: &Value) -> Result<bool, Unsure> {
-    let order = match (left, right) {
-        (Value::String(left), Value::String(right)) => left.cmp(right),
-        (Value::Bool(left), Value::Bool(right)) => left.cmp(right),
-        (Value::Null, Value::Null) => std::cmp::Ordering::Equal,
-        (Value::Number(left), Value::Number(right)) => {
-            exact(left)?.partial_cmp(&exact(right)?).ok_or(Unsure)?
-        }
-        (Value::Array(_) | Value::Object(_), Value::Array(_) | Value::Object(_)) => {
-            return Err(Unsure);
-        }
-        // Of different types: not equal, and which is less follows jq's order of types.
-        _ => match comparison {
-            Cmp::Eq => return Ok(false),
-            Cmp::Ne => return Ok(true),
-            _ => return Err(Unsure),
-        },
-    };
-    Ok(match comparison {
-        Cmp::Eq => order.is_eq(),
-        Cmp::Ne => order.is_ne(),
-        Cmp::Lt => order.is_lt(),
-        Cmp::Le => order.is_le(),
-        Cmp::Gt => order.is_gt(),
-        Cmp::Ge => order.is_ge(),
-    })
-}
-
-fn calculate<'v>(left: Cow<'v, Value>, operation: Math, right: Cow<'v, Value>) -> Answer<'v> {
-    Ok(match (&*left, operation, &*right) {
-        (Value::Null, Math::Add, _) => right,
-        (_, Math::Add, Value::Null) => left,
-        (Value::String(_), Math::Add, Value::String(tail)) => {
-            let mut text = match left.into_owned() {
-                Value::String(text) => text,
-                _ => return Err(Unsure),
-            };
-            text.push_str(tail);
-            Cow::Owned(Value::String(text))
-        }
-        (Value::Number(left), operation, Value::Number(right)) => {
-            let (left, right) = (exact(left)?, exact(right)?);
-            let result = match operation {
-                Math::Add => left + right,
-                Math::Sub => left - right,
-                Math::Mul => left * right,
-                Math::Div if right != 0.0 => left / right,
-                Math::Div | Math::Rem => return Err(Unsure),
-            };
-            Cow::Owned(number_to_json(result))
-        }
-        _ => return Err(Unsure),
-    })
-}
-
-/// `tostring`, of what is printed the same by everyone.
-fn plain_text(value: &Value) -> Result<Cow<'_, str>, Unsure> {
-    Ok(match value {
-        Value::String(text) => Cow::Borrowed(text),
-        Value::Null => Cow::Borrowed("null"),
-        Value::Bool(flag) => Cow::Borrowed(if *flag { "true" } else { "false" }),
-        Value::Number(number) => Cow::Owned(number.as_i64().ok_or(Unsure)?.to_string()),
-        Value::Array(_) | Value::Object(_) => return Err(Unsure),
-    })
 }
 
 fn normalized(value: &Value) -> Value {

@@ -1,5 +1,7 @@
 //! Arrays and objects: order, groups, entries, membership.
 
+use std::cmp::Ordering;
+
 use indexmap::IndexMap;
 use jaq_core::ValT;
 use jaq_core::native::Fun;
@@ -8,7 +10,8 @@ use super::control::truthy;
 use super::{fail, of_argument, of_input};
 use crate::engine::Data;
 use crate::guard;
-use crate::value::{Text, Val, ValR};
+use crate::operators::cannot_index;
+use crate::value::{Error, Text, Val, ValR};
 
 pub(super) fn add(all: &mut Vec<Fun<Data>>) {
     all.extend([
@@ -29,6 +32,9 @@ pub(super) fn add(all: &mut Vec<Fun<Data>>) {
             value.values().try_fold(Val::Null, |sum, item| sum + item?)
         }),
         of_input!("to_entries", |value: Val| {
+            if !matches!(value, Val::Arr(_) | Val::Obj(_)) {
+                return fail(format!("{} has no keys", value.describe()));
+            }
             let entries = value.key_values().map(|entry| {
                 let (key, value) = entry?;
                 Val::record([("key", key), ("value", value)])
@@ -87,29 +93,24 @@ pub(super) fn add(all: &mut Vec<Fun<Data>>) {
                 items.reverse();
                 Val::array(items)
             }
-            Val::Str(ref text) if text.as_str().is_empty() => Val::array(Vec::new()),
-            Val::Obj(ref object) if object.entries().is_empty() => Val::array(Vec::new()),
-            other => fail(format!("Cannot reverse {}", other.describe())),
+            other => match length(other.clone())?.as_f64() {
+                Some(length) if length.is_nan() || 0.0 < length =>
+                    Err(cannot_index(&other, &Val::Num(length - 1.0))),
+                _ => Val::array(Vec::new()),
+            },
         }),
         of_input!("flatten", |value: Val| flatten_to(value, f64::INFINITY)),
         of_argument!("flatten", |value: Val, depth: Val| match depth.as_f64() {
             Some(depth) if depth < 0.0 => fail("flatten depth must not be negative"),
+            Some(depth) if depth.is_nan() => fail("flatten depth must not be negative"),
             Some(depth) => flatten_to(value, depth),
-            None => fail("flatten depth must not be negative"),
+            None if depth.total_order(&Val::Num(0.0)).is_lt() => {
+                fail("flatten depth must not be negative")
+            }
+            None => flatten_to(value, f64::INFINITY),
         }),
         of_input!("transpose", transpose),
-        of_argument!(
-            "bsearch",
-            |value: Val, wanted: Val| match value.as_items() {
-                Some(items) => Ok(Val::Num(
-                    match items.binary_search_by(|item| item.total_order(&wanted)) {
-                        Ok(position) => position as f64,
-                        Err(position) => -1.0 - position as f64,
-                    }
-                )),
-                None => fail(format!("{} cannot be searched from", value.describe())),
-            }
-        ),
+        of_argument!("bsearch", bsearch),
         of_input!("toboolean", |value: Val| match (&value, value.as_str()) {
             (Val::Bool(_), _) => Ok(value),
             (_, Some("true")) => Ok(Val::Bool(true)),
@@ -173,13 +174,21 @@ fn has(value: Val, key: Val) -> ValR {
 }
 
 /// Whether every part is found somewhere in `value`; values are no deeper than the guard allows.
+/// In jq true and false are of different kinds.
+fn same_kind(value: &Val, part: &Val) -> bool {
+    match (value, part) {
+        (Val::Bool(value), Val::Bool(part)) => value == part,
+        _ => value.type_name() == part.type_name(),
+    }
+}
+
 fn contains(value: &Val, part: &Val) -> ValR<bool> {
     guard::work(1)?;
     match (value, part) {
         (Val::Obj(object), Val::Obj(part)) => {
             for (key, part) in part.entries() {
                 match object.entries().get(key.as_str()) {
-                    Some(value) if contains(value, part)? => {}
+                    Some(value) if same_kind(value, part) && contains(value, part)? => {}
                     _ => return Ok(false),
                 }
             }
@@ -189,7 +198,7 @@ fn contains(value: &Val, part: &Val) -> ValR<bool> {
             for part in parts.items() {
                 let mut found = false;
                 for item in array.items() {
-                    if item.type_name() == part.type_name() && contains(item, part)? {
+                    if same_kind(item, part) && contains(item, part)? {
                         found = true;
                         break;
                     }
@@ -204,7 +213,7 @@ fn contains(value: &Val, part: &Val) -> ValR<bool> {
             guard::work(1 + text.as_str().len() / 64)?;
             Ok(text.as_str().contains(part.as_str()))
         }
-        _ if value.type_name() == part.type_name() => Ok(value == part),
+        _ if same_kind(value, part) => Ok(value == part),
         _ => fail(format!(
             "{} and {} cannot have their containment checked",
             value.describe(),
@@ -297,6 +306,23 @@ fn extreme(pairs: Vec<(Val, Val)>, greatest: bool) -> Val {
     found.map_or(Val::Null, |(_, item)| item)
 }
 
+/// The steps are jq's, so that an array without order gives the same.
+fn bsearch(value: Val, wanted: Val) -> ValR {
+    let Some(items) = value.as_items() else {
+        return fail(format!("{} cannot be searched from", value.describe()));
+    };
+    let (mut start, mut end) = (0, items.len());
+    while start < end {
+        let middle = start + (end - start) / 2;
+        match items.get(middle).map(|item| wanted.total_order(item)) {
+            Some(Ordering::Less) => end = middle,
+            Some(Ordering::Greater) => start = middle + 1,
+            Some(Ordering::Equal) | None => return Ok(Val::Num(middle as f64)),
+        }
+    }
+    Ok(Val::Num(-1.0 - start as f64))
+}
+
 fn flatten_to(value: Val, depth: f64) -> ValR {
     let mut flat = Vec::new();
     for item in value.values() {
@@ -307,7 +333,8 @@ fn flatten_to(value: Val, depth: f64) -> ValR {
 
 fn flatten_into(item: Val, depth: f64, flat: &mut Vec<Val>) -> ValR<()> {
     guard::work(1)?;
-    if !matches!(item, Val::Arr(_)) || depth <= 0.0 {
+    // Only zero ends it, as in jq: half a level never comes to it.
+    if !matches!(item, Val::Arr(_)) || depth == 0.0 {
         flat.push(item);
         return Ok(());
     }
@@ -317,29 +344,21 @@ fn flatten_into(item: Val, depth: f64, flat: &mut Vec<Val>) -> ValR<()> {
     Ok(())
 }
 
+/// Rows as long as the longest; jq asks each for its length, so an empty text is a row as well, until it is asked for
+/// more.
 fn transpose(value: Val) -> ValR {
     let rows: Vec<Val> = value.values().collect::<Result<_, _>>()?;
-    let mut width = 0;
-    for row in &rows {
-        match row {
-            Val::Arr(array) => width = width.max(array.items().len()),
-            Val::Null => {}
-            other => {
-                return fail(format!(
-                    "Cannot index {} with number (0)",
-                    other.type_name()
-                ));
-            }
-        }
+    let lengths = rows
+        .iter()
+        .map(|row| Ok(length(row.clone())?.as_f64().unwrap_or(0.0)));
+    let lengths: Vec<f64> = lengths.collect::<Result<_, Error>>()?;
+    let width = lengths.into_iter().fold(0.0, f64::max);
+    let mut columns = Vec::new();
+    let mut at = 0.0;
+    while at < width {
+        let column = rows.iter().map(|row| row.clone().index(&Val::Num(at)));
+        columns.push(Val::array(column.collect::<Result<_, _>>()?)?);
+        at += 1.0;
     }
-    guard::allocate(rows.len().saturating_mul(width).saturating_mul(16))?;
-    let columns = (0..width).map(|column| {
-        let cell = |row: &Val| row.as_items().and_then(|items| items.get(column)).cloned();
-        Val::array(
-            rows.iter()
-                .map(|row| cell(row).unwrap_or(Val::Null))
-                .collect(),
-        )
-    });
-    Val::array(columns.collect::<Result<_, _>>()?)
+    Val::array(columns)
 }

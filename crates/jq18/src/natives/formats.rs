@@ -169,7 +169,38 @@ fn base64_decode(value: Val) -> ValR {
             .with_decode_allow_trailing_bits(true),
     );
     match LENIENT.decode(unpadded) {
-        Ok(bytes) => Val::text(String::from_utf8_lossy(&bytes)),
+        Ok(bytes) => Val::text(text_of(&bytes)),
         Err(_) => fail(format!("{} is not valid base64 data", value.describe())),
     }
+}
+
+/// Bytes as text. Where they are none, jq leaves out what their first byte announces, as far as it looks like it.
+fn text_of(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some(first) = rest.first() {
+        let announced = match first {
+            0xc2..=0xdf => 2,
+            0xe0..=0xef => 3,
+            0xf0..=0xf4 => 4,
+            _ => 1,
+        };
+        // Cut off by the end: all of it is one character that is missing.
+        let (char, length) = match rest.get(..announced) {
+            None => (None, rest.len()),
+            Some(sequence) => match std::str::from_utf8(sequence) {
+                Ok(char) => (char.chars().next(), announced),
+                Err(_) => {
+                    let follow = sequence
+                        .iter()
+                        .skip(1)
+                        .take_while(|byte| **byte & 0xc0 == 0x80);
+                    (None, 1 + follow.count())
+                }
+            },
+        };
+        text.push(char.unwrap_or(char::REPLACEMENT_CHARACTER));
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    text
 }

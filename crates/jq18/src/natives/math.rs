@@ -22,18 +22,18 @@ pub(super) fn add(all: &mut Vec<Fun<Data>>) {
     unary! {
         "floor" => f64::floor, "ceil" => f64::ceil, "round" => f64::round, "trunc" => f64::trunc,
         "rint" => f64::round_ties_even, "nearbyint" => f64::round_ties_even, "fabs" => f64::abs,
-        "sqrt" => f64::sqrt, "cbrt" => libm::cbrt, "exp" => libm::exp, "exp2" => libm::exp2,
-        "exp10" => libm::exp10, "expm1" => libm::expm1, "log" => libm::log, "log2" => libm::log2,
-        "log10" => libm::log10, "log1p" => libm::log1p, "sin" => libm::sin, "cos" => libm::cos,
-        "tan" => libm::tan, "asin" => libm::asin, "acos" => libm::acos, "atan" => libm::atan,
-        "sinh" => libm::sinh, "cosh" => libm::cosh, "tanh" => libm::tanh, "asinh" => libm::asinh,
+        "sqrt" => f64::sqrt, "cbrt" => f64::cbrt, "exp" => f64::exp, "exp2" => f64::exp2,
+        "exp10" => libm::exp10, "expm1" => f64::exp_m1, "log" => f64::ln, "log2" => f64::log2,
+        "log10" => f64::log10, "log1p" => f64::ln_1p, "sin" => f64::sin, "cos" => f64::cos,
+        "tan" => f64::tan, "asin" => f64::asin, "acos" => f64::acos, "atan" => f64::atan,
+        "sinh" => f64::sinh, "cosh" => f64::cosh, "tanh" => f64::tanh, "asinh" => libm::asinh,
         "acosh" => libm::acosh, "atanh" => libm::atanh, "gamma" => libm::lgamma, "lgamma" => libm::lgamma,
         "tgamma" => libm::tgamma, "j0" => libm::j0, "j1" => libm::j1, "y0" => libm::y0, "y1" => libm::y1,
         "erf" => libm::erf, "erfc" => libm::erfc, "significand" => significand, "logb" => logb,
     }
     binary! {
-        "pow" => libm::pow, "atan2" => libm::atan2, "fmod" => libm::fmod, "fmin" => libm::fmin,
-        "fmax" => libm::fmax, "fdim" => libm::fdim, "hypot" => libm::hypot, "copysign" => libm::copysign,
+        "pow" => f64::powf, "atan2" => f64::atan2, "fmod" => libm::fmod, "fmin" => libm::fmin,
+        "fmax" => libm::fmax, "fdim" => libm::fdim, "hypot" => f64::hypot, "copysign" => libm::copysign,
         "nextafter" => libm::nextafter, "nexttoward" => libm::nextafter, "remainder" => libm::remainder,
         "drem" => libm::remainder, "ldexp" => scale, "scalb" => scale, "scalbln" => scale,
         "jn" => |order, x| libm::jn(order as i32, x), "yn" => |order, x| libm::yn(order as i32, x),
@@ -59,14 +59,6 @@ pub(super) fn add(all: &mut Vec<Fun<Data>>) {
         of_input!("isfinite", |value: Val| is(&value, |number| !number
             .is_infinite())),
         of_input!("isnormal", |value: Val| is(&value, f64::is_normal)),
-        of_input!("abs", |value: Val| match value.as_f64() {
-            Some(number) if number < 0.0 => Ok(Val::Num(-number)),
-            Some(_) => Ok(value),
-            None if matches!(value, Val::Null | Val::Bool(_)) => {
-                fail(format!("{} cannot be negated", value.describe()))
-            }
-            None => Ok(value),
-        }),
         of_input!("frexp", |value: Val| {
             let (mantissa, exponent) = libm::frexp(number(&value)?);
             Val::array(vec![Val::Num(mantissa), Val::Num(f64::from(exponent))])

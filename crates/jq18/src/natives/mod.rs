@@ -5,6 +5,7 @@ mod control;
 mod formats;
 mod math;
 mod paths;
+mod patterns;
 mod strings;
 mod time;
 
@@ -23,6 +24,7 @@ pub(super) fn all() -> Vec<Fun<Data>> {
     paths::add(&mut all);
     collections::add(&mut all);
     strings::add(&mut all);
+    patterns::add(&mut all);
     formats::add(&mut all);
     math::add(&mut all);
     time::add(&mut all);

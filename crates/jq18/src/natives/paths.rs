@@ -112,61 +112,103 @@ fn set_slice(array: Rc<Array>, key: &Val, rest: &[Val], new: Val) -> ValR {
     Val::array(items)
 }
 
-/// `delpaths`: longest and last first, so that no deletion moves the target of another.
+/// `delpaths`. Positions count in what was there before, whatever else goes.
 pub(super) fn delete_all(root: Val, mut paths: Vec<Vec<Val>>) -> ValR {
     let order = |left: &Vec<Val>, right: &Vec<Val>| {
-        let pairs = left
+        let mut pairs = left
             .iter()
             .zip(right)
             .map(|(left, right)| left.total_order(right));
         pairs
-            .clone()
             .find(|order| order.is_ne())
             .unwrap_or(left.len().cmp(&right.len()))
     };
     paths.sort_by(order);
-    paths
-        .iter()
-        .rev()
-        .try_fold(root, |root, path| delete(root, path))
+    let paths: Vec<&[Val]> = paths.iter().map(Vec::as_slice).collect();
+    // The shortest path comes first.
+    if paths.first().is_some_and(|path| path.is_empty()) {
+        return Ok(Val::Null);
+    }
+    delete_below(root, &paths)
 }
 
-fn delete(root: Val, path: &[Val]) -> ValR {
-    guard::work(2)?;
-    let Some((key, rest)) = path.split_first() else {
-        return Ok(Val::Null);
-    };
-    if matches!(root, Val::Null) {
-        return Ok(root);
-    }
-    if !rest.is_empty() {
-        let child = root.clone().index(key)?;
-        if matches!(child, Val::Null) {
-            return Ok(root);
+/// Deletes at sorted paths, none of them empty.
+fn delete_below(mut root: Val, paths: &[&[Val]]) -> ValR {
+    guard::work(2 * paths.len())?;
+    let mut keys = Vec::new();
+    for group in paths.chunk_by(|one, other| one.first() == other.first()) {
+        let Some((key, rest)) = group.first().and_then(|path| path.split_first()) else {
+            continue;
+        };
+        if rest.is_empty() {
+            keys.push(key);
+            continue;
         }
-        let child = delete(child, rest)?;
-        return set(root, std::slice::from_ref(key), child);
+        let child = root.clone().index(key)?;
+        if !matches!(child, Val::Null) {
+            let rests: Vec<&[Val]> = group.iter().filter_map(|path| path.get(1..)).collect();
+            let child = delete_below(child, &rests)?;
+            root = set(root, std::slice::from_ref(key), child)?;
+        }
     }
-    match (root, key) {
-        (Val::Obj(mut object), Val::Str(key)) => {
-            Val::remove_entry(&mut object, key.as_str())?;
+    delete_keys(root, &keys)
+}
+
+fn delete_keys(root: Val, keys: &[&Val]) -> ValR {
+    match root {
+        _ if keys.is_empty() => Ok(root),
+        Val::Null => Ok(Val::Null),
+        Val::Obj(mut object) => {
+            for key in keys {
+                let Val::Str(key) = key else {
+                    return fail(format!("Cannot delete {} field of object", key.type_name()));
+                };
+                Val::remove_entry(&mut object, key.as_str())?;
+            }
             Ok(Val::Obj(object))
         }
-        (Val::Arr(mut array), Val::Num(_) | Val::Literal(_)) => {
-            let index = key.as_f64().unwrap_or(f64::NAN);
-            if let Ok(position) = Val::position(index, array.items().len()) {
-                Val::remove_item(&mut array, position)?;
-            }
-            Ok(Val::Arr(array))
-        }
-        (root @ Val::Arr(_), Val::Obj(_)) => {
-            let range = root.slice_of(key)?;
-            let mut items = root.into_items().unwrap_or_default();
-            items.drain(range);
-            Val::array(items)
-        }
-        (root, key) => Err(cannot_index(&root, key)),
+        Val::Arr(_) => delete_items(root, keys),
+        other => fail(format!("Cannot delete fields from {}", other.type_name())),
     }
+}
+
+/// Deletes at indices, counted from the end where they are negative, and in slices.
+fn delete_items(array: Val, keys: &[&Val]) -> ValR {
+    let length = array.as_items().map_or(0, <[Val]>::len);
+    let mut gone = vec![false; length];
+    for key in keys {
+        let range = match key {
+            Val::Num(_) | Val::Literal(_) => {
+                let index = key.as_f64().unwrap_or(f64::NAN).trunc();
+                let index = if index < 0.0 {
+                    index + length as f64
+                } else {
+                    index
+                };
+                if !(0.0..length as f64).contains(&index) {
+                    continue;
+                }
+                index as usize..index as usize + 1
+            }
+            Val::Obj(_) => array.slice_of(key)?,
+            key => {
+                return fail(format!(
+                    "Cannot delete {} element of array",
+                    key.type_name()
+                ));
+            }
+        };
+        gone.get_mut(range)
+            .into_iter()
+            .flatten()
+            .for_each(|gone| *gone = true);
+    }
+    let items = array.into_items().unwrap_or_default().into_iter().zip(gone);
+    Val::array(
+        items
+            .filter_map(|(item, gone)| (!gone).then_some(item))
+            .collect(),
+    )
 }
 
 /// The events of `tostream`: `[path, leaf]`, and `[path]` after the last child of a container.

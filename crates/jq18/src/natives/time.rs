@@ -17,33 +17,36 @@ pub(super) fn add(all: &mut Vec<Fun<Data>>) {
                 return fail("mktime requires array inputs");
             }
             let moment = moment(&value, "mktime requires parsed datetime inputs")?;
-            Ok(Val::Num(moment.seconds() as f64))
+            match moment.timestamp() {
+                Ok(seconds) => Ok(Val::Num(seconds as f64)),
+                Err(message) => fail(message),
+            }
         }),
         of_argument!("strftime", |value: Val, format: Val| strftime(
-            value, format, "strftime"
+            value, format, "strftime", "GMT"
         )),
         of_argument!("strflocaltime", |value: Val, format: Val| {
-            strftime(value, format, "strflocaltime")
+            strftime(value, format, "strflocaltime", "UTC")
         }),
         of_argument!("strptime", |value: Val, format: Val| {
             let (Some(text), Some(format)) = (value.as_str(), format.as_str()) else {
                 return fail("strptime/1 requires string inputs and arguments");
             };
             // What is left over must begin with a blank.
-            let parsed = dates::parse(text, format).filter(|(_, rest)| {
-                rest.bytes()
-                    .next()
-                    .is_none_or(|byte| byte.is_ascii_whitespace())
+            let parsed = dates::parse(text, format).filter(|read| {
+                read.rest.is_empty()
+                    || read
+                        .rest
+                        .starts_with(|char: char| char.is_ascii_whitespace())
             });
-            let Some((moment, rest)) = parsed else {
-                let shown: String = text.chars().take(40).collect();
+            let Some(read) = parsed else {
                 return fail(format!(
-                    "date \"{shown}\" does not match format \"{format}\""
+                    "date \"{text}\" does not match format \"{format}\""
                 ));
             };
-            let mut fields = broken_down(&moment);
-            if !rest.is_empty() {
-                fields.push(Val::text(rest)?);
+            let mut fields = broken_down(&read.moment, read.weekday, read.day_of_year);
+            if !read.rest.is_empty() {
+                fields.push(Val::text(read.rest)?);
             }
             Val::array(fields)
         }),
@@ -61,7 +64,7 @@ fn now() -> ValR {
     ))
 }
 
-fn broken_down(moment: &Moment) -> Vec<Val> {
+fn broken_down(moment: &Moment, weekday: i64, day_of_year: i64) -> Vec<Val> {
     let fields = [
         moment.year,
         moment.month,
@@ -74,8 +77,8 @@ fn broken_down(moment: &Moment) -> Vec<Val> {
         .map(|field| Val::Num(field as f64))
         .collect();
     fields.push(Val::Num(moment.second));
-    fields.push(Val::Num(moment.weekday() as f64));
-    fields.push(Val::Num(moment.day_of_year() as f64));
+    fields.push(Val::Num(weekday as f64));
+    fields.push(Val::Num(day_of_year as f64));
     fields
 }
 
@@ -84,21 +87,25 @@ fn gmtime(value: &Val, function: &str) -> ValR {
         return fail(format!("{function}() requires numeric inputs"));
     };
     match Moment::from_seconds(seconds) {
-        Some(moment) => Val::array(broken_down(&moment)),
+        Some(moment) => Val::array(broken_down(&moment, moment.weekday(), moment.day_of_year())),
         None => fail("error converting number of seconds since epoch to datetime"),
     }
 }
 
-/// Fields that are missing are zero, fractions are cut.
+/// Fields that are missing are zero, which is 1900 for the year; fractions are cut.
 fn moment(value: &Val, refused: &str) -> ValR<Moment> {
     let Some(items) = value.as_items() else {
         return fail(refused);
     };
-    let mut fields = [0.0; 6];
+    let mut fields = [1900.0, 0.0, 0.0, 0.0, 0.0, 0.0];
     for (field, item) in fields.iter_mut().zip(items) {
         match item.as_f64() {
-            Some(number) => *field = number.clamp(-1e9, 1e9),
-            None => return fail(refused),
+            Some(number) if !number.is_nan() => {
+                *field = number
+                    .clamp(f64::from(i32::MIN), f64::from(i32::MAX))
+                    .trunc()
+            }
+            _ => return fail(refused),
         }
     }
     let [year, month, day, hour, minute, second] = fields;
@@ -112,17 +119,17 @@ fn moment(value: &Val, refused: &str) -> ValR<Moment> {
     })
 }
 
-fn strftime(value: Val, format: Val, function: &str) -> ValR {
+fn strftime(value: Val, format: Val, function: &str, zone: &str) -> ValR {
     let refused = format!("{function}/1 requires parsed datetime inputs");
     let parsed = match value.as_f64() {
         Some(seconds) => match Moment::from_seconds(seconds) {
             Some(moment) => moment,
             None => return fail("error converting number of seconds since epoch to datetime"),
         },
-        None => moment(&value, &refused)?,
+        None => moment(&value, &refused)?.normalized(),
     };
     match format.as_str() {
-        Some(format) => Val::text(dates::format(&parsed, format)),
+        Some(format) => Val::text(dates::format(&parsed, format, zone)),
         None => fail(format!("{function}/1 requires a string format")),
     }
 }

@@ -34,6 +34,7 @@ impl<'s> Parser<'s> {
             offset: 0,
             nesting: 0,
             scopes: Vec::new(),
+            defined: Vec::new(),
             alternatives: 0,
             internal,
         }

@@ -2,9 +2,11 @@
 
 use jaq_core::load::lex::StrPart;
 use jaq_core::load::parse::{BinaryOp, Pattern, Term};
+use jaq_core::ops::Math;
 use jaq_core::path::{Opt, Part, Path};
 
-use super::Tree;
+use super::yields::Yields;
+use super::{Parser, Steps, Tree};
 
 /// Counts a step. This and the other names ending in `!` are implemented in `natives`.
 pub(crate) const TICK: &str = "tick!";
@@ -16,6 +18,8 @@ pub(crate) const MODIFY: &str = "modify!";
 pub(crate) const ASSIGN: &str = "assign!";
 /// `LAST(f)` is the last output of `f`, or null.
 pub(crate) const LAST: &str = "last!";
+/// Drops null and false.
+const TRUTHY: &str = "truthy!";
 /// `FORMAT($name)` is `@name`.
 pub(crate) const FORMAT: &str = "format!";
 
@@ -44,108 +48,216 @@ pub(super) fn ticked<'s>(term: Tree<'s>) -> Tree<'s> {
     pipe(call(TICK, Vec::new()), term)
 }
 
-/// Whether a term surely yields at most one output, so that the order of evaluation does not show.
-pub(super) fn is_single(term: &Tree<'_>) -> bool {
-    match term {
-        Term::Id | Term::Num(_) | Term::Var(_) | Term::Arr(_) => true,
-        Term::Str(_, parts) => parts.iter().all(|part| match part {
-            StrPart::Term(term) => is_single(term),
-            _ => true,
-        }),
-        Term::Obj(entries) => entries
-            .iter()
-            .all(|(key, value)| is_single(key) && value.as_ref().is_none_or(is_single)),
-        Term::Neg(term) => is_single(term),
-        Term::TryCatch(body, catch) => is_single(body) && catch.as_deref().is_none_or(is_single),
-        Term::BinOp(
-            left,
-            BinaryOp::Math(_) | BinaryOp::Cmp(_) | BinaryOp::And | BinaryOp::Or,
-            right,
-        )
-        | Term::BinOp(left, BinaryOp::Pipe(_), right) => is_single(left) && is_single(right),
-        Term::IfThenElse(branches, otherwise) => {
-            branches
-                .iter()
-                .all(|(test, then)| is_single(test) && is_single(then))
-                && otherwise.as_deref().is_none_or(is_single)
+/// `left // right`. Where paths are asked for, jaq would take all of the left ones.
+pub(super) fn alternative<'s>(left: Tree<'s>, right: Tree<'s>) -> Tree<'s> {
+    let left = pipe(left, call(TRUTHY, Vec::new()));
+    binary(left, BinaryOp::Alt, right)
+}
+
+/// What stands before the `//` that [`alternative`] has made.
+pub(crate) fn preferred<'t, 's>(left: &'t Tree<'s>) -> &'t Tree<'s> {
+    match left {
+        Term::BinOp(left, BinaryOp::Pipe(None), filter)
+            if matches!(**filter, Term::Call(TRUTHY, _)) =>
+        {
+            left
         }
-        Term::Path(term, path) => {
-            is_single(term)
-                && path.0.iter().all(|(part, _)| match part {
-                    Part::Index(index) => is_single(index),
-                    Part::Range(None, None) => false,
-                    Part::Range(from, to) => [from, to].into_iter().flatten().all(is_single),
-                })
-        }
-        Term::Call(name, arguments) => {
-            arguments.is_empty()
-                && matches!(
-                    *name,
-                    "length"
-                        | "tostring"
-                        | "tojson"
-                        | "not"
-                        | "add"
-                        | "first"
-                        | "last"
-                        | "keys"
-                        | "type"
-                        | "ascii_downcase"
-                        | "ascii_upcase"
-                        | "tonumber"
-                        | "floor"
-                        | "null"
-                        | "true"
-                        | "false"
-                        | TICK
-                )
-        }
-        _ => false,
+        left => left,
     }
 }
 
-/// jq evaluates the right operand first and lets the left one vary fastest; jaq does the opposite.
-pub(super) fn ordered<'s>(
-    left: Tree<'s>,
-    operator: BinaryOp<&'s str>,
-    right: Tree<'s>,
-) -> Tree<'s> {
-    const RIGHT: &str = "$ right";
-    if is_single(&left) || is_single(&right) {
-        return binary(left, operator, right);
-    }
-    bind(right, RIGHT, binary(left, operator, Term::Var(RIGHT)))
+/// Names of what is evaluated before it is used; no program can write them.
+const BOUND: [&str; 16] = [
+    "$ 0", "$ 1", "$ 2", "$ 3", "$ 4", "$ 5", "$ 6", "$ 7", "$ 8", "$ 9", "$ 10", "$ 11", "$ 12",
+    "$ 13", "$ 14", "$ 15",
+];
+
+/// What parts of a term hold once those that may show their order are evaluated before.
+pub(super) struct Ordered<'s> {
+    parts: Vec<Tree<'s>>,
+    bound: Vec<(&'static str, Tree<'s>)>,
 }
 
-/// As for operators, the first interpolation varies fastest.
-pub(super) fn interpolate<'s>(parts: Vec<StrPart<&'s str, Tree<'s>>>) -> Tree<'s> {
-    const NAMES: [&str; 8] = ["$ 0", "$ 1", "$ 2", "$ 3", "$ 4", "$ 5", "$ 6", "$ 7"];
-    let multiple =
-        |part: &StrPart<&str, Tree<'_>>| matches!(part, StrPart::Term(term) if !is_single(term));
-    let count = parts.iter().filter(|part| multiple(part)).count();
-    if count < 2 || NAMES.len() < count {
-        return Term::Str(None, parts);
+impl<'s> Ordered<'s> {
+    /// `body` with the bindings around it, the first part outermost.
+    pub(super) fn around(self, body: impl FnOnce(Vec<Tree<'s>>) -> Tree<'s>) -> Tree<'s> {
+        let bound = self.bound.into_iter().rev();
+        bound.fold(body(self.parts), |body, (name, part)| {
+            bind(part, name, body)
+        })
     }
-    let mut names = NAMES.into_iter();
-    let mut bound = Vec::new();
-    let parts = parts
-        .into_iter()
-        .map(|part| match part {
-            StrPart::Term(term) if !is_single(&term) => match names.next() {
-                Some(name) => {
-                    bound.push((name, term));
-                    StrPart::Term(Term::Var(name))
+}
+
+impl<'s> Parser<'s> {
+    /// Terms in the order in which jq evaluates them; the last one varies fastest. Where that order can show, they are
+    /// evaluated one after the other, whatever jaq does.
+    pub(super) fn in_order(&self, parts: Vec<Tree<'s>>) -> Ordered<'s> {
+        let yields: Vec<Yields> = parts.iter().map(|part| self.yields(part)).collect();
+        let uncertain = yields.iter().filter(|yields| Yields::Certain < **yields);
+        if uncertain.count() < 2 || !yields.contains(&Yields::Any) {
+            return Ordered {
+                parts,
+                bound: Vec::new(),
+            };
+        }
+        Self::evaluated(parts, &yields)
+    }
+
+    /// All parts that are not certain, evaluated before; too many stay as they are.
+    fn evaluated(parts: Vec<Tree<'s>>, yields: &[Yields]) -> Ordered<'s> {
+        let mut bound = Vec::new();
+        let parts =
+            parts
+                .into_iter()
+                .zip(yields)
+                .map(|(part, yields)| match BOUND.get(bound.len()) {
+                    Some(name) if Yields::Certain < *yields => {
+                        bound.push((*name, part));
+                        Term::Var(*name)
+                    }
+                    _ => part,
+                });
+        let parts = parts.collect();
+        Ordered { parts, bound }
+    }
+
+    /// jq evaluates the right operand first and lets the left one vary fastest; jaq does the opposite.
+    pub(super) fn operation(
+        &self,
+        left: Tree<'s>,
+        operator: BinaryOp<&'s str>,
+        right: Tree<'s>,
+    ) -> Tree<'s> {
+        self.in_order(vec![right, left]).around(|mut operands| {
+            let left = operands.pop().unwrap_or_default();
+            binary(left, operator, operands.pop().unwrap_or_default())
+        })
+    }
+
+    /// As for operators, the first interpolation varies fastest.
+    pub(super) fn interpolate(&self, parts: Vec<StrPart<&'s str, Tree<'s>>>) -> Tree<'s> {
+        let mut terms = Vec::new();
+        let parts: Vec<_> = parts
+            .into_iter()
+            .map(|part| match part {
+                StrPart::Term(term) => {
+                    terms.push(term);
+                    StrPart::Term(Term::Id)
                 }
-                None => StrPart::Term(term),
-            },
-            part => part,
+                part => part,
+            })
+            .collect();
+        terms.reverse();
+        self.in_order(terms).around(|mut terms| {
+            let fill = |part| match part {
+                StrPart::Term(_) => StrPart::Term(terms.pop().unwrap_or_default()),
+                part => part,
+            };
+            Term::Str(None, parts.into_iter().map(fill).collect())
         })
-        .collect();
-    bound
-        .into_iter()
-        .fold(Term::Str(None, parts), |body, (name, term)| {
-            bind(term, name, body)
+    }
+
+    /// Entries one after the other, each key before its value.
+    pub(super) fn object_of(&self, entries: Vec<(Tree<'s>, Option<Tree<'s>>)>) -> Tree<'s> {
+        // A key that turns out to be no string fails before the next entry is evaluated.
+        let checked = |(key, _): &(Tree<'s>, _)| !matches!(key, Term::Str(..));
+        if 1 < entries.len() && entries.iter().any(checked) {
+            let objects = entries.into_iter().map(|entry| self.object_of(vec![entry]));
+            return self.in_order(objects.collect()).around(|objects| {
+                let sum = |sum, object| binary(sum, BinaryOp::Math(Math::Add), object);
+                objects
+                    .into_iter()
+                    .reduce(sum)
+                    .unwrap_or(Term::Obj(Vec::new()))
+            });
+        }
+        let parts = entries
+            .into_iter()
+            .flat_map(|(key, value)| [key, value.unwrap_or_default()]);
+        self.in_order(parts.collect()).around(|parts| {
+            let mut parts = parts.into_iter();
+            let mut entries = Vec::new();
+            while let (Some(key), Some(value)) = (parts.next(), parts.next()) {
+                entries.push((key, Some(value)));
+            }
+            Term::Obj(entries)
         })
+    }
+
+    /// A call of a native function of several values: jq evaluates the last argument first.
+    pub(super) fn call_of_values(&self, name: &'s str, mut arguments: Vec<Tree<'s>>) -> Tree<'s> {
+        arguments.reverse();
+        self.in_order(arguments).around(|mut arguments| {
+            arguments.reverse();
+            call(name, arguments)
+        })
+    }
+
+    /// `term` followed by `path`. jq evaluates the last key first, and all of them before the term; a slice's start
+    /// before its end.
+    pub(super) fn wrap_path(&self, term: Tree<'s>, path: &mut Steps<'s>) -> Tree<'s> {
+        let mut steps = std::mem::take(path);
+        if steps.is_empty() {
+            return term;
+        }
+        let base = match term {
+            Term::Path(inner, mut head) => {
+                head.0.append(&mut steps);
+                steps = head.0;
+                inner
+            }
+            term => Box::new(term),
+        };
+        if !self.order_of_keys_shows(&base, &steps) {
+            return Term::Path(base, Path(steps));
+        }
+        let mut keys = Vec::new();
+        for (part, _) in steps.iter_mut().rev() {
+            let (first, second) = match part {
+                Part::Index(key) => (Some(key), None),
+                Part::Range(from, to) => (from.as_mut(), to.as_mut()),
+            };
+            keys.extend(first.into_iter().chain(second).map(std::mem::take));
+        }
+        let yields: Vec<Yields> = keys.iter().map(|key| self.yields(key)).collect();
+        Self::evaluated(keys, &yields).around(|keys| {
+            let mut keys = keys.into_iter();
+            for (part, _) in steps.iter_mut().rev() {
+                let (first, second) = match part {
+                    Part::Index(key) => (Some(key), None),
+                    Part::Range(from, to) => (from.as_mut(), to.as_mut()),
+                };
+                for slot in first.into_iter().chain(second) {
+                    *slot = keys.next().unwrap_or_default();
+                }
+            }
+            Term::Path(base, Path(steps))
+        })
+    }
+
+    fn order_of_keys_shows(&self, base: &Tree<'s>, steps: &Steps<'s>) -> bool {
+        let keys = steps.iter().flat_map(|(part, _)| match part {
+            Part::Index(key) => [Some(key), None],
+            Part::Range(from, to) => [from.as_ref(), to.as_ref()],
+        });
+        let yields: Vec<Yields> = keys.flatten().map(|key| self.yields(key)).collect();
+        let uncertain = yields
+            .iter()
+            .filter(|yields| Yields::Certain < **yields)
+            .count();
+        let base = self.yields(base);
+        let alone = steps.len() == 1 && base == Yields::Certain;
+        let several = yields.contains(&Yields::Any)
+            || base == Yields::Any
+            || steps.iter().any(|(part, optional)| {
+                matches!(part, Part::Range(None, None)) || matches!(optional, Opt::Optional)
+            });
+        match uncertain {
+            0 => false,
+            1 => !alone && several,
+            _ => several,
+        }
+    }
 }
 
 /// `value as p1 ?// p2 | body`: a pattern or a body that fails hands over to the next pattern. Every variable
@@ -183,24 +295,11 @@ pub(super) fn destructure<'s>(
     )
 }
 
-fn variables<'s>(pattern: &Pattern<&'s str>, names: &mut Vec<&'s str>) {
+/// The variables that a pattern binds, in their order.
+pub(super) fn variables<'s>(pattern: &Pattern<&'s str>, names: &mut Vec<&'s str>) {
     match pattern {
         Pattern::Var(name) => names.push(name),
         Pattern::Arr(items) => items.iter().for_each(|item| variables(item, names)),
         Pattern::Obj(entries) => entries.iter().for_each(|(_, item)| variables(item, names)),
-    }
-}
-
-pub(super) fn wrap_path<'s>(term: Tree<'s>, path: &mut Vec<(Part<Tree<'s>>, Opt)>) -> Tree<'s> {
-    if path.is_empty() {
-        return term;
-    }
-    let mut parts = std::mem::take(path);
-    match term {
-        Term::Path(inner, mut head) => {
-            head.0.append(&mut parts);
-            Term::Path(inner, head)
-        }
-        term => Term::Path(Box::new(term), Path(parts)),
     }
 }

@@ -2,7 +2,7 @@
 
 use jaq_core::load::lex::StrPart;
 
-use super::lower::{FORMAT, call, interpolate, literal, pipe};
+use super::lower::{FORMAT, call, literal, pipe};
 use super::{Parsed, Parser, Tree};
 
 impl<'s> Parser<'s> {
@@ -19,7 +19,7 @@ impl<'s> Parser<'s> {
             }
             self.offset += length + 1;
             if rest.get(length..).is_some_and(|rest| rest.starts_with('"')) {
-                return Ok(interpolate(parts));
+                return Ok(self.interpolate(parts));
             }
             if self.rest().starts_with('(') {
                 self.offset += 1;

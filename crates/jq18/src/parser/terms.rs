@@ -5,8 +5,27 @@ use jaq_core::load::parse::Term;
 use jaq_core::path::{Opt, Part, Path};
 
 use super::lexer::Token;
-use super::lower::{CLOSURE_TICK, FORMAT, LAST, call, is_single, literal, pipe, ticked};
+use super::lower::{CLOSURE_TICK, FORMAT, call, literal, pipe, ticked};
 use super::{KEYWORDS, Parsed, Parser, Tree};
+
+/// Native functions of several values.
+const OF_VALUES: [&str; 15] = [
+    "setpath",
+    "pow",
+    "atan2",
+    "fmod",
+    "fmin",
+    "fmax",
+    "fdim",
+    "hypot",
+    "copysign",
+    "nextafter",
+    "ldexp",
+    "scalb",
+    "scalbln",
+    "fma",
+    "drem",
+];
 
 impl<'s> Parser<'s> {
     pub(super) fn term(&mut self) -> Parsed<Tree<'s>> {
@@ -43,18 +62,7 @@ impl<'s> Parser<'s> {
                     vec![literal(format.strip_prefix('@').unwrap_or(format))],
                 ))
             }
-            Token::Variable("$__loc__") => {
-                let line = 1 + self
-                    .source
-                    .get(..start)
-                    .map_or(0, |text| text.matches('\n').count());
-                let digits = line.to_string().chars().map(StrPart::Char).collect();
-                let line = pipe(Term::Str(None, digits), call("tonumber", Vec::new()));
-                Ok(Term::Obj(vec![
-                    (literal("file"), Some(literal("<top-level>"))),
-                    (literal("line"), Some(line)),
-                ]))
-            }
+            Token::Variable("$__loc__") => Ok(self.location(start)),
             Token::Variable(name) => Ok(Term::Var(name)),
             Token::Symbol("(") => {
                 let inner = self.pipe()?;
@@ -71,15 +79,7 @@ impl<'s> Parser<'s> {
             }
             Token::Symbol("{") => self.object(),
             Token::Word("if") => self.conditional(),
-            Token::Word("try") => {
-                let body = self.negation()?;
-                let catch = if self.accept_word("catch")? {
-                    Some(Box::new(self.negation()?))
-                } else {
-                    None
-                };
-                Ok(Term::TryCatch(Box::new(body), catch))
-            }
+            Token::Word("try") => self.attempt(),
             Token::Word("reduce") => self.reduce(),
             Token::Word("foreach") => self.foreach(),
             Token::Word("break") => Ok(Term::Break(self.variable()?)),
@@ -89,6 +89,29 @@ impl<'s> Parser<'s> {
                 Err(self.unexpected("a term"))
             }
         }
+    }
+
+    /// `$__loc__`: the line that `offset` is in.
+    fn location(&self, offset: usize) -> Tree<'s> {
+        let before = self.source.get(..offset);
+        let line = 1 + before.map_or(0, |text| text.matches('\n').count());
+        let digits = line.to_string().chars().map(StrPart::Char).collect();
+        let line = pipe(Term::Str(None, digits), call("tonumber", Vec::new()));
+        Term::Obj(vec![
+            (literal("file"), Some(literal("<top-level>"))),
+            (literal("line"), Some(line)),
+        ])
+    }
+
+    /// After `try`.
+    fn attempt(&mut self) -> Parsed<Tree<'s>> {
+        let body = self.negation()?;
+        let catch = if self.accept_word("catch")? {
+            Some(Box::new(self.negation()?))
+        } else {
+            None
+        };
+        Ok(Term::TryCatch(Box::new(body), catch))
     }
 
     pub(super) fn invocation(&mut self, name: &'s str) -> Parsed<Tree<'s>> {
@@ -104,7 +127,13 @@ impl<'s> Parser<'s> {
         }
         let recursive = !arguments.is_empty() && self.scopes.contains(&(name, arguments.len()));
         if !recursive {
-            return Ok(call(name, arguments));
+            return Ok(
+                if OF_VALUES.contains(&name) && !self.defined.contains(&(name, arguments.len())) {
+                    self.call_of_values(name, arguments)
+                } else {
+                    call(name, arguments)
+                },
+            );
         }
         // A closure passed down by recursion nests in the one before; running it must pass the guard.
         let arguments = arguments.into_iter().map(ticked).collect();
@@ -130,70 +159,6 @@ impl<'s> Parser<'s> {
         }
     }
 
-    pub(super) fn reduce(&mut self) -> Parsed<Tree<'s>> {
-        let source = self.alternative()?;
-        self.expect_word("as")?;
-        let pattern = self.pattern()?;
-        self.expect("(")?;
-        let init = self.pipe()?;
-        self.expect(";")?;
-        let update = self.pipe()?;
-        self.expect(")")?;
-        // jq keeps the last output of an update, or null when there is none.
-        let update = if is_single(&update) {
-            update
-        } else {
-            call(LAST, vec![update])
-        };
-        Ok(Term::Fold(
-            "reduce",
-            Box::new(source),
-            pattern,
-            vec![init, ticked(update)],
-        ))
-    }
-
-    pub(super) fn foreach(&mut self) -> Parsed<Tree<'s>> {
-        let source = self.alternative()?;
-        self.expect_word("as")?;
-        let pattern = self.pattern()?;
-        self.expect("(")?;
-        let init = self.pipe()?;
-        self.expect(";")?;
-        let update = self.pipe()?;
-        let extract = if self.accept_symbol(";")? {
-            Some(self.pipe()?)
-        } else {
-            None
-        };
-        self.expect(")")?;
-        if is_single(&update) {
-            let arguments = [init, ticked(update)].into_iter().chain(extract).collect();
-            return Ok(Term::Fold("foreach", Box::new(source), pattern, arguments));
-        }
-        // jq continues with the last output of an update, or null: the state is the list of outputs.
-        let state = |part| Term::Path(Box::new(Term::Id), Path(vec![(part, Opt::Essential)]));
-        let init = Term::Arr(Some(Box::new(init)));
-        let inits = Term::Path(
-            Box::new(init),
-            Path(vec![(Part::Range(None, None), Opt::Essential)]),
-        );
-        let last = state(Part::Index(Term::Neg(Box::new(Term::Num("1")))));
-        let update = Term::Arr(Some(Box::new(pipe(last, update))));
-        let outputs = state(Part::Range(None, None));
-        let extract = match extract {
-            Some(extract) => pipe(outputs, extract),
-            None => outputs,
-        };
-        let init = pipe(inits, Term::Arr(Some(Box::new(Term::Id))));
-        Ok(Term::Fold(
-            "foreach",
-            Box::new(source),
-            pattern,
-            vec![init, ticked(update), extract],
-        ))
-    }
-
     /// After `{`.
     pub(super) fn object(&mut self) -> Parsed<Tree<'s>> {
         let mut entries = Vec::new();
@@ -207,7 +172,7 @@ impl<'s> Parser<'s> {
                 break;
             }
         }
-        Ok(Term::Obj(entries))
+        Ok(self.object_of(entries))
     }
 
     pub(super) fn object_entry(&mut self) -> Parsed<(Tree<'s>, Option<Tree<'s>>)> {
@@ -234,6 +199,9 @@ impl<'s> Parser<'s> {
             }
             Token::Symbol("(") => {
                 let key = self.pipe()?;
+                if !may_be_key(&key) {
+                    return Err(self.error("an object's key is no string"));
+                }
                 self.expect(")")?;
                 self.expect(":")?;
                 return Ok((key, Some(self.object_value()?)));
@@ -263,5 +231,17 @@ impl<'s> Parser<'s> {
             value = pipe(value, self.alternative()?);
         }
         Ok(value)
+    }
+}
+
+/// Whether a term may be a key: a constant that is no string surely is none, and jq says so before it runs.
+fn may_be_key(key: &Tree<'_>) -> bool {
+    match key {
+        Term::Num(_) | Term::Arr(None) => false,
+        Term::Obj(entries) => !entries.is_empty(),
+        Term::Call(name, arguments) => {
+            !arguments.is_empty() || !matches!(*name, "null" | "true" | "false")
+        }
+        _ => true,
     }
 }

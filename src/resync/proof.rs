@@ -1,0 +1,92 @@
+//! That nothing has slipped through a list of repositories: it is read again until that is certain.
+//!
+//! Whatever nobody has recorded, and no list has shown, would be taken for nobody's at the end of a run.
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::listing::{Known, ListReader, Listed};
+use crate::bitbucket::Shown;
+use crate::extract::{Group, Listing, Source};
+use crate::failure::Failure;
+use crate::identity::Repository;
+use crate::sync::look::MOST_READINGS;
+
+impl ListReader<'_> {
+    /// Reads the list again until nothing can have slipped through it: whatever nobody has recorded, and no list has
+    /// shown, would be taken for nobody's.
+    pub(super) async fn prove(
+        &self,
+        mut shown: Option<Shown>,
+        known: &Known,
+        listed: &UnboundedSender<Listed>,
+    ) -> Result<(), Failure> {
+        let slice = self.reader.slice;
+        let mut before = None;
+        for _ in 1..MOST_READINGS {
+            if self.reader.is_stopped() || self.has_failed() {
+                return Ok(());
+            }
+            if shown.is_some_and(|shown| shown.is_all(before)) {
+                self.note_proven();
+                return Ok(());
+            }
+            before = shown;
+            match Box::pin(self.read_again(known, listed)).await {
+                Ok(again) => shown = again,
+                Err(failure) => return self.failed(failure),
+            }
+        }
+        if !shown.is_some_and(|shown| shown.is_all(before)) {
+            tracing::warn!("the list of repositories moves faster than it can be read");
+            for group in self.own.iter().chain(&self.inner) {
+                slice.doubt(group);
+            }
+        }
+        self.note_proven();
+        Ok(())
+    }
+
+    fn has_failed(&self) -> bool {
+        let run = self.reader.slice.run();
+        run.lists
+            .get(&self.id)
+            .is_some_and(|list| list.failed.is_some() || !list.is_complete)
+    }
+
+    fn note_proven(&self) {
+        let mut run = self.reader.slice.run();
+        run.lists.entry(self.id.clone()).or_default().is_proven = true;
+    }
+
+    /// One more reading, without what goes along; repositories that none before has shown are taken in.
+    async fn read_again(
+        &self,
+        known: &Known,
+        listed: &UnboundedSender<Listed>,
+    ) -> Result<Option<Shown>, Failure> {
+        let slice = self.reader.slice;
+        let nobody = Group::of_nobody(Source::Repositories(self.filter.clone()));
+        let mut met = self.pages().listed(&self.id);
+        let mut listing = Listing::open(slice.bitbucket, &nobody, None);
+        let mut overlooked = Vec::new();
+        while let Some(batch) = listing.next(&slice.deadline).await? {
+            slice.keep().await?;
+            if self.reader.is_stopped() {
+                return Ok(None);
+            }
+            for raw in batch.items {
+                if let Some(one) = Repository::of(&raw).filter(|one| met.insert(one.uuid.clone())) {
+                    let raw = match self.own {
+                        Some(group) => slice.looker().with_files(group, raw).await,
+                        None => Ok(raw),
+                    };
+                    overlooked.push((one, raw));
+                }
+            }
+        }
+        if !overlooked.is_empty() {
+            self.page(None, overlooked, known, listed).await?;
+        }
+        Ok(Some(listing.shown()))
+    }
+}
