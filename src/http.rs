@@ -1,8 +1,8 @@
-//! HTTP as both outside systems need it: one connection pool, one decision what is repeated in place, one reading of
-//! `Retry-After` (`wait`), one of `NO_PROXY` (`proxy`), one of redirects (`redirect`), one of answers (`answer`).
+//! HTTP as both outside systems need it: one connection pool, one decision what is repeated in place.
 //!
-//! Knows no endpoint and no JSON shape. Credentials it knows only as what no answer may show: what is said of an answer,
-//! by whomever, is said without them. Requests and bodies are never logged.
+//! `wait` reads `Retry-After`, `proxy` `NO_PROXY`, `redirect` where an answer leads, `answer` what it holds. Knows no
+//! endpoint and no JSON shape. Credentials it knows only as what no answer may show: what is said of an answer, by
+//! whomever, is said without them. Requests and bodies are never logged.
 
 mod answer;
 mod proxy;
