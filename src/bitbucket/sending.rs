@@ -107,20 +107,16 @@ impl BitbucketClient {
                 }
                 Some(Redirect::Refused) | None => {}
             }
-            match Error::from_answer(request, &reply.answer) {
-                Error::Unauthorized { message: said } => {
-                    message = said;
-                    if self.is_alive(&chosen, deadline).await? {
-                        // Refused in passing, it is let in now; refused twice, another kind may be.
-                        match asked_again.contains(&chosen.kind) {
-                            true => refused.push(chosen.kind),
-                            false => asked_again.push(chosen.kind),
-                        }
-                    } else {
-                        accounts.set_aside(chosen.id, "Bitbucket refuses it");
-                    }
-                }
-                error => return Err(error),
+            let Error::Unauthorized { message: said } = Error::from_answer(request, &reply.answer)
+            else {
+                return Err(Error::from_answer(request, &reply.answer));
+            };
+            message = said;
+            match self.is_alive(&chosen, deadline).await? {
+                false => accounts.set_aside(chosen.id, "Bitbucket refuses it"),
+                // Refused in passing, it is let in now; refused twice, another kind may be.
+                true if asked_again.contains(&chosen.kind) => refused.push(chosen.kind),
+                true => asked_again.push(chosen.kind),
             }
         }
     }

@@ -205,30 +205,38 @@ pub fn repository_pages<'a>(
         })
         .buffered(bitbucket.files_at_once());
     stream::try_unfold(Box::pin(completed), async move |mut completed| {
-        let mut batch = Batch::of(group);
-        while let Some(piece) = completed.next().await {
-            match piece? {
-                Piece::Item(Err((Some(repository), error))) => {
-                    batch.failed.push((repository, error));
-                }
-                Piece::Item(item) => batch.take(group, item)?,
-                Piece::End(End {
+        let page = next_page(group, &mut completed).await?;
+        Ok(page.map(|page| (page, completed)))
+    })
+}
+
+/// Gathers the items of one page.
+async fn next_page<'a>(
+    group: &Group,
+    completed: &mut (impl Stream<Item = Result<Piece<'a, Completed>, bitbucket::Error>> + Unpin),
+) -> Result<Option<Page<'a>>, bitbucket::Error> {
+    let mut batch = Batch::of(group);
+    while let Some(piece) = completed.next().await {
+        match piece? {
+            Piece::Item(Err((Some(repository), error))) => {
+                batch.failed.push((repository, error));
+            }
+            Piece::Item(item) => batch.take(group, item)?,
+            Piece::End(End {
+                cursor,
+                shown,
+                room: _room,
+            }) => {
+                return Ok(Some(Page {
+                    batch,
                     cursor,
                     shown,
-                    room: _room,
-                }) => {
-                    let page = Page {
-                        batch,
-                        cursor,
-                        shown,
-                        _room,
-                    };
-                    return Ok(Some((page, completed)));
-                }
+                    _room,
+                }));
             }
         }
-        Ok(None)
-    })
+    }
+    Ok(None)
 }
 
 /// The items of a page, and its end.

@@ -79,6 +79,7 @@ impl RunReader<'_> {
         progress: Option<Progress>,
     ) -> Result<(), Failure> {
         let looker = self.slice.looker();
+        let is_resumed = progress.is_some();
         let mut reading = Reading::open(&looker, group, repository, progress).await?;
         let mut shown = None;
         for readings in 1..=MOST_READINGS {
@@ -94,7 +95,8 @@ impl RunReader<'_> {
             if reading.is_recorded() || reading.shown().is_all(last) {
                 break;
             }
-            if self.is_stopped() || readings == MOST_READINGS {
+            // Of a list that was read in several slices nobody can tell.
+            if is_resumed || self.is_stopped() || readings == MOST_READINGS {
                 tracing::warn!(partition = %part.id, "the list moves faster than it can be read");
                 self.slice.doubt(group);
                 break;

@@ -7,9 +7,10 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::listing::{Known, ListReader, Listed};
 use crate::bitbucket::Shown;
 use crate::extract::{Group, Listing, Source};
-use crate::failure::Failure;
+use crate::failure::{Class, Failure};
 use crate::identity::Repository;
 use crate::sync::look::MOST_READINGS;
+use crate::telemetry::chain;
 
 impl ListReader<'_> {
     /// Reads the list again until nothing can have slipped through it: whatever nobody has recorded, and no list has
@@ -27,17 +28,24 @@ impl ListReader<'_> {
                 return Ok(());
             }
             if shown.is_some_and(|shown| shown.is_all(before)) {
-                self.note_proven();
-                return Ok(());
+                break;
             }
             before = shown;
-            match Box::pin(self.read_again(known, listed)).await {
-                Ok(again) => shown = again,
-                Err(failure) => return self.failed(failure),
+            shown = match Box::pin(self.read_again(known, listed)).await {
+                Ok(again) => again,
+                Err(failure) if failure.class() == Class::Credentials => return Err(failure),
+                Err(failure) => {
+                    let error = chain(&failure);
+                    tracing::warn!(error, "the list of repositories was not read again");
+                    None
+                }
+            };
+            if shown.is_none() {
+                break;
             }
         }
         if !shown.is_some_and(|shown| shown.is_all(before)) {
-            tracing::warn!("the list of repositories moves faster than it can be read");
+            tracing::warn!("nobody can tell whether the list of repositories has moved meanwhile");
             for group in self.own.iter().chain(&self.inner) {
                 slice.doubt(group);
             }

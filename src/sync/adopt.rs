@@ -41,7 +41,7 @@ impl Pen<'_> {
         if answered.stopped.is_none() {
             answered.refuse_what_is_later();
         }
-        committed.take_in(answered);
+        committed.take_in_answers(answered);
         Ok(committed)
     }
 

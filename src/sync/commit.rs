@@ -72,7 +72,16 @@ pub struct Committed {
 }
 
 impl Committed {
-    pub(super) fn take_in(&mut self, answered: Answered) {
+    fn take_in(&mut self, plan: Plan, answered: Answered) {
+        self.unwritten = unwritten(&plan, &answered.results);
+        self.counts.unchanged += plan.unchanged;
+        self.counts.kept += plan.kept.len();
+        self.kept = plan.kept.into_iter().collect();
+        self.clashes = plan.clashes;
+        self.take_in_answers(answered);
+    }
+
+    pub(super) fn take_in_answers(&mut self, answered: Answered) {
         self.stopped = answered.stopped;
         self.counts += answered.counts;
         self.refusals = answered.refusals;
@@ -146,12 +155,7 @@ impl Pen<'_> {
         committed.later = later
             .map(|item| (item.clone(), answered.reason(&plan_of, &seen, &item)))
             .collect();
-        committed.counts.unchanged += plan_of.unchanged;
-        committed.counts.kept += plan_of.kept.len();
-        committed.unwritten = unwritten(&plan_of, &answered.results);
-        committed.kept = plan_of.kept.into_iter().collect();
-        committed.clashes = plan_of.clashes;
-        committed.take_in(answered);
+        committed.take_in(plan_of, answered);
         let later = seen.into_iter();
         let later = later.filter(|seen| committed.later.contains_key(&seen.item));
         committed.unfinished = later
