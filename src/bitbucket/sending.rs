@@ -9,6 +9,7 @@ use std::time::Duration;
 use reqwest::header::{ACCEPT, AUTHORIZATION};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
 use url::Url;
 
 use super::accounts::{Choice, Chosen, Learned};
@@ -60,12 +61,7 @@ impl BitbucketClient {
         let mut asked_again = Vec::new();
         let mut waited = Duration::ZERO;
         let mut url = sending.url.clone();
-        let slots = lock(&self.shared.slots).of(sending.group);
-        // Closed only when it is dropped.
-        let _slot = slots
-            .acquire()
-            .await
-            .map_err(|error| Error::unexpected(request, error.into()))?;
+        let _slot = self.slot(sending).await?;
         loop {
             let clock = self.shared.http.clock();
             let accounts = &self.shared.accounts;
@@ -119,6 +115,14 @@ impl BitbucketClient {
                 true => asked_again.push(chosen.kind),
             }
         }
+    }
+
+    /// The right to have one more request of its group under way.
+    async fn slot(&self, sending: &Sending<'_>) -> Result<OwnedSemaphorePermit, Error> {
+        let slots = lock(&self.shared.slots).of(sending.group);
+        let slot = slots.acquire_owned().await;
+        // Closed only when it is dropped.
+        slot.map_err(|error| Error::unexpected(sending.url.path(), error.into()))
     }
 
     /// Sends with one credential to `url`, and takes in what the answer says about its allowance.

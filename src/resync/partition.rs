@@ -24,6 +24,7 @@ impl RunReader<'_> {
     ) -> Result<(), Failure> {
         if let State::Open(progress) = self.slice.pages.state(spot, &group.id) {
             let part = RunPart::of_repository(group, repository, spot);
+            self.begin();
             let read = match group.source.is_numbered() {
                 true => Box::pin(self.numbered(group, repository, &part, progress)).await,
                 false => Box::pin(self.whole(group, repository, &part)).await,

@@ -133,6 +133,7 @@ impl RunReader<'_> {
             return Ok(());
         }
         let part = RunPart::of_workspace(group);
+        self.begin();
         match self.slice.looker().whole(group, None).await {
             Ok(seen) => {
                 self.done(&part, vec![seen]).await;
@@ -140,6 +141,11 @@ impl RunReader<'_> {
             }
             Err(failure) => self.failed(&part, failure).await,
         }
+    }
+
+    /// A partition is being read.
+    pub(super) fn begin(&self) {
+        self.has_begun.fetch_add(1, Ordering::Relaxed);
     }
 
     /// All of `part` was read.
@@ -150,7 +156,6 @@ impl RunReader<'_> {
     /// Hands what was read of `part` to the task that commits.
     pub(super) async fn send(&self, part: &RunPart, seen: Vec<Seen>, then: Then) {
         self.failed_in_a_row.store(0, Ordering::Relaxed);
-        self.has_begun.fetch_add(1, Ordering::Relaxed);
         if let Then::Done(_) = then {
             self.has_ended.fetch_add(1, Ordering::Relaxed);
         }
