@@ -22,7 +22,7 @@ const RUNAWAYS: u32 = 3;
 
 /// One expression.
 pub(super) enum Expression {
-    Filter(GuardedFilter),
+    Filter(Box<GuardedFilter>),
     /// The content of the file at this path, which extraction adds to the item; the value of a JSON file.
     File(String),
     /// Does not compile; says why. Reported when the mapping is read.
@@ -82,10 +82,10 @@ impl Expression {
             );
         }
         match Filter::compile(&double_quoted(source)) {
-            Ok(filter) => Expression::Filter(GuardedFilter {
+            Ok(filter) => Expression::Filter(Box::new(GuardedFilter {
                 filter,
                 runaways: AtomicU32::new(0),
-            }),
+            })),
             Err(error) => Expression::Broken {
                 reason: error.to_string(),
             },

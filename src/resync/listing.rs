@@ -22,7 +22,7 @@ use crate::store::documents::Entry;
 use crate::store::run::RepositoryList;
 use crate::telemetry::chain;
 
-/// RunPages of the list in memory at once: their files being read, or they themselves committed.
+/// Pages of the list in memory at once: their files being read, or they themselves committed.
 const PAGES_AT_ONCE: usize = 4;
 
 /// Repositories that are asked about ahead of the list. Where more have failed, the reason was none of theirs.

@@ -116,6 +116,9 @@ pub(super) struct MadeUpRepository {
     pub(super) develop: Option<BTreeMap<String, Content>>,
 }
 
+/// A repository by its name, and the branch of it.
+pub(super) type Place = (&'static str, Option<&'static str>);
+
 #[derive(Clone, Debug)]
 pub(super) enum MadeUpResource {
     Repository {
@@ -123,7 +126,7 @@ pub(super) enum MadeUpResource {
     },
     Folder {
         /// Patterns, each with the repositories that it is about and their branches.
-        patterns: Vec<(&'static str, Vec<(&'static str, Option<&'static str>)>)>,
+        patterns: Vec<(&'static str, Vec<Place>)>,
         included: Vec<&'static str>,
     },
     File {

@@ -34,7 +34,7 @@ const AS_LONG_AS_IT_TAKES: Duration = Duration::MAX;
 /// How a resync ended that was not cut short.
 enum Ended {
     Here {
-        summary: Summary,
+        summary: Box<Summary>,
         /// Objects that came to nothing, and are stored to be looked at again.
         looks_left: usize,
         is_complete: bool,
@@ -94,7 +94,7 @@ async fn to_the_end(app: &App, shutdown: &Shutdown) -> anyhow::Result<Option<End
         };
         let looks_left = take_again(app, &deadline).await?;
         return Ok(Some(Ended::Here {
-            summary,
+            summary: Box::new(summary),
             looks_left,
             is_complete: is_complete && looks_left == 0,
         }));
