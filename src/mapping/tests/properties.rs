@@ -89,8 +89,21 @@ fn reference(config: &Value, raw: &Value) -> Vec<(bool, Value)> {
     };
     let mappings = &config["port"]["entity"]["mappings"];
     let key = (run(&mappings["identifier"]), run(&mappings["blueprint"]));
-    let (Some(Value::String(identifier)), Some(Value::String(blueprint))) = key else {
+    let (Some(identifier), Some(Value::String(blueprint))) = key else {
         return Vec::new();
+    };
+    // Numbers are sent as text, a list of one as its element. In Python, and so in Ocean, 0 is none.
+    if identifier.as_f64() == Some(0.0) {
+        return Vec::new();
+    }
+    let element = match identifier.as_array().map(Vec::as_slice) {
+        Some([element]) => element.clone(),
+        _ => identifier,
+    };
+    let identifier = match element {
+        Value::String(text) => text,
+        Value::Number(number) => number.to_string(),
+        _ => return Vec::new(),
     };
     if !crate::entity::is_valid_identifier(&identifier) || blueprint.is_empty() {
         return Vec::new();
