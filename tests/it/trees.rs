@@ -140,6 +140,7 @@ async fn folders_and_files_become_entities() {
       "transformed": 12,
       "filtered_out": 0,
       "not_mapped": 0,
+      "left_out": 0,
       "written": 11,
       "unchanged": 0,
       "refused": 0,
