@@ -18,6 +18,7 @@ mod rate_limit;
 mod redirect;
 mod resources;
 mod sending;
+mod shown;
 mod tree;
 
 pub use auth::Credential;
@@ -25,8 +26,9 @@ pub use by_id::{Gone, number_of, quoted};
 pub use client::{BitbucketClient, Settings};
 pub use error::Error;
 pub use hooks::{Hook, HookSettings};
-pub use pages::{Pages, Shown};
+pub use pages::Pages;
 pub use rate_limit::{Allowance, Purpose};
+pub use shown::{Proof, Readings, Shown};
 pub use tree::list_tree;
 
 #[cfg(test)]

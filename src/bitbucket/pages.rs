@@ -9,6 +9,7 @@ use url::Url;
 
 use super::client::BitbucketClient;
 use super::error::Error;
+use super::shown::Shown;
 use crate::class::Class;
 use crate::deadline::Deadline;
 use crate::http::Answer;
@@ -51,33 +52,6 @@ struct Promise {
     size: Option<usize>,
     /// A later page has said something else than the first.
     is_broken: bool,
-}
-
-/// What one reading of a list has shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Shown {
-    objects: usize,
-    /// Of their marks.
-    sum: u64,
-    /// The list cannot have moved: it is one page, or every page has said the same number of objects, and so many were
-    /// shown.
-    is_proven: bool,
-}
-
-impl Shown {
-    /// Whether nothing can have slipped through: lists that are read page by page shift when something leaves them. What
-    /// proves nothing by itself is believed when the reading before has shown the same.
-    pub fn is_all(self, before: Option<Shown>) -> bool {
-        let same = |before: Shown| (before.objects, before.sum) == (self.objects, self.sum);
-        self.is_proven || before.is_some_and(same)
-    }
-
-    /// Everything is known at once.
-    pub const WHOLE: Shown = Shown {
-        objects: 0,
-        sum: 0,
-        is_proven: true,
-    };
 }
 
 /// Where a list goes on.

@@ -6,12 +6,12 @@ use super::committer::Then;
 use super::pages::{Spot, State};
 use super::read::RunReader;
 use super::slice::RunPart;
-use crate::bitbucket;
+use crate::bitbucket::{self, Proof, Readings};
 use crate::extract::{Group, Source};
 use crate::failure::{Class, Failure};
 use crate::identity::{ItemId, Repository};
 use crate::look::Progress;
-use crate::sync::look::{MOST_READINGS, Selection};
+use crate::sync::look::Selection;
 use crate::sync::reading::Reading;
 
 impl RunReader<'_> {
@@ -82,8 +82,8 @@ impl RunReader<'_> {
         let looker = self.slice.looker();
         let is_resumed = progress.is_some();
         let mut reading = Reading::open(&looker, group, repository, progress).await?;
-        let mut shown = None;
-        for readings in 1..=MOST_READINGS {
+        let mut readings = Readings::default();
+        loop {
             while let Some(seen) = reading.next().await? {
                 let then = Then::More(reading.progress().clone());
                 self.send(part, seen, then).await;
@@ -92,17 +92,20 @@ impl RunReader<'_> {
                     return Ok(());
                 }
             }
-            let last = shown.replace(reading.shown());
-            if reading.is_recorded() || reading.shown().is_all(last) {
-                break;
+            let proof = match reading.is_recorded() {
+                true => Proof::Complete,
+                false => readings.after(Some(reading.shown())),
+            };
+            match proof {
+                Proof::Complete => break,
+                // Of a list that was read in several slices nobody can tell.
+                Proof::NotYet if !is_resumed && !self.is_stopped() => reading.again(),
+                Proof::NotYet | Proof::Never => {
+                    tracing::warn!(partition = %part.id, "the list moves faster than it can be read");
+                    self.slice.doubt(group);
+                    break;
+                }
             }
-            // Of a list that was read in several slices nobody can tell.
-            if is_resumed || self.is_stopped() || readings == MOST_READINGS {
-                tracing::warn!(partition = %part.id, "the list moves faster than it can be read");
-                self.slice.doubt(group);
-                break;
-            }
-            reading.again();
         }
         let missing = match reading.nameless() {
             0 => reading.missing(),

@@ -5,46 +5,40 @@
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::listing::{Known, ListReader, Listed};
-use crate::bitbucket::Shown;
+use crate::bitbucket::{Proof, Readings, Shown};
 use crate::extract::{Group, Listing, Source};
 use crate::failure::{Class, Failure};
 use crate::identity::Repository;
-use crate::sync::look::MOST_READINGS;
 use crate::telemetry::chain;
 
 impl ListReader<'_> {
-    /// Reads the list again until nothing can have slipped through it: whatever nobody has recorded, and no list has
-    /// shown, would be taken for nobody's.
+    /// Reads the list again until nothing can have slipped through it, or nobody can tell. `shown`: by the reading before,
+    /// where it came to its end in this slice.
     pub(super) async fn prove(
         &self,
-        mut shown: Option<Shown>,
+        shown: Option<Shown>,
         known: &Known,
         listed: &UnboundedSender<Listed>,
     ) -> Result<(), Failure> {
         let slice = self.reader.slice;
-        let mut before = None;
-        for _ in 1..MOST_READINGS {
+        let mut readings = Readings::default();
+        let mut proof = readings.after(shown);
+        while proof == Proof::NotYet {
             if self.reader.is_stopped() || self.has_failed() {
                 return Ok(());
             }
-            if shown.is_some_and(|shown| shown.is_all(before)) {
-                break;
-            }
-            before = shown;
-            shown = match Box::pin(self.read_again(known, listed)).await {
-                Ok(again) => again,
+            proof = match Box::pin(self.read_again(known, listed)).await {
+                Ok(Some(shown)) => readings.after(Some(shown)),
+                Ok(None) => Proof::Never,
                 Err(failure) if failure.class() == Class::Credentials => return Err(failure),
                 Err(failure) => {
                     let error = chain(&failure);
                     tracing::warn!(error, "the list of repositories was not read again");
-                    None
+                    Proof::Never
                 }
             };
-            if shown.is_none() {
-                break;
-            }
         }
-        if !shown.is_some_and(|shown| shown.is_all(before)) {
+        if proof == Proof::Never {
             tracing::warn!("nobody can tell whether the list of repositories has moved meanwhile");
             for group in self.own.iter().chain(&self.inner) {
                 slice.doubt(group);

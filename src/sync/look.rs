@@ -37,9 +37,6 @@ pub struct Looker<'a> {
     pub deadline: &'a Deadline,
 }
 
-/// How often a list is read before it moves faster than it can be read.
-pub const MOST_READINGS: usize = 3;
-
 /// Pull requests asked for in one request.
 pub const NUMBERS_AT_ONCE: usize = 50;
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::image::{Image, Made};
-use super::look::{Looker, MOST_READINGS};
+use super::look::Looker;
 use super::plan::{Seen, Sight};
+use crate::bitbucket::{Proof, Readings};
 use crate::extract::{self, Batch, Group, Hidden, Listing, Skipped, Source};
 use crate::failure::Failure;
 use crate::identity::{ItemId, Repository};
@@ -26,24 +27,27 @@ impl Looker<'_> {
         let before = self.entry(&item).await?;
         let mut image = Image::default();
         let mut members = BTreeSet::new();
-        let mut shown = None;
-        let mut is_cut = false;
-        for reading in 0..MOST_READINGS {
+        let mut readings = Readings::default();
+        let is_cut = loop {
             let mut listing = Listing::open(self.bitbucket, group, repository);
             while let Some(batch) = listing.next(self.deadline).await? {
                 self.take_in(group, &batch, &mut members, &mut image);
             }
-            is_cut = listing.is_cut();
-            let last = shown.replace(listing.shown());
-            // What the record names is asked for by name.
-            if before.is_some() || listing.shown().is_all(last) {
-                break;
+            let proof = match &before {
+                // What the record names is asked for by name.
+                Some(_) => Proof::Complete,
+                None => readings.after(Some(listing.shown())),
+            };
+            match proof {
+                Proof::Complete => {}
+                Proof::NotYet => continue,
+                Proof::Never => {
+                    tracing::warn!(%partition, "the list moves faster than it can be read");
+                    self.mapper.doubt(&group.resources);
+                }
             }
-            if reading + 1 == MOST_READINGS {
-                tracing::warn!(%partition, "the list moves faster than it can be read");
-                self.mapper.doubt(&group.resources);
-            }
-        }
+            break listing.is_cut();
+        };
         let hidden = hidden(before.as_ref(), &members);
         self.ask_for(group, repository, (hidden, is_cut), &mut image)
             .await?;
