@@ -11,16 +11,6 @@ use crate::deadline::Deadline;
 /// Ids in one query. With uuids and percent-encoded, the address stays well below 8 KB.
 const IDS_PER_QUERY: usize = 50;
 
-/// What is known of a repository that was not found by its id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gone {
-    /// The list of the workspace has it.
-    No,
-    /// The workspace can be read, and its list does not have the repository: it was deleted or moved, or these
-    /// credentials may no longer see it.
-    Probably,
-}
-
 /// The number of a pull request, also where it comes as text or with a point.
 pub fn number_of(raw: &Value) -> Option<u64> {
     match raw.get("id")? {
@@ -176,20 +166,18 @@ impl BitbucketClient {
             .await
     }
 
-    /// Whether a repository is gone that was not found by its id, and whose deletion no event explains.
-    ///
-    /// A 404 alone proves nothing: a token whose rights were narrowed gets it for everything. So the list of the
-    /// workspace is asked for the uuid, without any filter, and where that is silent, for the workspace itself. An error
-    /// (the workspace hidden, too) means that nothing is known.
-    pub async fn is_repository_gone(&self, uuid: &str, deadline: &Deadline) -> Result<Gone, Error> {
-        let listed = self
-            .repositories_among(None, None, &[uuid], deadline)
-            .await?;
-        if !listed.is_empty() {
-            return Ok(Gone::No);
+    /// Whether a repository that no list shows is there all the same, by asking for itself: lists lag, and leave out what
+    /// the credentials may not read. Where those are the reason, the error says so.
+    pub async fn is_repository_there(
+        &self,
+        uuid: &str,
+        deadline: &Deadline,
+    ) -> Result<bool, Error> {
+        match self.in_repository(uuid, &[], deadline).await {
+            Ok(found) => Ok(found.is_some()),
+            Err(Error::Gone { .. }) => Ok(false),
+            Err(error) => Err(error),
         }
-        self.workspace(deadline).await?;
-        Ok(Gone::Probably)
     }
 
     async fn in_repository(
@@ -230,7 +218,7 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// What `query` selects and `condition` too.
-pub(super) fn and(query: Option<&str>, condition: &str) -> String {
+fn and(query: Option<&str>, condition: &str) -> String {
     match query.filter(|query| !query.trim().is_empty()) {
         Some(query) => format!("({query}) AND {condition}"),
         None => condition.to_owned(),

@@ -22,7 +22,7 @@ mod shown;
 mod tree;
 
 pub use auth::Credential;
-pub use by_id::{Gone, number_of, quoted};
+pub use by_id::{number_of, quoted};
 pub use client::{BitbucketClient, Settings};
 pub use error::Error;
 pub use hooks::{Hook, HookSettings};

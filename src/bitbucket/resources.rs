@@ -3,7 +3,6 @@
 
 use serde_json::Value;
 
-use super::by_id::{and, quoted};
 use super::client::BitbucketClient;
 use super::error::Error;
 use super::pages::Pages;
@@ -86,18 +85,6 @@ impl BitbucketClient {
         .await
     }
 
-    /// The repository, if the list of [`repositories`](Self::repositories) with the same filter holds it.
-    pub async fn repository_matching(
-        &self,
-        uuid: &str,
-        role: Option<&str>,
-        query: Option<&str>,
-        deadline: &Deadline,
-    ) -> Result<Option<Value>, Error> {
-        let query = and(query, &format!("uuid={}", quoted(uuid)));
-        only(self.repositories(role, Some(&query)), deadline).await
-    }
-
     /// The pull requests of a repository that `query` selects; the open ones without it.
     pub fn pull_requests(&self, repository_uuid: &str, query: Option<&str>) -> Pages {
         let mut parameters = vec![
@@ -114,18 +101,6 @@ impl BitbucketClient {
             ],
             &parameters,
         )
-    }
-
-    /// The pull request, if the list of [`pull_requests`](Self::pull_requests) with the same query holds it.
-    pub async fn pull_request_matching(
-        &self,
-        repository_uuid: &str,
-        id: u64,
-        query: &str,
-        deadline: &Deadline,
-    ) -> Result<Option<Value>, Error> {
-        let query = and(Some(query), &format!("id={id}"));
-        only(self.pull_requests(repository_uuid, Some(&query)), deadline).await
     }
 
     /// The entries of a folder and of those below it, `levels` deep, at a commit; the root is the empty path.
@@ -181,14 +156,4 @@ impl BitbucketClient {
             Err(error) => Err(error),
         }
     }
-}
-
-/// The one object of a list that can hold at most one.
-async fn only(mut pages: Pages, deadline: &Deadline) -> Result<Option<Value>, Error> {
-    while let Some(values) = pages.next(deadline).await? {
-        if let Some(value) = values.into_iter().next() {
-            return Ok(Some(value));
-        }
-    }
-    Ok(None)
 }

@@ -44,20 +44,6 @@ pub async fn repository(
     Ok(found.find(|raw| Repository::of(raw).is_some_and(|one| one.uuid == *uuid)))
 }
 
-/// Whether a repository that no list shows is there all the same, by asking for itself: lists lag, and leave out what the
-/// credentials may not read. Where those are the reason, the error says so.
-pub async fn is_there(
-    bitbucket: &BitbucketClient,
-    uuid: &RepositoryId,
-    deadline: &Deadline,
-) -> Result<bool, bitbucket::Error> {
-    match bitbucket.repository(uuid.as_str(), deadline).await {
-        Ok(_) => Ok(true),
-        Err(bitbucket::Error::NotFound { .. } | bitbucket::Error::Gone { .. }) => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
 /// `raw`, a repository or a pull request, with the files that `group` wants beside it.
 pub async fn with_files(
     bitbucket: &BitbucketClient,

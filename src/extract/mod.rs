@@ -20,8 +20,8 @@ use crate::identity::{ItemId, PartitionId, Repository, RepositoryId, SourceId};
 use crate::mapping::{Mapping, Part, RepositoryFilter, Resource, Selector};
 
 pub use ask::{
-    Asked, Hidden, is_there, member, pull_requests, repositories, repositories_of_project,
-    repository, with_files,
+    Asked, Hidden, member, pull_requests, repositories, repositories_of_project, repository,
+    with_files,
 };
 pub use listing::{Listing, Page, repository_pages};
 

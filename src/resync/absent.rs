@@ -104,7 +104,10 @@ impl Slice<'_> {
                 continue;
             }
             self.keep().await?;
-            let reason = match extract::is_there(bitbucket, &repository, deadline).await {
+            let reason = match bitbucket
+                .is_repository_there(repository.as_str(), deadline)
+                .await
+            {
                 Ok(false) => {
                     gone.insert(repository);
                     continue;

@@ -173,13 +173,6 @@ impl Secrets {
         Ok(signing)
     }
 
-    /// Whether webhooks can be verified at all, as far as the configuration tells without a look into a secret.
-    pub fn may_verify_webhooks(&self) -> bool {
-        self.webhook_secret_id.is_some()
-            || self.secret_id.is_some()
-            || self.given.webhook_secret.is_some()
-    }
-
     /// After a 401: forgets the cached credentials unless they were read a moment ago. Returns whether another
     /// look is worth it.
     pub fn forget(&self) -> bool {

@@ -143,7 +143,10 @@ impl Looker<'_> {
                 return Ok(Selection::NotSelected);
             }
         }
-        match extract::is_there(bitbucket, repository, deadline).await? {
+        match bitbucket
+            .is_repository_there(repository.as_str(), deadline)
+            .await?
+        {
             // The list lags.
             true => Err(Failure::Outdated),
             false => Ok(Selection::Invisible),

@@ -137,11 +137,6 @@ impl Sources {
         keeping.any(|constant| constant.is_none_or(|constant| constant == blueprint))
     }
 
-    /// Whether some resource says `enableDelete: false`.
-    pub fn keeps_any(&self) -> bool {
-        self.keeping().next().is_some()
-    }
-
     /// Blueprints of the resources that say `enableDelete: false`; `None` for one that may write any.
     pub fn keeping(&self) -> impl Iterator<Item = Option<&str>> {
         let resources = self.mapping.resources().iter();

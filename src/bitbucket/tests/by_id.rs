@@ -121,7 +121,7 @@ async fn quotes_and_backslashes_are_escaped() {
     } = setup;
     let odd = r#"{a"b\c}"#;
     client
-        .repository_matching(odd, None, Some("name ~ \"x\""), &deadline)
+        .repositories_among(None, Some("name ~ \"x\""), &[odd], &deadline)
         .await
         .unwrap();
     client
@@ -134,13 +134,13 @@ async fn quotes_and_backslashes_are_escaped() {
         .map(|request| request.query("q").unwrap().to_owned())
         .collect();
     insta::assert_snapshot!(asked.join("\n"), @r#"
-    (name ~ "x") AND uuid="{a\"b\\c}"
+    (name ~ "x") AND (uuid="{a\"b\\c}")
     (uuid="{a\"b\\c}" OR uuid="{d}")
     "#);
 }
 
 #[tokio::test]
-async fn a_repository_is_gone_only_where_the_workspace_can_be_read() {
+async fn a_repository_is_gone_only_where_itself_and_the_workspace_are_asked_for() {
     let (
         bitbucket,
         Setup {
@@ -148,25 +148,29 @@ async fn a_repository_is_gone_only_where_the_workspace_can_be_read() {
         },
     ) = demo().await;
     let uuid = bitbucket.repository_uuid("payments-api").unwrap();
-    assert_eq!(
-        client.is_repository_gone(&uuid, &deadline).await.unwrap(),
-        Gone::No
-    );
+    assert!(client.is_repository_there(&uuid, &deadline).await.unwrap());
     let unknown = "{00000000-0000-4000-8000-000000000000}";
-    let gone = client.is_repository_gone(unknown, &deadline).await;
-    assert_eq!(gone.unwrap(), Gone::Probably);
+    let is_there = client.is_repository_there(unknown, &deadline).await;
+    assert!(!is_there.unwrap());
 
     // A token whose rights were narrowed: the list is empty, and the workspace hidden.
     for status in [403, 404, 503] {
-        let (_server, setup) = scripted(vec![
+        let (
+            _server,
+            Setup {
+                client, deadline, ..
+            },
+        ) = scripted(vec![
             Response::json(200, &json!({"values": []})),
             Response::json(status, &json!({})),
         ])
         .await;
-        let gone = setup
-            .client
-            .is_repository_gone(&uuid, &setup.deadline)
-            .await;
-        assert!(gone.is_err(), "{status}");
+        let uuids = [uuid.as_str()];
+        let listed = client.repositories_among(None, None, &uuids, &deadline);
+        assert_eq!(listed.await.unwrap(), Vec::<Value>::new());
+        assert!(client.workspace(&deadline).await.is_err(), "{status}");
+        // Only 404 says that it is not there.
+        let is_there = client.is_repository_there(&uuid, &deadline).await;
+        assert_eq!(is_there.is_ok(), status == 404, "{status}");
     }
 }

@@ -109,34 +109,31 @@ async fn every_kind_of_object_is_found_again() {
     .unwrap();
     let id = listed[0]["id"].as_u64().unwrap();
     let again = client
-        .pull_request_matching(&uuid, id, "state=\"OPEN\"", &deadline)
+        .pull_requests_among(&uuid, "state=\"OPEN\"", &[id], &deadline)
         .await
         .unwrap();
-    assert_eq!(
-        again.as_ref(),
-        Some(&listed[0]),
-        "one shape, listed or asked for"
-    );
+    assert_eq!(again, listed[..1], "one shape, listed or asked for");
     assert!(listed[0]["participants"].is_array() && listed[0]["reviewers"].is_array());
     let merged = client
-        .pull_request_matching(&uuid, id, "state=\"MERGED\"", &deadline)
+        .pull_requests_among(&uuid, "state=\"MERGED\"", &[id], &deadline)
         .await
         .unwrap();
-    assert_eq!(merged, None);
+    assert_eq!(merged, Vec::<Value>::new());
     let listed = all(client.repositories(None, Some("name ~ \"pay\"")), &deadline)
         .await
         .unwrap();
     let matching = client
-        .repository_matching(&uuid, None, Some("name ~ \"pay\""), &deadline)
+        .repositories_among(None, Some("name ~ \"pay\""), &[&uuid], &deadline)
         .await
         .unwrap();
-    assert!(listed.contains(&matching.unwrap()));
+    assert_eq!(matching.len(), 1);
+    assert!(listed.contains(&matching[0]));
     assert_eq!(
         client
-            .repository_matching(&uuid, None, Some("name ~ \"zzz\""), &deadline)
+            .repositories_among(None, Some("name ~ \"zzz\""), &[&uuid], &deadline)
             .await
             .unwrap(),
-        None
+        Vec::<Value>::new()
     );
 }
 
