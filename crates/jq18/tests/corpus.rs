@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use jq18::{Filter, Input};
+#[path = "differential/answer.rs"]
+mod answer;
+
+use answer::{Answer, of_crate, of_libjq};
 use serde_json::Value;
 
 /// Recorded from libjq; each file says how.
@@ -42,12 +45,6 @@ struct Case {
     wanted: Answer,
 }
 
-enum Answer {
-    Outputs(Vec<Value>),
-    CompileError,
-    RuntimeError,
-}
-
 #[test]
 fn answers_are_those_of_libjq() {
     let mut unused: Vec<&Difference> = KNOWN_DIFFERENCES
@@ -56,11 +53,11 @@ fn answers_are_those_of_libjq() {
         .collect();
     let mut problems = Vec::new();
     for case in CORPUS.iter().flat_map(|file| cases(file)) {
-        let found = answer(&case);
+        let found = of_crate(&case.expression, &case.input);
         if case.wanted.is(&found) {
             continue;
         }
-        let (input, found) = (case.input.to_string(), found.shown());
+        let (input, found) = (case.input.to_string(), found.to_string());
         let known = |difference: &&Difference| {
             (difference.expression, difference.input, difference.found)
                 == (&case.expression, &input, &found)
@@ -69,8 +66,7 @@ fn answers_are_those_of_libjq() {
             Some(index) => drop(unused.swap_remove(index)),
             None => problems.push(format!(
                 "{}\n    on {input}\n    libjq {}\n    jq18  {found}",
-                case.expression,
-                case.wanted.shown()
+                case.expression, case.wanted
             )),
         }
     }
@@ -97,65 +93,7 @@ fn cases(file: &str) -> Vec<Case> {
     let read = |case: &Value| Case {
         expression: case["expr"].as_str().unwrap().to_owned(),
         input: case["input"].clone(),
-        wanted: match case.get("error").map(|error| error.as_str().unwrap()) {
-            None => Answer::Outputs(case["outputs"].as_array().unwrap().clone()),
-            Some("compile") => Answer::CompileError,
-            Some("runtime") => Answer::RuntimeError,
-            Some(other) => panic!("no such error: {other}"),
-        },
+        wanted: of_libjq(case),
     };
     file["cases"].as_array().unwrap().iter().map(read).collect()
-}
-
-fn answer(case: &Case) -> Answer {
-    match Filter::compile(&case.expression) {
-        Err(_) => Answer::CompileError,
-        Ok(filter) => match filter.all(&Input::new(&case.input)) {
-            Err(_) => Answer::RuntimeError,
-            Ok(outputs) => Answer::Outputs(outputs),
-        },
-    }
-}
-
-impl Answer {
-    fn is(&self, other: &Answer) -> bool {
-        match (self, other) {
-            (Answer::Outputs(left), Answer::Outputs(right)) => same_items(left, right),
-            (Answer::CompileError, Answer::CompileError)
-            | (Answer::RuntimeError, Answer::RuntimeError) => true,
-            _ => false,
-        }
-    }
-
-    fn shown(&self) -> String {
-        match self {
-            Answer::Outputs(outputs) => Value::from(outputs.clone()).to_string(),
-            Answer::CompileError => "does not compile".to_owned(),
-            Answer::RuntimeError => "fails".to_owned(),
-        }
-    }
-}
-
-fn same_items(left: &[Value], right: &[Value]) -> bool {
-    left.len() == right.len()
-        && left
-            .iter()
-            .zip(right)
-            .all(|(left, right)| same(left, right))
-}
-
-/// Equality in which numbers count by value, and the order of keys is part of the answer.
-fn same(left: &Value, right: &Value) -> bool {
-    match (left, right) {
-        (Value::Number(left), Value::Number(right)) => left.as_f64() == right.as_f64(),
-        (Value::Array(left), Value::Array(right)) => same_items(left, right),
-        (Value::Object(left), Value::Object(right)) => {
-            left.len() == right.len()
-                && left
-                    .iter()
-                    .zip(right)
-                    .all(|((a, left), (b, right))| a == b && same(left, right))
-        }
-        _ => left == right,
-    }
 }
