@@ -1,6 +1,6 @@
 //! What an invocation works with: configuration, clock, connections, memory. A bundle; the flows are elsewhere.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use aws_config::SdkConfig;
 use jiff::Timestamp;
@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::deadline::{Clock, Deadline};
 use crate::failure::Failure;
 use crate::http::Http;
+use crate::locked::locked;
 use crate::metrics::{Figure, Metrics};
 use crate::own_secrets::SecretOwner;
 use crate::port::{self, Masker, PortClient, WriteEvent};
@@ -118,7 +119,7 @@ impl App {
     /// a rotation.
     pub async fn session(&self, deadline: &Deadline) -> Result<Arc<Session>, SecretsError> {
         let credentials = self.secrets.credentials(deadline).await?;
-        let mut current = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = locked(&self.session);
         let session = match current.take() {
             Some(session) if Arc::ptr_eq(&session.credentials, &credentials) => {
                 session.bitbucket.try_refused_again();

@@ -2,7 +2,8 @@
 //!
 //! Nothing else reads a clock, so that a run can be driven on simulated time.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use crate::locked::locked;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -28,7 +29,7 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match self {
             Clock::System => Timestamp::now(),
-            Clock::Simulated(now) => *now.lock().unwrap_or_else(PoisonError::into_inner),
+            Clock::Simulated(now) => *locked(now),
         }
     }
 
@@ -59,7 +60,7 @@ impl Clock {
     /// Moves a simulated clock forward; the machine's clock moves by itself.
     pub fn advance(&self, duration: Duration) {
         if let Clock::Simulated(now) = self {
-            let mut now = now.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut now = locked(now);
             *now = later(*now, duration);
         }
     }

@@ -58,6 +58,7 @@ pub mod file_format;
 pub mod http;
 pub mod identity;
 pub mod lenient_json;
+mod locked;
 pub mod look;
 pub mod nearest;
 pub mod own_secrets;

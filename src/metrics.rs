@@ -3,9 +3,10 @@
 //! Owns the format and the names; what the figures mean for the dashboard is in template.yaml. Each line is one JSON
 //! object of its own, apart from the log lines around it (Amazon CloudWatch, embedded metric format specification).
 
+use crate::locked::locked;
 use std::fmt;
 use std::io::Write;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -110,7 +111,7 @@ impl Metrics {
             };
             line.insert(name.to_owned(), value);
         }
-        let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut out = locked(out);
         let written = writeln!(out, "{}", Value::Object(line)).and_then(|()| out.flush());
         if let Err(error) = written {
             tracing::warn!(%error, "figures not printed");

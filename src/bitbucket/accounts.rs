@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,6 +14,7 @@ use reqwest::header::HeaderValue;
 use super::auth::{Credential, CredentialKind};
 use super::rate_limit::{Allowance, Incident, RateGroup, Slot, turn};
 use crate::deadline::later;
+use crate::locked::locked;
 
 /// How long a credential that has answered a probe counts as alive.
 const ALIVE_FOR: Duration = Duration::from_secs(60);
@@ -130,7 +131,7 @@ impl Accounts {
     }
 
     pub(super) fn take_set_aside(&self) -> Vec<String> {
-        std::mem::take(&mut *lock(&self.set_aside))
+        std::mem::take(&mut *locked(&self.set_aside))
     }
 
     /// Whose turn it is, of those whose kind is not among `refused`.
@@ -255,7 +256,7 @@ impl Accounts {
             "Bitbucket credential {} of {all} set aside: {reason}",
             index + 1
         );
-        lock(&self.set_aside).push(line);
+        locked(&self.set_aside).push(line);
     }
 
     fn with<T>(&self, id: AccountId, act: impl FnOnce(&mut Account) -> T) -> Option<T> {
@@ -265,10 +266,6 @@ impl Accounts {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Account>> {
-        lock(&self.accounts)
+        locked(&self.accounts)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

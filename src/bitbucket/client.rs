@@ -3,7 +3,7 @@
 //! `sending` sends; `resources` and `by_id` know what there is to ask for.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{anyhow, ensure};
@@ -21,6 +21,7 @@ use super::rate_limit::{Allowance, Purpose, RateGroup};
 use super::sending::Sending;
 use crate::deadline::Deadline;
 use crate::http::{Answer, Http, RetryPolicy};
+use crate::locked::locked;
 use crate::own_secrets::{OwnSecrets, SecretOwner};
 
 /// Requests to the API under way at once, with each credential and with all. Short bursts draw a 429 far below the
@@ -147,7 +148,7 @@ impl BitbucketClient {
     pub fn replace_credentials(&self, credentials: Vec<Credential>) {
         tell(self.shared.http.own_secrets(), &credentials);
         if self.shared.accounts.len() != credentials.len() {
-            *lock(&self.shared.slots) = Slots::new(credentials.len());
+            *locked(&self.shared.slots) = Slots::new(credentials.len());
         }
         self.shared.accounts.replace(credentials);
     }
@@ -373,8 +374,4 @@ impl Slots {
             RateGroup::RawFiles => &self.raw_files,
         })
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

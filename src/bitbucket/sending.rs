@@ -13,13 +13,14 @@ use tokio::sync::OwnedSemaphorePermit;
 use url::Url;
 
 use super::accounts::{Choice, Chosen, Learned};
-use super::client::{BitbucketClient, JSON, Shared, lock};
+use super::client::{BitbucketClient, JSON, Shared};
 use super::error::Error;
 use super::rate_limit::{Incident, RateGroup};
 use super::redirect::Redirect;
 use crate::class::Class;
 use crate::deadline::Deadline;
 use crate::http::{Answer, Reply, RetryPolicy, retry_after};
+use crate::locked::locked;
 
 /// Waits up to this long are sat out; for longer ones the caller has better things to do.
 const SHORT_WAIT: Duration = Duration::from_secs(10);
@@ -119,7 +120,7 @@ impl BitbucketClient {
 
     /// The right to have one more request of its group under way.
     async fn slot(&self, sending: &Sending<'_>) -> Result<OwnedSemaphorePermit, Error> {
-        let slots = lock(&self.shared.slots).of(sending.group);
+        let slots = locked(&self.shared.slots).of(sending.group);
         let slot = slots.acquire_owned().await;
         // Closed only when it is dropped.
         slot.map_err(|error| Error::unexpected(sending.url.path(), error.into()))
@@ -139,7 +140,7 @@ impl BitbucketClient {
         // Of the last try: the ones before it were no 429.
         let sent = Mutex::new(Incident::default());
         let build = || {
-            *lock(&sent) = accounts.count(chosen.id, group, http.clock().now());
+            *locked(&sent) = accounts.count(chosen.id, group, http.clock().now());
             let builder = http.client().request(sending.method.clone(), url.clone());
             let builder = match sending.body {
                 Some(body) => builder.json(body),
@@ -153,7 +154,7 @@ impl BitbucketClient {
             .send(sending.policy, deadline, build, read)
             .await
             .map_err(|error| Error::from_http(url.path(), error, deadline))?;
-        let (answer, now, sent) = (&reply.answer, http.clock().now(), *lock(&sent));
+        let (answer, now, sent) = (&reply.answer, http.clock().now(), *locked(&sent));
         if answer.status == StatusCode::TOO_MANY_REQUESTS {
             let wait = retry_after(answer, now);
             accounts.refuse(chosen.id, group, sent, wait, now);

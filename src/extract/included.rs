@@ -1,7 +1,7 @@
 //! Files that go along with repositories and pull requests, as `__includedFiles`.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Map, Value};
@@ -11,6 +11,7 @@ use super::{FILES_AT_ONCE, Group, INCLUDED_FILES, Source, content};
 use crate::bitbucket::{self, BitbucketClient};
 use crate::deadline::Deadline;
 use crate::identity::{Repository, RepositoryId};
+use crate::locked::locked;
 
 /// Reads the files that a group includes, those of one branch once.
 pub(super) struct IncludedFiles<'a> {
@@ -78,7 +79,7 @@ impl<'a> IncludedFiles<'a> {
             return self.read(repository, branch, deadline).await;
         }
         let cell = {
-            let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut read = locked(&self.read);
             let key = (repository.uuid.clone(), branch.clone());
             Arc::clone(read.entry(key).or_default())
         };

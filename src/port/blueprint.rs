@@ -10,10 +10,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::call::Call;
-use super::client::{PortClient, locked};
+use super::client::PortClient;
 use super::error::Error;
 use super::schema::{Property, properties};
 use crate::deadline::{Deadline, later};
+use crate::locked::locked;
 
 /// Blueprints change by hand, a few times a month.
 const KEPT_FOR: Duration = Duration::from_secs(600);

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -22,6 +22,7 @@ use super::rehearsal::Rehearsal;
 use super::token::Token;
 use crate::deadline::Deadline;
 use crate::http::{Answer, Http, HttpError, Reply};
+use crate::locked::locked;
 use crate::own_secrets::{OwnSecrets, SecretOwner};
 
 /// The type under which Port lists this integration: that of the product Ferry replaces, so that an existing
@@ -250,8 +251,4 @@ impl fmt::Debug for PortClient {
             .field("identifier", &self.inner.identifier)
             .finish_non_exhaustive()
     }
-}
-
-pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

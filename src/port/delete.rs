@@ -39,7 +39,7 @@ impl PortClient {
         deadline: &Deadline,
     ) -> Deletion {
         if let Some(rehearsal) = &self.rehearsal {
-            super::client::locked(rehearsal)
+            crate::locked::locked(rehearsal)
                 .deleted
                 .extend_from_slice(keys);
             return Deletion {

@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::client::{PortClient, locked};
+use super::client::PortClient;
 use crate::entity::{Entity, EntityKey};
+use crate::locked::locked;
 
 /// What would have been written and deleted, in order.
 #[derive(Clone, Debug, Default)]

@@ -12,10 +12,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::call::Call;
-use super::client::{PEN_TIMEOUT, PortClient, Tries, locked};
+use super::client::{PEN_TIMEOUT, PortClient, Tries};
 use super::error::{Error, TraceId};
 use crate::deadline::{Deadline, later};
 use crate::http::{Answer, Reply};
+use crate::locked::locked;
 use crate::own_secrets::SecretOwner;
 
 /// A token is renewed this long before it expires: a frozen execution environment may wake up in between.

@@ -14,13 +14,14 @@ use serde_json::Value;
 
 use super::batch::{self, Item, Told};
 use super::call::Call;
-use super::client::{PortClient, locked};
+use super::client::PortClient;
 use super::error::{Error, TraceId};
 use super::order::{Node, levels};
 use super::outcome::{Postponed, Refusal, UpsertOutcome, Upserted};
 use crate::class::Class;
 use crate::deadline::Deadline;
 use crate::entity::{Entity, Identifier};
+use crate::locked::locked;
 
 /// Bulk calls under way at once.
 const CONCURRENT_CALLS: usize = 8;

@@ -5,13 +5,14 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::{MAX_BATCH, MAX_RECEIVES, Outgoing, PutOff, QueueError};
 use crate::deadline::{Clock, later};
+use crate::locked::locked;
 use crate::store::documents::{QueuedMessage, dead_letters, queued, queued_name};
 use crate::store::{DocumentBatch, Store, StoreError};
 
@@ -195,7 +196,7 @@ impl Local {
     }
 
     fn messages(&self) -> MutexGuard<'_, Messages> {
-        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.messages)
     }
 }
 

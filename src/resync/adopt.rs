@@ -6,9 +6,10 @@
 use std::collections::HashSet;
 
 use super::finish::{digest_of, paused};
-use super::slice::{Slice, Step, locked};
+use super::slice::{Slice, Step};
 use crate::entity::EntityKey;
 use crate::failure::Failure;
+use crate::locked::locked;
 use crate::store::run::ANY;
 use crate::sync::plan::Kept;
 

@@ -10,11 +10,12 @@ use tokio::sync::mpsc::Receiver;
 
 use super::finish::{digest_of, paused};
 use super::journal::Phase;
-use super::slice::{RunPart, Slice, Step, locked};
+use super::slice::{RunPart, Slice, Step};
 use crate::app::Errand;
 use crate::entity::Entity;
 use crate::failure::{Failure, Later};
 use crate::identity::ItemRef;
+use crate::locked::locked;
 use crate::look::{Look, Progress};
 use crate::port::WriteEvent;
 use crate::store::documents::Held;

@@ -8,12 +8,13 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::ControlFlow;
 
 use super::journal::Phase;
-use super::slice::{RunPart, Slice, Step, locked};
+use super::slice::{RunPart, Slice, Step};
 use crate::deadline::later;
 use crate::entity::EntityKey;
 use crate::extract::filter_id;
 use crate::failure::Failure;
 use crate::identity::{ItemId, RepositoryId, SourceId};
+use crate::locked::locked;
 use crate::store::Revision;
 use crate::store::documents::{Entry, Key, Record, place_of, record, records};
 use crate::store::run::{ANY, recorded_sources};

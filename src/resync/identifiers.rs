@@ -4,7 +4,8 @@
 use super::journal::Phase;
 use super::slice::Slice;
 use crate::store::documents::Distrusted;
-use crate::store::run::{ANY, FailedPart};
+use crate::store::run::FailedPart;
+use crate::sync::mapper::blueprint_or_any;
 
 impl Slice<'_> {
     /// As far as the items tell that were read until now.
@@ -16,7 +17,7 @@ impl Slice<'_> {
             let counts = run.identifiers.get(&resource.fingerprint);
             if counts.is_some_and(|counts| counts.is_distrusted()) {
                 distrusted.resources.insert(resource.fingerprint.clone());
-                let blueprint = resource.constant_blueprint().unwrap_or(ANY);
+                let blueprint = blueprint_or_any(resource);
                 distrusted.blueprints.insert(blueprint.to_owned());
             }
         }

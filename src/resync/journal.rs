@@ -3,7 +3,7 @@
 //!
 //! Lines carry what Ocean's do (`event_id`, `kind`, `etl_phase`), by which Port's page filters them.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -13,6 +13,7 @@ use super::Summary;
 use super::slice::Slice;
 use crate::app::Session;
 use crate::deadline::{Clock, Deadline};
+use crate::locked::locked;
 use crate::port::{LogLevel, LogLine};
 use crate::store::run::Run;
 use crate::telemetry::chain;
@@ -85,7 +86,7 @@ impl Journal {
     }
 
     fn add(&self, level: LogLevel, (phase, kind): (Phase, Option<&str>), message: String) {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = locked(&self.lines);
         let is_problem = level != LogLevel::Info;
         if is_problem && MAX_LINES <= lines.kept.len() {
             lines.left_out += 1;
@@ -109,8 +110,7 @@ impl Journal {
 
     /// Sends what was gathered to Port, masked. Its failure costs nothing else.
     pub(super) async fn send(&self, session: &Session, to: Option<&Url>, deadline: &Deadline) {
-        let Lines { mut kept, left_out } =
-            std::mem::take(&mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner));
+        let Lines { mut kept, left_out } = std::mem::take(&mut *locked(&self.lines));
         let (Some(to), Some(last)) = (to, kept.last().cloned()) else {
             return;
         };

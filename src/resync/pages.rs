@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
-use super::slice::locked;
 use crate::identity::Repository;
 use crate::identity::{RepositoryId, SourceId};
+use crate::locked::locked;
 use crate::look::Progress;
 use crate::store::documents::Stamp;
 use crate::store::run::{RepositoryPage, page};

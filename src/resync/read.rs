@@ -10,10 +10,11 @@ use tokio::sync::mpsc::{Sender, channel};
 
 use super::committer::{ReadPart, Then};
 use super::listing::ListReader;
-use super::slice::{RunPart, Slice, Step, locked};
+use super::slice::{RunPart, Slice, Step};
 use crate::extract::Group;
 use crate::failure::{Class, Failure};
 use crate::identity::ItemId;
+use crate::locked::locked;
 use crate::sync::plan::Seen;
 use crate::telemetry::chain;
 

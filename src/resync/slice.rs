@@ -4,7 +4,7 @@
 //! shown.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::RunOutcome;
@@ -19,14 +19,15 @@ use crate::deadline::Deadline;
 use crate::extract::{Group, Source, filter_id};
 use crate::failure::Failure;
 use crate::identity::{PartitionId, Repository};
+use crate::locked::locked;
 use crate::mapping::Kind;
 use crate::progress::{KindProgress, Paused, RunProgress};
-use crate::store::run::{ANY, FailedPart, Run, Tally, run};
+use crate::store::run::{FailedPart, Run, Tally, run};
 use crate::store::{Lease, Revision, Store, StoreError};
 use crate::sync::generation::Current;
 use crate::sync::guard::Guard;
 use crate::sync::look::Looker;
-use crate::sync::mapper::Mapper;
+use crate::sync::mapper::{Mapper, blueprint_or_any};
 use crate::sync::plan::{Kept, Seen, Sight};
 use crate::sync::sources::Sources;
 
@@ -285,8 +286,7 @@ impl<'a> Slice<'a> {
     /// Something of `group` may not have been seen: nothing that seems to be nobody's goes for that.
     pub(super) fn doubt(&self, group: &Group) {
         let resources = group.resources.iter();
-        let blueprints =
-            resources.map(|resource| resource.constant_blueprint().unwrap_or(ANY).to_owned());
+        let blueprints = resources.map(|resource| blueprint_or_any(resource).to_owned());
         self.run().unsound.extend(blueprints);
     }
 
@@ -378,8 +378,4 @@ impl<'a> Slice<'a> {
             paused,
         });
     }
-}
-
-pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

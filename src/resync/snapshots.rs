@@ -5,10 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::slice::locked;
 use crate::class::Class;
 use crate::deadline::Deadline;
 use crate::entity::{Entity, EntityKey};
+use crate::locked::locked;
 use crate::port::{self, PortClient, Snapshot, digest};
 use crate::store::documents::{Claim, Entry, Held};
 use crate::sync::plan::{Seen, Sight, claims};

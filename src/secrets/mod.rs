@@ -6,7 +6,7 @@ mod signing;
 mod stored;
 mod unfilled;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -19,6 +19,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::bitbucket::Credential;
 use crate::config::{Config, ConfigProblem, Given, InvalidConfig};
 use crate::deadline::{Clock, Deadline, later};
+use crate::locked::locked;
 use signing::{BOTH_COUNT, Signing};
 
 pub use stored::parse;
@@ -176,10 +177,7 @@ impl Secrets {
     /// After a 401: forgets the cached credentials unless they were read a moment ago. Returns whether another
     /// look is worth it.
     pub fn forget(&self) -> bool {
-        let mut cached = self
-            .credentials
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut cached = locked(&self.credentials);
         let settled = self.secret_id.is_some()
             && cached
                 .as_ref()
@@ -270,7 +268,7 @@ impl Secrets {
     }
 
     fn fresh<T: Clone>(&self, cache: &Mutex<Option<Cached<T>>>) -> Option<T> {
-        let cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let cache = locked(cache);
         let cached = cache.as_ref()?;
         (self.clock.now() < later(cached.read_at, TTL)).then(|| cached.value.clone())
     }
@@ -280,7 +278,7 @@ impl Secrets {
             value,
             read_at: self.clock.now(),
         };
-        *cache.lock().unwrap_or_else(PoisonError::into_inner) = Some(cached);
+        *locked(cache) = Some(cached);
     }
 }
 

@@ -1,12 +1,13 @@
 //! A secret that nobody has filled yet: how it is recognised, and how often that is said.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 
 use super::{Credentials, Secrets, SecretsError, Version};
 use crate::deadline::{Deadline, later};
+use crate::locked::locked;
 
 /// How often it is said that the secret is empty.
 const REMIND_AFTER: Duration = Duration::from_secs(3600);
@@ -36,10 +37,7 @@ impl Secrets {
 
     fn remind(&self, empty: &SecretsError) {
         let now = self.clock.now();
-        let mut reminded_at = self
-            .reminded_at
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut reminded_at = locked(&self.reminded_at);
         if reminded_at.is_none_or(|at| later(at, REMIND_AFTER) <= now) {
             *reminded_at = Some(now);
             tracing::warn!(reason = %empty, "waiting for credentials");

@@ -1,8 +1,9 @@
 //! The store in the memory of a process; it ends with it.
 
+use crate::locked::locked;
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use super::raw::{Address, Draft, Leaf, Mutation, Revision, Stored};
 
@@ -73,9 +74,7 @@ impl Memory {
     }
 
     fn documents(&self) -> MutexGuard<'_, BTreeMap<Address, Draft>> {
-        self.documents
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        locked(&self.documents)
     }
 }
 

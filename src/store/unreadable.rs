@@ -1,7 +1,8 @@
 //! Documents that cannot be understood: why not, said once for each, counted for whoever begins a run because of them.
 
+use crate::locked::locked;
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use super::documents::Document;
 use super::raw::Stored;
@@ -46,7 +47,7 @@ pub(super) fn decode<D: Document>(stored: &Stored) -> Result<D, Illegible> {
 
 impl Unreadable {
     pub(super) fn note(&self, key: String, shape: &str, problem: &Illegible) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = locked(&self.seen);
         if seen.warned.len() < REMEMBERED && seen.warned.insert(key.clone()) {
             tracing::warn!(key, shape, %problem, "stored document is unreadable and counts as absent");
         }
@@ -56,7 +57,7 @@ impl Unreadable {
     }
 
     pub(super) fn take(&self) -> Vec<String> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = locked(&self.seen);
         std::mem::take(&mut seen.since_asked).into_iter().collect()
     }
 }

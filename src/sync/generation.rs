@@ -3,13 +3,14 @@
 //! A live look maps with the mapping of the last run, so that both agree; a mapping that was saved since begins with the
 //! next run, which Port or the next tick asks for.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::sources::Sources;
 use crate::failure::Failure;
+use crate::locked::locked;
 use crate::mapping::Mapping;
 use crate::store::documents::{Generation, StoredMapping, generation, mapping};
 use crate::store::{Revision, Store};
@@ -89,7 +90,7 @@ impl Generations {
     }
 
     fn known(&self, fingerprint: &str) -> Option<Arc<Sources>> {
-        let compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        let compiled = locked(&self.compiled);
         let known = compiled.as_ref();
         known
             .filter(|sources| sources.mapping().fingerprint() == fingerprint)
@@ -100,7 +101,7 @@ impl Generations {
     /// away.
     fn compile(&self, config: &Value) -> Result<Arc<Sources>, Failure> {
         let sources = Arc::new(Sources::new(Arc::new(Mapping::from_config(config)?)));
-        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut compiled = locked(&self.compiled);
         *compiled = Some(Arc::clone(&sources));
         Ok(sources)
     }

@@ -4,10 +4,10 @@
 //! day. What is beyond that stays claimed, and the next run decides.
 
 use std::sync::Mutex;
-use std::sync::PoisonError;
 
 use super::plan::Kept;
 use crate::deadline::Clock;
+use crate::locked::locked;
 use crate::store::documents::{LiveDeletions, completed, live_deletions};
 use crate::store::run::{Run, rival};
 use crate::store::{Revision, Store, StoreError};
@@ -66,7 +66,7 @@ impl Guard {
     /// A run has counted again what we own: there may be more by now, as in the first run.
     pub fn owns(&self, owned: usize) {
         if let Budget::Run(spent) = &self.budget {
-            let mut spent = spent.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut spent = locked(spent);
             spent.owned = spent.owned.max(owned);
             spent.is_counted = true;
         }
@@ -83,7 +83,8 @@ impl Guard {
             return Ok(None);
         }
         let left = match &self.budget {
-            Budget::Run(_) => self.left_to_claims(),
+            // Of what its own records claim.
+            Budget::Run(_) => self.left_or(BEFORE_THE_FIRST_RUN),
             Budget::Live { clock } => {
                 let (completed_key, deletions_key, rival_key) =
                     (completed(), live_deletions(), rival());
@@ -107,26 +108,16 @@ impl Guard {
 
     /// How many more a run may delete; of no meaning to live looks.
     pub fn left(&self) -> usize {
-        match &self.budget {
-            Budget::Run(spent) => {
-                let spent = spent.lock().unwrap_or_else(PoisonError::into_inner);
-                share(self.threshold, spent.owned).saturating_sub(spent.deleted)
-            }
-            Budget::Live { .. } => 0,
-        }
+        self.left_or(0)
     }
 
-    /// How many of what its own records claim a run may delete.
-    fn left_to_claims(&self) -> usize {
+    /// How many more a run may delete: at least `uncounted` in all, as long as nobody has counted what we own.
+    fn left_or(&self, uncounted: usize) -> usize {
         let Budget::Run(spent) = &self.budget else {
             return 0;
         };
-        let spent = spent.lock().unwrap_or_else(PoisonError::into_inner);
-        let least = if spent.is_counted {
-            0
-        } else {
-            BEFORE_THE_FIRST_RUN
-        };
+        let spent = locked(spent);
+        let least = if spent.is_counted { 0 } else { uncounted };
         let share = share(self.threshold, spent.owned).max(least);
         share.saturating_sub(spent.deleted)
     }
@@ -138,7 +129,7 @@ impl Guard {
         }
         match &self.budget {
             Budget::Run(spent) => {
-                spent.lock().unwrap_or_else(PoisonError::into_inner).deleted += deleted;
+                locked(spent).deleted += deleted;
             }
             Budget::Live { clock } => {
                 let key = live_deletions();

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::Value;
 
@@ -12,6 +12,7 @@ use super::image::{Made, Twins};
 use super::left_out::LeftOutReport;
 use crate::counts::{Counts, IdentifierCounts};
 use crate::entity::{Entity, EntityKey, Identifier};
+use crate::locked::locked;
 use crate::mapping::jq::Input;
 use crate::mapping::{Dropped, Kind, Mapped, MappingReport, Resource};
 use crate::port::LeftOut;
@@ -48,6 +49,11 @@ struct Noted {
     examples: BTreeMap<Kind, BTreeMap<u64, Value>>,
 }
 
+/// The blueprint of which something may be missing where an item of `resource` is; [`ANY`] where it may be any.
+pub fn blueprint_or_any(resource: &Resource) -> &str {
+    resource.constant_blueprint().unwrap_or(ANY)
+}
+
 impl Mapper {
     /// With examples of raw items for Port's mapping editor, where it `keeps_examples`.
     pub fn new(keeps_examples: bool) -> Mapper {
@@ -73,7 +79,7 @@ impl Mapper {
             noted.counts.not_mapped += lost;
             noted.counts.filtered_out += mapped.filtered_out;
             if 0 < lost {
-                let blueprint = resource.constant_blueprint().unwrap_or(ANY);
+                let blueprint = blueprint_or_any(resource);
                 noted.unsound.insert(blueprint.to_owned());
             }
             noted.count_identifiers(resource, &mapped);
@@ -165,7 +171,7 @@ impl Mapper {
     pub fn doubt(&self, resources: &[Arc<Resource>]) {
         let blueprints = resources
             .iter()
-            .map(|resource| resource.constant_blueprint().unwrap_or(ANY).to_owned());
+            .map(|resource| blueprint_or_any(resource).to_owned());
         self.noted().unsound.extend(blueprints);
     }
 
@@ -179,7 +185,7 @@ impl Mapper {
     }
 
     fn noted(&self) -> MutexGuard<'_, Noted> {
-        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.noted)
     }
 }
 

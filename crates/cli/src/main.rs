@@ -103,7 +103,8 @@ enum Command {
     Man,
 }
 
-/// How long a wait that Port asks for is sat out in place: nobody pays for it here. Port counts over five minutes.
+/// The client sits out a wait of at most this length where a server asks for it: nobody pays for the time here. Port
+/// counts over five minutes.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 // One thing at a time is computed; what is waited for is waited for together.

@@ -1,7 +1,7 @@
 //! The texts of one repository's files, each read once however many items hold it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::OnceCell;
 
@@ -9,6 +9,7 @@ use super::super::content::{self, Skip};
 use crate::bitbucket::{self, BitbucketClient};
 use crate::deadline::Deadline;
 use crate::identity::RepositoryId;
+use crate::locked::locked;
 
 /// Bytes of files kept between batches, in case another item holds the same file.
 const MAX_KEPT_BYTES: usize = 4 << 20;
@@ -39,7 +40,7 @@ impl<'a> Texts<'a> {
         deadline: &Deadline,
     ) -> Result<Result<String, Skip>, bitbucket::Error> {
         let cell = {
-            let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut read = locked(&self.read);
             let key = (commit.to_owned(), path.to_owned());
             Arc::clone(read.entry(key).or_default())
         };
@@ -57,7 +58,7 @@ impl<'a> Texts<'a> {
 
     /// Forgets the texts when they are many.
     pub(super) fn make_room(&self) {
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut read = locked(&self.read);
         let length = |cell: &Arc<Text>| match cell.get() {
             Some(Ok(text)) => text.len(),
             _ => 0,

@@ -8,7 +8,7 @@ mod call;
 mod item;
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use anyhow::{Context as _, anyhow};
 use aws_sdk_dynamodb::Client;
@@ -20,6 +20,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditi
 
 use super::raw::{Address, Draft, Leaf, Revision, Stored};
 use crate::deadline::{Clock, Deadline};
+use crate::locked::locked;
 use call::{Patience, TableRefusal};
 use item::{Parts, Sheaf, TableItem};
 
@@ -327,12 +328,12 @@ impl Table {
     }
 
     fn remember_split(&self, address: &Address) {
-        let mut split = self.split.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut split = locked(&self.split);
         split.insert(address.clone());
     }
 
     fn is_split(&self, address: &Address) -> bool {
-        let split = self.split.lock().unwrap_or_else(PoisonError::into_inner);
+        let split = locked(&self.split);
         split.contains(address)
     }
 

@@ -17,6 +17,7 @@ use redb::{
 };
 
 use crate::deadline::{Clock, later};
+use crate::locked::locked;
 use crate::store::StoreError;
 use crate::store::raw::{Address, Draft, Mutation, Revision};
 
@@ -180,7 +181,7 @@ impl Disk {
     }
 
     fn failure(&self) -> std::sync::MutexGuard<'_, Option<String>> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.failure)
     }
 }
 

@@ -29,11 +29,8 @@ fn asks_for(id: u64) -> impl Fn(&Request) -> bool + Send + Sync + 'static {
     }
 }
 
-/// Five pull requests with news, of which one cannot be read as `kind` says.
-async fn one_among_five(kind: FaultKind) {
-    let story = kind.to_string();
-    let world = World::demo().await.with_queue().await;
-    world.resync().await;
+/// Opens five pull requests; their events wait in the queue.
+async fn open_five(world: &World) -> Vec<u64> {
     let mut ids = Vec::new();
     for number in 1..=5 {
         let new = NewPullRequest::new(format!("Idea {number}"), "Luis Ferro");
@@ -41,21 +38,41 @@ async fn one_among_five(kind: FaultKind) {
         world.accept(&told).await;
         ids.push(id);
     }
-    world.drain().await;
-    let broken = ids[2];
-    for id in &ids {
-        let told = retitle(&world.bitbucket, REPOSITORY, *id, "Retitled");
-        world.accept(&told).await;
-    }
-    let fault = Fault::new("/pullrequests", kind).when(asks_for(broken));
-    world.bitbucket.server().misbehave(fault.always());
-    world.work_off().await;
-    for id in &ids {
+    ids
+}
+
+/// Every one of `ids` has its news in Port, except the one that is `broken`.
+fn assert_only_lacks(world: &World, ids: &[u64], broken: u64, story: &str) {
+    for id in ids {
         let identifier = format!("{REPOSITORY}/{id}");
         let entity = world.port.entity("bitbucketPullRequest", &identifier);
         let is_there = entity.unwrap().title.as_deref() == Some("Retitled");
         assert_eq!(is_there, *id != broken, "{story}: {identifier}");
     }
+}
+
+/// Five pull requests in Port, whose news wait in the queue.
+async fn five_with_news() -> (World, Vec<u64>) {
+    let world = World::demo().await.with_queue().await;
+    world.resync().await;
+    let ids = open_five(&world).await;
+    world.drain().await;
+    for id in &ids {
+        let told = retitle(&world.bitbucket, REPOSITORY, *id, "Retitled");
+        world.accept(&told).await;
+    }
+    (world, ids)
+}
+
+/// Five pull requests with news, of which one cannot be read as `kind` says.
+async fn one_among_five(kind: FaultKind) {
+    let story = kind.to_string();
+    let (world, ids) = five_with_news().await;
+    let broken = ids[2];
+    let fault = Fault::new("/pullrequests", kind).when(asks_for(broken));
+    world.bitbucket.server().misbehave(fault.always());
+    world.work_off().await;
+    assert_only_lacks(&world, &ids, broken, &story);
     world.take_requests();
     // More receives than the queue bears.
     hours(&world, 24).await;
@@ -91,21 +108,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// ends it.
 #[tokio::test]
 async fn one_object_that_hangs_costs_its_neighbours_nothing() {
-    let world = World::demo().await.with_queue().await;
-    world.resync().await;
-    let mut ids = Vec::new();
-    for number in 1..=5 {
-        let new = NewPullRequest::new(format!("Idea {number}"), "Luis Ferro");
-        let (id, told) = world.bitbucket.open_pull_request(REPOSITORY, new).unwrap();
-        world.accept(&told).await;
-        ids.push(id);
-    }
-    world.drain().await;
+    let (world, ids) = five_with_news().await;
     let broken = ids[2];
-    for id in &ids {
-        let told = retitle(&world.bitbucket, REPOSITORY, *id, "Retitled");
-        world.accept(&told).await;
-    }
     for kind in [
         FaultKind::Hang,
         FaultKind::slow(2 * TIMEOUT.as_secs()),
@@ -125,12 +129,7 @@ async fn one_object_that_hangs_costs_its_neighbours_nothing() {
     });
     assert_eq!(worked.await, None);
     drop(work);
-    for id in &ids {
-        let identifier = format!("{REPOSITORY}/{id}");
-        let entity = world.port.entity("bitbucketPullRequest", &identifier);
-        let is_there = entity.unwrap().title.as_deref() == Some("Retitled");
-        assert_eq!(is_there, *id != broken, "{identifier}");
-    }
+    assert_only_lacks(&world, &ids, broken, "one hangs");
     world.bitbucket.server().behave();
     world.drain().await;
     assert_fresh(&world, "one hangs").await;
@@ -141,13 +140,7 @@ async fn one_object_that_hangs_costs_its_neighbours_nothing() {
 async fn one_entity_that_port_fails_costs_its_neighbours_nothing() {
     let world = World::demo().await.with_queue().await;
     world.resync().await;
-    let mut ids = Vec::new();
-    for number in 1..=5 {
-        let new = NewPullRequest::new(format!("Idea {number}"), "Luis Ferro");
-        let (id, told) = world.bitbucket.open_pull_request(REPOSITORY, new).unwrap();
-        world.accept(&told).await;
-        ids.push(id);
-    }
+    let ids = open_five(&world).await;
     let broken = format!("{REPOSITORY}/{}", ids[2]);
     let fault = Fault::entity_fails(&broken, 500);
     world.port.server().misbehave(fault);

@@ -1,5 +1,6 @@
 //! The world a story plays in.
 
+mod waiting;
 mod world;
 
 pub(crate) use world::{

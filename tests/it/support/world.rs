@@ -1,7 +1,6 @@
 //! One workspace, one catalogue, one function between them, and a clock that only moves when told.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,9 +13,8 @@ use ferry::http::Http;
 use ferry::invocation::{self, Error};
 use ferry::queue::{Local, Queue};
 use ferry::secrets::Secrets;
-use ferry::store::{Store, documents};
+use ferry::store::Store;
 use ferry::webhook::again;
-use jiff::Timestamp;
 use sandbox::aws::{SecretsManager, function_url_event};
 use sandbox::bitbucket::{Bitbucket, Workspace};
 use sandbox::port::{Port, Write};
@@ -33,10 +31,10 @@ pub(crate) const PORT_CLIENT_ID: &str = "test-client";
 pub(crate) const PORT_CLIENT_SECRET: &str = "port-client-secret-for-tests";
 
 /// What passes between two events.
-const PAUSE: Duration = Duration::from_secs(60);
+pub(super) const PAUSE: Duration = Duration::from_secs(60);
 
 /// Lambda's longest invocation.
-const INVOCATION: Duration = Duration::from_secs(900);
+pub(super) const INVOCATION: Duration = Duration::from_secs(900);
 
 pub(crate) struct World {
     pub(crate) bitbucket: Bitbucket,
@@ -127,107 +125,6 @@ impl World {
 
     pub(crate) fn app_mut(&mut self) -> &mut App {
         &mut self.app
-    }
-
-    pub(crate) fn queue(&self) -> &Local {
-        match &self.app.queue {
-            Some(Queue::Local(local)) => local,
-            _ => panic!("a world without a queue"),
-        }
-    }
-
-    /// One invocation with what the queue hands out now, as Lambda would make it. Returns how many messages there
-    /// were, and how many of them came back.
-    pub(crate) async fn work_off(&self) -> (usize, usize) {
-        let worked = self.work_off_at(&self.app, INVOCATION).await;
-        if 0 < worked.0 {
-            self.clock.advance(PAUSE);
-        }
-        worked
-    }
-
-    /// The same in another environment, which has `time` for it.
-    pub(crate) async fn work_off_at(&self, app: &App, time: Duration) -> (usize, usize) {
-        let received = self.queue().receive().await.unwrap();
-        if received.is_empty() {
-            return (0, 0);
-        }
-        let records = received.iter().map(|message| {
-            json!({
-                "messageId": message.receipt, "receiptHandle": message.receipt, "body": message.body,
-                "attributes": {"ApproximateReceiveCount": message.receives.to_string()},
-                "messageAttributes": {}, "md5OfBody": "", "eventSource": "aws:sqs",
-                "eventSourceARN": "arn:aws:sqs:eu-central-1:123456789012:ferry.fifo", "awsRegion": "eu-central-1",
-            })
-        });
-        let event = json!({"Records": records.collect::<Vec<Value>>()});
-        let answer = self.invoke_for(app, event, time).await.unwrap();
-        let again: Vec<&str> = answer["batchItemFailures"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|failure| failure["itemIdentifier"].as_str().unwrap())
-            .collect();
-        let done = received.iter().map(|message| message.receipt.clone());
-        let done: Vec<String> = done
-            .filter(|receipt| !again.contains(&receipt.as_str()))
-            .collect();
-        self.queue().complete(&done).await.unwrap();
-        (received.len(), again.len())
-    }
-
-    /// Works off the queue and what is stored to be looked at again, however long it has to wait.
-    pub(crate) async fn drain(&self) {
-        loop {
-            while let Some(next_at) = self.queue().next_at() {
-                let wait = next_at.duration_since(self.clock.now());
-                self.clock
-                    .advance(Duration::try_from(wait).unwrap_or_default());
-                self.work_off().await;
-            }
-            if !self.bring_back().await {
-                break;
-            }
-        }
-        assert_eq!(self.queue().dead_letters(), 0);
-    }
-
-    /// Takes again what is stored to be, when its time has come, until nothing is stored.
-    pub(crate) async fn settle(&self) {
-        while self.bring_back().await {}
-    }
-
-    /// Without a queue, what looks bring up waits for a tick.
-    async fn follow(&self) {
-        if self.app.queue.is_none() {
-            let deadline = Deadline::after(&self.clock, INVOCATION);
-            again::settle(&self.app, &deadline).await;
-        }
-    }
-
-    /// One tick at the moment when the first stored look is due; false where none is stored.
-    pub(crate) async fn bring_back(&self) -> bool {
-        let mut first: Option<Timestamp> = None;
-        self.app
-            .store
-            .list(&documents::agains(), "", |_, found| {
-                let due = found.value.map(|again| again.due);
-                first = match (first, due) {
-                    (Some(one), Some(other)) => Some(one.min(other)),
-                    (one, other) => one.or(other),
-                };
-                ControlFlow::Continue(())
-            })
-            .await
-            .unwrap();
-        let Some(first) = first else { return false };
-        let wait = first.duration_since(self.clock.now());
-        self.clock
-            .advance(Duration::try_from(wait).unwrap_or_default());
-        let deadline = Deadline::after(&self.clock, INVOCATION);
-        self.port.set_now(self.clock.now());
-        again::settle(&self.app, &deadline).await;
-        true
     }
 
     /// What a first resync of Bitbucket as it is now makes of an empty catalogue.

@@ -18,6 +18,7 @@ use source::{
 const LAYERS: &[&str] = &[
     // Words and values: no I/O.
     "lenient_json",
+    "locked",
     "nearest",
     "yaml",
     "file_format",

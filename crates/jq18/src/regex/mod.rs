@@ -156,7 +156,7 @@ impl Regex {
             let Some((start, end)) = range(&slots, 0) else {
                 break;
             };
-            // jq goes on one byte behind an empty match, even within a character.
+            // jq begins its next search one byte behind an empty match, even within a character.
             from = if start == end { end + 1 } else { end };
             let at = |at: usize| text.ceil_char_boundary(at);
             let groups = (1..=self.names.len())

@@ -36,7 +36,7 @@ pub(super) enum Instruction {
         groups: Vec<usize>,
         otherwise: Address,
     },
-    /// What follows up to [`Instruction::Accept`] is matched by itself; the program goes on at `then`.
+    /// The machine matches what follows, up to [`Instruction::Accept`], by itself, and goes on at `then`.
     Inner {
         kind: Inner,
         then: Address,

@@ -1,4 +1,4 @@
-//! Changes of arrays and objects: in place when nobody else holds them.
+//! Changes arrays and objects: in place where no other value holds them, else in a copy.
 
 use std::rc::Rc;
 

@@ -32,7 +32,8 @@ pub(super) struct Wanted {
 enum Frame {
     /// Go on there.
     Branch(Address, usize),
-    /// A greedy run gives back a character: goes on at the address with an end between both positions.
+    /// The machine takes a character back from a greedy run, and goes on at the address with an end between both
+    /// positions.
     Shorter {
         then: Address,
         from: usize,

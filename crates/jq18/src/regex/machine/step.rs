@@ -168,7 +168,7 @@ impl Machine<'_> {
         Ok(Step::To(pc + 1, at))
     }
 
-    /// Where the program goes on, if what begins at `address` allows it.
+    /// Matches what begins at `address` by itself, and says where the program goes on if that allows it.
     fn inner(&mut self, kind: Inner, address: Address, at: usize) -> Result<Option<usize>, Error> {
         let (negative, found) = match kind {
             Inner::Atomic => return self.run(address, at, Goal::Inner { end: None }),

@@ -62,8 +62,8 @@ impl Machine<'_> {
         Ok(Some(at))
     }
 
-    /// The character at a position, and its bytes. Within a character, where only a search that goes on behind an empty
-    /// match may begin, Oniguruma takes each byte for a character.
+    /// Reads the character at a position, and counts its bytes. A search may begin within a character only behind an empty
+    /// match; there, Oniguruma takes each byte for a character.
     pub(super) fn decode(&self, at: usize) -> Option<(char, usize)> {
         let first = *self.text.get(at)?;
         let follow = |offset: usize| {

@@ -70,7 +70,7 @@ impl Parser {
         Ok(Some(class))
     }
 
-    /// A letter that stands for one character; most stand for themselves.
+    /// Reads the letter behind a backslash as the one character that it stands for; most letters stand for themselves.
     pub(super) fn char_escape(&mut self, letter: char) -> Parsed<char> {
         Ok(match letter {
             't' => '\t',
