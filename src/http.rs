@@ -94,6 +94,10 @@ impl Http {
 
     /// With connections that lead over `proxies`; without them over those that the machine names.
     pub fn behind(proxies: Option<Proxies>, clock: Clock) -> anyhow::Result<Http> {
+        // The first one stays; there is no other to be displaced.
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
         let builder = reqwest::Client::builder()
             .user_agent(concat!("ferry/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)

@@ -6,6 +6,7 @@ pub mod aws;
 pub mod bitbucket;
 pub mod clock;
 pub mod fault;
+pub mod loopback;
 pub mod port;
 pub mod present;
 mod random;

@@ -73,7 +73,7 @@ impl Delivery {
     /// Posts the delivery to `url` and returns the status of the last attempt: 5xx is tried three times in all and at
     /// once, as Bitbucket does; any other answer is final.
     pub async fn post(&self, url: &str, secret: Option<&str>) -> anyhow::Result<u16> {
-        let client = reqwest::Client::builder()
+        let client = crate::loopback::client()
             .timeout(TIMEOUT)
             .build()
             .context("cannot build an HTTP client")?;

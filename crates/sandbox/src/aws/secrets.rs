@@ -200,7 +200,7 @@ mod tests {
     use crate::server::Fault;
 
     async fn get(secrets: &SecretsManager, body: Value) -> (u16, Value) {
-        let request = reqwest::Client::builder()
+        let request = crate::loopback::client()
             .build()
             .unwrap()
             .post(secrets.url())
@@ -253,7 +253,7 @@ mod tests {
             .misbehave(Fault::new("/", SecretsManager::access_denied()));
         let (_, body) = get(&secrets, json!({"SecretId": "ferry"})).await;
         assert_eq!(body["__type"], "AccessDeniedException");
-        let unsigned = reqwest::Client::builder()
+        let unsigned = crate::loopback::client()
             .build()
             .unwrap()
             .post(secrets.url())

@@ -20,7 +20,7 @@ async fn send(api: &RuntimeApi, path: &str, body: Value) -> u16 {
 }
 
 fn http() -> reqwest::Client {
-    reqwest::Client::builder().build().unwrap()
+    crate::loopback::client().build().unwrap()
 }
 
 fn url(api: &RuntimeApi, path: &str) -> String {

@@ -28,7 +28,7 @@ impl Client {
         let redirect = reqwest::redirect::Policy::none();
         Client {
             bitbucket: Bitbucket::start(workspace).await.unwrap(),
-            http: reqwest::Client::builder()
+            http: crate::loopback::client()
                 .redirect(redirect)
                 .build()
                 .unwrap(),
