@@ -74,6 +74,23 @@ impl<W: Write> Write for Hiding<W> {
     }
 }
 
+/// Lambda's runtime repeats each error that an invocation returns, as a dump of a structure, and each panic.
+const SAYS_AGAIN: &str = "lambda_runtime::layers::panic";
+
+/// Tells of a panic in one line, as of everything else, instead of what Rust prints.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        // A request that `lambda_http` panics at is an error like any other: `invocation::event` catches it.
+        let file = panic.location().map(std::panic::Location::file);
+        if file.is_some_and(|file| file.contains("lambda_http")) {
+            return;
+        }
+        let place = panic.location().map(ToString::to_string);
+        let reason = panic.payload_as_str().unwrap_or_default();
+        tracing::error!(place, reason, "a defect of Ferry: this invocation is lost");
+    }));
+}
+
 fn filter(level: Option<&str>) -> Targets {
     let level = level.unwrap_or_default().to_ascii_lowercase();
     let parts = || {
@@ -99,6 +116,7 @@ fn filter(level: Option<&str>) -> Targets {
     Targets::new()
         .with_default(default.unwrap_or(LevelFilter::INFO))
         .with_targets(quiet.map(|target| (target, LevelFilter::WARN)))
+        .with_target(SAYS_AGAIN, LevelFilter::OFF)
         .with_targets(by_target)
 }
 

@@ -28,6 +28,7 @@ async fn main() -> anyhow::Result<()> {
             .and_then(|config| config.log_level.as_deref()),
         own.clone(),
     );
+    telemetry::log_panics();
     let app = &connect(config, own)
         .await
         .inspect_err(|error| tracing::error!(error = format!("{error:#}"), "cannot start"))?;

@@ -28,6 +28,8 @@ mod slice;
 mod snapshots;
 mod told;
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -92,22 +94,26 @@ pub async fn request(app: &App, reason: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// How long a tick may ask whether there is anything to do: it comes back in a minute, and Lambda bills for waiting.
+const ASKING: Duration = Duration::from_secs(20);
+
 /// Goes on with an unfinished run, or begins one that was asked for here or in Port, or that the store needs.
 pub async fn tick(app: &App, deadline: &Deadline) -> Result<RunOutcome, Failure> {
+    let asking = &deadline.at_most(ASKING);
     put_age(app).await?;
-    report_again(app, deadline).await;
+    report_again(app, asking).await;
     if let Some(run) = app.store.load(&run()).await?.value {
         return match run.not_before {
             Some(not_before) if app.clock.now() < not_before => Ok(RunOutcome::Idle),
             _ => work(app, deadline).await,
         };
     }
-    if app.secrets.credentials_if_filled(deadline).await?.is_none() {
+    if app.secrets.credentials_if_filled(asking).await?.is_none() {
         return Ok(RunOutcome::Idle);
     }
     let wanted = app.store.load(&run_request()).await?.value.is_some()
         || store_asks(app).await?
-        || port_asks(app, deadline).await?;
+        || port_asks(app, asking).await?;
     match wanted {
         true => work(app, deadline).await,
         false => Ok(RunOutcome::Idle),

@@ -86,7 +86,7 @@ fn decode(messages: &[Received]) -> (Vec<(&Received, Message)>, Vec<Back<'_>>) {
             Err(error) => error,
         };
         tracing::error!(
-            message = received.id,
+            message_id = received.id,
             error = chain(&error),
             "message cannot be decoded: it will lie with the dead letters"
         );

@@ -3,7 +3,7 @@
 mod check;
 mod command;
 
-use std::io::stdout;
+use std::io::{Write as _, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -135,7 +135,10 @@ struct UnusableMapping {
 async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         Some(Command::Completions { shell }) => {
-            clap_complete::generate(*shell, &mut Arguments::command(), "ferry", &mut stdout());
+            // The generator panics where it cannot write.
+            let mut text = Vec::new();
+            clap_complete::generate(*shell, &mut Arguments::command(), "ferry", &mut text);
+            stdout().write_all(&text)?;
             return Ok(ExitCode::SUCCESS);
         }
         Some(Command::Man) => {
@@ -172,7 +175,7 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
         }
         Command::Check { url, mapping, json } => {
             app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
-            return Ok(command::check::run(&app, url.as_deref(), json).await);
+            return command::check::run(&app, url.as_deref(), json).await;
         }
         Command::Preview { mapping, options } => {
             app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
@@ -194,7 +197,7 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
 async fn connect(config: Config, own: OwnSecrets) -> anyhow::Result<App> {
     let http = Http::behind(config.proxies.clone(), Clock::System)?;
     let http = http.with_timeout(config.client_timeout).patient(PATIENCE);
-    let http = http.hiding(own);
+    let http = http.hiding(own).failing_fast();
     let aws = match config.uses_aws() {
         true => Some(aws::of_machine(&http).await),
         false => None,

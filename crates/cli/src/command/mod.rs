@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod preview;
 mod progress;
+pub(crate) mod reach;
 pub(crate) mod resync;
 pub(crate) mod secret;
 pub(crate) mod serve;

@@ -21,6 +21,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::progress::show;
+use super::reach::reach;
 use super::shutdown::Shutdown;
 use super::terminal::{Audience, BAD, DOUBTFUL, GOOD, painted, print, table};
 use super::{COMPLETED, COMPLETED_WITH_LOSSES};
@@ -49,6 +50,7 @@ pub(crate) async fn run(
     audience: Audience,
     bars: &MultiProgress,
 ) -> anyhow::Result<ExitCode> {
+    reach(app).await?;
     let shutdown = Shutdown::default();
     let ended = tokio::select! {
         ended = shutdown.end(app, to_the_end(app, &shutdown)) => ended,
@@ -57,7 +59,7 @@ pub(crate) async fn run(
     let Some(ended) = ended.transpose()?.flatten() else {
         bail!("the resync was interrupted: {}", what_is_kept(app));
     };
-    Ok(tell(&ended, audience, &app.progress.borrow()))
+    tell(&ended, audience, &app.progress.borrow())
 }
 
 /// `None` if a signal came first: what was done is saved.
@@ -147,7 +149,7 @@ fn what_is_kept(app: &App) -> &'static str {
     }
 }
 
-fn tell(ended: &Ended, audience: Audience, progress: &RunProgress) -> ExitCode {
+fn tell(ended: &Ended, audience: Audience, progress: &RunProgress) -> anyhow::Result<ExitCode> {
     let (summary, looks_left, is_complete) = match ended {
         Ended::Here {
             summary,
@@ -156,20 +158,20 @@ fn tell(ended: &Ended, audience: Audience, progress: &RunProgress) -> ExitCode {
         } => (summary, *looks_left, *is_complete),
         Ended::Elsewhere { is_complete } => {
             tracing::info!("another process has done it");
-            return code(*is_complete);
+            return Ok(code(*is_complete));
         }
     };
     let losses = (!is_complete).then(|| losses(summary, looks_left));
     match audience {
-        Audience::People => print(as_text(summary, losses.as_deref(), progress)),
+        Audience::People => print(as_text(summary, losses.as_deref(), progress))?,
         Audience::Machine => {
-            print(as_json(summary, looks_left, is_complete));
+            print(as_json(summary, looks_left, is_complete))?;
             if let Some(losses) = losses {
                 tracing::warn!("{losses}");
             }
         }
     }
-    code(is_complete)
+    Ok(code(is_complete))
 }
 
 fn code(is_complete: bool) -> ExitCode {
