@@ -1,6 +1,6 @@
 //! HTTP as both outside systems need it: one connection pool, one decision what is repeated in place.
 //!
-//! `tries` decides about repetitions, `repeats` tells of them, `unreachable` says why no connection comes about; `wait`
+//! `repetition` decides about repetitions, `repeats` tells of them, `unreachable` says why no connection comes about; `wait`
 //! reads `Retry-After`, `proxy` `NO_PROXY`, `redirect` where an answer leads, `answer` what it holds. Knows no endpoint
 //! and no JSON shape. Credentials it knows only as what no answer may show: what is said of an answer, by
 //! whomever, is said without them. Requests and bodies are never logged.
@@ -9,7 +9,7 @@ mod answer;
 mod proxy;
 mod redirect;
 mod repeats;
-mod tries;
+mod repetition;
 mod unreachable;
 mod wait;
 
@@ -21,7 +21,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use reqwest::RequestBuilder;
 
-
 pub use answer::{Answer, Reply};
 pub use proxy::Proxies;
 pub use redirect::{is_same_place, redirect_target, shown_redirect};
@@ -29,7 +28,7 @@ pub use repeats::{Repeat, Repeats};
 pub use unreachable::NoConnection;
 pub use wait::retry_after;
 
-use tries::Tries;
+use repetition::Repetition;
 
 use crate::deadline::{Clock, Deadline};
 use crate::locked::locked;
@@ -204,7 +203,7 @@ impl Http {
     /// `read` is given each success. What it cannot read is no answer to what was asked, whatever the status says
     /// (a gateway's HTML, half a body), and is repeated as an outage is.
     ///
-    /// How often and after how long it is asked again, [`Tries`] says.
+    /// How often and after how long it is asked again, [`Repetition`] says.
     pub async fn send<T>(
         &self,
         policy: &RetryPolicy,
@@ -212,7 +211,7 @@ impl Http {
         request: impl Fn() -> RequestBuilder,
         read: impl Fn(&Answer) -> anyhow::Result<T>,
     ) -> Result<Reply<T>, HttpError> {
-        let mut tries = Tries::new(self, policy, deadline);
+        let mut repetition = Repetition::new(self, policy, deadline);
         loop {
             let (client, built) = request().build_split();
             let built = built.map_err(|source| HttpError::Invalid {
@@ -225,7 +224,7 @@ impl Http {
             let outcome = sent
                 .await
                 .map(|answer| Reply::read(answer, &self.own, &read));
-            match tries.after((&host, &shown), &outcome) {
+            match repetition.after((&host, &shown), &outcome) {
                 Some(wait) => self.clock.sleep(wait).await,
                 None => return outcome,
             }

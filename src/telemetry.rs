@@ -14,7 +14,8 @@ use crate::own_secrets::OwnSecrets;
 /// Lines for CloudWatch: `timestamp` and `level` on top, where Lambda's level filter looks for them.
 ///
 /// `level` is a level name or a list of them by target, such as `info,ferry=debug`; anything unreadable means `INFO`.
-pub fn init_json(level: Option<&str>, own: OwnSecrets) {
+/// What comes from the target `echo` has been said before.
+pub fn init_json(level: Option<&str>, own: OwnSecrets, echo: &'static str) {
     let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
@@ -23,7 +24,7 @@ pub fn init_json(level: Option<&str>, own: OwnSecrets) {
         .with_writer(Hiding::in_front_of(std::io::stdout, own));
     let subscriber = tracing_subscriber::registry()
         .with(lines)
-        .with(filter(level));
+        .with(filter(level).with_target(echo, LevelFilter::OFF));
     // A second subscriber in one process can only be a test's; the first one stays.
     let _already_set = subscriber.try_init();
 }
@@ -74,23 +75,6 @@ impl<W: Write> Write for Hiding<W> {
     }
 }
 
-/// Lambda's runtime repeats each error that an invocation returns, as a dump of a structure, and each panic.
-const SAYS_AGAIN: &str = "lambda_runtime::layers::panic";
-
-/// Tells of a panic in one line, as of everything else, instead of what Rust prints.
-pub fn log_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        // A request that `lambda_http` panics at is an error like any other: `invocation::event` catches it.
-        let file = panic.location().map(std::panic::Location::file);
-        if file.is_some_and(|file| file.contains("lambda_http")) {
-            return;
-        }
-        let place = panic.location().map(ToString::to_string);
-        let reason = panic.payload_as_str().unwrap_or_default();
-        tracing::error!(place, reason, "a defect of Ferry: this invocation is lost");
-    }));
-}
-
 fn filter(level: Option<&str>) -> Targets {
     let level = level.unwrap_or_default().to_ascii_lowercase();
     let parts = || {
@@ -116,7 +100,6 @@ fn filter(level: Option<&str>) -> Targets {
     Targets::new()
         .with_default(default.unwrap_or(LevelFilter::INFO))
         .with_targets(quiet.map(|target| (target, LevelFilter::WARN)))
-        .with_target(SAYS_AGAIN, LevelFilter::OFF)
         .with_targets(by_target)
 }
 

@@ -13,6 +13,7 @@ mod end;
 mod examples;
 mod figures;
 mod finish;
+mod holder;
 mod identifiers;
 mod journal;
 mod listing;
@@ -46,10 +47,12 @@ use crate::store::{Asker, Attempt, Lease, LeaseName, Revision};
 use crate::telemetry::chain;
 
 pub use end::Summary;
+pub use holder::interrupted;
 pub use preview::{FieldChange, Preview, PreviewedChange, Scope, preview};
 
 use begin::{Begun, begin, resume};
 use figures::put_age;
+use holder::{note_holder, tell_holder};
 use journal::Phase;
 use rival::rival_line;
 use slice::Slice;
@@ -161,7 +164,7 @@ async fn work(app: &App, deadline: &Deadline) -> Result<RunOutcome, Failure> {
     let lease = match app.leases.try_take(LeaseName::Run, Asker::Run).await? {
         Attempt::Taken(lease) => lease,
         Attempt::Refused => {
-            tracing::info!("another invocation is at work");
+            tell_holder(app).await;
             return Ok(RunOutcome::Busy);
         }
     };
@@ -191,6 +194,7 @@ async fn work_under_lease(
         if !wanted && unfinished.value.is_none() {
             return Ok(outcome);
         }
+        note_holder(app, deadline).await;
         let session = app.session(deadline).await?;
         let usage_key = usage();
         if let Some(Usage(known)) = app.store.load(&usage_key).await?.value {

@@ -114,12 +114,14 @@ fn objects<'a>(readable: &'a [(&'a Received, Message)]) -> Vec<Object<'a>> {
                 object.wanted.look.merge(message.look.clone());
                 let bound = &mut object.wanted.not_older_than;
                 *bound = (*bound).max(message.not_older_than);
+                object.wanted.causes.extend(message.cause());
                 object.messages.push(pair);
             }
             None => objects.push(Object {
                 wanted: Wanted {
                     look: message.look.clone(),
                     not_older_than: message.not_older_than,
+                    causes: message.cause().into_iter().collect(),
                 },
                 messages: vec![pair],
                 stored: None,
@@ -202,13 +204,14 @@ impl Object<'_> {
         let failed = Failed {
             look: &self.wanted.look,
             failure,
+            cause: messages().find_map(|(_, message)| message.cause()),
             since: messages()
                 .filter_map(|(_, message)| message.accepted_at)
                 .min(),
             tries: messages().map(|(_, message)| message.tries).max()?,
             was_due: self.is_again(),
         };
-        failed.log(messages().next().map(|(_, message)| message));
+        failed.log();
         let receives = messages().map(|(received, _)| received.receives).max()?;
         match verdict(failure.class(), failure.wait(), receives, self.is_again()) {
             Verdict::Done => {

@@ -2,6 +2,7 @@
 
 mod check;
 mod command;
+mod explain;
 
 use std::io::{Write as _, stdout};
 use std::path::{Path, PathBuf};
@@ -74,6 +75,17 @@ enum Command {
         mapping: Option<PathBuf>,
         #[command(flatten)]
         options: command::preview::Options,
+    },
+    /// Say where an entity comes from, when and why it was written last, and what would delete it.
+    ///
+    /// Reads the records that the function keeps in its table (`FERRY__STATE_TABLE`), or `ferry` in
+    /// `FERRY__STATE_DIR`, and writes nothing.
+    Explain {
+        /// Blueprint and identifier, such as `service/cart`.
+        entity: command::explain::Named,
+        /// Print what is known as JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Take webhooks, and resync at intervals, until stopped.
     Serve {
@@ -167,7 +179,13 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
     if let Some(Command::Secret { action }) = &arguments.command {
         return command::secret::run(*action, config).await;
     }
-    let mut app = connect(config, own).await?;
+    let connected = connect(config, own).await;
+    if let Some(Command::Explain { entity, json }) = &arguments.command {
+        let app = connected.map_err(command::explain::while_in_use)?;
+        command::explain::run(&app, entity, *json).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut app = connected?;
     match arguments.command.unwrap_or(default) {
         Command::Resync { json, mapping } => {
             app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
@@ -189,7 +207,10 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
             command::webhook::run(&app, action, url.as_deref(), json).await?;
         }
         // These have been answered.
-        Command::Secret { .. } | Command::Completions { .. } | Command::Man => {}
+        Command::Explain { .. }
+        | Command::Secret { .. }
+        | Command::Completions { .. }
+        | Command::Man => {}
     }
     Ok(ExitCode::SUCCESS)
 }

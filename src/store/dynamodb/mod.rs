@@ -345,7 +345,10 @@ impl Table {
         Patience::new((&self.clock, &self.repeats), deadline)
     }
 
-    fn explain<E: std::error::Error + ProvideErrorMetadata>(&self, refusal: TableRefusal<E>) -> anyhow::Error {
+    fn explain<E: std::error::Error + ProvideErrorMetadata>(
+        &self,
+        refusal: TableRefusal<E>,
+    ) -> anyhow::Error {
         let error = refusal.into_error();
         anyhow!("DynamoDB table `{}`: {error:#}", self.name)
     }

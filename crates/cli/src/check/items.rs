@@ -16,8 +16,8 @@ use ferry::sync::image::Image;
 use ferry::sync::mapper::Mapper;
 use ferry::sync::sources::Sources;
 
-use super::{Findings, a_line, reason_of, reason_of_port};
 use super::names::check_names;
+use super::{Findings, a_line, reason_of, reason_of_port};
 
 /// Asks for the first page of everything that the mapping wants.
 pub(super) async fn check_items(
@@ -100,7 +100,12 @@ async fn first_items(
 }
 
 /// What the mapping makes of the first items of each kind.
-fn check_sample(sources: &Sources, sample: &Image, problems: Vec<String>, findings: &mut Findings<'_>) {
+fn check_sample(
+    sources: &Sources,
+    sample: &Image,
+    problems: Vec<String>,
+    findings: &mut Findings<'_>,
+) {
     let what = "first items of each kind";
     if problems.is_empty() {
         let entities = sample.entities(sources.merges()).len();

@@ -60,9 +60,7 @@ pub(crate) struct Findings<'a> {
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl<'a> Findings<'a> {
-    pub(crate) fn telling(
-        tell: impl FnMut(&Finding) -> anyhow::Result<()> + 'a,
-    ) -> Findings<'a> {
+    pub(crate) fn telling(tell: impl FnMut(&Finding) -> anyhow::Result<()> + 'a) -> Findings<'a> {
         Findings {
             found: Vec::new(),
             tell: Box::new(tell),

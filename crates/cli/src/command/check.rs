@@ -12,11 +12,7 @@ use super::terminal::{BAD, DOUBTFUL, GOOD, painted, print};
 use crate::check::{Finding, Findings, Verdict, check};
 
 /// Succeeds if nothing is wrong; what is only doubtful does not count. People are told each finding as it is made.
-pub(crate) async fn run(
-    app: &App,
-    base: Option<&str>,
-    as_json: bool,
-) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(app: &App, base: Option<&str>, as_json: bool) -> anyhow::Result<ExitCode> {
     let deadline = Deadline::at(&app.clock, Timestamp::MAX);
     let base = base.or(app.config.base_url.as_ref().map(PublicAddress::as_str));
     let tell = |finding: &Finding| match as_json {

@@ -57,7 +57,10 @@ pub(crate) async fn run(
         () = show(app.progress.subscribe(), audience, bars) => None,
     };
     let Some(ended) = ended.transpose()?.flatten() else {
-        bail!("the resync was interrupted: {}", what_is_kept(app));
+        bail!(
+            "the resync was interrupted: the next one {}",
+            what_is_kept(app)
+        );
     };
     tell(&ended, audience, &app.progress.borrow())
 }
@@ -69,6 +72,7 @@ async fn to_the_end(app: &App, shutdown: &Shutdown) -> anyhow::Result<Option<End
     let mut outcome = resync::resync(app, "asked for on the command line", &deadline).await;
     loop {
         if outcome.is_err() && shutdown.is_begun() {
+            tell_interrupted(app, &deadline).await;
             return Ok(None);
         }
         let (summary, is_complete) = match outcome
@@ -88,6 +92,7 @@ async fn to_the_end(app: &App, shutdown: &Shutdown) -> anyhow::Result<Option<End
                 };
                 shutdown.pause(&app.clock, wait).await;
                 if shutdown.is_begun() {
+                    tell_interrupted(app, &deadline).await;
                     return Ok(None);
                 }
                 outcome = resync::tick(app, &deadline).await;
@@ -100,6 +105,18 @@ async fn to_the_end(app: &App, shutdown: &Shutdown) -> anyhow::Result<Option<End
             looks_left,
             is_complete: is_complete && looks_left == 0,
         }));
+    }
+}
+
+/// Tells Port that nobody works on the run any more; the lease is let go by now.
+pub(super) async fn tell_interrupted(app: &App, deadline: &Deadline) {
+    match resync::interrupted(app, deadline).await {
+        Ok(None) => {}
+        Ok(Some(run)) => tracing::info!(run, "Port is told that the resync is aborted"),
+        Err(failure) => tracing::warn!(
+            error = chain(&failure),
+            "Port is not told that the resync is aborted"
+        ),
     }
 }
 
@@ -142,10 +159,11 @@ async fn stored_looks(app: &App) -> Result<usize, StoreError> {
     Ok(count)
 }
 
-fn what_is_kept(app: &App) -> &'static str {
+/// What becomes of a run that was interrupted.
+pub(super) fn what_is_kept(app: &App) -> &'static str {
     match (&app.config.state_table, &app.config.state_dir) {
-        (None, None) => "the next one begins anew (FERRY__STATE_DIR would keep what is done)",
-        _ => "the next one goes on where it stopped",
+        (None, None) => "begins anew (FERRY__STATE_DIR would keep what is done)",
+        _ => "goes on where it stopped",
     }
 }
 

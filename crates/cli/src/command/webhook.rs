@@ -61,9 +61,7 @@ pub(crate) async fn run(
                 false => bail!("the webhook is not right"),
             }
         }
-        (false, None) => {
-            print(painted(GOOD, format!("the webhook of {address} is right")))
-        }
+        (false, None) => print(painted(GOOD, format!("the webhook of {address} is right"))),
         (false, Some(wrong)) => bail!(wrong),
     }
 }

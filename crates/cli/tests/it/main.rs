@@ -5,6 +5,7 @@
 mod check;
 mod command;
 mod ending;
+mod explain;
 mod pipelines;
 mod program;
 mod secret;
@@ -16,3 +17,4 @@ mod serve;
     reason = "the stories of the function need more of it"
 )]
 mod support;
+mod trouble;

@@ -20,7 +20,7 @@ const WAITS: u32 = 3;
 /// within 20 seconds, and there are better things to do.
 const CONNECTING: Duration = Duration::from_secs(15);
 
-pub(super) struct Tries<'a> {
+pub(super) struct Repetition<'a> {
     http: &'a Http,
     policy: &'a RetryPolicy,
     deadline: &'a Deadline,
@@ -33,18 +33,18 @@ pub(super) struct Tries<'a> {
     begun: Duration,
 }
 
-impl<'a> Tries<'a> {
+impl<'a> Repetition<'a> {
     pub(super) fn new(
         http: &'a Http,
         policy: &'a RetryPolicy,
         deadline: &'a Deadline,
-    ) -> Tries<'a> {
+    ) -> Repetition<'a> {
         let delays = ExponentialBuilder::default()
             .with_min_delay(policy.base_delay)
             .with_max_delay(policy.max_delay)
             .with_max_times(policy.max_retries)
             .with_jitter();
-        Tries {
+        Repetition {
             http,
             policy,
             deadline,
