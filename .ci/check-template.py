@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What template.yaml must be beyond valid.
+"""What template.yaml, or the template that is named, must be beyond valid.
 
 Runs the SAM transform without AWS and looks at the CloudFormation that comes out. Owns the rules that no linter
 has: the public address works, each function may do what it does and no more, work cannot throttle webhooks, logs end,
@@ -17,6 +17,7 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.transform import transform
 
 ROOT = Path(__file__).resolve().parent.parent
+TEMPLATE = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "template.yaml"
 KEEP_STATE = {f"dynamodb:{name}" for name in ("BatchGetItem", "BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query")}
 WORK = {"logs:CreateLogStream", "logs:PutLogEvents", "secretsmanager:GetSecretValue", "sqs:SendMessage", "kms:Decrypt"}
 # What the role of each function allows, whatever the parameters; in subnets NETWORK comes on top.
@@ -38,7 +39,7 @@ VARIABLE = re.compile(r"(?:FERRY|OCEAN)__[A-Z0-9_]*[A-Z0-9]")
 
 
 def main() -> int:
-    source = as_plain(cfn_yaml.load(str(ROOT / "template.yaml")))
+    source = as_plain(cfn_yaml.load(str(TEMPLATE)))
     documented = set(VARIABLE.findall((ROOT / "docs/configuration.md").read_text(encoding="utf-8")))
     resources = transformed(source)["Resources"]
     problems = [
@@ -57,8 +58,8 @@ def main() -> int:
         *figures(resources),
     ]
     for problem in problems:
-        print(f"template.yaml: {problem}", file=sys.stderr)
-    print(f"template.yaml: {len(resources)} resources after the transform, {len(problems)} problems")
+        print(f"{TEMPLATE.name}: {problem}", file=sys.stderr)
+    print(f"{TEMPLATE.name}: {len(resources)} resources after the transform, {len(problems)} problems")
     return 1 if problems else 0
 
 
@@ -71,7 +72,8 @@ def transformed(template):
     """The template after the SAM transform, with the code where `sam package` would have put it."""
     template = json.loads(json.dumps(template))
     for resource in template["Resources"].values():
-        if resource["Type"] == "AWS::Serverless::Function":
+        # A package says itself where its code is.
+        if resource["Type"] == "AWS::Serverless::Function" and "Bucket" not in resource["Properties"].get("CodeUri", {}):
             resource["Properties"]["CodeUri"] = "s3://bucket/key"
     with mock.patch("boto3.session.Session.region_name", "us-east-1"):
         return transform(template, {}, mock.Mock(load=dict), None, Parser())
