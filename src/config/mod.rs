@@ -52,7 +52,7 @@ pub struct Config {
     /// `OCEAN__PATH_PREFIX`: what comes before our paths in the address that Bitbucket uses, with its slash; empty by
     /// default.
     pub path_prefix: String,
-    /// `FERRY__PORT`: where `ferry serve` listens; default 8000.
+    /// `FERRY__PORT`, or Ocean's `APPLICATION__PORT`: where `ferry serve` listens; default 8000.
     pub listen_port: u16,
     /// `OCEAN__EVENT_LISTENER` (JSON) or `OCEAN__EVENT_LISTENER__TYPE`.
     pub event_listener: EventListener,
@@ -164,7 +164,7 @@ impl Config {
         };
         match reader.config() {
             Some(config) if reader.problems.is_empty() => Ok(Config {
-                unknown: environment.unknown(&Config::variables()),
+                unknown: environment.unknown(&Config::variables(), &without_effect::families()),
                 ..config
             }),
             _ => Err(InvalidConfig(reader.problems)),

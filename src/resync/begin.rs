@@ -141,6 +141,24 @@ pub(super) async fn begin(
     })
 }
 
+/// Puts the mapping that Port has into force, without a run: where another process makes the runs.
+pub(super) async fn follow_mapping(
+    app: &App,
+    session: &Session,
+    deadline: &Deadline,
+) -> Result<(), Failure> {
+    let given = read_mapping(app, session, deadline).await?;
+    let fingerprint = Mapping::from_config(&given.config)?
+        .fingerprint()
+        .to_owned();
+    let current = app.generations.current(&app.store).await?;
+    if current.is_none_or(|current| current.sources.mapping().fingerprint() != fingerprint) {
+        adopt(app, &given.config, deadline).await?;
+        tracing::info!("the mapping is in force");
+    }
+    Ok(())
+}
+
 /// The same for a run that only notes what it would do: Port is told nothing.
 pub(super) async fn begin_rehearsal(
     app: &App,

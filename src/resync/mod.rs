@@ -114,6 +114,12 @@ pub async fn tick(app: &App, deadline: &Deadline) -> Result<RunOutcome, Failure>
     }
 }
 
+/// What a process does every minute that takes events alone: it makes no run, and goes on with the mapping that Port has.
+pub async fn follow_mapping(app: &App, deadline: &Deadline) -> Result<(), Failure> {
+    let session = app.session(deadline).await?;
+    begin::follow_mapping(app, &session, deadline).await
+}
+
 /// Whether the store has lost something that only a run can find again.
 async fn store_asks(app: &App) -> Result<bool, Failure> {
     if app.store.load(&generation()).await?.value.is_none() {

@@ -159,7 +159,7 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
             json: false,
             mapping: None,
         },
-        EventListener::Serve => Command::Serve { port: None },
+        EventListener::Serve | EventListener::Events => Command::Serve { port: None },
     };
     if let Some(Command::Secret { action }) = &arguments.command {
         return command::secret::run(*action, config).await;
