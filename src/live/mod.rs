@@ -44,6 +44,13 @@ pub struct Wanted {
     pub not_older_than: Option<Timestamp>,
 }
 
+impl Wanted {
+    /// Of two bounds the later one holds.
+    pub fn not_older_than(&mut self, bound: Option<Timestamp>) {
+        self.not_older_than = self.not_older_than.max(bound);
+    }
+}
+
 /// What became of one look. Several may share a failure.
 pub type LookOutcome = Result<(), Arc<Failure>>;
 
