@@ -172,7 +172,7 @@ impl<'a> Taking<'a> {
             is_current &= self.commit(ready, outcomes).await;
         }
         for problem in mapper.take_problems() {
-            tracing::warn!(problem, "the mapping could not be applied everywhere");
+            tracing::warn!(%problem, "the mapping could not be applied everywhere");
         }
         is_current
     }
@@ -335,6 +335,10 @@ impl<'a> Taking<'a> {
         }
         for (key, kept) in &committed.kept {
             tracing::warn!(%key, reason = %kept, "an entity that nothing claims any more stays");
+        }
+        if let Some(sample) = committed.not_ours.first() {
+            let stale = committed.not_ours.len();
+            tracing::warn!(stale, %sample, "entities stay that Port does not call ours");
         }
         tracing::info!(
             written = counts.written,

@@ -12,6 +12,7 @@ use crate::bitbucket;
 use crate::counts::Counts;
 use crate::deadline::later;
 use crate::failure::Failure;
+use crate::locked::locked;
 use crate::port::{self, ResyncStatus};
 use crate::progress::Paused;
 use crate::store::Revision;
@@ -53,8 +54,13 @@ impl Slice<'_> {
             tracing::warn!(problem, "a name in the mapping selects nothing");
             self.journal.warn(Phase::Transform, problem.as_str());
         }
-        mapping_problems.extend(self.tell_mapping_problems());
-        let run = self.run().clone();
+        let mut run = self.run().clone();
+        for left in &run.not_ours {
+            tracing::warn!(reason = %left, "stale entities kept");
+            self.journal.warn(Phase::Delete, left.to_string());
+            run.kept.insert(left.to_string());
+        }
+        mapping_problems.extend(run.problems.iter().map(ToString::to_string));
         mapping_problems.extend(run.clashes.values().cloned());
         let now = self.app.clock.now();
         let summary = Summary {
@@ -133,13 +139,14 @@ impl Slice<'_> {
         );
     }
 
-    pub(super) fn tell_mapping_problems(&self) -> Vec<String> {
-        let problems = self.mapper.take_problems();
-        for problem in &problems {
-            tracing::warn!(problem, "the mapping could not be applied everywhere");
-            self.journal.warn(Phase::Transform, problem.as_str());
+    /// Of this slice.
+    pub(super) fn tell_mapping_problems(&self) {
+        self.count();
+        let problems = std::mem::take(&mut *locked(&self.problems));
+        for problem in problems {
+            tracing::warn!(%problem, "the mapping could not be applied everywhere");
+            self.journal.warn(Phase::Transform, problem.to_string());
         }
-        problems
     }
 
     /// A later slice goes on, when that makes sense again.

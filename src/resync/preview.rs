@@ -98,7 +98,7 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
     }
     slice.count();
     let mut found = slice.unmet_names();
-    found.extend(slice.mapper.take_problems());
+    found.extend(slice.run().problems.iter().map(ToString::to_string));
     let rehearsed = session.port.rehearsed();
     let (created, changed) = compare(&session.port, rehearsed.written, deadline).await?;
     let run = slice.run().clone();

@@ -15,6 +15,7 @@ use super::pages::{RunPages, Spot};
 use super::snapshots::Snapshots;
 use crate::app::{App, Session};
 use crate::bitbucket::BitbucketClient;
+use crate::counts::Tallied;
 use crate::deadline::Deadline;
 use crate::extract::{Group, Source, filter_id};
 use crate::failure::Failure;
@@ -56,6 +57,8 @@ pub(super) struct Slice<'a> {
     saved_at: Mutex<Duration>,
     /// Digests of the entities that this slice has deleted.
     pub(super) gone: Mutex<HashSet<u64>>,
+    /// What the mapping could not do in this slice.
+    pub(super) problems: Mutex<Vec<Tallied>>,
     /// How many partitions are done, by source, for whoever watches.
     pub(super) through: Mutex<BTreeMap<String, usize>>,
 }
@@ -97,6 +100,9 @@ impl RunPart {
 
 /// How often a slice goes on at once after it has lost the pen.
 const MOST_RETURNS: usize = 20;
+
+/// Different problems of the mapping that a run tells apart.
+const MOST_PROBLEMS: usize = 200;
 
 /// Whether there is nothing to wait for.
 fn is_brief(failure: &Failure) -> bool {
@@ -152,6 +158,7 @@ impl<'a> Slice<'a> {
             lease,
             saved_at: Mutex::new(app.clock.elapsed()),
             gone: Mutex::default(),
+            problems: Mutex::default(),
             through: Mutex::default(),
             current,
         }
@@ -295,7 +302,10 @@ impl<'a> Slice<'a> {
         let counts = self.mapper.take_counts();
         let unsound = self.mapper.take_unsound();
         let identifiers = self.mapper.take_identifiers();
+        let problems = self.mapper.take_problems();
+        Tallied::merge(&mut locked(&self.problems), problems.clone(), MOST_PROBLEMS);
         let mut run = self.run();
+        Tallied::merge(&mut run.problems, problems, MOST_PROBLEMS);
         run.counts += counts;
         for (resource, counts) in identifiers {
             *run.identifiers.entry(resource).or_default() += counts;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::documents::{Folder, Key, Stamp, documents};
-use crate::counts::{Counts, IdentifierCounts};
+use crate::counts::{Counts, IdentifierCounts, Tallied};
 use crate::identity::{Repository, RepositoryId, SourceId};
 use crate::look::{Numbers, Progress};
 use crate::port::ResyncReport;
@@ -60,12 +60,18 @@ pub struct Run {
     /// What came of identifiers, by the fingerprints of their resources.
     #[serde(default)]
     pub identifiers: BTreeMap<String, IdentifierCounts>,
+    /// What the mapping could not do, each problem once.
+    #[serde(default)]
+    pub problems: Vec<Tallied>,
     /// Entities that several items make something else of, each with a line that says which; the first of many.
     #[serde(default)]
     pub clashes: BTreeMap<String, String>,
     /// Why entities that nothing claims any more stay.
     #[serde(default)]
     pub kept: BTreeSet<String>,
+    /// That some stay because Port does not call them ours, if any do.
+    #[serde(default)]
+    pub not_ours: Vec<Tallied>,
     /// Those of them that stay though the user has not asked for it.
     #[serde(default)]
     pub withheld: usize,
@@ -227,8 +233,10 @@ impl Run {
             vanished: BTreeSet::new(),
             unsound: BTreeSet::new(),
             identifiers: BTreeMap::new(),
+            problems: Vec::new(),
             clashes: BTreeMap::new(),
             kept: BTreeSet::new(),
+            not_ours: Vec::new(),
             withheld: 0,
             has_rival: false,
             is_read: false,

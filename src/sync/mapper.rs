@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::image::{Made, Twins};
 use super::left_out::LeftOutReport;
-use crate::counts::{Counts, IdentifierCounts};
+use crate::counts::{Counts, IdentifierCounts, Tallied};
 use crate::entity::{Entity, EntityKey, Identifier};
 use crate::locked::locked;
 use crate::mapping::jq::Input;
@@ -141,14 +141,14 @@ impl Mapper {
     }
 
     /// Every problem of the mapping and of what it gave since this was asked last, each once with its count.
-    pub fn take_problems(&self) -> Vec<String> {
+    pub fn take_problems(&self) -> Vec<Tallied> {
         let mut noted = self.noted();
         let report = std::mem::take(&mut noted.report);
         let left_out = std::mem::take(&mut noted.left_out);
         let twins = std::mem::take(&mut noted.twins);
         let mut lines = report.lines();
         lines.extend(left_out.lines());
-        lines.extend(twins.into_values());
+        lines.extend(twins.into_values().map(Tallied::single));
         lines
     }
 
