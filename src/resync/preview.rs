@@ -88,12 +88,15 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
         .await?;
     let lease = tokio::sync::Mutex::new(lease.ok_or(Failure::PenIsBusy)?);
     let slice = Slice::new(app, &session, &bitbucket, begun, &lease, deadline);
-    while let Step::Paused(failure) = slice.read().await? {
-        sit_out(app, &failure).await;
-    }
-    if scope.kind.is_none() {
-        while let Step::Paused(failure) = slice.finish().await? {
+    while !slice.run().is_read {
+        while let Step::Paused(failure) = slice.read().await? {
             sit_out(app, &failure).await;
+        }
+        slice.run().is_read = true;
+        if scope.kind.is_none() {
+            while let Step::Paused(failure) = slice.finish().await? {
+                sit_out(app, &failure).await;
+            }
         }
     }
     slice.count();

@@ -224,6 +224,9 @@ pub struct CompletedRun {
     pub all_recorded: bool,
     #[serde(default)]
     pub distrusted: Distrusted,
+    /// Lists that say they have objects and show none: a run says so once.
+    #[serde(default)]
+    pub hidden: BTreeSet<String>,
 }
 
 /// Resources of whose items more than a tenth had no identifier that Port takes: nothing of them is deleted.

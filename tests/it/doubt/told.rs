@@ -1,14 +1,52 @@
 //! What a run leaves, it says: once, with how much of it there is, and not for ever.
 
 use sandbox::bitbucket::{Bitbucket, RateLimit, Workspace};
+use sandbox::server::{Fault, FaultKind, Request, Response};
 use serde_json::{Value, json};
 
 use super::pace::by_the_hour;
-use super::{NUMBERED, assert_spared, blueprint, resource, run, with_resources};
+use super::{NUMBERED, assert_fresh, assert_spared, blueprint, resource, run, with_resources};
 use crate::support::{IDENTIFIER, Settings, World};
 
 fn pull_requests() -> Value {
     resource("pull-request", json!({}), "pr", json!(NUMBERED))
+}
+
+/// Bitbucket counts what these credentials are not to see: such a list fails at first, then it is believed in what it
+/// shows.
+#[tokio::test]
+async fn a_list_that_counts_what_it_does_not_show_is_a_loss_once() {
+    let world = with_resources(&["pr"], vec![pull_requests()]).await;
+    let counts = FaultKind::rewrite("counts seven, shows none", |_, mut response: Response| {
+        let mut page: Value = serde_json::from_slice(&response.body).unwrap();
+        page["values"] = json!([]);
+        page["size"] = json!(7);
+        response.body = page.to_string().into_bytes();
+        response
+    });
+    let is_list = |request: &Request| request.path.ends_with("/pullrequests");
+    let fault = Fault::new("/pullrequests", counts).when(is_list);
+    world.bitbucket.server().misbehave(fault.always());
+    let lists = world.bitbucket.repositories().len();
+    for status in ["completed_with_losses", "completed", "completed"] {
+        let outcome = run(&world).await.unwrap();
+        assert_eq!(outcome["status"], status, "{outcome:#}");
+        assert_eq!(outcome["failures"], 0, "{outcome:#}");
+        assert_eq!(outcome["hidden"].as_array().unwrap().len(), lists);
+    }
+    // Nothing goes for what it does not show.
+    let ours = format!("port-ocean/bitbucket-cloud/1/{IDENTIFIER}/exporter");
+    let left_over = json!({"identifier": "left-over"});
+    world.port.put_entity("pr", &left_over, &ours).unwrap();
+    world.port.take_writes();
+    let outcome = world.resync_with_losses().await;
+    assert_eq!(outcome["withheld"], 1, "{outcome:#}");
+    assert_eq!(super::deleted(&world), []);
+    world.bitbucket.server().behave();
+    let outcome = world.resync().await;
+    assert_eq!(outcome["hidden"], json!([]));
+    assert_fresh(&world, "the list shows all that it counts").await;
+    world.finish();
 }
 
 /// Somebody else has taken it over: it is not ours to delete, and a person should know.
