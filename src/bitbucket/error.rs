@@ -71,6 +71,9 @@ pub enum Error {
         #[source]
         source: anyhow::Error,
     },
+    /// A list counts objects, and shows none of them.
+    #[error("{request}: a list that says it has {size} objects shows none")]
+    ShowsNone { request: String, size: usize },
     /// Nothing was sent: Ferry built no valid request.
     #[error("{request}: not a valid request")]
     Invalid {
@@ -100,7 +103,8 @@ impl Error {
             | Error::Unavailable { .. }
             | Error::Redirected { .. }
             | Error::OutOfTime
-            | Error::Unexpected { .. } => Class::Later,
+            | Error::Unexpected { .. }
+            | Error::ShowsNone { .. } => Class::Later,
             Error::NotFound { .. }
             | Error::Forbidden { .. }
             | Error::Gone { .. }

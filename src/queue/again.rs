@@ -34,6 +34,8 @@ pub enum Pace {
 #[derive(Clone, Debug)]
 pub struct Setback {
     pub look: Look,
+    /// How recent Bitbucket's answer has to be.
+    pub not_older_than: Option<Timestamp>,
     /// When it was first asked for.
     pub since: Timestamp,
     /// Looks that came to nothing before this one.
@@ -72,9 +74,11 @@ pub fn merged(known: Option<&Again>, setback: &Setback, now: Timestamp) -> Again
         since: setback.since,
         asked: setback.since,
         reason: setback.reason.clone(),
+        not_older_than: setback.not_older_than,
     };
     if let Some(known) = known {
         again.look.merge(known.look.clone());
+        again.not_older_than = again.not_older_than.max(known.not_older_than);
         again.since = again.since.min(known.since);
         again.asked = again.asked.max(known.asked);
         let is_ahead = now < known.due;
@@ -148,9 +152,11 @@ fn asked(known: Option<&Again>, look: Look, now: Timestamp) -> Again {
         since: now,
         asked: now,
         reason: String::new(),
+        not_older_than: None,
     };
     if let Some(known) = known.filter(|known| known.look.object() == again.look.object()) {
         again.since = known.since;
+        again.not_older_than = known.not_older_than;
         again.look.merge(known.look.clone());
     }
     again
@@ -237,6 +243,7 @@ mod tests {
     fn setback(branch: &str, pace: Pace) -> Setback {
         Setback {
             look: push(branch),
+            not_older_than: None,
             since: at(0),
             tries: 0,
             reason: format!("{branch} failed"),

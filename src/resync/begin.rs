@@ -112,6 +112,7 @@ pub(super) async fn begin(
     }
     let known = app.store.load(&completed()).await?.value;
     let is_first = known.is_none();
+    let hidden_before = known.as_ref().map(|known| known.hidden.clone());
     let owned = match known {
         Some(known) => known.owned,
         None => session.port.owned(None, deadline).await?.len(),
@@ -120,6 +121,7 @@ pub(super) async fn begin(
     let new = Run {
         is_first,
         has_rival,
+        hidden_before: hidden_before.unwrap_or_default(),
         kept: has_rival.then(rival_line).into_iter().collect(),
         ..Run::begin(
             Uuid::new_v4().to_string(),

@@ -13,6 +13,7 @@ mod end;
 mod examples;
 mod figures;
 mod finish;
+mod hidden;
 mod identifiers;
 mod journal;
 mod listing;

@@ -88,17 +88,20 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
         .await?;
     let lease = tokio::sync::Mutex::new(lease.ok_or(Failure::PenIsBusy)?);
     let slice = Slice::new(app, &session, &bitbucket, begun, &lease, deadline);
-    while let Step::Paused(failure) = slice.read().await? {
-        sit_out(app, &failure).await;
-    }
-    if scope.kind.is_none() {
-        while let Step::Paused(failure) = slice.finish().await? {
+    while !slice.run().is_read {
+        while let Step::Paused(failure) = slice.read().await? {
             sit_out(app, &failure).await;
+        }
+        slice.run().is_read = true;
+        if scope.kind.is_none() {
+            while let Step::Paused(failure) = slice.finish().await? {
+                sit_out(app, &failure).await;
+            }
         }
     }
     slice.count();
     let mut found = slice.unmet_names();
-    found.extend(slice.mapper.take_problems());
+    found.extend(slice.run().problems.iter().map(ToString::to_string));
     let rehearsed = session.port.rehearsed();
     let (created, changed) = compare(&session.port, rehearsed.written, deadline).await?;
     let run = slice.run().clone();

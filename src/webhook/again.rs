@@ -85,6 +85,7 @@ async fn send(
             Err(error) => return Err(error.into()),
         }
         let message = Message {
+            not_older_than: stored.not_older_than,
             tries: stored.tries,
             accepted_at: Some(stored.since),
             again: true,
@@ -121,7 +122,7 @@ async fn take(
             .iter()
             .map(|(stored, _)| Wanted {
                 look: stored.look.clone(),
-                not_older_than: None,
+                not_older_than: stored.not_older_than,
             })
             .collect();
         let taking = deadline.earlier_by(LEAST_TIME / 2);
@@ -132,6 +133,7 @@ async fn take(
                 Err(failure) => {
                     let failed = Failed {
                         look: &stored.look,
+                        not_older_than: stored.not_older_than,
                         failure,
                         since: Some(stored.since),
                         tries: stored.tries,
@@ -180,6 +182,7 @@ mod tests {
         };
         let failed = Failed {
             look: &look,
+            not_older_than: None,
             failure: &Failure::Bitbucket(crate::bitbucket::Error::OutOfTime),
             since: Some(now),
             tries: 0,

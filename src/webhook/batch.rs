@@ -112,8 +112,7 @@ fn objects<'a>(readable: &'a [(&'a Received, Message)]) -> Vec<Object<'a>> {
         {
             Some(object) => {
                 object.wanted.look.merge(message.look.clone());
-                let bound = &mut object.wanted.not_older_than;
-                *bound = (*bound).max(message.not_older_than);
+                object.wanted.not_older_than(message.not_older_than);
                 object.messages.push(pair);
             }
             None => objects.push(Object {
@@ -153,6 +152,7 @@ async fn load_stored(store: &Store, objects: &mut [Object<'_>]) {
     for (object, found) in asked.iter_mut().zip(found) {
         if let Some(again) = &found.value {
             object.wanted.look.merge(again.look.clone());
+            object.wanted.not_older_than(again.not_older_than);
             object.stored = Some(found);
         }
     }
@@ -201,6 +201,7 @@ impl Object<'_> {
         let messages = || self.messages.iter();
         let failed = Failed {
             look: &self.wanted.look,
+            not_older_than: self.wanted.not_older_than,
             failure,
             since: messages()
                 .filter_map(|(_, message)| message.accepted_at)

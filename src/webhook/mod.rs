@@ -172,6 +172,7 @@ async fn take_now(app: &App, wanted: Wanted, message: &Message, deadline: &Deadl
     };
     let failed = Failed {
         look: &wanted.look,
+        not_older_than: wanted.not_older_than,
         failure: &failure,
         since: message.accepted_at,
         tries: 0,

@@ -209,6 +209,12 @@ fn losses(summary: &Summary, looks_left: usize) -> String {
             "stale entity",
             "stale entities",
         ),
+        (
+            summary.hidden.len(),
+            "that show nothing of what they count",
+            "list",
+            "lists",
+        ),
         (counts.left_out, "left out", "value", "values"),
         (looks_left, "to be looked at again", "object", "objects"),
     ];
