@@ -85,6 +85,8 @@ pub struct Config {
     /// `FERRY__LOG`, `OCEAN__APPLICATION__LOG_LEVEL`, `APPLICATION__LOG_LEVEL` or `AWS_LAMBDA_LOG_LEVEL` (set by
     /// Lambda): a level, or a filter such as `ferry=debug`.
     pub log_level: Option<String>,
+    /// What this process is called where others name it: `AWS_LAMBDA_LOG_STREAM_NAME` (set by Lambda), else its number.
+    pub process: String,
     /// `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, where the HTTP library would not understand them.
     pub proxies: Option<Proxies>,
     /// `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_<SERVICE>`, by their names (AWS SDKs reference, service-specific

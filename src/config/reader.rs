@@ -75,6 +75,7 @@ impl VariableReader<'_> {
             queue_url: self.text("FERRY__QUEUE_URL"),
             metrics_namespace: self.text("FERRY__METRICS_NAMESPACE"),
             log_level: self.first(&LOG_LEVEL),
+            process: self.process(),
             proxies: self.proxies(),
             aws_endpoints: self.environment.beginning_with("AWS_ENDPOINT_URL"),
             without_effect: self.without_effect(),
@@ -226,6 +227,11 @@ impl VariableReader<'_> {
     }
 
     /// The names that everybody reads, in the case that everybody writes.
+    fn process(&self) -> String {
+        let stream = self.environment.plain(&["AWS_LAMBDA_LOG_STREAM_NAME"]);
+        stream.unwrap_or_else(|| format!("process {}", std::process::id()))
+    }
+
     fn proxies(&self) -> Option<Proxies> {
         let plain = |names: &[&str]| self.environment.plain(names);
         let all = plain(&["ALL_PROXY", "all_proxy"]);

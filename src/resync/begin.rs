@@ -80,6 +80,13 @@ pub(super) async fn resume(
         super::abandon(app, session, deadline).await?;
         return Ok(None);
     };
+    let (mut found, mut revision) = (found, revision);
+    if found.is_interrupted {
+        found.is_interrupted = false;
+        revision = app.store.save(&run(), &found, revision).await?;
+        let started_at = found.started_at;
+        report(app, session, ResyncStatus::Running, started_at, deadline).await;
+    }
     Ok(Some(Begun {
         run: found,
         revision,

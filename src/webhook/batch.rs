@@ -86,7 +86,7 @@ fn decode(messages: &[Received]) -> (Vec<(&Received, Message)>, Vec<Back<'_>>) {
             Err(error) => error,
         };
         tracing::error!(
-            message = received.id,
+            message_id = received.id,
             error = chain(&error),
             "message cannot be decoded: it will lie with the dead letters"
         );
@@ -113,12 +113,14 @@ fn objects<'a>(readable: &'a [(&'a Received, Message)]) -> Vec<Object<'a>> {
             Some(object) => {
                 object.wanted.look.merge(message.look.clone());
                 object.wanted.not_older_than(message.not_older_than);
+                object.wanted.causes.extend(message.cause());
                 object.messages.push(pair);
             }
             None => objects.push(Object {
                 wanted: Wanted {
                     look: message.look.clone(),
                     not_older_than: message.not_older_than,
+                    causes: message.cause().into_iter().collect(),
                 },
                 messages: vec![pair],
                 stored: None,
@@ -203,13 +205,14 @@ impl Object<'_> {
             look: &self.wanted.look,
             not_older_than: self.wanted.not_older_than,
             failure,
+            cause: messages().find_map(|(_, message)| message.cause()),
             since: messages()
                 .filter_map(|(_, message)| message.accepted_at)
                 .min(),
             tries: messages().map(|(_, message)| message.tries).max()?,
             was_due: self.is_again(),
         };
-        failed.log(messages().next().map(|(_, message)| message));
+        failed.log();
         let receives = messages().map(|(received, _)| received.receives).max()?;
         match verdict(failure.class(), failure.wait(), receives, self.is_again()) {
             Verdict::Done => {

@@ -2,8 +2,9 @@
 
 mod check;
 mod command;
+mod explain;
 
-use std::io::stdout;
+use std::io::{Write as _, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -75,6 +76,17 @@ enum Command {
         #[command(flatten)]
         options: command::preview::Options,
     },
+    /// Say where an entity comes from, when and why it was written last, and what would delete it.
+    ///
+    /// Reads the records that the function keeps in its table (`FERRY__STATE_TABLE`), or `ferry` in
+    /// `FERRY__STATE_DIR`, and writes nothing.
+    Explain {
+        /// Blueprint and identifier, such as `service/cart`.
+        entity: command::explain::Named,
+        /// Print what is known as JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Take webhooks, and resync at intervals, until stopped.
     Serve {
         /// Listen here; `FERRY__PORT`, or 8000, if not given.
@@ -135,7 +147,10 @@ struct UnusableMapping {
 async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         Some(Command::Completions { shell }) => {
-            clap_complete::generate(*shell, &mut Arguments::command(), "ferry", &mut stdout());
+            // The generator panics where it cannot write.
+            let mut text = Vec::new();
+            clap_complete::generate(*shell, &mut Arguments::command(), "ferry", &mut text);
+            stdout().write_all(&text)?;
             return Ok(ExitCode::SUCCESS);
         }
         Some(Command::Man) => {
@@ -164,7 +179,13 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
     if let Some(Command::Secret { action }) = &arguments.command {
         return command::secret::run(*action, config).await;
     }
-    let mut app = connect(config, own).await?;
+    let connected = connect(config, own).await;
+    if let Some(Command::Explain { entity, json }) = &arguments.command {
+        let app = connected.map_err(command::explain::while_in_use)?;
+        command::explain::run(&app, entity, *json).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut app = connected?;
     match arguments.command.unwrap_or(default) {
         Command::Resync { json, mapping } => {
             app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
@@ -172,7 +193,7 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
         }
         Command::Check { url, mapping, json } => {
             app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
-            return Ok(command::check::run(&app, url.as_deref(), json).await);
+            return command::check::run(&app, url.as_deref(), json).await;
         }
         Command::Preview { mapping, options } => {
             app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
@@ -186,7 +207,10 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
             command::webhook::run(&app, action, url.as_deref(), json).await?;
         }
         // These have been answered.
-        Command::Secret { .. } | Command::Completions { .. } | Command::Man => {}
+        Command::Explain { .. }
+        | Command::Secret { .. }
+        | Command::Completions { .. }
+        | Command::Man => {}
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -194,7 +218,7 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
 async fn connect(config: Config, own: OwnSecrets) -> anyhow::Result<App> {
     let http = Http::behind(config.proxies.clone(), Clock::System)?;
     let http = http.with_timeout(config.client_timeout).patient(PATIENCE);
-    let http = http.hiding(own);
+    let http = http.hiding(own).failing_fast();
     let aws = match config.uses_aws() {
         true => Some(aws::of_machine(&http).await),
         false => None,

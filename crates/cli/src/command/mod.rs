@@ -1,8 +1,10 @@
 //! What the subcommands of `ferry` do: the function's flows, waited for instead of returned from.
 
 pub(crate) mod check;
+pub(crate) mod explain;
 pub(crate) mod preview;
 mod progress;
+pub(crate) mod reach;
 pub(crate) mod resync;
 pub(crate) mod secret;
 pub(crate) mod serve;

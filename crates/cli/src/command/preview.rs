@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::progress::show;
+use super::reach::reach;
 use super::terminal::{Audience, BAD, DOUBTFUL, FAINT, GOOD, STRONG, painted, print, table};
 
 #[derive(Clone, Debug, clap::Args)]
@@ -34,6 +35,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) async fn run(app: &App, options: &Options, bars: &MultiProgress) -> anyhow::Result<()> {
+    reach(app).await?;
     let deadline = Deadline::at(&app.clock, Timestamp::MAX);
     let scope = Scope {
         kind: options.kind.clone(),
@@ -46,8 +48,7 @@ pub(crate) async fn run(app: &App, options: &Options, bars: &MultiProgress) -> a
     print(match options.json {
         true => format!("{:#}", as_json(&found)),
         false => as_text(&found, options),
-    });
-    Ok(())
+    })
 }
 
 /// The identifier, or the query by which Port finds the entity.
