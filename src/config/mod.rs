@@ -76,6 +76,8 @@ pub struct Config {
     pub secret_id: Option<String>,
     /// `FERRY__WEBHOOK_SECRET_ID`: name or ARN of the secret whose whole value signs webhooks.
     pub webhook_secret_id: Option<String>,
+    /// `FERRY__WEBHOOK_SECRET`: `derived` makes what signs webhooks of Port's client secret, where nobody has chosen it.
+    pub derives_webhook_secret: bool,
     /// `FERRY__STATE_TABLE`: the DynamoDB table in which the function keeps its state; goes before `FERRY__STATE_DIR`.
     pub state_table: Option<String>,
     /// `FERRY__QUEUE_URL`: the SQS FIFO queue in which webhooks wait.

@@ -4,6 +4,7 @@
 
 mod allowance;
 mod answers;
+mod bill;
 mod convergence;
 mod credentials;
 mod doubt;
