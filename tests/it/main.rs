@@ -4,6 +4,7 @@
 
 mod allowance;
 mod answers;
+mod burst;
 mod convergence;
 mod credentials;
 mod doubt;
