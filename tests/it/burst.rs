@@ -28,7 +28,7 @@ const WEBHOOKS: usize = 1_000;
 const GAP: Duration = Duration::from_millis(10);
 
 /// Webhooks that wait in the queue when it begins.
-const WAITING: usize = 200;
+const WAITING: usize = 100;
 
 /// What a new environment takes, on a bad day.
 const COLD_START: Duration = Duration::from_millis(500);

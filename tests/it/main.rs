@@ -9,6 +9,7 @@ mod convergence;
 mod credentials;
 mod doubt;
 mod durability;
+mod editions;
 mod emulated;
 mod files;
 mod functions;
