@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::rival::{look_for_rival, note_start, rival_line};
 use super::told::report;
+use super::unreadable::leave_looks_to_run;
 use crate::app::{App, Session};
 use crate::deadline::Deadline;
 use crate::failure::Failure;
@@ -139,6 +140,7 @@ pub(super) async fn begin(
     };
     let revision = app.store.save(&run(), &new, Revision::ANYTHING).await?;
     app.store.remove(&run_request()).await?;
+    leave_looks_to_run(&app.store).await?;
     tracing::info!(run = new.id, "resync begun");
     note_start(app, started_at).await?;
     report(app, session, ResyncStatus::Running, started_at, deadline).await;

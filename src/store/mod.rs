@@ -256,7 +256,10 @@ impl Store {
             }
         };
         match saved {
-            true => Ok(revision),
+            true => {
+                self.unreadable.forget([&address]);
+                Ok(revision)
+            }
             false => Err(StoreError::Conflict {
                 key: address.to_string(),
             }),
@@ -287,25 +290,32 @@ impl Store {
         expected: Revision,
     ) -> Result<(), StoreError> {
         let address = address(key);
-        let removed = match &self.backend {
-            Backend::Memory(memory) => memory.remove_if(&address, expected),
-            #[cfg(feature = "file-store")]
-            Backend::File(file) => {
-                let removed = file.remove_if(address.clone(), expected).await;
-                removed.map_err(unavailable(&address))?
-            }
-            Backend::Table(table) => {
-                let deadline = self.deadline();
-                let removed = table.remove_if(&address, expected, deadline).await;
-                removed.map_err(unavailable(&address))?
-            }
-        };
-        match removed {
+        match self.remove_at(&address, expected).await? {
             true => Ok(()),
             false => Err(StoreError::Conflict {
                 key: address.to_string(),
             }),
         }
+    }
+
+    /// False if what lies there is something else than was expected.
+    async fn remove_at(&self, address: &Address, expected: Revision) -> Result<bool, StoreError> {
+        let removed = match &self.backend {
+            Backend::Memory(memory) => memory.remove_if(address, expected),
+            #[cfg(feature = "file-store")]
+            Backend::File(file) => {
+                let removed = file.remove_if(address.clone(), expected).await;
+                removed.map_err(unavailable(address))?
+            }
+            Backend::Table(table) => {
+                let deadline = self.deadline();
+                let removed = table.remove_if(address, expected, deadline).await;
+                removed.map_err(unavailable(address))?
+            }
+        };
+        // Replaced or removed, it is none that lies there unread.
+        self.unreadable.forget([address]);
+        Ok(removed)
     }
 
     pub async fn remove_all<D: Document>(&self, keys: &[Key<D>]) -> Result<(), StoreError> {
@@ -320,6 +330,7 @@ impl Store {
         let Some((first, _)) = changes.first().cloned() else {
             return Ok(());
         };
+        self.unreadable.forget(changes.iter().map(|(at, _)| at));
         let written = match &self.backend {
             Backend::Memory(memory) => {
                 memory.change(changes);
@@ -341,11 +352,6 @@ impl Store {
         }
     }
 
-    /// Keys of documents that could not be understood since this was last asked.
-    pub fn take_unreadable(&self) -> Vec<String> {
-        self.unreadable.take()
-    }
-
     fn found<D: Document>(&self, address: &Address, stored: Option<Stored>) -> Found<D> {
         let Some(stored) = stored else {
             return Found {
@@ -354,7 +360,10 @@ impl Store {
             };
         };
         let value = decode::<D>(&stored)
-            .map_err(|problem| self.unreadable.note(address.to_string(), D::NAME, &problem))
+            .map_err(|problem| {
+                let revision = stored.revision;
+                self.unreadable.note(address, revision, D::NAME, &problem);
+            })
             .ok();
         Found {
             value,

@@ -5,10 +5,12 @@
 mod allowance;
 mod answers;
 mod bill;
+mod burst;
 mod convergence;
 mod credentials;
 mod doubt;
 mod durability;
+mod editions;
 mod emulated;
 mod files;
 mod functions;
