@@ -44,7 +44,7 @@ use crate::store::{Asker, Attempt, Lease, LeaseName, Revision};
 use crate::telemetry::chain;
 
 pub use end::Summary;
-pub use preview::{FieldChange, Preview, PreviewedChange, Scope, preview};
+pub use preview::{FieldChange, Preview, PreviewedChange, PreviewedDeletion, Scope, preview};
 
 use begin::{Begun, begin, resume};
 use figures::put_age;
