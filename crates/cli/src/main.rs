@@ -2,7 +2,7 @@
 
 mod check;
 mod command;
-mod plan;
+mod report;
 
 use std::io::stdout;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,7 @@ use ferry::own_secrets::OwnSecrets;
 use ferry::telemetry::chain;
 use ferry::{aws, telemetry};
 use indicatif::MultiProgress;
+use report::Files;
 use serde_json::Value;
 
 /// Keep a Port catalogue in step with a Bitbucket Cloud workspace.
@@ -53,6 +54,8 @@ enum Command {
         /// Map with this file, YAML or JSON, instead of the mapping stored in Port.
         #[arg(long, value_name = "FILE")]
         mapping: Option<PathBuf>,
+        #[command(flatten)]
+        files: Files,
     },
     /// Look at everything that could stand in the way, and say what to do about it.
     ///
@@ -172,6 +175,7 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
         EventListener::Once => Command::Resync {
             json: false,
             mapping: None,
+            files: Files::default(),
         },
         EventListener::Serve => Command::Serve { port: None },
     };
@@ -180,9 +184,13 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
     }
     let mut app = connect(config, own).await?;
     match arguments.command.unwrap_or(default) {
-        Command::Resync { json, mapping } => {
+        Command::Resync {
+            json,
+            mapping,
+            files,
+        } => {
             app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
-            return command::resync::run(&app, Audience::of(json), bars).await;
+            return command::resync::run(&app, Audience::of(json), &files, bars).await;
         }
         Command::Check { url, mapping, json } => {
             app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;

@@ -1,9 +1,8 @@
 //! `ferry preview`: what a resync would do, for people, for programs, or as a file to be shown.
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use clap::builder::PossibleValuesParser;
 use ferry::app::App;
 use ferry::deadline::Deadline;
@@ -16,8 +15,9 @@ use jiff::Timestamp;
 use super::progress::show;
 use super::terminal::{Audience, print};
 use super::{CHANGES, COMPLETED, FAILED};
-use crate::plan::text::Detail;
-use crate::plan::{Plan, Subject, html, json, markdown, text};
+use crate::report::Files;
+use crate::report::plan::text::Detail;
+use crate::report::plan::{Plan, Subject, html, json, markdown, text};
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
@@ -31,14 +31,10 @@ pub(crate) struct Options {
     #[arg(long)]
     diff: bool,
     /// Print everything as JSON.
-    #[arg(long, conflicts_with = "markdown")]
-    json: bool,
-    /// Print it as Markdown: for a comment on a pull request, or a step's summary.
     #[arg(long)]
-    markdown: bool,
-    /// Write it as a page of HTML that needs nothing else, too.
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
+    json: bool,
+    #[command(flatten)]
+    files: Files,
 }
 
 pub(crate) async fn run(
@@ -55,23 +51,17 @@ pub(crate) async fn run(
         () = show(app.progress.subscribe(), Audience::People, bars) => return Ok(ExitCode::FAILURE),
     };
     let found = found.map_err(|failure| anyhow!(chain(&failure)))?;
-    let session = app.session(&deadline).await?;
-    let subject = Subject {
-        workspace: session.credentials.workspace.clone(),
-        identifier: app.config.identifier.clone(),
-    };
-    let plan = Plan::of(&found, subject);
-    if let Some(path) = &options.html {
-        write(path, &html::render(&plan))?;
-    }
+    let plan = Plan::of(&found, Subject::of(app, &deadline).await?);
+    options
+        .files
+        .write(|| html::render(&plan), || markdown::render(&plan))?;
     let detail = Detail {
         limit: options.limit,
         diff: options.diff,
     };
-    print(match (options.json, options.markdown) {
-        (true, _) => format!("{:#}", json::render(&plan)),
-        (false, true) => markdown::render(&plan),
-        (false, false) => text::render(&plan, detail),
+    print(match options.json {
+        true => format!("{:#}", json::render(&plan)),
+        false => text::render(&plan, detail),
     });
     Ok(ExitCode::from(code(&found, plan.is_empty())))
 }
@@ -84,9 +74,4 @@ fn code(found: &Preview, is_empty: bool) -> u8 {
         // Nobody has seen what would change there.
         (true, false) => FAILED,
     }
-}
-
-pub(super) fn write(path: &Path, page: &str) -> anyhow::Result<()> {
-    std::fs::write(path, page)
-        .with_context(|| format!("the report cannot be written to {}", path.display()))
 }

@@ -24,6 +24,9 @@ use super::progress::show;
 use super::shutdown::Shutdown;
 use super::terminal::{Audience, BAD, DOUBTFUL, GOOD, painted, print, table};
 use super::{COMPLETED, COMPLETED_WITH_LOSSES};
+use crate::report::Files;
+use crate::report::outcome::Outcome;
+use crate::report::plan::Subject;
 
 /// How long to stay away while another process works on the run.
 const BUSY: Duration = Duration::from_secs(15);
@@ -47,6 +50,7 @@ enum Ended {
 pub(crate) async fn run(
     app: &App,
     audience: Audience,
+    files: &Files,
     bars: &MultiProgress,
 ) -> anyhow::Result<ExitCode> {
     let shutdown = Shutdown::default();
@@ -57,7 +61,35 @@ pub(crate) async fn run(
     let Some(ended) = ended.transpose()?.flatten() else {
         bail!("the resync was interrupted: {}", what_is_kept(app));
     };
-    Ok(tell(&ended, audience, &app.progress.borrow()))
+    let progress = app.progress.borrow().clone();
+    report(app, &ended, files, &progress).await?;
+    Ok(tell(&ended, audience, &progress))
+}
+
+/// Writes the files that were asked for. Another process's resync is that one's to report.
+async fn report(
+    app: &App,
+    ended: &Ended,
+    files: &Files,
+    progress: &RunProgress,
+) -> anyhow::Result<()> {
+    let Ended::Here {
+        summary,
+        looks_left,
+        is_complete,
+    } = ended
+    else {
+        return Ok(());
+    };
+    let deadline = Deadline::at(&app.clock, Timestamp::MAX);
+    let losses = (!is_complete).then(|| losses(summary, *looks_left));
+    let outcome = Outcome {
+        subject: Subject::of(app, &deadline).await?,
+        summary,
+        progress,
+        losses: losses.as_deref(),
+    };
+    files.write(|| outcome.html(), || outcome.markdown())
 }
 
 /// `None` if a signal came first: what was done is saved.

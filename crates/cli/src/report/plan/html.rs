@@ -1,61 +1,17 @@
-//! Reports as one page of HTML that needs nothing else: no network, no other file.
-//!
-//! The page's script shows what the data say, text as text. Here the data are arranged, and bounded: a value is cut where
-//! nobody reads on.
+//! A plan as a page of HTML: what the page's script is given, bounded. A value is cut where nobody reads on.
 
 use ferry::resync::FieldChange;
 use serde_json::{Value, json};
 
 use super::diff::{self, DiffLine};
-use super::mapping_text::MappingText;
 use super::{Fate, FieldTally, Plan, name_of, shortened, title_beside};
+use crate::report::page::{Head, Tone, page};
 
 /// Characters of a value.
 const VALUE_CHARS: usize = 400;
 
 /// Lines of a text's difference.
 const DIFF_LINES: usize = 200;
-
-const PAGE: &str = include_str!("page.html");
-
-/// What a page shows besides entities and the mapping; the plan and the outcome of a resync have it in common.
-pub(crate) struct Head {
-    pub(crate) title: &'static str,
-    pub(crate) subject: String,
-    pub(crate) headline: String,
-    pub(crate) tone: Tone,
-    pub(crate) tiles: Vec<(usize, &'static str, Tone)>,
-    pub(crate) notes: Vec<String>,
-    pub(crate) problems: Vec<String>,
-    pub(crate) unread: Vec<String>,
-    pub(crate) tables: Vec<Sheet>,
-}
-
-/// A table; the first column is text.
-pub(crate) struct Sheet {
-    pub(crate) heading: &'static str,
-    pub(crate) columns: Vec<&'static str>,
-    pub(crate) rows: Vec<Vec<Value>>,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Tone {
-    Plain,
-    Good,
-    Doubt,
-    Bad,
-}
-
-impl Tone {
-    fn class(self) -> &'static str {
-        match self {
-            Tone::Plain => "plain",
-            Tone::Good => "good",
-            Tone::Doubt => "doubt",
-            Tone::Bad => "bad",
-        }
-    }
-}
 
 pub(crate) fn render(plan: &Plan) -> String {
     let found = plan.found;
@@ -95,39 +51,6 @@ pub(crate) fn render(plan: &Plan) -> String {
     let blueprints = plan.fates.iter();
     let blueprints = blueprints.map(|(name, fate)| blueprint(name, fate));
     page(&head, blueprints.collect(), &found.mapping)
-}
-
-/// The page for `head`, with entities where there are any, and the mapping that was followed.
-pub(crate) fn page(head: &Head, blueprints: Vec<Value>, mapping: &Value) -> String {
-    let mut text = MappingText::of(mapping);
-    let problems: Vec<Value> = head
-        .problems
-        .iter()
-        .map(|problem| match text.mark(problem) {
-            Some((place, line, rest)) => json!({"place": place, "line": line, "text": rest}),
-            None => json!({"text": problem}),
-        })
-        .collect();
-    let tiles = head.tiles.iter();
-    let tables = head.tables.iter();
-    let data = json!({
-        "title": head.title,
-        "subject": head.subject,
-        "headline": head.headline,
-        "tone": head.tone.class(),
-        "tiles": tiles.map(|(value, label, tone)| json!([value, label, tone.class()])).collect::<Vec<_>>(),
-        "notes": head.notes,
-        "problems": problems,
-        "unread": head.unread,
-        "tables": tables
-            .map(|table| json!({"heading": table.heading, "columns": table.columns, "rows": table.rows}))
-            .collect::<Vec<_>>(),
-        "blueprints": blueprints,
-        "mapping": text.into_lines(),
-    });
-    // Within a script nothing but its end is markup; what begins one is written as JSON allows as well.
-    let data = data.to_string().replace('<', "\\u003c");
-    PAGE.replacen("{{data}}", &data, 1)
 }
 
 fn blueprint(name: &str, fate: &Fate) -> Value {

@@ -1,13 +1,12 @@
 //! A plan as Markdown: for a comment on a pull request, or the summary of a pipeline's step.
 
-use super::{Fate, Plan, name_of, shortened, title_beside};
 use serde_json::Value;
+
+use super::{Fate, Plan, name_of, shortened, title_beside};
+use crate::report::markdown::{code, list, plain};
 
 /// Entities of each list: GitHub cuts a step's summary at 1 MiB, Bitbucket a comment at 32 KiB.
 const ENTITIES: usize = 20;
-
-/// Lines of problems.
-const PROBLEMS: usize = 30;
 
 /// Characters of a value.
 const VALUE_CHARS: usize = 80;
@@ -138,64 +137,6 @@ fn section(
     lines
 }
 
-fn list(heading: &str, all: &[String]) -> Vec<String> {
-    if all.is_empty() {
-        return Vec::new();
-    }
-    let mut lines = vec![format!("**{heading}**"), String::new()];
-    lines.extend(
-        all.iter()
-            .take(PROBLEMS)
-            .map(|line| format!("- {}", plain(line))),
-    );
-    if PROBLEMS < all.len() {
-        lines.push(format!("- and {} more", all.len() - PROBLEMS));
-    }
-    lines.push(String::new());
-    lines
-}
-
-/// Text in which nothing is a sign to Markdown, on one line.
-fn plain(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for sign in text.chars() {
-        match sign {
-            '\r' | '\n' | '\t' => safe.push(' '),
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            // A sign `@` calls people, `#` leads to issues: not to be followed by what they would name.
-            '@' | '#' => {
-                safe.push(sign);
-                safe.push('\u{200b}');
-            }
-            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' => {
-                safe.push('\\');
-                safe.push(sign);
-            }
-            sign => safe.push(sign),
-        }
-    }
-    safe
-}
-
-/// Text as code. A table ends at `|` even there, so that one becomes another sign.
-fn code(text: &str) -> String {
-    let text: String = text
-        .chars()
-        .map(|sign| match sign {
-            '\r' | '\n' | '\t' => ' ',
-            '`' => 'ˋ',
-            '|' => '¦',
-            sign => sign,
-        })
-        .collect();
-    match text.is_empty() {
-        true => String::new(),
-        false => format!("`{text}`"),
-    }
-}
-
 fn value(value: &Value) -> String {
     code(&shortened(value, VALUE_CHARS))
 }
@@ -203,19 +144,4 @@ fn value(value: &Value) -> String {
 /// Within HTML, Markdown's own signs mean nothing.
 fn summary(text: &str) -> String {
     text.replace('`', "").replace('<', "&lt;")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_in_a_text_is_a_sign() {
-        assert_eq!(
-            plain("a|b\n*c* <d> @all #1"),
-            "a\\|b \\*c\\* &lt;d&gt; @\u{200b}all #\u{200b}1"
-        );
-        assert_eq!(code("a`|b"), "`aˋ¦b`");
-        assert_eq!(code(""), "");
-    }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 /// Lines of YAML, with the places that begin on them.
+#[derive(Default)]
 pub(super) struct MappingText {
     lines: Vec<Line>,
     /// `resources[0].selector.query` → index into `lines`.
@@ -20,10 +21,7 @@ struct Line {
 
 impl MappingText {
     pub(super) fn of(mapping: &Value) -> MappingText {
-        let mut text = MappingText {
-            lines: Vec::new(),
-            places: BTreeMap::new(),
-        };
+        let mut text = MappingText::default();
         text.value(mapping, "", 0, String::new());
         text
     }

@@ -5,24 +5,25 @@
 mod diff;
 pub(crate) mod html;
 pub(crate) mod json;
-mod mapping_text;
 pub(crate) mod markdown;
 pub(crate) mod text;
 
 use std::collections::BTreeMap;
 
+use ferry::app::App;
+use ferry::deadline::Deadline;
 use ferry::entity::{Entity, Identifier};
 use ferry::resync::{FieldChange, Preview, PreviewedChange, PreviewedDeletion};
 use serde_json::Value;
 
 /// What would happen, in the order in which it is told.
 pub(crate) struct Plan<'a> {
-    /// Whose workspace, and which installation in Port.
     pub(crate) subject: Subject,
     pub(crate) fates: BTreeMap<&'a str, Fate<'a>>,
     pub(crate) found: &'a Preview,
 }
 
+/// Whose workspace, and which installation in Port.
 #[derive(Clone, Debug)]
 pub(crate) struct Subject {
     pub(crate) workspace: String,
@@ -44,6 +45,16 @@ pub(crate) struct FieldTally<'a> {
     pub(crate) after: Shape,
     pub(crate) entities: usize,
     pub(crate) sample: (&'a PreviewedChange, &'a FieldChange),
+}
+
+impl Subject {
+    pub(crate) async fn of(app: &App, deadline: &Deadline) -> anyhow::Result<Subject> {
+        let session = app.session(deadline).await?;
+        Ok(Subject {
+            workspace: session.credentials.workspace.clone(),
+            identifier: app.config.identifier.clone(),
+        })
+    }
 }
 
 /// What a value looks like, told in a word.
