@@ -127,8 +127,7 @@ async fn what_cannot_be_read_is_not_announced_as_deleted() {
     let world = World::demo().await;
     world.resync().await;
     world.bitbucket.delete_repository("perl-scripts").unwrap();
-    let forbidden =
-        Fault::refused("/pullrequests", 403).when(|request| request.path.contains("payments-api"));
+    let forbidden = Fault::refused("/pullrequests", 403);
     world.bitbucket.server().misbehave(forbidden.always());
     let found = look(&world, None).await;
     assert!(!found.failed_partitions.is_empty());
