@@ -50,7 +50,7 @@ use crate::telemetry::chain;
 
 pub use end::Summary;
 pub use holder::interrupted;
-pub use preview::{FieldChange, Preview, PreviewedChange, Scope, preview};
+pub use preview::{FieldChange, Preview, PreviewedChange, PreviewedDeletion, Scope, preview};
 pub use unreadable::request_for_unreadable;
 
 use begin::{Begun, begin, resume};
