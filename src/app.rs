@@ -118,6 +118,21 @@ impl App {
         }
     }
 
+    /// Why the credentials cannot be used, as far as this process has learnt by using them. Asks nobody.
+    pub fn unusable_credentials(&self) -> Option<&'static str> {
+        let session = locked(&self.session).clone();
+        match session {
+            None => Some("there are no credentials yet"),
+            Some(session) if !session.port.is_accepted() => {
+                Some("Port has not accepted the credentials")
+            }
+            Some(session) if session.bitbucket.is_refused() => {
+                Some("Bitbucket refuses the credentials")
+            }
+            Some(_) => None,
+        }
+    }
+
     /// Connections under credentials at most five minutes old. Rate limit windows, tokens and connections outlive
     /// a rotation.
     pub async fn session(&self, deadline: &Deadline) -> Result<Arc<Session>, SecretsError> {

@@ -74,6 +74,9 @@ pub enum Error {
         #[source]
         source: anyhow::Error,
     },
+    /// A list counts objects, and shows none of them.
+    #[error("{request}: a list that says it has {size} objects shows none")]
+    ShowsNone { request: String, size: usize },
     /// Nothing was sent: Ferry built no valid request.
     #[error("{request}: not a valid request")]
     Invalid {
@@ -104,7 +107,8 @@ impl Error {
             | Error::Unreachable(_)
             | Error::Redirected { .. }
             | Error::OutOfTime
-            | Error::Unexpected { .. } => Class::Later,
+            | Error::Unexpected { .. }
+            | Error::ShowsNone { .. } => Class::Later,
             Error::NotFound { .. }
             | Error::Forbidden { .. }
             | Error::Gone { .. }

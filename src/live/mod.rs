@@ -47,6 +47,13 @@ pub struct Wanted {
     pub causes: BTreeSet<Cause>,
 }
 
+impl Wanted {
+    /// Of two bounds the later one holds.
+    pub fn not_older_than(&mut self, bound: Option<Timestamp>) {
+        self.not_older_than = self.not_older_than.max(bound);
+    }
+}
+
 /// What became of one look. Several may share a failure.
 pub type LookOutcome = Result<(), Arc<Failure>>;
 
@@ -100,12 +107,23 @@ async fn take_once(
 ) -> Vec<LookOutcome> {
     match Taking::begin(app, audit, deadline).await {
         Ok(Some(taking)) => taking.take(wanted).await,
-        Ok(None) => {
-            tracing::info!("nothing is looked at before the first run, which looks at everything");
-            vec![Ok(()); wanted.len()]
-        }
+        Ok(None) => vec![nothing_to_look_at(); wanted.len()],
         Err(failure) => vec![Err(Arc::new(failure)); wanted.len()],
     }
+}
+
+/// No mapping is in force: the next run, which puts one in force, looks at everything.
+fn nothing_to_look_at() -> LookOutcome {
+    tracing::info!("nothing is looked at before the first run, which looks at everything");
+    Ok(())
+}
+
+/// Of looks that have come to nothing yet it is `outcome`.
+fn rest(outcomes: Vec<Option<LookOutcome>>, outcome: &LookOutcome) -> Vec<LookOutcome> {
+    let outcomes = outcomes.into_iter();
+    outcomes
+        .map(|known| known.unwrap_or_else(|| outcome.clone()))
+        .collect()
 }
 
 struct Taking<'a> {
@@ -123,7 +141,7 @@ impl<'a> Taking<'a> {
         deadline: &'a Deadline,
     ) -> Result<Option<Taking<'a>>, Failure> {
         let session = app.session(deadline).await?;
-        let current = app.generations.current(&app.store).await?;
+        let current = app.generations.last(&app.store).await?;
         Ok(current.map(|current| Taking {
             app,
             session,
@@ -142,27 +160,16 @@ impl<'a> Taking<'a> {
             if open.is_empty() {
                 break;
             }
-            let is_current = self.attempt(wanted, &open, &mut outcomes).await;
-            if !is_current {
-                match self.app.generations.current(&self.app.store).await {
-                    Ok(Some(current)) => self.current = current,
-                    // The next run looks at everything.
-                    Ok(None) => break,
-                    Err(failure) => {
-                        let failure = Arc::new(failure);
-                        return outcomes
-                            .into_iter()
-                            .map(|outcome| outcome.unwrap_or(Err(Arc::clone(&failure))))
-                            .collect();
-                    }
-                }
+            if self.attempt(wanted, &open, &mut outcomes).await {
+                continue;
+            }
+            match self.app.generations.current(&self.app.store).await {
+                Ok(Some(current)) => self.current = current,
+                Ok(None) => return rest(outcomes, &nothing_to_look_at()),
+                Err(failure) => return rest(outcomes, &Err(Arc::new(failure))),
             }
         }
-        let overtaken = || Err(Arc::new(Failure::Overtaken));
-        outcomes
-            .into_iter()
-            .map(|outcome| outcome.unwrap_or_else(overtaken))
-            .collect()
+        rest(outcomes, &Err(Arc::new(Failure::Overtaken)))
     }
 
     /// Looks at what is open and commits it. False: the mapping has changed meanwhile.
@@ -197,7 +204,7 @@ impl<'a> Taking<'a> {
             is_current &= self.commit(wanted, ready, outcomes).await;
         }
         for problem in mapper.take_problems() {
-            tracing::warn!(problem, "the mapping could not be applied everywhere");
+            tracing::warn!(%problem, "the mapping could not be applied everywhere");
         }
         is_current
     }
@@ -208,17 +215,25 @@ impl<'a> Taking<'a> {
         looked: Vec<(usize, Result<Looked, Failure>)>,
         outcomes: &mut [Option<LookOutcome>],
     ) -> bool {
+        let mut is_current = true;
+        let mut uncommitted = Vec::new();
         let mut seen = Vec::new();
         let mut owners: BTreeMap<ItemRef, BTreeSet<usize>> = BTreeMap::new();
         let mut following: BTreeMap<usize, Vec<Look>> = BTreeMap::new();
         for (at, looked) in looked {
             match looked {
-                Err(failure) => set(outcomes, at, Err(Arc::new(failure))),
+                Err(failure) => {
+                    uncommitted.push(at);
+                    set(outcomes, at, Err(Arc::new(failure)));
+                }
                 Ok(Looked {
                     seen: items,
                     follow,
                 }) => {
                     set(outcomes, at, Ok(()));
+                    if items.is_empty() {
+                        uncommitted.push(at);
+                    }
                     let causes = wanted.get(at).map(|wanted| &wanted.causes);
                     for item in items {
                         self.audit
@@ -234,7 +249,14 @@ impl<'a> Taking<'a> {
                 }
             }
         }
-        let is_current = self.commit_seen(seen, &owners, outcomes).await;
+        // No commit tells whether their mapping is still in force: another one may look at something else.
+        if !uncommitted.is_empty() && !self.is_in_force().await {
+            is_current = false;
+            for at in uncommitted {
+                set_open(outcomes, at);
+            }
+        }
+        is_current &= self.commit_seen(seen, &owners, outcomes).await;
         for (at, follow) in following {
             if outcomes
                 .get(at)
@@ -245,6 +267,15 @@ impl<'a> Taking<'a> {
             }
         }
         is_current
+    }
+
+    /// Whether the mapping that looks are made with is still in force, as far as the store can say.
+    async fn is_in_force(&self) -> bool {
+        let current = self.app.generations.current(&self.app.store).await;
+        match current {
+            Ok(current) => current.is_some_and(|it| it.number == self.current.number),
+            Err(_) => false,
+        }
     }
 
     /// Commits section by section, and says what it means for those who asked.
@@ -343,6 +374,10 @@ impl<'a> Taking<'a> {
         for (key, kept) in &committed.kept {
             tracing::warn!(%key, reason = %kept, "an entity that nothing claims any more stays");
         }
+        if let Some(sample) = committed.not_ours.first() {
+            let stale = committed.not_ours.len();
+            tracing::warn!(stale, %sample, "entities stay that Port does not call ours");
+        }
         tracing::info!(
             written = counts.written,
             deleted = counts.deleted,
@@ -357,6 +392,13 @@ impl<'a> Taking<'a> {
             Figure::count("RefusedEntities", counts.refused),
         ];
         self.app.metrics.put(self.app.clock.now(), figures);
+    }
+}
+
+/// The look is to be taken once more.
+fn set_open(outcomes: &mut [Option<LookOutcome>], at: usize) {
+    if let Some(slot) = outcomes.get_mut(at) {
+        *slot = None;
     }
 }
 

@@ -34,6 +34,8 @@ pub enum Pace {
 #[derive(Clone, Debug)]
 pub struct Setback {
     pub look: Look,
+    /// How recent Bitbucket's answer has to be.
+    pub not_older_than: Option<Timestamp>,
     /// What it is owed to, if that is known.
     pub cause: Option<Cause>,
     /// When it was first asked for.
@@ -75,9 +77,11 @@ pub fn merged(known: Option<&Again>, setback: &Setback, now: Timestamp) -> Again
         since: setback.since,
         asked: setback.since,
         reason: setback.reason.clone(),
+        not_older_than: setback.not_older_than,
     };
     if let Some(known) = known {
         again.look.merge(known.look.clone());
+        again.not_older_than = again.not_older_than.max(known.not_older_than);
         again.cause = again.cause.or(known.cause.clone());
         again.since = again.since.min(known.since);
         again.asked = again.asked.max(known.asked);
@@ -158,9 +162,11 @@ fn asked(known: Option<&Again>, (look, cause): (Look, Option<Cause>), now: Times
         since: now,
         asked: now,
         reason: String::new(),
+        not_older_than: None,
     };
     if let Some(known) = known.filter(|known| known.look.object() == again.look.object()) {
         again.since = known.since;
+        again.not_older_than = known.not_older_than;
         again.look.merge(known.look.clone());
         again.cause = again.cause.or(known.cause.clone());
     }
@@ -249,6 +255,7 @@ mod tests {
         Setback {
             cause: None,
             look: push(branch),
+            not_older_than: None,
             since: at(0),
             tries: 0,
             reason: format!("{branch} failed"),

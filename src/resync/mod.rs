@@ -13,6 +13,7 @@ mod end;
 mod examples;
 mod figures;
 mod finish;
+mod hidden;
 mod holder;
 mod identifiers;
 mod journal;
@@ -28,6 +29,7 @@ mod rival;
 mod slice;
 mod snapshots;
 mod told;
+mod unreadable;
 
 use std::time::Duration;
 
@@ -48,7 +50,8 @@ use crate::telemetry::chain;
 
 pub use end::Summary;
 pub use holder::interrupted;
-pub use preview::{FieldChange, Preview, PreviewedChange, Scope, preview};
+pub use preview::{FieldChange, Preview, PreviewedChange, PreviewedDeletion, Scope, preview};
+pub use unreadable::request_for_unreadable;
 
 use begin::{Begun, begin, resume};
 use figures::put_age;
@@ -123,6 +126,12 @@ pub async fn tick(app: &App, deadline: &Deadline) -> Result<RunOutcome, Failure>
     }
 }
 
+/// What a process does every minute that takes events alone: it makes no run, and goes on with the mapping that Port has.
+pub async fn follow_mapping(app: &App, deadline: &Deadline) -> Result<(), Failure> {
+    let session = app.session(deadline).await?;
+    begin::follow_mapping(app, &session, deadline).await
+}
+
 /// Whether the store has lost something that only a run can find again.
 async fn store_asks(app: &App) -> Result<bool, Failure> {
     if app.store.load(&generation()).await?.value.is_none() {
@@ -131,16 +140,6 @@ async fn store_asks(app: &App) -> Result<bool, Failure> {
         return Ok(true);
     }
     request_for_unreadable(app).await
-}
-
-/// Asks for a run if this process has met stored documents that cannot be read; returns whether it has. What one process
-/// has met no other knows of.
-pub async fn request_for_unreadable(app: &App) -> Result<bool, Failure> {
-    let is_wanted = !app.store.take_unreadable().is_empty();
-    if is_wanted {
-        request(app, "stored documents could not be read").await?;
-    }
-    Ok(is_wanted)
 }
 
 /// Whether Port asks for a resync that was not followed yet: a saved mapping, the Resync button. Notes the request.

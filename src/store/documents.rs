@@ -209,6 +209,9 @@ pub struct Again {
     pub asked: Timestamp,
     /// Why the last one came to nothing; empty for one that has not been tried.
     pub reason: String,
+    /// An answer that is older than the last of the events is not believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_older_than: Option<Timestamp>,
 }
 
 /// A message of the queue inside a process.
@@ -235,6 +238,9 @@ pub struct CompletedRun {
     pub all_recorded: bool,
     #[serde(default)]
     pub distrusted: Distrusted,
+    /// Lists that say they have objects and show none: a run says so once.
+    #[serde(default)]
+    pub hidden: BTreeSet<String>,
 }
 
 /// Resources of whose items more than a tenth had no identifier that Port takes: nothing of them is deleted.

@@ -43,6 +43,8 @@ impl Pen<'_> {
         if answered.stopped.is_none() {
             answered.refuse_what_is_later();
         }
+        let left = std::mem::take(&mut answered.unconfirmed);
+        committed.leave(load::present(self.port, left, &deadline).await);
         committed.take_in_answers(answered);
         Ok(committed)
     }

@@ -70,6 +70,8 @@ pub struct Committed {
     pub kept: Vec<(EntityKey, Kept)>,
     /// Entities that have gone, or are not ours.
     pub gone: BTreeSet<EntityKey>,
+    /// Entities that nothing claims any more and that stay, because Port does not say that they are ours.
+    pub not_ours: Vec<EntityKey>,
     /// Items that make something else of one entity.
     pub clashes: Vec<Clash>,
 }
@@ -82,6 +84,11 @@ impl Committed {
         self.kept = plan.kept.into_iter().collect();
         self.clashes = plan.clashes;
         self.take_in_answers(answered);
+    }
+
+    pub(super) fn leave(&mut self, not_ours: Vec<EntityKey>) {
+        self.counts.kept += not_ours.len();
+        self.not_ours = not_ours;
     }
 
     pub(super) fn take_in_answers(&mut self, answered: Answered) {
@@ -161,6 +168,10 @@ impl Pen<'_> {
         committed.later = later
             .map(|item| (item.clone(), answered.reason(&plan_of, &seen, &item)))
             .collect();
+        // Where only relations led, somebody else's entity may well be.
+        let mut left = content_of(&seen);
+        left.retain(|key| answered.unconfirmed.contains(key));
+        committed.leave(load::present(self.port, left, &lease.deadline()).await);
         committed.take_in(plan_of, answered);
         let later = seen.into_iter();
         let later = later.filter(|seen| committed.later.contains_key(&seen.item));
@@ -308,6 +319,14 @@ impl Pen<'_> {
         let keys = keys.filter(|key| !deletes.contains(key)).collect();
         Holders::claiming(self.store, keys).await
     }
+}
+
+/// Entities that the items claimed as their content before.
+fn content_of(seen: &[Seen]) -> BTreeSet<EntityKey> {
+    let claims = seen.iter().flat_map(|seen| &seen.before);
+    let claims = claims.flat_map(|entry| &entry.claims);
+    let held = claims.flat_map(|claim| &claim.content);
+    held.map(|held| held.key.clone()).collect()
 }
 
 /// Entities that stay because what an item has become instead is not in Port: it would lose the one and not get the

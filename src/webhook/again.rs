@@ -85,6 +85,7 @@ async fn send(
             Err(error) => return Err(error.into()),
         }
         let message = Message {
+            not_older_than: stored.not_older_than,
             tries: stored.tries,
             accepted_at: Some(stored.since),
             again: true,
@@ -121,7 +122,7 @@ async fn take(
             .iter()
             .map(|(stored, _)| Wanted {
                 look: stored.look.clone(),
-                not_older_than: None,
+                not_older_than: stored.not_older_than,
                 causes: stored.cause.iter().cloned().collect(),
             })
             .collect();
@@ -133,6 +134,7 @@ async fn take(
                 Err(failure) => {
                     let failed = Failed {
                         look: &stored.look,
+                        not_older_than: stored.not_older_than,
                         failure,
                         cause: stored.cause.clone(),
                         since: Some(stored.since),
@@ -182,6 +184,7 @@ mod tests {
         };
         let failed = Failed {
             look: &look,
+            not_older_than: None,
             failure: &Failure::Bitbucket(crate::bitbucket::Error::OutOfTime),
             cause: None,
             since: Some(now),

@@ -176,6 +176,7 @@ async fn take_now(app: &App, wanted: Wanted, message: &Message, deadline: &Deadl
     };
     let failed = Failed {
         look: &wanted.look,
+        not_older_than: wanted.not_older_than,
         failure: &failure,
         cause: message.cause(),
         since: message.accepted_at,

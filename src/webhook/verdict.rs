@@ -73,6 +73,8 @@ fn pace(class: Class) -> Option<Pace> {
 /// A look that failed, with what is known of earlier ones at its object.
 pub(super) struct Failed<'a> {
     pub(super) look: &'a Look,
+    /// How recent Bitbucket's answer has to be.
+    pub(super) not_older_than: Option<Timestamp>,
     pub(super) failure: &'a Failure,
     /// What it is owed to, if that is known.
     pub(super) cause: Option<Cause>,
@@ -94,6 +96,7 @@ impl Failed<'_> {
     ) -> Result<(), StoreError> {
         let setback = Setback {
             look: self.look.clone(),
+            not_older_than: self.not_older_than,
             cause: self.cause.clone(),
             since: self.since.unwrap_or(now),
             tries: self.tries,

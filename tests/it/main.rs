@@ -4,15 +4,19 @@
 
 mod allowance;
 mod answers;
+mod bill;
+mod burst;
 mod convergence;
 mod credentials;
 mod doubt;
 mod durability;
+mod editions;
 mod emulated;
 mod files;
 mod functions;
 mod guards;
 mod histories;
+mod installations;
 mod invocation;
 mod journal;
 mod kinds;

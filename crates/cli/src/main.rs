@@ -3,6 +3,7 @@
 mod check;
 mod command;
 mod explain;
+mod report;
 
 use std::io::{Write as _, stdout};
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use ferry::own_secrets::OwnSecrets;
 use ferry::telemetry::chain;
 use ferry::{aws, telemetry};
 use indicatif::MultiProgress;
+use report::Files;
 use serde_json::Value;
 
 /// Keep a Port catalogue in step with a Bitbucket Cloud workspace.
@@ -31,8 +33,8 @@ use serde_json::Value;
 /// lists them. Without a subcommand, ferry serves; with
 /// `OCEAN__EVENT_LISTENER` as `{"type":"ONCE"}` it does one resync.
 ///
-/// Exits with 0 if it did what it was asked for, with 1 if it could not, with 2 if it was asked wrongly, with 3 if a
-/// resync completed with losses.
+/// Exits with 0 if it did what it was asked for, with 1 if it could not, with 2 if a preview found changes, with 3 if a
+/// resync completed with losses, with 64 if it was asked wrongly.
 #[derive(Parser)]
 #[command(name = "ferry", version)]
 struct Arguments {
@@ -53,6 +55,8 @@ enum Command {
         /// Map with this file, YAML or JSON, instead of the mapping stored in Port.
         #[arg(long, value_name = "FILE")]
         mapping: Option<PathBuf>,
+        #[command(flatten)]
+        files: Files,
     },
     /// Look at everything that could stand in the way, and say what to do about it.
     ///
@@ -69,6 +73,8 @@ enum Command {
         json: bool,
     },
     /// Say what a resync would create, change and delete, and write nothing.
+    ///
+    /// Exits with 0 if nothing would change, with 2 if something would, with 1 if it cannot tell.
     Preview {
         /// Map with this file, YAML or JSON, instead of the mapping stored in Port.
         #[arg(long, value_name = "FILE")]
@@ -122,7 +128,18 @@ const PATIENCE: Duration = Duration::from_secs(300);
 // One thing at a time is computed; what is waited for is waited for together.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(answer) => {
+            // Help and the version are answers, too.
+            let is_mistake = answer.use_stderr();
+            return match (answer.print(), is_mistake) {
+                (Ok(()), false) => ExitCode::SUCCESS,
+                (Ok(()), true) => ExitCode::from(ASKED_WRONGLY),
+                (Err(_), _) => ExitCode::FAILURE,
+            };
+        }
+    };
     let bars = MultiProgress::new();
     match run(arguments, &bars).await {
         Ok(code) => code,
@@ -173,8 +190,9 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
         EventListener::Once => Command::Resync {
             json: false,
             mapping: None,
+            files: Files::default(),
         },
-        EventListener::Serve => Command::Serve { port: None },
+        EventListener::Serve | EventListener::Events => Command::Serve { port: None },
     };
     if let Some(Command::Secret { action }) = &arguments.command {
         return command::secret::run(*action, config).await;
@@ -187,9 +205,13 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
     }
     let mut app = connected?;
     match arguments.command.unwrap_or(default) {
-        Command::Resync { json, mapping } => {
+        Command::Resync {
+            json,
+            mapping,
+            files,
+        } => {
             app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
-            return command::resync::run(&app, Audience::of(json), bars).await;
+            return command::resync::run(&app, Audience::of(json), &files, bars).await;
         }
         Command::Check { url, mapping, json } => {
             app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
@@ -197,7 +219,7 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
         }
         Command::Preview { mapping, options } => {
             app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
-            command::preview::run(&app, &options, bars).await?;
+            return command::preview::run(&app, &options, bars).await;
         }
         Command::Serve { port } => {
             let port = port.unwrap_or(app.config.listen_port);

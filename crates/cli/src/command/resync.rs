@@ -25,6 +25,9 @@ use super::reach::reach;
 use super::shutdown::Shutdown;
 use super::terminal::{Audience, BAD, DOUBTFUL, GOOD, painted, print, table};
 use super::{COMPLETED, COMPLETED_WITH_LOSSES};
+use crate::report::Files;
+use crate::report::outcome::Outcome;
+use crate::report::plan::Subject;
 
 /// How long to stay away while another process works on the run.
 const BUSY: Duration = Duration::from_secs(15);
@@ -48,6 +51,7 @@ enum Ended {
 pub(crate) async fn run(
     app: &App,
     audience: Audience,
+    files: &Files,
     bars: &MultiProgress,
 ) -> anyhow::Result<ExitCode> {
     reach(app).await?;
@@ -62,7 +66,35 @@ pub(crate) async fn run(
             what_is_kept(app)
         );
     };
-    tell(&ended, audience, &app.progress.borrow())
+    let progress = app.progress.borrow().clone();
+    report(app, &ended, files, &progress).await?;
+    tell(&ended, audience, &progress)
+}
+
+/// Writes the files that were asked for. Another process's resync is that one's to report.
+async fn report(
+    app: &App,
+    ended: &Ended,
+    files: &Files,
+    progress: &RunProgress,
+) -> anyhow::Result<()> {
+    let Ended::Here {
+        summary,
+        looks_left,
+        is_complete,
+    } = ended
+    else {
+        return Ok(());
+    };
+    let deadline = Deadline::at(&app.clock, Timestamp::MAX);
+    let losses = (!is_complete).then(|| losses(summary, *looks_left));
+    let outcome = Outcome {
+        subject: Subject::of(app, &deadline).await?,
+        summary,
+        progress,
+        losses: losses.as_deref(),
+    };
+    files.write(|| outcome.html(), || outcome.markdown())
 }
 
 /// `None` if a signal came first: what was done is saved.
@@ -228,6 +260,12 @@ fn losses(summary: &Summary, looks_left: usize) -> String {
             "left in place",
             "stale entity",
             "stale entities",
+        ),
+        (
+            summary.hidden.len(),
+            "that show nothing of what they count",
+            "list",
+            "lists",
         ),
         (counts.left_out, "left out", "value", "values"),
         (looks_left, "to be looked at again", "object", "objects"),

@@ -4,6 +4,7 @@
 
 mod check;
 mod command;
+mod container;
 mod ending;
 mod explain;
 mod pipelines;
