@@ -69,7 +69,9 @@ pub(super) async fn check_items(
         Ok(blueprints) => mapper.left_out(sample.resolve(&blueprints)),
         Err(error) => findings.doubtful("values", chain(&error), "try again"),
     }
-    check_sample(&sources, &sample, mapper.take_problems(), findings);
+    let problems = mapper.take_problems();
+    let problems = problems.iter().map(ToString::to_string).collect();
+    check_sample(&sources, &sample, problems, findings);
     if !sources.creates_targets() {
         check_targets(&session.port, &sources, sample, findings, deadline).await;
     }
