@@ -22,11 +22,12 @@ use crate::deadline::Deadline;
 use crate::entity::Entity;
 use crate::failure::{Class, Failure};
 use crate::identity::ItemRef;
-use crate::look::Look;
+use crate::look::{Cause, Look};
 use crate::metrics::Figure;
 use crate::port::WriteEvent;
 use crate::store::documents::Held;
 use crate::store::{Asker, Lease};
+use crate::sync::audit::Audit;
 use crate::sync::commit::{Committed, Pen, sections};
 use crate::sync::generation::Current;
 use crate::sync::guard::Guard;
@@ -42,6 +43,8 @@ pub struct Wanted {
     pub look: Look,
     /// Bitbucket's answer has to be this recent: the event that asks was.
     pub not_older_than: Option<Timestamp>,
+    /// What asks for it, as far as that is known.
+    pub causes: BTreeSet<Cause>,
 }
 
 impl Wanted {
@@ -69,17 +72,40 @@ const EAGER: usize = 20;
 
 /// Takes the looks; the outcome of each, in their order. Taking one twice, or late, changes nothing.
 pub async fn take(app: &App, wanted: &[Wanted], deadline: &Deadline) -> Vec<LookOutcome> {
-    let outcomes = take_once(app, wanted, deadline).await;
-    let refused = |outcome: &LookOutcome| matches!(outcome, Err(failure) if failure.class() == Class::Credentials);
-    if outcomes.iter().any(refused) && app.secrets.forget() {
-        tracing::info!("reading the credentials again after a refusal");
-        return take_once(app, wanted, deadline).await;
+    let audit = Audit::of_events();
+    let outcomes = take_with_fresh_credentials(app, wanted, &audit, deadline).await;
+    let done = wanted.iter().zip(&outcomes);
+    for (wanted, _) in done.filter(|(_, outcome)| outcome.is_ok()) {
+        let object = wanted.look.object();
+        for cause in &wanted.causes {
+            audit.tell_event(cause, &object);
+        }
     }
     outcomes
 }
 
-async fn take_once(app: &App, wanted: &[Wanted], deadline: &Deadline) -> Vec<LookOutcome> {
-    match Taking::begin(app, deadline).await {
+async fn take_with_fresh_credentials(
+    app: &App,
+    wanted: &[Wanted],
+    audit: &Audit,
+    deadline: &Deadline,
+) -> Vec<LookOutcome> {
+    let outcomes = take_once(app, wanted, audit, deadline).await;
+    let refused = |outcome: &LookOutcome| matches!(outcome, Err(failure) if failure.class() == Class::Credentials);
+    if outcomes.iter().any(refused) && app.secrets.forget() {
+        tracing::info!("reading the credentials again after a refusal");
+        return take_once(app, wanted, audit, deadline).await;
+    }
+    outcomes
+}
+
+async fn take_once(
+    app: &App,
+    wanted: &[Wanted],
+    audit: &Audit,
+    deadline: &Deadline,
+) -> Vec<LookOutcome> {
+    match Taking::begin(app, audit, deadline).await {
         Ok(Some(taking)) => taking.take(wanted).await,
         Ok(None) => vec![nothing_to_look_at(); wanted.len()],
         Err(failure) => vec![Err(Arc::new(failure)); wanted.len()],
@@ -103,17 +129,23 @@ fn rest(outcomes: Vec<Option<LookOutcome>>, outcome: &LookOutcome) -> Vec<LookOu
 struct Taking<'a> {
     app: &'a App,
     session: Arc<Session>,
+    audit: &'a Audit,
     deadline: &'a Deadline,
     current: Current,
 }
 
 impl<'a> Taking<'a> {
-    async fn begin(app: &'a App, deadline: &'a Deadline) -> Result<Option<Taking<'a>>, Failure> {
+    async fn begin(
+        app: &'a App,
+        audit: &'a Audit,
+        deadline: &'a Deadline,
+    ) -> Result<Option<Taking<'a>>, Failure> {
         let session = app.session(deadline).await?;
         let current = app.generations.last(&app.store).await?;
         Ok(current.map(|current| Taking {
             app,
             session,
+            audit,
             deadline,
             current,
         }))
@@ -169,7 +201,7 @@ impl<'a> Taking<'a> {
             };
             // Who takes longer than the others is committed on his own.
             tokio::time::timeout(GRACE, rest).await.ok();
-            is_current &= self.commit(ready, outcomes).await;
+            is_current &= self.commit(wanted, ready, outcomes).await;
         }
         for problem in mapper.take_problems() {
             tracing::warn!(%problem, "the mapping could not be applied everywhere");
@@ -179,6 +211,7 @@ impl<'a> Taking<'a> {
 
     async fn commit(
         &self,
+        wanted: &[Wanted],
         looked: Vec<(usize, Result<Looked, Failure>)>,
         outcomes: &mut [Option<LookOutcome>],
     ) -> bool {
@@ -201,7 +234,10 @@ impl<'a> Taking<'a> {
                     if items.is_empty() {
                         uncommitted.push(at);
                     }
+                    let causes = wanted.get(at).map(|wanted| &wanted.causes);
                     for item in items {
+                        self.audit
+                            .owe(&item.item, causes.unwrap_or(&BTreeSet::new()));
                         let owners = owners.entry(item.item.clone()).or_default();
                         // Two events may be about one object.
                         if owners.is_empty() {
@@ -225,7 +261,7 @@ impl<'a> Taking<'a> {
             if outcomes
                 .get(at)
                 .is_some_and(|outcome| matches!(outcome, Some(Ok(()))))
-                && let Err(failure) = self.follow(follow).await
+                && let Err(failure) = self.follow(follow, wanted.get(at)).await
             {
                 set(outcomes, at, Err(Arc::new(failure)));
             }
@@ -294,6 +330,7 @@ impl<'a> Taking<'a> {
             session: &self.session,
             current: &self.current,
             guard: &guard,
+            audit: self.audit,
             event: WriteEvent::Live,
             differs: &differs,
             distrusted: None,
@@ -304,9 +341,10 @@ impl<'a> Taking<'a> {
     }
 
     /// Leaves what a look has found to be large, or could not read, to looks of their own: in the queue, or remembered.
-    async fn follow(&self, follow: Vec<Look>) -> Result<(), Failure> {
+    async fn follow(&self, follow: Vec<Look>, wanted: Option<&Wanted>) -> Result<(), Failure> {
         let app = self.app;
-        let outbox = Outbox::new(app.queue.as_ref(), &app.store, &app.clock);
+        let cause = wanted.and_then(|wanted| wanted.causes.first().cloned());
+        let outbox = Outbox::new(app.queue.as_ref(), &app.store, &app.clock).because(cause);
         let occasion = Uuid::new_v4().to_string();
         outbox.send(follow, &occasion, self.deadline).await
     }

@@ -218,6 +218,7 @@ impl Slice<'_> {
         let items = left.later.keys().chain(&left.overtaken);
         let looks = items.map(|item| Look::Item { item: item.clone() });
         let outbox = Outbox::new(None, self.store(), &self.app.clock);
+        let outbox = outbox.because(self.audit.only_cause());
         outbox.remember(looks.collect()).await
     }
 
@@ -274,6 +275,7 @@ impl Slice<'_> {
             session: self.session,
             current: &self.current,
             guard: &self.guard,
+            audit: &self.audit,
             event: WriteEvent::Resync {
                 id: self.run().id.clone(),
             },

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::journal::Phase;
 use super::slice::Slice;
 use super::told::report;
+use super::unreadable::drop_superfluous;
 use super::{RunOutcome, clean_up};
 use crate::bitbucket;
 use crate::counts::Counts;
@@ -98,6 +99,7 @@ impl Slice<'_> {
         if run.failures == 0 {
             let outbox = Outbox::new(None, store, &self.app.clock);
             outbox.forget_asked_before(run.started_at).await?;
+            drop_superfluous(store).await?;
         }
         clean_up(self.app, &run).await?;
         let status = match run.has_losses() {

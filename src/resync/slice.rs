@@ -25,6 +25,7 @@ use crate::mapping::Kind;
 use crate::progress::{KindProgress, Paused, RunProgress};
 use crate::store::run::{FailedPart, Run, Tally, run};
 use crate::store::{Lease, Revision, Store, StoreError};
+use crate::sync::audit::Audit;
 use crate::sync::generation::Current;
 use crate::sync::guard::Guard;
 use crate::sync::look::Looker;
@@ -44,6 +45,7 @@ pub(super) struct Slice<'a> {
     pub(super) mapper: Mapper,
     pub(super) snapshots: Snapshots,
     pub(super) guard: Guard,
+    pub(super) audit: Audit,
     pub(super) journal: Journal,
     /// Of the run's lists of repositories.
     pub(super) pages: RunPages,
@@ -151,6 +153,10 @@ impl<'a> Slice<'a> {
             mapper: Mapper::new(app.config.send_raw_data_examples),
             snapshots: Snapshots::default(),
             guard: Guard::run(off, threshold, &run),
+            audit: match session.port.is_rehearsing() {
+                true => Audit::of_rehearsal(),
+                false => Audit::of_run(&run.id),
+            },
             journal: Journal::new(app.clock.clone(), &run.id),
             pages: RunPages::default(),
             state: Mutex::new(run),

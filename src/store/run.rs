@@ -91,6 +91,9 @@ pub struct Run {
     /// The lists are read; what they have not shown is being looked at.
     #[serde(default)]
     pub is_read: bool,
+    /// Port was told that nobody works on it for now.
+    #[serde(default)]
+    pub is_interrupted: bool,
     /// No request makes sense before.
     #[serde(default)]
     pub not_before: Option<Timestamp>,
@@ -100,6 +103,15 @@ pub struct Run {
     /// Times in a row that Port has stopped the section at hand.
     #[serde(default)]
     pub commit_stalls: u32,
+}
+
+/// Who worked on the run last, for people: the lease decides who may.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunHolder {
+    /// Of the process: on Lambda, of the stream that its log goes to.
+    pub name: String,
+    /// It has no longer than this.
+    pub until: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -295,6 +307,7 @@ documents! {
     Watermark: "resync request of Port", version 1;
     ReportedStarts: "reported starts of runs", version 1;
     Rival: "rival installation", version 1;
+    RunHolder: "who works on the run", version 1;
     FailedRepositories: "repositories to be read first", version 1;
     RecordedSources: "sources with records", version 1;
     Usage: "use of Bitbucket's allowance", version 1;
@@ -312,6 +325,10 @@ pub fn run() -> Key<Run> {
 /// In a folder of its own, the only one that the receiver of webhooks may write to (template.yaml).
 pub fn run_request() -> Key<RunRequest> {
     Folder::named("request").key("run")
+}
+
+pub fn run_holder() -> Key<RunHolder> {
+    folder().key("holder")
 }
 
 pub fn untold_end() -> Key<UntoldEnd> {

@@ -33,6 +33,8 @@ impl Pen<'_> {
             &deadline,
         )
         .await;
+        let Answered { deleted, along, .. } = &answered;
+        self.audit.deleted(deleted, along, (&[], self.sources));
         let hit = self.hit_along(&unclaimed, &answered.along).await?;
         let looks = hit.into_iter().map(|item| Look::Item { item }).collect();
         let occasion = lease.epoch().to_string();

@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::audit::Audit;
 use super::guard::Guard;
 use super::holders::Holders;
 use super::load::{self, Answered, RefusedEntity};
 use super::outbox::Outbox;
 use super::plan::{Clash, Differs, Kept, Plan, Seen, Situation, plan};
-use super::settle::{Fate, Results, announced, settle};
+use super::settle::{Fate, Results, announced, note_writes, settle};
 use super::sources::Sources;
 use crate::counts::Counts;
 use crate::deadline::Clock;
@@ -36,6 +37,8 @@ pub struct Pen<'a> {
     pub clock: &'a Clock,
     /// How many entities may go, and when.
     pub guard: &'a Guard,
+    /// Who is told of it, and why it is done.
+    pub audit: &'a Audit,
     /// What Port shows as the cause of the writes.
     pub event: WriteEvent,
     pub differs: &'a Differs<'a>,
@@ -143,14 +146,17 @@ impl Pen<'_> {
         self.announce(&mut holders, &seen, &plan_of, (stamp, now))
             .await?;
         let answered = Box::pin(self.write(lease, &seen, &mut plan_of)).await;
+        let written = self.tell(&seen, (&plan_of, &answered));
         let creates_targets = self.sources.creates_targets();
-        let settlement = settle(
+        let mut settlement = settle(
             &seen,
             &plan_of,
             &answered.results,
             creates_targets,
             (stamp, now),
         );
+        let cause_of = |item: &ItemRef| self.audit.cause_of(item);
+        note_writes(&mut settlement.entries, &written, cause_of, now);
         self.wake(lease, &holders, &seen, (&plan_of, &answered))
             .await?;
         holders
@@ -203,6 +209,26 @@ impl Pen<'_> {
             entries.map(|(seen, claims)| (seen.item.clone(), announced(seen, claims, stamp)));
         holders.save(self.store, entries.collect(), now).await?;
         Ok(())
+    }
+
+    /// Tells of what Port has done, before anything else can fail. Returns the items of which it has taken something.
+    fn tell<'s>(
+        &self,
+        seen: &'s [Seen],
+        (plan, answered): (&Plan, &Answered),
+    ) -> BTreeSet<&'s ItemRef> {
+        let mut written = BTreeSet::new();
+        for (write, fate) in plan.writes.iter().zip(&answered.results.writes) {
+            if let (Fate::Done, Some(seen)) = (fate, seen.get(write.seen)) {
+                written.insert(&seen.item);
+                if let Some(key) = write.entity.key() {
+                    self.audit.written(&seen.item, &key);
+                }
+            }
+        }
+        let Answered { deleted, along, .. } = answered;
+        self.audit.deleted(deleted, along, (seen, self.sources));
+        written
     }
 
     /// Writes and deletes in Port. What fails is told entity by entity.

@@ -161,9 +161,9 @@ impl Holders {
         let all = rows.values().flat_map(|loaded| places(&loaded.row));
         let records = load_records(store, all.collect()).await?;
         let is_claimed = |(key, loaded): &(EntityKey, LoadedRow)| {
-            let records = places(&loaded.row);
-            let mut records = records.iter().filter_map(|place| records.get(place));
-            records.any(|loaded| {
+            let places = places(&loaded.row);
+            let mut named = places.iter().filter_map(|place| records.get(place));
+            named.any(|loaded| {
                 let claims = loaded.record.items.values().flat_map(|entry| &entry.claims);
                 claims.into_iter().any(|claim| {
                     let mut content = claim.content.iter();

@@ -35,6 +35,8 @@ pub struct Answered {
     pub waiting: Vec<RefusedEntity>,
     /// Why Port was not asked for all of it: an outage, no time.
     pub stopped: Option<Later>,
+    /// Entities that Port has deleted: they were there, and ours.
+    pub deleted: BTreeSet<EntityKey>,
     /// Identifiers that Port deleted along with others.
     pub along: BTreeSet<String>,
     /// Entities to be deleted of which Port does not say that they are ours.
@@ -250,6 +252,7 @@ impl Answered {
         match outcome {
             DeleteOutcome::Deleted => {
                 self.counts.deleted += 1;
+                self.deleted.insert(key.clone());
                 Fate::Done
             }
             DeleteOutcome::WasAbsent => Fate::Done,

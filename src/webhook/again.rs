@@ -89,7 +89,7 @@ async fn send(
             tries: stored.tries,
             accepted_at: Some(stored.since),
             again: true,
-            ..Message::of_look(stored.look, now)
+            ..Message::of_look(stored.look, now).because(stored.cause.as_ref())
         };
         // Tells this sending from the one before, and from a repetition of itself.
         outgoing.push(message.outgoing(&format!("again {}", stored.due))?);
@@ -123,6 +123,7 @@ async fn take(
             .map(|(stored, _)| Wanted {
                 look: stored.look.clone(),
                 not_older_than: stored.not_older_than,
+                causes: stored.cause.iter().cloned().collect(),
             })
             .collect();
         let taking = deadline.earlier_by(LEAST_TIME / 2);
@@ -135,11 +136,12 @@ async fn take(
                         look: &stored.look,
                         not_older_than: stored.not_older_than,
                         failure,
+                        cause: stored.cause.clone(),
                         since: Some(stored.since),
                         tries: stored.tries,
                         was_due: true,
                     };
-                    failed.log(None);
+                    failed.log();
                     let kept = failed.remember_if_it_helps(&store, app.clock.now());
                     kept.await? == Remembered::NotNeeded
                 }
@@ -184,6 +186,7 @@ mod tests {
             look: &look,
             not_older_than: None,
             failure: &Failure::Bitbucket(crate::bitbucket::Error::OutOfTime),
+            cause: None,
             since: Some(now),
             tries: 0,
             was_due: false,
