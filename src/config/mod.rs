@@ -52,7 +52,7 @@ pub struct Config {
     /// `OCEAN__PATH_PREFIX`: what comes before our paths in the address that Bitbucket uses, with its slash; empty by
     /// default.
     pub path_prefix: String,
-    /// `FERRY__PORT`: where `ferry serve` listens; default 8000.
+    /// `FERRY__PORT`, or Ocean's `APPLICATION__PORT`: where `ferry serve` listens; default 8000.
     pub listen_port: u16,
     /// `OCEAN__EVENT_LISTENER` (JSON) or `OCEAN__EVENT_LISTENER__TYPE`.
     pub event_listener: EventListener,
@@ -87,6 +87,8 @@ pub struct Config {
     /// `FERRY__LOG`, `OCEAN__APPLICATION__LOG_LEVEL`, `APPLICATION__LOG_LEVEL` or `AWS_LAMBDA_LOG_LEVEL` (set by
     /// Lambda): a level, or a filter such as `ferry=debug`.
     pub log_level: Option<String>,
+    /// What this process is called where others name it: `AWS_LAMBDA_LOG_STREAM_NAME` (set by Lambda), else its number.
+    pub process: String,
     /// `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, where the HTTP library would not understand them.
     pub proxies: Option<Proxies>,
     /// `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_<SERVICE>`, by their names (AWS SDKs reference, service-specific
@@ -166,7 +168,7 @@ impl Config {
         };
         match reader.config() {
             Some(config) if reader.problems.is_empty() => Ok(Config {
-                unknown: environment.unknown(&Config::variables()),
+                unknown: environment.unknown(&Config::variables(), &without_effect::families()),
                 ..config
             }),
             _ => Err(InvalidConfig(reader.problems)),
