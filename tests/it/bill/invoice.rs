@@ -2,7 +2,7 @@
 //!
 //! The price of one month without events but with a resync a day, and of a thousand events.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -52,9 +52,12 @@ impl Line {
     }
 }
 
+fn path(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(file)
+}
+
 fn root(file: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-    std::fs::read_to_string(path).unwrap()
+    std::fs::read_to_string(path(file)).unwrap()
 }
 
 impl Prices {
@@ -195,25 +198,49 @@ impl Invoice {
         text
     }
 
-    /// docs/operations.md holds the table, and README.md the sum; says what they should hold otherwise.
+    /// docs/operations.md holds the table, and README.md the sum. They are written where `FERRY_BILL` is `write`.
+    #[expect(clippy::disallowed_methods, reason = "what a developer asks of a test")]
     pub(super) fn assert_documented(&self) {
-        let (operations, table) = (root("docs/operations.md"), self.table());
-        let written = operations
-            .split_once(BEGIN)
-            .and_then(|(_, rest)| rest.split_once(END))
-            .map(|(written, _)| written);
-        assert!(
-            written == Some(table.as_str()),
-            "docs/operations.md should hold, between its two comments:\n{table}\ncounted:\n{}",
-            self.counted
+        let is_asked = std::env::var("FERRY_BILL").is_ok_and(|asked| asked == "write");
+        for (file, text, expected) in [self.operations(), self.readme()] {
+            if is_asked {
+                std::fs::write(path(file), &expected).unwrap();
+            }
+            assert!(
+                is_asked || text == expected,
+                "{file} holds another bill: FERRY_BILL=write cargo test --package ferry --test it bill\n{}\n{}",
+                self.table(),
+                self.counted
+            );
+        }
+    }
+
+    /// The document as it is, and as it should be.
+    fn operations(&self) -> (&'static str, String, String) {
+        let file = "docs/operations.md";
+        let text = root(file);
+        let (before, rest) = text.split_once(BEGIN).unwrap();
+        let (_, after) = rest.split_once(END).unwrap();
+        let expected = format!("{before}{BEGIN}{}{END}{after}", self.table());
+        (file, text, expected)
+    }
+
+    fn readme(&self) -> (&'static str, String, String) {
+        let (file, sum) = (
+            "README.md",
+            r"[0-9.]+ USD a month at list prices, [0-9.]+ within the free tiers",
         );
         let (listed, free) = self.idle_month();
-        let sum =
+        let now =
             format!("{listed:.2} USD a month at list prices, {free:.2} within the free tiers");
-        assert!(
-            root("README.md").contains(&sum),
-            "README.md should say: {sum}"
+        let (text, sum) = (root(file), regex::Regex::new(sum).unwrap());
+        assert_eq!(
+            sum.find_iter(&text).count(),
+            1,
+            "{file} says what it costs, once"
         );
+        let expected = sum.replace(&text, now).into_owned();
+        (file, text, expected)
     }
 }
 
