@@ -87,7 +87,7 @@ def story(folder, servers):
     wait_for("the emulator", lambda: s3.create_bucket(Bucket="deployments") or True)
     s3.upload_file(str(CODE), "deployments", CODE.name)
     application(folder)
-    guided(folder, {"BitbucketWorkspace": places["workspace"], "CodeBucket": "deployments", **SETTINGS})
+    guided(folder, {"BitbucketWorkspace": places["workspace"], "CodeBucket": "deployments", "CreateDashboard": "true", **SETTINGS})
     require(True, "a guided deployment: no credentials are asked for")
     functions, secrets = boto3.client("lambda"), boto3.client("secretsmanager")
     outputs = outputs_of("ferry")
@@ -105,7 +105,7 @@ def story(folder, servers):
         "AlarmEmail": boto3.client("sns").list_subscriptions()["Subscriptions"][0]["Endpoint"],
     }
     require(settled == SETTINGS, f"parameters have their effect: {settled}")
-    require(monitoring() == (5, 1), f"alarms and a dashboard: {monitoring()}")
+    require(monitoring() == (3, 1), f"alarms and a dashboard: {monitoring()}")
     # The one thing that a deployment cannot say: where the sandbox is.
     servers_at = {
         "OCEAN__PORT__BASE_URL": places["port"],
@@ -137,7 +137,7 @@ def story(folder, servers):
     first = resync()
     require(first["counts"]["unchanged"] > 0 and not first["failed_partitions"], f"nothing is left to do: {first}")
 
-    secret = secrets.get_secret_value(SecretId=outputs["WebhookSecretArn"])["SecretString"]
+    secret = webhook_secret(places)
     host = outputs["FunctionUrl"].removeprefix("https://").rstrip("/")
     require(post(host, "repo:push", "0", "{}", "wrong") == 401, "a wrong signature is refused")
     statuses = []
@@ -319,6 +319,7 @@ def other_parameters(folder, places):
         "BitbucketWorkspace": places["workspace"], "CodeBucket": "deployments", "PortBaseUrl": "https://api.us.getport.io",
         "ReservedConcurrency": "5", "InitializePortResources": "false", "AlarmTopicArn": topic, "RolePath": "/team/",
         "PermissionsBoundaryArn": boundary, "SubnetIds": "subnet-0a1b2c3d,subnet-0a1b2c3e", "SecurityGroupIds": "sg-0a1b2c3d",
+        "Entrance": "http-api", "Tracing": "Active", "KmsKeyArn": f"arn:aws:kms:{REGION}:000000000000:key/own",
     }
     run_sam_deploy(folder, parameters, "other")
     outputs = outputs_of("other")
@@ -332,9 +333,16 @@ def other_parameters(folder, places):
         require(settled == expected, f"further parameters have their effect: {settled}")
     actions = {action for alarm in boto3.client("cloudwatch").describe_alarms()["MetricAlarms"] for action in alarm["AlarmActions"]}
     require(actions == {topic}, f"alarms go to a topic of one's own: {actions}")
+    host = outputs["FunctionUrl"].split("//")[1].split(":")[0].rstrip("/")
+    wait_for("an answer through the HTTP API", lambda: get(f"{GATEWAY}/health", None, host))
+    require(".execute-api." in host, f"an HTTP API is the entrance: {host}")
     # Everything can be taken back.
-    cleared = {name: '""' for name in ("ReservedConcurrency", "AlarmTopicArn", "PermissionsBoundaryArn", "SubnetIds", "SecurityGroupIds")}
+    optional = (
+        "ReservedConcurrency", "AlarmTopicArn", "PermissionsBoundaryArn", "SubnetIds", "SecurityGroupIds", "KmsKeyArn",
+    )
+    cleared = {**{name: '""' for name in optional}, "Entrance": "none", "Tracing": "PassThrough"}
     run_sam_deploy(folder, parameters | cleared, "other")
+    require("FunctionUrl" not in outputs_of("other"), "there may be no entrance")
     told = {action for alarm in boto3.client("cloudwatch").describe_alarms()["MetricAlarms"] for action in alarm["AlarmActions"]}
     require(not told, f"parameters can be cleared: {told}")
 
@@ -409,8 +417,15 @@ def hasten(resource):
     schedules.update_schedule(**kept, ScheduleExpression="rate(1 minute)")
 
 
-def get(url, token):
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+def webhook_secret(places):
+    """What signs webhooks, as docs/configuration.md says that it is derived."""
+    text = f"ferry: secret of webhooks\n{SETTINGS['IntegrationIdentifier']}"
+    return hmac.new(places["clientSecret"].encode(), text.encode(), hashlib.sha256).hexdigest()
+
+
+def get(url, token, host=None):
+    headers = {"Host": host} if host else {"Authorization": f"Bearer {token}"}
+    request = urllib.request.Request(url, headers=headers)
     with urllib.request.urlopen(request) as answer:
         return json.load(answer)
 

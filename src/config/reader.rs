@@ -71,10 +71,12 @@ impl VariableReader<'_> {
             state_dir: self.text("FERRY__STATE_DIR").map(PathBuf::from),
             secret_id,
             webhook_secret_id: self.text("FERRY__WEBHOOK_SECRET_ID"),
+            derives_webhook_secret: self.derives_webhook_secret(),
             state_table: self.text("FERRY__STATE_TABLE"),
             queue_url: self.text("FERRY__QUEUE_URL"),
             metrics_namespace: self.text("FERRY__METRICS_NAMESPACE"),
             log_level: self.first(&LOG_LEVEL),
+            process: self.process(),
             proxies: self.proxies(),
             aws_endpoints: self.environment.beginning_with("AWS_ENDPOINT_URL"),
             without_effect: self.without_effect(),
@@ -142,6 +144,19 @@ impl VariableReader<'_> {
             );
         }
         identifier
+    }
+
+    fn derives_webhook_secret(&mut self) -> bool {
+        const NAME: &str = "FERRY__WEBHOOK_SECRET";
+        let text = self.text(NAME).unwrap_or_default();
+        let derives = text.eq_ignore_ascii_case("derived");
+        if !derives && !text.is_empty() {
+            // It may be a secret that was meant for another variable: not shown.
+            let reason = "is something else than `derived`";
+            let remedy = "a secret of your own goes into OCEAN__INTEGRATION__CONFIG__WEBHOOK_SECRET, or as `webhookSecret` into the secret";
+            self.report(NAME, reason, remedy);
+        }
+        derives
     }
 
     fn resync_interval(&mut self) -> Option<Duration> {
@@ -226,6 +241,11 @@ impl VariableReader<'_> {
     }
 
     /// The names that everybody reads, in the case that everybody writes.
+    fn process(&self) -> String {
+        let stream = self.environment.plain(&["AWS_LAMBDA_LOG_STREAM_NAME"]);
+        stream.unwrap_or_else(|| format!("process {}", std::process::id()))
+    }
+
     fn proxies(&self) -> Option<Proxies> {
         let plain = |names: &[&str]| self.environment.plain(names);
         let all = plain(&["ALL_PROXY", "all_proxy"]);

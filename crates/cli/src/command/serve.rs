@@ -23,6 +23,7 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
+use super::resync::{tell_interrupted, what_is_kept};
 use super::shutdown::Shutdown;
 
 /// A little more than the handler takes, so that it is the one who says that a body is too large.
@@ -89,8 +90,9 @@ pub(crate) async fn run(mut app: App, port: u16) -> anyhow::Result<()> {
     ended.unwrap_or(Ok(())).context("the server stopped")
 }
 
-/// A queue in memory ends with the process.
+/// How it goes on; a queue in memory ends with the process.
 fn say_what_is_left(app: &App) {
+    tracing::info!(next_resync = what_is_kept(app), "stopped");
     if let Some(Queue::Local(queue)) = &app.queue
         && app.config.state_dir.is_none()
         && queue.next_at().is_some()
@@ -276,6 +278,7 @@ async fn runs(app: &App, shutdown: &Shutdown) {
         };
         shutdown.pause(&app.clock, wait).await;
     }
+    tell_interrupted(app, &deadline).await;
 }
 
 fn until(app: &App, at: Timestamp) -> Duration {

@@ -6,6 +6,7 @@ mod check;
 mod command;
 mod container;
 mod ending;
+mod explain;
 mod pipelines;
 mod program;
 mod secret;
@@ -17,3 +18,4 @@ mod serve;
     reason = "the stories of the function need more of it"
 )]
 mod support;
+mod trouble;
