@@ -99,7 +99,7 @@ fn decode(messages: &[Received]) -> Decoded<'_> {
             Err(Undecodable::Later(_)) => decoded.later.push(received),
             Err(Undecodable::Malformed(error)) => {
                 tracing::error!(
-                    message = received.id,
+                    message_id = received.id,
                     error = chain(&error),
                     "message cannot be decoded: it will lie with the dead letters"
                 );
@@ -155,14 +155,15 @@ fn objects<'a>(readable: &'a [(&'a Received, Message)]) -> Vec<Object<'a>> {
         {
             Some(object) => {
                 object.wanted.look.merge(message.look.clone());
-                let bound = &mut object.wanted.not_older_than;
-                *bound = (*bound).max(message.not_older_than);
+                object.wanted.not_older_than(message.not_older_than);
+                object.wanted.causes.extend(message.cause());
                 object.messages.push(pair);
             }
             None => objects.push(Object {
                 wanted: Wanted {
                     look: message.look.clone(),
                     not_older_than: message.not_older_than,
+                    causes: message.cause().into_iter().collect(),
                 },
                 messages: vec![pair],
                 stored: None,
@@ -196,6 +197,7 @@ async fn load_stored(store: &Store, objects: &mut [Object<'_>]) {
     for (object, found) in asked.iter_mut().zip(found) {
         if let Some(again) = &found.value {
             object.wanted.look.merge(again.look.clone());
+            object.wanted.not_older_than(again.not_older_than);
             object.stored = Some(found);
         }
     }
@@ -244,14 +246,16 @@ impl Object<'_> {
         let messages = || self.messages.iter();
         let failed = Failed {
             look: &self.wanted.look,
+            not_older_than: self.wanted.not_older_than,
             failure,
+            cause: messages().find_map(|(_, message)| message.cause()),
             since: messages()
                 .filter_map(|(_, message)| message.accepted_at)
                 .min(),
             tries: messages().map(|(_, message)| message.tries).max()?,
             was_due: self.is_again(),
         };
-        failed.log(messages().next().map(|(_, message)| message));
+        failed.log();
         let receives = messages().map(|(received, _)| received.receives).max()?;
         match verdict(failure.class(), failure.wait(), receives, self.is_again()) {
             Verdict::Done => {

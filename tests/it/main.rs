@@ -4,6 +4,7 @@
 
 mod allowance;
 mod answers;
+mod bill;
 mod burst;
 mod convergence;
 mod credentials;
@@ -15,9 +16,11 @@ mod files;
 mod functions;
 mod guards;
 mod histories;
+mod installations;
 mod invocation;
 mod journal;
 mod kinds;
+mod log;
 mod metrics;
 mod preview;
 mod reference;
@@ -31,6 +34,7 @@ mod subscription;
 mod support;
 mod table;
 mod tidy;
+mod trail;
 mod trees;
 mod unread;
 mod webhook;

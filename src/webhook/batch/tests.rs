@@ -234,6 +234,8 @@ async fn a_defect_ends_with_the_dead_letters() {
 
 async fn remembered(store: &Store, branch: &str) -> Message {
     let setback = Setback {
+        not_older_than: None,
+        cause: None,
         look: push(branch),
         since: at(-500),
         tries: 0,
