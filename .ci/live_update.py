@@ -17,10 +17,11 @@ ATTEMPTS = 3
 LEAST_CHANGES = 8
 
 
-def delivered(post, event, identifier, body, *where):
+def delivered(post, delivery):
     """The status of the last attempt at a delivery."""
+    status = None
     for _ in range(ATTEMPTS):
-        status = post(event, identifier, body, *where)
+        status = post(delivery["event"], delivery["id"], delivery["body"])
         if status < 500:
             break
     return status
