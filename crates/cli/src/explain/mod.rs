@@ -13,7 +13,6 @@ use ferry::deadline::Deadline;
 use ferry::entity::EntityKey;
 use ferry::identity::{ItemId, ItemRef, Place, RepositoryId};
 use ferry::store::documents::{Claim, Entry, LastWrite, record, row};
-use ferry::sync::generation::Current;
 use ferry::sync::sources::Sources;
 use ferry::telemetry::chain;
 use serde::Serialize;

@@ -142,6 +142,7 @@ async fn what_is_stored_to_be_looked_at_again_belongs_to_the_resync() {
         (now + Duration::from_secs(60), 3, 1),
     ] {
         let setback = Setback {
+            not_older_than: None,
             cause: None,
             look: Look::PullRequest {
                 repository: RepositoryId::new("{nobody-knows-it}"),
