@@ -158,6 +158,7 @@ fn uri_decode(value: Val) -> ValR {
 /// Padding is optional; bytes that are not UTF-8 become replacement characters.
 fn base64_decode(value: Val) -> ValR {
     let text = value.to_plain_text();
+    let value = Val::Str(text.clone());
     let unpadded = text.as_str().trim_end_matches('=');
     if unpadded.len() % 4 == 1 {
         return fail(format!("{} trailing base64 byte found", value.describe()));

@@ -321,7 +321,11 @@ impl<'r> Author<'r> {
 
     fn attempt(&mut self, depth: usize) -> String {
         match self.random.below(4) {
-            0 => format!("try {} catch \"caught\"", self.term(depth)),
+            0 => format!(
+                "try {} catch {}",
+                self.term(depth),
+                self.random.of(&[".", "\"caught\""])
+            ),
             1 => format!("try {}", self.term(depth)),
             2 => format!("({})? // {}", self.program(depth), self.short()),
             _ => format!("[.[]? | {}?]", self.term(depth)),
