@@ -177,13 +177,14 @@ impl<'a> Taking<'a> {
     ) -> bool {
         let mut seen = Vec::new();
         let mut owners: BTreeMap<ItemRef, BTreeSet<usize>> = BTreeMap::new();
-        let mut following: BTreeMap<usize, Vec<Look>> = BTreeMap::new();
+        let mut following: BTreeMap<usize, (Vec<Look>, Option<Failure>)> = BTreeMap::new();
         for (at, looked) in looked {
             match looked {
                 Err(failure) => set(outcomes, at, Err(Arc::new(failure))),
                 Ok(Looked {
                     seen: items,
                     follow,
+                    failed,
                 }) => {
                     set(outcomes, at, Ok(()));
                     for item in items {
@@ -194,16 +195,15 @@ impl<'a> Taking<'a> {
                         }
                         owners.insert(at);
                     }
-                    following.insert(at, follow);
+                    following.insert(at, (follow, failed));
                 }
             }
         }
         let is_current = self.commit_seen(seen, &owners, outcomes).await;
-        for (at, follow) in following {
-            if outcomes
-                .get(at)
-                .is_some_and(|outcome| matches!(outcome, Some(Ok(()))))
-                && let Err(failure) = self.follow(follow).await
+        for (at, (follow, failed)) in following {
+            let is_done = |outcome: &Option<LookOutcome>| matches!(outcome, Some(Ok(())));
+            if outcomes.get(at).is_some_and(is_done)
+                && let Some(failure) = self.follow(follow).await.err().or(failed)
             {
                 set(outcomes, at, Err(Arc::new(failure)));
             }

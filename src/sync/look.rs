@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -18,13 +19,12 @@ use super::sources::Sources;
 use crate::bitbucket::{self, BitbucketClient};
 use crate::deadline::Deadline;
 use crate::extract::{self, Batch, Group, Source};
-use crate::failure::{Class, Failure};
+use crate::failure::{Failure, UnreadFile};
 use crate::identity::{ItemId, ItemRef, PartitionId, RepositoryId, SourceId};
 use crate::mapping::RepositoryFilter;
 use crate::port::PortClient;
 use crate::store::Store;
 use crate::store::documents::{Entry, place_of, record, record_prefix, records};
-use crate::telemetry::chain;
 
 /// What looking works with.
 pub struct Looker<'a> {
@@ -210,7 +210,7 @@ impl Looker<'_> {
                         is_recent(&raw, at)?;
                         self.present(group, &raw).await?
                     }
-                    (Some(Err(error)), _) => self.unread(group, error)?,
+                    (Some(Err(unread)), _) => self.lost(group, &unread.file),
                 };
                 seen.push(Seen {
                     before: before.remove(&item),
@@ -266,6 +266,16 @@ impl Looker<'_> {
                 sight: self.present(group, raw).await?,
             });
         }
+        for unread in &batch.unread {
+            let Some(id) = group.source.item(&unread.raw) else {
+                continue;
+            };
+            seen.push(Seen {
+                item: partition.item(id),
+                before: entries.get(&id).cloned(),
+                sight: self.lost(group, &unread.file),
+            });
+        }
         Ok(seen)
     }
 
@@ -310,22 +320,30 @@ impl Looker<'_> {
         Ok(Sight::Present(image))
     }
 
-    /// An item that is there, and of which a part could not be read. A failure of the moment is not the item's.
-    fn unread(&self, group: &Group, error: bitbucket::Error) -> Result<Sight, Failure> {
-        if error.class() != Class::Part {
-            return Err(error.into());
-        }
+    /// An item of which a file could not be read: it stays as it is.
+    fn lost(&self, group: &Group, file: &Arc<UnreadFile>) -> Sight {
         tracing::warn!(
             kind = group.source.name(),
-            error = chain(&error),
+            %file,
             "an item could not be read: it stays as it is"
         );
-        let resources = group.resources.iter().cloned();
-        Ok(Sight::Present(Image {
-            made: resources
-                .map(|resource| Made::unread(resource, String::new()))
-                .collect(),
-        }))
+        self.mapper.doubt(&group.resources);
+        Sight::Present(Image {
+            made: Made::lost(&group.resources, "", file).collect(),
+        })
+    }
+
+    /// A repository of which a file could not be read. A failure of the moment is not the item's.
+    fn unread(&self, group: &Group, error: bitbucket::Error) -> Result<Sight, Failure> {
+        match self.lost_file(group, &error) {
+            Some(file) if !file.may_pass => Ok(self.lost(group, &file)),
+            _ => Err(error.into()),
+        }
+    }
+
+    /// Of the files that go along with the items of `group`, where `error` is about them.
+    pub fn lost_file(&self, group: &Group, error: &bitbucket::Error) -> Option<Arc<UnreadFile>> {
+        extract::unread_file(&group.included_files.join(", "), error)
     }
 
     pub(super) async fn resolve(&self, image: &mut Image) -> Result<(), Failure> {

@@ -6,6 +6,7 @@ use jaq_core::path::{Opt, Part, Path};
 
 use super::lexer::Token;
 use super::lower::{LAST, binary, bind, call, destructure, literal, pipe, ticked, variables};
+use super::terms::may_be_key;
 use super::yields::Yields;
 use super::{KEYWORDS, Parsed, Parser, Tree};
 
@@ -236,6 +237,9 @@ impl<'s> Parser<'s> {
             (Token::Symbol("("), end) => {
                 self.offset = end;
                 let key = self.pipe()?;
+                if !may_be_key(&key) {
+                    return Err(self.error("a key of an object pattern is no string"));
+                }
                 self.expect(")")?;
                 key
             }

@@ -69,7 +69,11 @@ impl<'r> Author<'r> {
             18 => self.update(inner),
             19 => self.function(inner),
             20 => {
-                let body = self.program(inner);
+                // libjq takes a `break` behind `?//` for a pattern that does not fit: README.md.
+                let body = match self.program(inner) {
+                    body if body.contains("?//") => self.short(),
+                    body => body,
+                };
                 format!(
                     "label $out | {body} | if {} then ., break $out else . end",
                     self.short()
