@@ -10,6 +10,7 @@
 //! written and deleted. ARCHITECTURE.md has the protocol, `crates/protocol` checks it.
 
 mod adopt;
+pub mod audit;
 pub mod blueprints;
 pub mod commit;
 pub mod generation;
@@ -25,4 +26,5 @@ pub mod plan;
 pub mod reading;
 pub mod settle;
 pub mod sources;
+mod unread;
 mod whole;
