@@ -24,9 +24,9 @@ type Entities = BTreeMap<String, BTreeMap<String, Value>>;
 
 /// The workspace with everything but its forks and its second branches.
 fn workspace(made_up: &MadeUp) -> Workspace {
-    let projects = PROJECTS.iter().take(made_up.projects.len());
-    let empty = projects.fold(Ok(Workspace::empty("acme")), |workspace, (key, name)| {
-        workspace.and_then(|workspace| workspace.with_project(key, name))
+    let mut projects = PROJECTS.iter().take(made_up.projects.len());
+    let empty = projects.try_fold(Workspace::empty("acme"), |workspace, (key, name)| {
+        workspace.with_project(key, name)
     });
     let repositories = made_up.repositories.iter().enumerate();
     repositories.fold(empty.unwrap(), |workspace, (number, repository)| {
