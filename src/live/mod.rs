@@ -219,7 +219,7 @@ impl<'a> Taking<'a> {
         let mut uncommitted = Vec::new();
         let mut seen = Vec::new();
         let mut owners: BTreeMap<ItemRef, BTreeSet<usize>> = BTreeMap::new();
-        let mut following: BTreeMap<usize, Vec<Look>> = BTreeMap::new();
+        let mut following: BTreeMap<usize, (Vec<Look>, Option<Failure>)> = BTreeMap::new();
         for (at, looked) in looked {
             match looked {
                 Err(failure) => {
@@ -229,6 +229,7 @@ impl<'a> Taking<'a> {
                 Ok(Looked {
                     seen: items,
                     follow,
+                    failed,
                 }) => {
                     set(outcomes, at, Ok(()));
                     if items.is_empty() {
@@ -245,7 +246,7 @@ impl<'a> Taking<'a> {
                         }
                         owners.insert(at);
                     }
-                    following.insert(at, follow);
+                    following.insert(at, (follow, failed));
                 }
             }
         }
@@ -257,11 +258,10 @@ impl<'a> Taking<'a> {
             }
         }
         is_current &= self.commit_seen(seen, &owners, outcomes).await;
-        for (at, follow) in following {
-            if outcomes
-                .get(at)
-                .is_some_and(|outcome| matches!(outcome, Some(Ok(()))))
-                && let Err(failure) = self.follow(follow, wanted.get(at)).await
+        for (at, (follow, failed)) in following {
+            let is_done = |outcome: &Option<LookOutcome>| matches!(outcome, Some(Ok(())));
+            if outcomes.get(at).is_some_and(is_done)
+                && let Some(failure) = (self.follow(follow, wanted.get(at)).await).err().or(failed)
             {
                 set(outcomes, at, Err(Arc::new(failure)));
             }
