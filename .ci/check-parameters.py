@@ -186,7 +186,8 @@ def linted(job):
 
 def names(template):
     """What bears a name bears the stack's; dashboards are an account's, in all regions."""
-    everything = REQUIRED | ALL
+    # The secret that the template makes, too.
+    everything = REQUIRED | ALL | {"CredentialsSecretArn": "", "CredentialsKmsKeyArn": ""}
     one, other, elsewhere = (
         rendered(template, everything, region, stack)["Resources"]
         for region, stack in ((HOME, "one"), (HOME, "other"), ("eu-west-1", "one"))

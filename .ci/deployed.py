@@ -356,7 +356,7 @@ def other_parameters(folder, places):
     actions = {action for alarm in boto3.client("cloudwatch").describe_alarms()["MetricAlarms"] for action in alarm["AlarmActions"]}
     require(actions == {topic}, f"alarms go to a topic of one's own: {actions}")
     host = outputs["FunctionUrl"].split("//")[1].split(":")[0].rstrip("/")
-    wait_for("an answer through the HTTP API", lambda: get(f"{GATEWAY}/health", None, host))
+    wait_for("an answer through the HTTP API", lambda: get(f"{GATEWAY}/any/prefix/health", None, host))
     require(".execute-api." in host, f"an HTTP API is the entrance: {host}")
     # Everything can be taken back.
     optional = (

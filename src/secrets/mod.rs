@@ -130,13 +130,17 @@ impl Secrets {
             return Ok(cached);
         }
         let (given, read_at) = match &self.secret_id {
-            None => (self.given.clone(), self.clock.now()),
+            None => (Ok(self.given.clone()), self.clock.now()),
             Some(id) => {
                 let document = self.document(id, deadline).await?;
-                (self.overlaid(id, &document.value.text)?, document.read_at)
+                (self.overlaid(id, &document.value.text), document.read_at)
             }
         };
-        let credentials = Arc::new(complete(given)?);
+        // What lacks something is read again as soon as somebody asks.
+        let credentials = given
+            .and_then(complete)
+            .inspect_err(|_| *locked(&self.document) = None)?;
+        let credentials = Arc::new(credentials);
         remember(&self.credentials, Arc::clone(&credentials), read_at);
         Ok(credentials)
     }
@@ -242,7 +246,9 @@ impl Secrets {
             return Err(SecretsError::Empty { id: id.to_owned() });
         }
         let read_at = self.clock.now();
-        remember(&self.document, Arc::clone(&version), read_at);
+        if self.overlaid(id, &version.text).is_ok() {
+            remember(&self.document, Arc::clone(&version), read_at);
+        }
         Ok(Cached {
             value: version,
             read_at,

@@ -2,7 +2,7 @@
 //!
 //! The price of one month without events but with a resync a day, and of a thousand events.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -52,9 +52,12 @@ impl Line {
     }
 }
 
+fn path(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(file)
+}
+
 fn root(file: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-    std::fs::read_to_string(path).unwrap()
+    std::fs::read_to_string(path(file)).unwrap()
 }
 
 impl Prices {
@@ -83,84 +86,77 @@ impl Prices {
     }
 
     pub(super) fn invoice(&self, counted: &Counted) -> Invoice {
-        let hours = self.0["month_hours"].as_f64().unwrap();
-        let (ticks, events) = (60.0 * hours, EVENTS as f64);
         let Counted {
             idle,
             resync,
-            events: by_event,
+            events,
         } = counted;
-        let month = |of: fn(&Use) -> usize| of(idle) as f64 * hours + of(resync) as f64 * RESYNCS;
-        let alone = |of: fn(&Use) -> usize| of(by_event) as f64;
-        let seconds = |name: &str| self.assumed(name) / 1_000.0 * self.assumed("memory_gb");
-        // Lambda takes a batch from the queue and deletes it.
-        let handed_out = 2.0 * events;
-        let polls = ticks * self.assumed("polls_per_minute");
+        Invoice {
+            lines: self
+                .by_month()
+                .into_iter()
+                .chain(self.by_use(counted))
+                .collect(),
+            counted: format!("idle hour: {idle:?}\nresync: {resync:?}\nevents: {events:?}"),
+        }
+    }
+
+    /// What is paid for because it is there, and what is called by the clock.
+    fn by_month(&self) -> Vec<Line> {
+        let (ticks, events) = (self.ticks(), EVENTS as f64);
         let template = root("template.yaml");
         let of_type =
             |kind: &str| template.matches(&format!("\n    Type: {kind}\n")).count() as f64;
+        let secrets = of_type("AWS::SecretsManager::Secret");
+        let alarms = of_type("AWS::CloudWatch::Alarm");
+        let calls = ticks + RESYNCS;
+        let seconds = |name: &str| self.assumed(name) / 1_000.0 * self.assumed("memory_gb");
         let idle_seconds = ticks * seconds("tick_ms") + RESYNCS * seconds("resync_ms");
         let event_seconds = events * (seconds("webhook_ms") + seconds("event_ms"));
-        let lines = vec![
-            self.line(
-                "secrets",
-                "secret",
-                of_type("AWS::SecretsManager::Secret"),
-                0.0,
-            ),
-            self.line(
-                "readings of the secret",
-                "secret_calls",
-                month(|it| it.secret_calls),
-                alone(|it| it.secret_calls),
-            ),
+        vec![
+            self.line("secrets", "secret", secrets, 0.0),
             self.line("figures (`Health`)", "figure", 1.0, 0.0),
-            self.line(
-                "alarms, of one metric each",
-                "alarm",
-                of_type("AWS::CloudWatch::Alarm"),
-                0.0,
-            ),
-            self.line(
-                "requests to the queue",
-                "queue_calls",
-                polls + month(|it| it.queue_calls),
-                handed_out + alone(|it| it.queue_calls),
-            ),
-            self.line(
-                "calls by the schedules",
-                "schedule_calls",
-                ticks + RESYNCS,
-                0.0,
-            ),
-            self.line("invocations", "invocations", ticks + RESYNCS, 2.0 * events),
+            self.line("alarms, of one metric each", "alarm", alarms, 0.0),
+            self.line("calls by the schedules", "schedule_calls", calls, 0.0),
+            self.line("invocations", "invocations", calls, 2.0 * events),
             self.line(
                 "GB-seconds of the functions",
                 "gigabyte_seconds",
                 idle_seconds,
                 event_seconds,
             ),
-            self.line(
-                "units read from the table",
-                "table_reads",
-                month(|it| it.table_reads),
-                alone(|it| it.table_reads),
-            ),
-            self.line(
-                "units written to the table",
-                "table_writes",
-                month(|it| it.table_writes),
-                alone(|it| it.table_writes),
-            ),
-            self.line(
-                "bytes of the log",
-                "log_bytes",
-                month(|it| it.log_bytes),
-                alone(|it| it.log_bytes),
-            ),
-        ];
-        let counted = format!("idle hour: {idle:?}\nresync: {resync:?}\nevents: {by_event:?}");
-        Invoice { lines, counted }
+        ]
+    }
+
+    /// What the functions ask for, as it was counted.
+    fn by_use(&self, counted: &Counted) -> Vec<Line> {
+        let hours = self.ticks() / 60.0;
+        let line = |what: &'static str, name: &str, of: fn(&Use) -> usize| {
+            let idle = of(&counted.idle) as f64 * hours + of(&counted.resync) as f64 * RESYNCS;
+            self.line(what, name, idle, of(&counted.events) as f64)
+        };
+        let mut queue = line("requests to the queue", "queue_calls", |it| it.queue_calls);
+        queue.idle += self.ticks() * self.assumed("polls_per_minute");
+        // Lambda takes a batch from the queue and deletes it.
+        queue.events += 2.0 * EVENTS as f64;
+        vec![
+            queue,
+            line("readings of the secret", "secret_calls", |it| {
+                it.secret_calls
+            }),
+            line("units read from the table", "table_reads", |it| {
+                it.table_reads
+            }),
+            line("units written to the table", "table_writes", |it| {
+                it.table_writes
+            }),
+            line("bytes of the log", "log_bytes", |it| it.log_bytes),
+        ]
+    }
+
+    /// In a month, one a minute.
+    fn ticks(&self) -> f64 {
+        60.0 * self.0["month_hours"].as_f64().unwrap()
     }
 }
 
@@ -202,25 +198,49 @@ impl Invoice {
         text
     }
 
-    /// docs/operations.md holds the table, and README.md the sum; says what they should hold otherwise.
+    /// docs/operations.md holds the table, and README.md the sum. They are written where `FERRY_BILL` is `write`.
+    #[expect(clippy::disallowed_methods, reason = "what a developer asks of a test")]
     pub(super) fn assert_documented(&self) {
-        let (operations, table) = (root("docs/operations.md"), self.table());
-        let written = operations
-            .split_once(BEGIN)
-            .and_then(|(_, rest)| rest.split_once(END))
-            .map(|(written, _)| written);
-        assert!(
-            written == Some(table.as_str()),
-            "docs/operations.md should hold, between its two comments:\n{table}\ncounted:\n{}",
-            self.counted
+        let is_asked = std::env::var("FERRY_BILL").is_ok_and(|asked| asked == "write");
+        for (file, text, expected) in [self.operations(), self.readme()] {
+            if is_asked {
+                std::fs::write(path(file), &expected).unwrap();
+            }
+            assert!(
+                is_asked || text == expected,
+                "{file} holds another bill: FERRY_BILL=write cargo test --package ferry --test it bill\n{}\n{}",
+                self.table(),
+                self.counted
+            );
+        }
+    }
+
+    /// The document as it is, and as it should be.
+    fn operations(&self) -> (&'static str, String, String) {
+        let file = "docs/operations.md";
+        let text = root(file);
+        let (before, rest) = text.split_once(BEGIN).unwrap();
+        let (_, after) = rest.split_once(END).unwrap();
+        let expected = format!("{before}{BEGIN}{}{END}{after}", self.table());
+        (file, text, expected)
+    }
+
+    fn readme(&self) -> (&'static str, String, String) {
+        let (file, sum) = (
+            "README.md",
+            r"[0-9.]+ USD a month at list prices, [0-9.]+ within the free tiers",
         );
         let (listed, free) = self.idle_month();
-        let sum =
+        let now =
             format!("{listed:.2} USD a month at list prices, {free:.2} within the free tiers");
-        assert!(
-            root("README.md").contains(&sum),
-            "README.md should say: {sum}"
+        let (text, sum) = (root(file), regex::Regex::new(sum).unwrap());
+        assert_eq!(
+            sum.find_iter(&text).count(),
+            1,
+            "{file} says what it costs, once"
         );
+        let expected = sum.replace(&text, now).into_owned();
+        (file, text, expected)
     }
 }
 
