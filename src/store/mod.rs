@@ -15,8 +15,8 @@ mod file;
 pub mod lease;
 mod memory;
 mod raw;
-mod removal;
 mod rehearsal;
+mod removal;
 pub mod run;
 mod unreadable;
 

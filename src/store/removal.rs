@@ -30,7 +30,11 @@ impl Store {
     }
 
     /// False if what lies there is something else than was expected.
-    async fn remove_at(&self, address: &Address, expected: Revision) -> Result<bool, StoreError> {
+    pub(super) async fn remove_at(
+        &self,
+        address: &Address,
+        expected: Revision,
+    ) -> Result<bool, StoreError> {
         let removed = match &self.backend {
             Backend::Memory(memory) | Backend::Rehearsal(memory, _) => {
                 memory.remove_if(address, expected)
