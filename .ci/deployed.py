@@ -2,14 +2,16 @@
 """The package deployed onto an emulator of AWS that runs the functions natively, and used as in production.
 
 One story: deploy the package for x86-64, with all questions answered at a terminal; ticks that wait for credentials;
-`ferry secret put`; first resync by the tick, webhooks through the receiver and the queue, convergence, a resync by the
-schedule, figures, a message that nobody can read, another guided deployment, teardown. Then what enterprises ask for.
+`ferry secret put`; first resync by the tick, webhooks through the receiver and the queue, convergence, an update while
+events arrive, a resync by the schedule, figures, a message that nobody can read, another guided deployment, teardown.
+Then what enterprises ask for.
 Expects what `.ci/run deployed` prepares: the package, the sandbox, ministack, sam and ferry.
 """
 
 import hashlib
 import hmac
 import io
+import itertools
 import json
 import os
 import re
@@ -24,6 +26,8 @@ from pathlib import Path
 
 import boto3
 import pexpect
+
+from live_update import UPDATED, at_sandbox, delivered, update_at_work
 
 PACKAGE, SANDBOX, MINISTACK, SAM, FERRY = sys.argv[1:6]
 [CODE] = Path(PACKAGE).glob("ferry-*-x86_64.zip")
@@ -140,12 +144,16 @@ def story(folder, servers):
     secret = webhook_secret(places)
     host = outputs["FunctionUrl"].removeprefix("https://").rstrip("/")
     require(post(host, "repo:push", "0", "{}", "wrong") == 401, "a wrong signature is refused")
-    statuses = []
-    for seed in range(12):
-        servers.stdin.write(f"{seed}\n")
+    seeds = itertools.count()
+
+    def tell():
+        """Something changes; the statuses of what Bitbucket delivers."""
+        servers.stdin.write(f"{next(seeds)}\n")
         servers.stdin.flush()
-        for delivery in json.loads(servers.stdout.readline())["deliveries"]:
-            statuses.append(post(host, delivery["event"], delivery["id"], delivery["body"], secret))
+        deliveries = json.loads(servers.stdout.readline())["deliveries"]
+        return [delivered(lambda *what: post(host, *what, secret), delivery) for delivery in deliveries]
+
+    statuses = [status for _ in range(12) for status in tell()]
     require(statuses and set(statuses) == {202}, f"webhooks are accepted: {statuses}")
     queues = boto3.client("sqs")
     # The emulator takes messages out of its counts while it hands them over: empty is what stays empty.
@@ -160,6 +168,20 @@ def story(folder, servers):
     second = resync()
     done = second["counts"]
     require(done["written"] == 0 and done["deleted"] == 0, f"webhooks converge with the resync: {second}")
+
+    # The emulator kills what is at work: it should not take twelve minutes until somebody else takes it.
+    queues.set_queue_attributes(QueueUrl=outputs["EventQueueUrl"], Attributes={"VisibilityTimeout": "60"})
+    updated = TEMPLATE.with_name("updated.yaml")
+    updated.write_text(at_sandbox(TEMPLATE.read_text(encoding="utf-8"), places), encoding="utf-8")
+    statuses = update_at_work(lambda: run_sam_deploy(folder, UPDATED, "ferry", updated), tell)
+    memory = str(functions.get_function_configuration(FunctionName=function)["MemorySize"])
+    require(memory == UPDATED["MemorySize"], f"a stack at work is brought up to date: {memory}")
+    require(set(statuses) == {202}, f"webhooks are accepted meanwhile: {statuses}")
+    quiet.clear()
+    wait_for("an empty queue after the update", worked_off, 600)
+    third = resync()
+    done = third["counts"]
+    require(done["written"] == 0 and done["deleted"] == 0, f"an update loses no event: {third}")
 
     before = last_run(outputs["StateTableName"])
     hasten("ResyncSchedule")
@@ -371,10 +393,10 @@ def outputs_of(stack):
     return {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
 
 
-def run_sam_deploy(folder, parameters, stack):
+def run_sam_deploy(folder, parameters, stack, template=TEMPLATE):
     done = subprocess.run(
         [
-            SAM, "deploy", "--template-file", str(TEMPLATE), "--config-env", "none", "--stack-name", stack,
+            SAM, "deploy", "--template-file", str(template), "--config-env", "none", "--stack-name", stack,
             "--s3-bucket", "deployments", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset",
             "--region", REGION, "--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items()),
         ],

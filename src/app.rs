@@ -248,7 +248,7 @@ impl App {
     fn open_session(&self, credentials: Arc<Credentials>) -> Session {
         let bitbucket = BitbucketClient::new(
             self.http.clone(),
-            bitbucket::Settings {
+            bitbucket::BitbucketSettings {
                 base_url: self.config.bitbucket_base_url.clone(),
                 workspace: credentials.workspace.clone(),
                 credentials: credentials.bitbucket.clone(),
@@ -257,7 +257,7 @@ impl App {
         );
         let port = PortClient::new(
             self.http.clone(),
-            port::Settings {
+            port::PortSettings {
                 base_url: self.config.port_base_url.clone(),
                 client_id: credentials.port_client_id.clone(),
                 client_secret: credentials.port_client_secret.clone(),

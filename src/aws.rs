@@ -61,8 +61,9 @@ pub async fn of_machine(http: &Http) -> SdkConfig {
         .await
 }
 
-/// Why AWS has not done what it was asked, on one line: its code, its words, and the id that its support asks for; where it
-/// has not answered, the chain of causes. The SDK's own text is followed by the same once more, as a dump of structures.
+/// Why AWS has not done what it was asked, on one line.
+///
+/// Its code, its words, and the id that its support asks for; where it has not answered, the chain of causes. The SDK's own text is followed by the same once more, as a dump of structures.
 pub fn explain<E: std::error::Error + ProvideErrorMetadata>(error: &E) -> String {
     let Some(code) = error.code() else {
         return chain(error);

@@ -192,6 +192,11 @@ impl Http {
         &self.clock
     }
 
+    /// Tells of what is asked again.
+    pub fn repeats(&self) -> &Repeats {
+        &self.repeats
+    }
+
     /// Requests sent so far, repetitions included.
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
@@ -218,7 +223,7 @@ impl Http {
                 request: "a malformed request".into(),
                 source: source.without_url(),
             })?;
-            let host = built.url().host_str().unwrap_or_default().to_owned();
+            let host = host(built.url());
             let shown = format!("{} {}", built.method(), built.url().path());
             let sent = self.try_once(policy, deadline, (client, built), (&host, &shown));
             let outcome = sent
@@ -285,6 +290,15 @@ impl Http {
         let answered = self.answered.as_ref()?;
         let is_known = locked(answered).contains(host);
         NoConnection::of(error).filter(|_| !is_known)
+    }
+}
+
+/// With its port, where it is not the usual one.
+fn host(url: &reqwest::Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
     }
 }
 

@@ -63,6 +63,10 @@ impl Cause {
             request_id: id.to_owned(),
         }
     }
+
+    pub fn is_run(&self) -> bool {
+        self.event == RESYNC
+    }
 }
 
 impl fmt::Display for Cause {

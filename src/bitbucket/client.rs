@@ -68,7 +68,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 
 /// Where Bitbucket is, and who we are there.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct BitbucketSettings {
     /// With the version: `https://api.bitbucket.org/2.0`.
     pub base_url: Url,
     /// Slug or uuid.
@@ -112,8 +112,8 @@ pub(super) struct Slots {
 }
 
 impl BitbucketClient {
-    pub fn new(http: Http, settings: Settings) -> BitbucketClient {
-        let Settings {
+    pub fn new(http: Http, settings: BitbucketSettings) -> BitbucketClient {
+        let BitbucketSettings {
             base_url,
             workspace,
             credentials,

@@ -26,7 +26,7 @@ mod tree;
 pub use auth::Credential;
 pub use by_id::{number_of, quoted};
 pub use by_key::ByKey;
-pub use client::{BitbucketClient, Settings};
+pub use client::{BitbucketClient, BitbucketSettings};
 pub use error::Error;
 pub use hooks::{Hook, HookSettings};
 pub use pages::Pages;

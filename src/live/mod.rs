@@ -77,7 +77,7 @@ pub async fn take(app: &App, wanted: &[Wanted], deadline: &Deadline) -> Vec<Look
     let done = wanted.iter().zip(&outcomes);
     for (wanted, _) in done.filter(|(_, outcome)| outcome.is_ok()) {
         let object = wanted.look.object();
-        for cause in &wanted.causes {
+        for cause in wanted.causes.iter().filter(|cause| !cause.is_run()) {
             audit.tell_event(cause, &object);
         }
     }

@@ -5,6 +5,7 @@
 //! ones only go on saying so, for as long as it lasts.
 
 use super::journal::Phase;
+use super::listing::ListReader;
 use super::read::MOST_STALLS;
 use super::slice::{RunPart, Slice};
 use crate::bitbucket;
@@ -13,6 +14,27 @@ use crate::telemetry::chain;
 
 /// Lists that are remembered; any more fail.
 const MOST_HIDDEN: usize = 200;
+
+impl ListReader<'_> {
+    /// Whether `failure` says that the list shows none of its repositories, and that is how it is by now. What it does not
+    /// show is not missing.
+    pub(super) fn is_hidden(&self, failure: &Failure) -> bool {
+        let slice = self.reader.slice;
+        let mut parts = self.groups().map(RunPart::of_workspace);
+        if !parts
+            .next()
+            .is_some_and(|part| slice.believes(&part, failure))
+        {
+            return false;
+        }
+        for group in self.groups() {
+            slice.doubt(group);
+        }
+        let mut run = slice.run();
+        run.lists.entry(self.id.clone()).or_default().is_proven = true;
+        true
+    }
+}
 
 impl Slice<'_> {
     /// Whether `failure` says that the list of `part` shows none of its objects, and that is how it is by now.

@@ -18,6 +18,7 @@ use crate::mapping::{Mapping, defaults};
 use crate::port::PortClient;
 use crate::store::documents::completed;
 use crate::store::{Asker, LeaseName, Leases, Store};
+use crate::sync::audit::Reasons;
 use crate::telemetry::chain;
 
 /// What is looked at.
@@ -123,7 +124,13 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
     found.extend(slice.run().problems.iter().map(ToString::to_string));
     let rehearsed = session.port.rehearsed();
     let (created, changed) = compare(&session.port, rehearsed.written, deadline).await?;
-    let deleted = titled(&session.port, rehearsed.deleted, deadline).await?;
+    let deleted = titled(
+        &session.port,
+        rehearsed.deleted,
+        &slice.audit.take_reasons(),
+        deadline,
+    )
+    .await?;
     let run = slice.run().clone();
     let kept = match &scope.kind {
         None => run.kept.iter().next().cloned(),
@@ -171,6 +178,7 @@ async fn what_is_stored(app: &App) -> (Store, Option<String>) {
 async fn titled(
     port: &PortClient,
     deleted: Vec<EntityKey>,
+    reasons: &Reasons,
     deadline: &Deadline,
 ) -> Result<Vec<PreviewedDeletion>, Failure> {
     let present = port.present(&deleted, deadline).await?;
@@ -179,8 +187,12 @@ async fn titled(
             .get(&key)
             .and_then(|entity| entity.get("title"))
             .cloned(),
+        // What goes along with another entity has no line of its own in the audit.
+        reason: reasons
+            .get(&key)
+            .copied()
+            .unwrap_or("it goes along with what it requires"),
         key,
-        reason: "no item of the mapping stands for it",
     });
     Ok(deleted.collect())
 }

@@ -37,7 +37,7 @@ impl ListReader<'_> {
         let slice = self.reader.slice;
         let is_counted = shown.is_some_and(|shown| shown.is_counted);
         if !is_counted && let Err(failure) = Box::pin(self.read_by_key(known, listed)).await {
-            let groups: Vec<&Group> = self.own.iter().chain(&self.inner).copied().collect();
+            let groups: Vec<&Group> = self.groups().collect();
             slice.not_proven(failure, &groups)?;
         }
         let mut run = slice.run();

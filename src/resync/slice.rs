@@ -29,7 +29,7 @@ use crate::sync::audit::Audit;
 use crate::sync::generation::Current;
 use crate::sync::guard::Guard;
 use crate::sync::look::Looker;
-use crate::sync::mapper::{Mapper, blueprints_of};
+use crate::sync::mapper::{Mapper, Noticed, blueprints_of};
 use crate::sync::plan::{Kept, Seen, Sight};
 use crate::sync::sources::Sources;
 
@@ -308,9 +308,12 @@ impl<'a> Slice<'a> {
 
     /// Takes in what was mapped since this was asked last.
     pub(super) fn count(&self) {
-        let counts = self.mapper.take_counts();
-        let (unsound, open) = (self.mapper.take_unsound(), self.mapper.take_open());
-        let identifiers = self.mapper.take_identifiers();
+        let Noticed {
+            counts,
+            identifiers,
+            unsound,
+            open,
+        } = self.mapper.take_noticed();
         let problems = self.mapper.take_problems();
         Tallied::merge(&mut locked(&self.problems), problems.clone(), MOST_PROBLEMS);
         let mut run = self.run();

@@ -15,7 +15,7 @@ use crate::look::{Numbers, Progress};
 use crate::port::ResyncReport;
 
 /// One full look at the workspace, from its first request to its last deletion.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Run {
     /// One id for everything that this run reports to Port.
     pub id: String,
@@ -250,32 +250,8 @@ impl Run {
             started_at,
             generation,
             owned,
-            is_first: false,
-            read: BTreeSet::new(),
-            lists: BTreeMap::new(),
-            failed: Vec::new(),
-            failures: 0,
             first,
-            at_once: None,
-            counts: Counts::default(),
-            tally: BTreeMap::new(),
-            vanished: BTreeSet::new(),
-            unsound: BTreeSet::new(),
-            open: BTreeSet::new(),
-            identifiers: BTreeMap::new(),
-            problems: Vec::new(),
-            clashes: BTreeMap::new(),
-            kept: BTreeSet::new(),
-            not_ours: Vec::new(),
-            withheld: 0,
-            hidden_before: BTreeSet::new(),
-            hidden: BTreeSet::new(),
-            has_rival: false,
-            is_read: false,
-            is_interrupted: false,
-            not_before: None,
-            stalls: 0,
-            commit_stalls: 0,
+            ..Run::default()
         }
     }
 

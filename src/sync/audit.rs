@@ -30,9 +30,12 @@ pub struct Audit {
 enum Trigger {
     Events(Mutex<Trail>),
     Run(Cause),
-    /// Nothing is written: somebody asks what would be.
-    Rehearsal,
+    /// Nothing is written: somebody asks what would be, and why.
+    Rehearsal(Mutex<Reasons>),
 }
+
+/// Why entities go.
+pub type Reasons = BTreeMap<EntityKey, &'static str>;
 
 #[derive(Default)]
 struct Trail {
@@ -64,9 +67,17 @@ impl Audit {
         Audit::of(Trigger::Run(Cause::of_run(id)))
     }
 
-    /// Says nothing.
+    /// Says nothing, and remembers why entities would go.
     pub fn of_rehearsal() -> Audit {
-        Audit::of(Trigger::Rehearsal)
+        Audit::of(Trigger::Rehearsal(Mutex::default()))
+    }
+
+    /// Why entities would go that a rehearsal has deleted so far.
+    pub fn take_reasons(&self) -> Reasons {
+        match &self.trigger {
+            Trigger::Rehearsal(reasons) => std::mem::take(&mut locked(reasons)),
+            Trigger::Events(_) | Trigger::Run(_) => Reasons::new(),
+        }
     }
 
     fn of(trigger: Trigger) -> Audit {
@@ -90,7 +101,7 @@ impl Audit {
         match &self.trigger {
             Trigger::Events(trail) => locked(trail).owed.get(item)?.first().cloned(),
             Trigger::Run(cause) => Some(cause.clone()),
-            Trigger::Rehearsal => None,
+            Trigger::Rehearsal(_) => None,
         }
     }
 
@@ -104,7 +115,7 @@ impl Audit {
                 causes.next().filter(|_| causes.next().is_none()).cloned()
             }
             Trigger::Run(cause) => Some(cause.clone()),
-            Trigger::Rehearsal => None,
+            Trigger::Rehearsal(_) => None,
         }
     }
 
@@ -125,15 +136,17 @@ impl Audit {
         along: &BTreeSet<String>,
         (seen, sources): (&[Seen], &Sources),
     ) {
-        if matches!(self.trigger, Trigger::Rehearsal) {
-            return;
-        }
         let owners = owners(keys, seen);
+        let is_in_mapping = |partition: &PartitionId| sources.group(&partition.source).is_some();
         for key in keys {
             let gone = Gone {
                 key,
                 seen: owners.get(key).copied(),
             };
+            if let Trigger::Rehearsal(reasons) = &self.trigger {
+                locked(reasons).insert(key.clone(), gone.reason(is_in_mapping));
+                continue;
+            }
             if let (Trigger::Events(trail), Some(seen)) = (&self.trigger, gone.seen) {
                 locked(trail).change(&seen.item, |changes| {
                     changes.deleted += 1;
@@ -143,6 +156,9 @@ impl Audit {
             if self.has_room() {
                 self.tell(&gone, sources);
             }
+        }
+        if matches!(self.trigger, Trigger::Rehearsal(_)) {
+            return;
         }
         for identifier in along.iter().filter(|_| self.has_room()) {
             tracing::info!(

@@ -11,10 +11,10 @@ use uuid::Uuid;
 use super::audit::Audit;
 use super::guard::Guard;
 use super::holders::Holders;
-use super::load::{self, Answered, Refusal};
+use super::load::{self, Answered, RefusedEntity};
 use super::outbox::Outbox;
 use super::plan::{Clash, Differs, Kept, Plan, Seen, Situation, plan};
-use super::settle::{Deletion, Fate, Results, announced, note_writes, settle};
+use super::settle::{Fate, Results, announced, note_writes, settle};
 use super::sources::Sources;
 use crate::counts::Counts;
 use crate::deadline::Clock;
@@ -61,9 +61,9 @@ pub struct Committed {
     /// Those of them whose look still holds: they may be committed again, if nobody else is faster.
     pub unfinished: Vec<Seen>,
     /// Entities that Port refused.
-    pub refusals: Vec<Refusal>,
+    pub refusals: Vec<RefusedEntity>,
     /// Entities that wait for what a relation of theirs leads to.
-    pub waiting: Vec<Refusal>,
+    pub waiting: Vec<RefusedEntity>,
     /// Blueprints of these two.
     pub unwritten: BTreeSet<String>,
     /// Entities that nothing claims any more and that stay, by reason.
@@ -97,7 +97,7 @@ impl Committed {
         self.refusals = answered.refusals;
         self.waiting = answered.waiting;
         let deletes = answered.results.deletes.into_iter();
-        let done = deletes.filter(|(_, deletion)| *deletion == Deletion::Done);
+        let done = deletes.filter(|(_, deletion)| *deletion == Fate::Done);
         self.gone = done.map(|(key, _)| key).collect();
     }
 }
@@ -219,7 +219,7 @@ impl Pen<'_> {
     ) -> BTreeSet<&'s ItemRef> {
         let mut written = BTreeSet::new();
         for (write, fate) in plan.writes.iter().zip(&answered.results.writes) {
-            if let (Fate::Written, Some(seen)) = (fate, seen.get(write.seen)) {
+            if let (Fate::Done, Some(seen)) = (fate, seen.get(write.seen)) {
                 written.insert(&seen.item);
                 if let Some(key) = write.entity.key() {
                     self.audit.written(&seen.item, &key);
@@ -256,7 +256,7 @@ impl Pen<'_> {
             &deadline,
         )
         .await;
-        let spared = spared.into_iter().map(|key| (key, Deletion::Refused));
+        let spared = spared.into_iter().map(|key| (key, Fate::Refused));
         answered.results.deletes.extend(spared);
         answered
     }
@@ -272,7 +272,7 @@ impl Pen<'_> {
     ) -> Result<(), Failure> {
         let results = &answered.results;
         let writes = plan.writes.iter().zip(&results.writes);
-        let written = writes.filter(|(_, fate)| **fate == Fate::Written);
+        let written = writes.filter(|(_, fate)| **fate == Fate::Done);
         let written: BTreeSet<EntityKey> = written
             .filter_map(|(write, _)| write.entity.key())
             .collect();
@@ -336,7 +336,7 @@ fn spared(seen: &[Seen], plan: &Plan, writes: &[Fate]) -> BTreeSet<EntityKey> {
         .writes
         .iter()
         .zip(writes)
-        .filter(|(_, fate)| **fate != Fate::Written)
+        .filter(|(_, fate)| **fate != Fate::Done)
         .filter_map(|(write, _)| seen.get(write.seen));
     let keys: BTreeSet<EntityKey> = unmet.flat_map(Seen::keys).collect();
     keys.intersection(&plan.deletes).cloned().collect()

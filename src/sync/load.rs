@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::blueprints::Blueprints;
 use super::plan::{Plan, Seen};
-use super::settle::{Deletion, Fate, Results};
+use super::settle::{Fate, Results};
 use super::sources::Sources;
 use crate::counts::Counts;
 use crate::deadline::Deadline;
@@ -30,9 +30,9 @@ pub struct Answered {
     pub results: Results,
     pub counts: Counts,
     /// Entities that Port refused.
-    pub refusals: Vec<Refusal>,
+    pub refusals: Vec<RefusedEntity>,
     /// Entities that wait for what a relation of theirs leads to.
-    pub waiting: Vec<Refusal>,
+    pub waiting: Vec<RefusedEntity>,
     /// Why Port was not asked for all of it: an outage, no time.
     pub stopped: Option<Later>,
     /// Entities that Port has deleted: they were there, and ours.
@@ -49,14 +49,14 @@ pub struct Answered {
 
 /// An entity that Port does not take, or does not give up.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct RefusedEntity {
     pub blueprint: String,
     /// Blueprint, and identifier unless a search query stands for it.
     pub entity: String,
     pub reason: String,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for RefusedEntity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.entity, self.reason)
     }
@@ -85,7 +85,7 @@ pub(super) async fn write(
     let upserted = port.upsert(entities, options, deadline).await;
     answered.stopped = upserted.stopped.as_ref().map(stopped);
     for (position, (entity, outcome)) in entities.iter().zip(upserted.outcomes).enumerate() {
-        let refusal = |reason: String| Refusal {
+        let refusal = |reason: String| RefusedEntity {
             blueprint: entity.blueprint.clone(),
             entity: shown(entity),
             reason,
@@ -93,7 +93,7 @@ pub(super) async fn write(
         let fate = match outcome {
             UpsertOutcome::Written { .. } => {
                 answered.counts.written += 1;
-                Fate::Written
+                Fate::Done
             }
             UpsertOutcome::Refused(reason) => {
                 answered.counts.refused += 1;
@@ -155,7 +155,7 @@ pub(super) async fn delete(
         Err(error) => {
             answered.deletes_later = Some(stopped(&error));
             answered.stopped.get_or_insert(stopped(&error));
-            let later = all.into_iter().map(|key| (key, Deletion::Later));
+            let later = all.into_iter().map(|key| (key, Fate::Later));
             answered.results.deletes.extend(later);
             return;
         }
@@ -163,7 +163,7 @@ pub(super) async fn delete(
     // What is not ours is not our business any more.
     answered.unconfirmed = keys.clone();
     answered.unconfirmed.retain(|key| !owned.contains(key));
-    let done = all.into_iter().map(|key| (key, Deletion::Done));
+    let done = all.into_iter().map(|key| (key, Fate::Done));
     answered.results.deletes.extend(done);
     if owned.is_empty() {
         return;
@@ -237,7 +237,7 @@ async fn needed(port: &PortClient, sources: &Sources, deadline: &Deadline) -> Ne
 }
 
 impl Answered {
-    fn take_deleted(&mut self, keys: Vec<EntityKey>, deleted: port::Deletion) {
+    fn take_deleted(&mut self, keys: Vec<EntityKey>, deleted: port::DeleteReport) {
         self.along.extend(deleted.along);
         if let Some(error) = &deleted.stopped {
             self.stopped.get_or_insert(stopped(error));
@@ -248,26 +248,26 @@ impl Answered {
         }
     }
 
-    fn deletion(&mut self, key: &EntityKey, outcome: DeleteOutcome) -> Deletion {
+    fn deletion(&mut self, key: &EntityKey, outcome: DeleteOutcome) -> Fate {
         match outcome {
             DeleteOutcome::Deleted => {
                 self.counts.deleted += 1;
                 self.deleted.insert(key.clone());
-                Deletion::Done
+                Fate::Done
             }
-            DeleteOutcome::WasAbsent => Deletion::Done,
+            DeleteOutcome::WasAbsent => Fate::Done,
             DeleteOutcome::Refused { refusal, .. } => {
                 self.counts.refused += 1;
-                self.refusals.push(Refusal {
+                self.refusals.push(RefusedEntity {
                     blueprint: key.blueprint.clone(),
                     entity: key.to_string(),
                     reason: format!("not deleted: {refusal}"),
                 });
-                Deletion::Refused
+                Fate::Refused
             }
             DeleteOutcome::Later(postponed) => {
                 self.deletes_later.get_or_insert(Later::of(&postponed));
-                Deletion::Later
+                Fate::Later
             }
         }
     }
@@ -278,10 +278,10 @@ impl Answered {
             return;
         };
         let deletes = self.results.deletes.iter();
-        let left = deletes.filter(|(_, deletion)| **deletion == Deletion::Later);
+        let left = deletes.filter(|(_, deletion)| **deletion == Fate::Later);
         for (key, _) in left {
             self.counts.refused += 1;
-            self.refusals.push(Refusal {
+            self.refusals.push(RefusedEntity {
                 blueprint: key.blueprint.clone(),
                 entity: key.to_string(),
                 reason: format!("not deleted: {}", later.reason),

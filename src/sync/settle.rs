@@ -19,25 +19,16 @@ use crate::store::documents::{Claim, Entry, Held, LastWrite, Record, Row, Stamp}
 /// How long an entry stays that claims nothing: no look takes longer.
 pub const TOMBSTONE_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
-/// What became of one write.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What became of one write or deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    Written,
-    /// Port will not take it as it is.
+    /// Port holds it as it should be; or does not hold it any more, or it never was ours.
+    Done,
+    /// Port will not take it as it is; or keeps it, since others require it.
     Refused,
-    /// A relation leads to an entity that Port does not hold.
+    /// A relation leads to an entity that Port does not hold. Only a write meets that.
     LacksTarget,
     /// Nothing is known, or a later try may succeed.
-    Later,
-}
-
-/// What became of one deletion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deletion {
-    /// It is not in Port any more, or never was ours.
-    Done,
-    /// Port keeps it: others require it.
-    Refused,
     Later,
 }
 
@@ -46,7 +37,7 @@ pub enum Deletion {
 pub struct Results {
     /// For each write of the plan.
     pub writes: Vec<Fate>,
-    pub deletes: BTreeMap<EntityKey, Deletion>,
+    pub deletes: BTreeMap<EntityKey, Fate>,
 }
 
 /// What is recorded in the end.
@@ -95,7 +86,7 @@ pub fn settle(
         }
         if let (Some(key), Some(written)) = (write.entity.key(), written.get_mut(write.seen)) {
             let held = Held {
-                written: (*fate == Fate::Written).then(|| digest(&write.entity)),
+                written: (*fate == Fate::Done).then(|| digest(&write.entity)),
                 below: write.below.clone(),
                 waits: *fate == Fate::LacksTarget,
                 refused: *fate == Fate::Refused,
@@ -104,14 +95,11 @@ pub fn settle(
             written.insert(key, held);
         }
     }
-    let with = |deletion: Deletion| -> BTreeSet<EntityKey> {
-        let deletes = results
-            .deletes
-            .iter()
-            .filter(|(_, found)| **found == deletion);
+    let with = |fate: Fate| -> BTreeSet<EntityKey> {
+        let deletes = results.deletes.iter().filter(|(_, found)| **found == fate);
         deletes.map(|(key, _)| key.clone()).collect()
     };
-    let (refused, undecided) = (with(Deletion::Refused), with(Deletion::Later));
+    let (refused, undecided) = (with(Fate::Refused), with(Fate::Later));
     let led_to = led_to_only(
         &refused,
         seen.iter().filter_map(|seen| seen.before.as_ref()),

@@ -139,7 +139,7 @@ fn a_file_stands_for_its_content() {
 fn the_default_mapping_is_sound() {
     let mapping = Mapping::from_config(&defaults::mapping()).unwrap();
     assert_eq!(mapping.problems(), []);
-    assert_eq!(*mapping.settings(), Settings::default());
+    assert_eq!(*mapping.settings(), MappingSettings::default());
     assert!(!mapping.resources()[2].reads(&["project"]));
     assert!(mapping.resources()[1].reads(&["project"]));
     let blueprints: Vec<_> = mapping

@@ -68,11 +68,8 @@ pub(super) async fn check_items(
         Ok(blueprints) => mapper.left_out(sample.resolve(&blueprints)),
         Err(error) => findings.doubtful("values", reason_of_port(&error), "try again"),
     }
-    let problems = mapper
-        .take_problems()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let problems = mapper.take_problems();
+    let problems = problems.iter().map(ToString::to_string).collect();
     check_sample(&sources, &sample, problems, findings);
     if !sources.creates_targets() {
         check_targets(&session.port, &sources, sample, findings, deadline).await;

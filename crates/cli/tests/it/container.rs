@@ -162,6 +162,7 @@ async fn the_image_is_not_ready_with_credentials_that_are_refused() {
         // To start it anew would give it no others.
         assert_eq!(probe(port, "/health/live").await, "200", "{name}");
         server.kill().await.unwrap();
+        world.finish();
     }
 }
 

@@ -5,7 +5,6 @@ use std::process::Stdio;
 
 use sandbox::bitbucket::Bitbucket;
 use sandbox::fault::{Fault, FaultKind};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
 use crate::program::{StateDir, ended, ferry, free_port};
@@ -72,29 +71,28 @@ async fn a_host_that_has_answered_is_asked_again() {
     world.finish();
 }
 
+/// What was told before a process died was told at once.
 #[tokio::test]
 async fn check_tells_each_line_as_it_is_known() {
     let world = World::demo().await;
-    let slow = FaultKind::slow(3_600);
-    world
-        .bitbucket
-        .server()
-        .misbehave(Fault::new("/workspaces", slow).always());
     let mut command = ferry(&world);
-    let mut process = command
+    let process = command
         .arg("check")
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-    let mut told = String::new();
-    while !told.contains("Port: ") {
-        let line = lines.next_line().await.unwrap();
-        told.push_str(&line.unwrap_or_else(|| panic!("no such line: {told}")));
-    }
-    assert!(!told.contains("workspace"), "{told}");
-    process.kill().await.unwrap();
+    let pid = process.id().unwrap();
+    let killed = FaultKind::before(move |_| crate::program::signal(pid, "KILL"));
+    let killed = Fault::new("/workspaces", killed).times(1);
+    world.bitbucket.server().misbehave(killed);
+    let ended = process.wait_with_output().await.unwrap();
+    assert_eq!(ended.status.code(), None);
+    let told = String::from_utf8(ended.stdout).unwrap();
+    assert!(
+        told.contains("Port: ") && !told.contains("workspace"),
+        "{told}"
+    );
     world.finish();
 }
 
