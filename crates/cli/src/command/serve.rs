@@ -15,8 +15,9 @@ use ferry::deadline::{Deadline, later};
 use ferry::invocation::{self, Request};
 use ferry::queue::{Local, Queue, Taken};
 use ferry::resync::{self, RunOutcome};
+use ferry::subscription::{self, Occasion};
 use ferry::telemetry::chain;
-use ferry::{subscription, webhook};
+use ferry::webhook;
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
@@ -215,7 +216,11 @@ async fn runs(app: &App, shutdown: &Shutdown) {
     while !shutdown.is_begun() {
         let is_due = due.is_some_and(|due| due <= app.clock.now());
         if let Some(base) = &app.config.base_url {
-            subscription::keep(app, base.as_str(), is_due, &deadline).await;
+            let occasion = match is_due {
+                true => Occasion::Schedule,
+                false => Occasion::Tick,
+            };
+            subscription::keep(app, base.as_str(), occasion, &deadline).await;
         }
         let outcome = if is_due {
             due = next(app);
