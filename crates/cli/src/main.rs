@@ -2,6 +2,7 @@
 
 mod check;
 mod command;
+mod stack;
 
 use std::io::stdout;
 use std::path::{Path, PathBuf};
@@ -10,9 +11,9 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
-use command::ASKED_WRONGLY;
 use command::terminal::{AboveBars, Audience};
 use command::webhook::Action;
+use command::{ASKED_WRONGLY, AskedWrongly};
 use ferry::app::App;
 use ferry::config::{Config, EventListener, InvalidConfig};
 use ferry::deadline::Clock;
@@ -92,6 +93,15 @@ enum Command {
         #[arg(long, global = true)]
         json: bool,
     },
+    /// Install Ferry into an AWS account: the stack, its credentials, and the first run.
+    ///
+    /// Asks at a terminal for what is not given, and checks the credentials first. Run again, it brings the stack up to
+    /// date: what is not named stays as it is.
+    Install(command::install::Options),
+    /// Remove an installation from AWS and Bitbucket, and say what remains in Port.
+    ///
+    /// Run again, it goes on where it was interrupted.
+    Uninstall(command::uninstall::Options),
     /// Fill the secret in AWS Secrets Manager that holds the credentials (`FERRY__SECRET_ID`).
     Secret {
         #[command(subcommand)]
@@ -116,7 +126,8 @@ async fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             tracing::error!("{error:#}");
-            match error.is::<InvalidConfig>() || error.is::<UnusableMapping>() {
+            let is_wrong = error.is::<InvalidConfig>() || error.is::<UnusableMapping>();
+            match is_wrong || error.is::<AskedWrongly>() {
                 true => ExitCode::from(ASKED_WRONGLY),
                 false => ExitCode::FAILURE,
             }
@@ -144,7 +155,10 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
         }
         _ => {}
     }
-    let config = Config::from_env();
+    let config = match &arguments.command {
+        Some(Command::Install(_) | Command::Uninstall(_)) => Config::from_env_without_credentials(),
+        _ => Config::from_env(),
+    };
     let level = config
         .as_ref()
         .ok()
@@ -161,8 +175,15 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
         },
         EventListener::Serve => Command::Serve { port: None },
     };
-    if let Some(Command::Secret { action }) = &arguments.command {
-        return command::secret::run(*action, config).await;
+    match &arguments.command {
+        Some(Command::Secret { action }) => return command::secret::run(*action, config).await,
+        Some(Command::Install(options)) => {
+            return Box::pin(command::install::run(options, config, own, bars)).await;
+        }
+        Some(Command::Uninstall(options)) => {
+            return Box::pin(command::uninstall::run(options, config, own, bars)).await;
+        }
+        _ => {}
     }
     let mut app = connect(config, own).await?;
     match arguments.command.unwrap_or(default) {
@@ -186,7 +207,11 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
             command::webhook::run(&app, action, url.as_deref(), json).await?;
         }
         // These have been answered.
-        Command::Secret { .. } | Command::Completions { .. } | Command::Man => {}
+        Command::Install(_)
+        | Command::Uninstall(_)
+        | Command::Secret { .. }
+        | Command::Completions { .. }
+        | Command::Man => {}
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,9 @@
 //! What the subcommands of `ferry` do: the function's flows, waited for instead of returned from.
 
 pub(crate) mod check;
+mod credentials;
+pub(crate) mod install;
+mod installation;
 pub(crate) mod preview;
 mod progress;
 pub(crate) mod resync;
@@ -8,6 +11,7 @@ pub(crate) mod secret;
 pub(crate) mod serve;
 mod shutdown;
 pub(crate) mod terminal;
+pub(crate) mod uninstall;
 pub(crate) mod webhook;
 
 /// What `ferry` exits with if it did what it was asked for; what it could not do is
@@ -19,3 +23,8 @@ pub(crate) const ASKED_WRONGLY: u8 = 2;
 
 /// A resync looked at everything, and not all of it is in Port as it should be.
 pub(crate) const COMPLETED_WITH_LOSSES: u8 = 3;
+
+/// What is asked for cannot be understood, or lacks something.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct AskedWrongly(pub(crate) String);

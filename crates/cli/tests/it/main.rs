@@ -5,6 +5,7 @@
 mod check;
 mod command;
 mod ending;
+mod install;
 mod pipelines;
 mod program;
 mod secret;
