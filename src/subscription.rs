@@ -233,8 +233,9 @@ pub struct Uninstalled {
     pub webhooks_removed: usize,
 }
 
-/// Removes the subscriptions that lead to `base`, or where it is not known to where the last one led, and has ticks and
-/// the schedule make none until somebody asks for a resync or [installs](allow) anew. It may be repeated.
+/// Removes the subscriptions that lead to `base`, or without it to where the last one led.
+///
+/// Ticks and the schedule make none until somebody asks for a resync or [installs](allow) anew. It may be repeated.
 pub async fn uninstall(
     app: &App,
     base: Option<&str>,
