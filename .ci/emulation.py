@@ -109,7 +109,8 @@ def outputs_of(stack):
     return {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
 
 
-def get(url, token):
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+def get(url, token, host=None):
+    headers = {"Host": host} if host else {"Authorization": f"Bearer {token}"}
+    request = urllib.request.Request(url, headers=headers)
     with urllib.request.urlopen(request) as answer:
         return json.load(answer)

@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # Of the ELF header: the machine, two bytes at 18 (System V ABI, object files).
 MACHINES = {0x3E: "x86_64", 0xB7: "arm64"}
 FUNCTION = "AWS::Serverless::Function"
+# What `sam build` reads and leaves in the metadata of a resource.
+BUILD_METADATA = {"BuildMethod", "BuildProperties", "SamResourceId"}
 
 
 def main() -> None:
@@ -76,7 +78,8 @@ def without_build(built, architecture):
     """The template without what only concerns its build, for this architecture alone."""
     template = copy.deepcopy(built)
     for resource in template["Resources"].values():
-        resource.pop("Metadata", None)
+        kept = {key: value for key, value in resource.pop("Metadata", {}).items() if key not in BUILD_METADATA}
+        resource |= {"Metadata": kept} if kept else {}
     template["Globals"]["Function"].pop("CodeUri", None)
     template["Parameters"]["Architecture"] |= {
         "Description": f"Processor of the functions; this package is for {architecture}, another one for the other.",

@@ -22,6 +22,7 @@ use crate::queue::Queue;
 use crate::secrets::{Credentials, Secrets, SecretsError};
 use crate::store::documents::Distrusted;
 use crate::store::{Asker, Lease, LeaseName, Leases, Store, StoreError};
+use crate::sync::audit::Audit;
 use crate::sync::commit::Pen;
 use crate::sync::generation::{Current, Generations};
 use crate::sync::guard::Guard;
@@ -65,6 +66,8 @@ pub struct Errand<'a> {
     /// The mapping that it was looked with.
     pub current: &'a Current,
     pub guard: &'a Guard,
+    /// Who is told of it, and why it is done.
+    pub audit: &'a Audit,
     /// What Port shows as the cause of the writes.
     pub event: WriteEvent,
     pub differs: &'a Differs<'a>,
@@ -112,6 +115,21 @@ impl App {
             metrics: Metrics::default(),
             progress: watch::Sender::default(),
             session: Mutex::default(),
+        }
+    }
+
+    /// Why the credentials cannot be used, as far as this process has learnt by using them. Asks nobody.
+    pub fn unusable_credentials(&self) -> Option<&'static str> {
+        let session = locked(&self.session).clone();
+        match session {
+            None => Some("there are no credentials yet"),
+            Some(session) if !session.port.is_accepted() => {
+                Some("Port has not accepted the credentials")
+            }
+            Some(session) if session.bitbucket.is_refused() => {
+                Some("Bitbucket refuses the credentials")
+            }
+            Some(_) => None,
         }
     }
 
@@ -174,7 +192,9 @@ impl App {
             port: &errand.session.port.once(),
             sources: &errand.current.sources,
             generation: errand.current.number,
-            outbox: &Outbox::new(self.queue.as_ref(), &store, &self.clock),
+            outbox: &Outbox::new(self.queue.as_ref(), &store, &self.clock)
+                .because(errand.audit.only_cause()),
+            audit: errand.audit,
             clock: &self.clock,
             guard: errand.guard,
             event: errand.event,
@@ -228,7 +248,7 @@ impl App {
     fn open_session(&self, credentials: Arc<Credentials>) -> Session {
         let bitbucket = BitbucketClient::new(
             self.http.clone(),
-            bitbucket::Settings {
+            bitbucket::BitbucketSettings {
                 base_url: self.config.bitbucket_base_url.clone(),
                 workspace: credentials.workspace.clone(),
                 credentials: credentials.bitbucket.clone(),
@@ -237,7 +257,7 @@ impl App {
         );
         let port = PortClient::new(
             self.http.clone(),
-            port::Settings {
+            port::PortSettings {
                 base_url: self.config.port_base_url.clone(),
                 client_id: credentials.port_client_id.clone(),
                 client_secret: credentials.port_client_secret.clone(),

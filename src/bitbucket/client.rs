@@ -68,7 +68,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 
 /// Where Bitbucket is, and who we are there.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct BitbucketSettings {
     /// With the version: `https://api.bitbucket.org/2.0`.
     pub base_url: Url,
     /// Slug or uuid.
@@ -112,8 +112,8 @@ pub(super) struct Slots {
 }
 
 impl BitbucketClient {
-    pub fn new(http: Http, settings: Settings) -> BitbucketClient {
-        let Settings {
+    pub fn new(http: Http, settings: BitbucketSettings) -> BitbucketClient {
+        let BitbucketSettings {
             base_url,
             workspace,
             credentials,
@@ -156,6 +156,11 @@ impl BitbucketClient {
     /// Where all credentials are set aside, each gets another chance: a refusal may have been Bitbucket's mistake.
     pub fn try_refused_again(&self) {
         self.shared.accounts.try_refused_again();
+    }
+
+    /// Whether Bitbucket has refused all credentials, when they were used last.
+    pub fn is_refused(&self) -> bool {
+        self.shared.accounts.are_refused()
     }
 
     /// How many requests to the API may be under way: whoever asks for more at once only waits.

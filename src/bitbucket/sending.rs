@@ -19,7 +19,7 @@ use super::rate_limit::{Incident, RateGroup};
 use super::redirect::Redirect;
 use crate::class::Class;
 use crate::deadline::Deadline;
-use crate::http::{Answer, Reply, RetryPolicy, retry_after};
+use crate::http::{Answer, Repeat, Reply, RetryPolicy, retry_after};
 use crate::locked::locked;
 
 /// Waits up to this long are sat out; for longer ones the caller has better things to do.
@@ -73,6 +73,7 @@ impl BitbucketClient {
                     if wait <= SHORT_WAIT && waited + wait <= ALL_WAITS && deadline.has(wait) =>
                 {
                     waited += wait;
+                    self.tell_limit(sending.url, wait);
                     clock.sleep(wait).await;
                     continue;
                 }
@@ -116,6 +117,17 @@ impl BitbucketClient {
                 true => asked_again.push(chosen.kind),
             }
         }
+    }
+
+    /// Says that the end of a limit is waited for.
+    fn tell_limit(&self, url: &Url, wait: Duration) {
+        self.shared.http.repeats().tell(Repeat {
+            server: url.host_str().unwrap_or_default(),
+            request: url.path(),
+            reason: "the rate limit is used up",
+            attempt: 1,
+            wait,
+        });
     }
 
     /// The right to have one more request of its group under way.

@@ -15,7 +15,7 @@ pub struct Mapped {
     /// Items (or parts of one) that stand for no entity that Port would take.
     pub dropped: Vec<Dropped>,
     /// Items of which it cannot be said what they stand for.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<Unmapped>,
     /// Items that the query turned away.
     pub filtered_out: usize,
     /// Entities that have no identifier, or none that Port takes; each is dropped or has failed.
@@ -45,7 +45,7 @@ pub struct Dropped {
 
 /// Could not be mapped.
 #[derive(Debug)]
-pub struct Failure {
+pub struct Unmapped {
     /// Below the resource: `selector.query`.
     pub path: String,
     pub reason: String,
@@ -86,7 +86,7 @@ impl Resource {
                     value: String::new(),
                 });
             }
-            Err(NoItems::Failed(reason)) => mapped.failures.push(Failure::new(PATH, reason)),
+            Err(NoItems::Failed(reason)) => mapped.failures.push(Unmapped::new(PATH, reason)),
         }
         mapped
     }
@@ -100,9 +100,9 @@ impl Resource {
                     "must be true or false, but gives {}",
                     shown(&other)
                 ));
-                return mapped.failures.push(Failure::new(PATH, reason));
+                return mapped.failures.push(Unmapped::new(PATH, reason));
             }
-            Err(reason) => return mapped.failures.push(Failure::new(PATH, reason)),
+            Err(reason) => return mapped.failures.push(Unmapped::new(PATH, reason)),
         };
         if !selected {
             mapped.filtered_out += 1;
@@ -260,7 +260,7 @@ impl EntityMapping {
     fn fail<T>(&self, mapped: &mut Mapped, field: &str, reason: NoValue) -> Option<T> {
         mapped
             .failures
-            .push(Failure::new(self.path_of(field), reason));
+            .push(Unmapped::new(self.path_of(field), reason));
         None
     }
 
@@ -272,9 +272,9 @@ impl EntityMapping {
     }
 }
 
-impl Failure {
-    pub(super) fn new(path: impl Into<String>, reason: NoValue) -> Failure {
-        Failure {
+impl Unmapped {
+    pub(super) fn new(path: impl Into<String>, reason: NoValue) -> Unmapped {
+        Unmapped {
             path: path.into(),
             reason: reason.to_string(),
         }

@@ -7,7 +7,7 @@ use jq18::{EvalError, Filter, Input};
 use serde_json::{Map, Value, json};
 
 use super::quotes::double_quoted;
-use super::read::{Node, Reader};
+use super::read::{ConfigNode, Reader};
 use crate::file_format;
 
 /// Text in a mapping that begins so means the content of that file.
@@ -178,7 +178,7 @@ impl GuardedFilter {
 }
 
 impl Operand {
-    pub(super) fn read_search(reader: &mut Reader, node: &Node<'_>) -> Option<Search> {
+    pub(super) fn read_search(reader: &mut Reader, node: &ConfigNode<'_>) -> Option<Search> {
         let object = reader.object(node)?;
         let combinator = reader.required(&object, "combinator", "give '\"and\"' or '\"or\"'");
         let combinator = combinator.and_then(|node| reader.expression(&node));
@@ -281,7 +281,7 @@ impl Search {
 }
 
 impl Rule {
-    fn read(reader: &mut Reader, node: &Node<'_>) -> Option<Rule> {
+    fn read(reader: &mut Reader, node: &ConfigNode<'_>) -> Option<Rule> {
         let object = reader.object(node)?;
         if object.get("rules").is_some() {
             let group = Operand::read_search(reader, node)?;

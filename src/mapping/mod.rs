@@ -28,13 +28,14 @@ use sha2::{Digest as _, Sha256};
 
 pub use jq18 as jq;
 
-pub use evaluate::{Dropped, Failure, Mapped, MappedEntity, Null};
+pub use evaluate::{Dropped, Mapped, MappedEntity, Null, Unmapped};
 pub use path_glob::PathGlob;
 pub use problem::{InvalidMapping, Problem};
 pub use report::MappingReport;
 pub use resource::{Fields, Resource};
 pub use selector::{
-    FileSelector, Folder, FolderRepository, Kind, Part, RepositoryFilter, RepositoryName, Selector,
+    FileSelector, FolderRepository, FolderSelector, Kind, Part, RepositoryFilter, RepositoryName,
+    Selector,
 };
 
 use crate::yaml::{self, YamlDocument};
@@ -43,14 +44,14 @@ use read::Reader;
 /// A compiled mapping.
 pub struct Mapping {
     resources: Vec<Arc<Resource>>,
-    settings: Settings,
+    settings: MappingSettings,
     problems: Vec<Problem>,
     fingerprint: String,
 }
 
 /// What the mapping says about writing and deleting, for all resources.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
+pub struct MappingSettings {
     /// Deleting an entity deletes those that require it.
     pub delete_dependent_entities: bool,
     /// A relation's missing target is created, bare.
@@ -61,9 +62,9 @@ pub struct Settings {
     pub entity_deletion_threshold: f64,
 }
 
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
+impl Default for MappingSettings {
+    fn default() -> MappingSettings {
+        MappingSettings {
             delete_dependent_entities: true,
             create_missing_related_entities: true,
             enable_merge_entity: true,
@@ -112,8 +113,8 @@ impl Mapping {
 
     fn read(reader: &mut Reader, config: &Value) -> Option<Mapping> {
         let root = reader.root(config)?;
-        let default = Settings::default();
-        let settings = Settings {
+        let default = MappingSettings::default();
+        let settings = MappingSettings {
             delete_dependent_entities: reader
                 .flag(&root, "deleteDependentEntities")
                 .unwrap_or(default.delete_dependent_entities),
@@ -146,7 +147,7 @@ impl Mapping {
         &self.resources
     }
 
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &MappingSettings {
         &self.settings
     }
 

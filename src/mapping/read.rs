@@ -23,7 +23,7 @@ pub(super) struct Reader {
 
 /// A value and where it stands.
 #[derive(Clone)]
-pub(super) struct Node<'a> {
+pub(super) struct ConfigNode<'a> {
     pub(super) path: String,
     pub(super) value: &'a Value,
 }
@@ -36,19 +36,19 @@ pub(super) struct Object<'a> {
 
 impl<'a> Object<'a> {
     /// The value of `key`; null counts as not given.
-    pub(super) fn get(&self, key: &str) -> Option<Node<'a>> {
+    pub(super) fn get(&self, key: &str) -> Option<ConfigNode<'a>> {
         let value = self.entries.get(key).filter(|value| !value.is_null())?;
-        Some(Node {
+        Some(ConfigNode {
             path: self.path_of(key),
             value,
         })
     }
 
-    pub(super) fn entries(&self) -> impl Iterator<Item = (&'a str, Node<'a>)> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'a str, ConfigNode<'a>)> {
         self.entries.iter().map(|(key, value)| {
             (
                 key.as_str(),
-                Node {
+                ConfigNode {
                     path: self.path_of(key),
                     value,
                 },
@@ -93,7 +93,7 @@ impl Reader {
         }
     }
 
-    pub(super) fn object<'a>(&mut self, node: &Node<'a>) -> Option<Object<'a>> {
+    pub(super) fn object<'a>(&mut self, node: &ConfigNode<'a>) -> Option<Object<'a>> {
         match node.value {
             Value::Object(entries) => Some(Object {
                 path: node.path.clone(),
@@ -109,13 +109,13 @@ impl Reader {
         }
     }
 
-    pub(super) fn list<'a>(&mut self, node: &Node<'a>) -> Option<Vec<Node<'a>>> {
+    pub(super) fn list<'a>(&mut self, node: &ConfigNode<'a>) -> Option<Vec<ConfigNode<'a>>> {
         match node.value {
             Value::Array(items) => Some(
                 items
                     .iter()
                     .enumerate()
-                    .map(|(index, value)| Node {
+                    .map(|(index, value)| ConfigNode {
                         path: format!("{}[{index}]", node.path),
                         value,
                     })
@@ -132,7 +132,7 @@ impl Reader {
     }
 
     /// Text; a number or boolean counts as its text.
-    pub(super) fn text(&mut self, node: &Node<'_>) -> Option<String> {
+    pub(super) fn text(&mut self, node: &ConfigNode<'_>) -> Option<String> {
         match node.value {
             Value::String(text) => Some(text.clone()),
             Value::Number(number) => Some(number.to_string()),
@@ -242,7 +242,7 @@ impl Reader {
         object: &Object<'a>,
         key: &str,
         remedy: &str,
-    ) -> Option<Node<'a>> {
+    ) -> Option<ConfigNode<'a>> {
         let found = object.get(key);
         if found.is_none() {
             self.mistake(object.path_of(key), format_args!("is missing: {remedy}"));
@@ -254,7 +254,7 @@ impl Reader {
         &mut self,
         object: &Object<'a>,
         key: &str,
-    ) -> Option<Vec<Node<'a>>> {
+    ) -> Option<Vec<ConfigNode<'a>>> {
         let node = self.required(object, key, "give a list, which may be empty")?;
         self.list(&node)
     }
@@ -270,7 +270,7 @@ impl Reader {
     }
 
     /// A jq expression; one that does not compile is noted, and kept as broken.
-    pub(super) fn expression(&mut self, node: &Node<'_>) -> Option<Expression> {
+    pub(super) fn expression(&mut self, node: &ConfigNode<'_>) -> Option<Expression> {
         let source = match node.value {
             Value::String(text) => text.clone(),
             Value::Number(number) => number.to_string(),
@@ -304,7 +304,7 @@ impl Reader {
     }
 
     /// A jq expression or a search query.
-    pub(super) fn operand(&mut self, node: &Node<'_>) -> Option<Operand> {
+    pub(super) fn operand(&mut self, node: &ConfigNode<'_>) -> Option<Operand> {
         if node.value.is_object() {
             Operand::read_search(self, node).map(Operand::Search)
         } else {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::expression::{Expression, INCLUDED_FILES, Operand};
 use super::items::Items;
-use super::read::{Node, Object, Reader};
+use super::read::{ConfigNode, Object, Reader};
 use super::selector::{Kind, Selector};
 use super::whole::WholeMapping;
 
@@ -54,7 +54,11 @@ pub(super) struct Field<T> {
 }
 
 impl Resource {
-    pub(super) fn read(reader: &mut Reader, index: usize, node: &Node<'_>) -> Option<Resource> {
+    pub(super) fn read(
+        reader: &mut Reader,
+        index: usize,
+        node: &ConfigNode<'_>,
+    ) -> Option<Resource> {
         let resource = reader.object(node)?;
         let mut fingerprint = super::fingerprint(node.value);
         fingerprint.truncate(FINGERPRINT_CHARS);
@@ -275,7 +279,7 @@ fn read_kind(reader: &mut Reader, resource: &Object<'_>) -> Option<Kind> {
 }
 
 impl EntityMapping {
-    fn read(reader: &mut Reader, node: &Node<'_>) -> Option<EntityMapping> {
+    fn read(reader: &mut Reader, node: &ConfigNode<'_>) -> Option<EntityMapping> {
         let mapping = reader.object(node)?;
         let identifier =
             reader.required(&mapping, "identifier", "give a jq expression such as .slug");
@@ -331,7 +335,7 @@ fn read_fields<T>(
     reader: &mut Reader,
     mapping: &Object<'_>,
     key: &str,
-    read: impl Fn(&mut Reader, &Node<'_>) -> Option<T>,
+    read: impl Fn(&mut Reader, &ConfigNode<'_>) -> Option<T>,
 ) -> Option<Vec<Field<T>>> {
     let node = mapping.get(key)?;
     let fields = reader.object(&node)?;

@@ -6,9 +6,9 @@
 use jq18::Input;
 use serde_json::{Map, Value};
 
-use super::evaluate::{Dropped, Failure, Mapped, shown, usable_identifier};
+use super::evaluate::{Dropped, Mapped, Unmapped, shown, usable_identifier};
 use super::expression::Expression;
-use super::read::{Node, Reader};
+use super::read::{ConfigNode, Reader};
 use crate::entity::{Entity, Identifier};
 
 pub(super) struct WholeMapping {
@@ -18,7 +18,7 @@ pub(super) struct WholeMapping {
 }
 
 impl WholeMapping {
-    pub(super) fn read(reader: &mut Reader, node: &Node<'_>) -> Option<WholeMapping> {
+    pub(super) fn read(reader: &mut Reader, node: &ConfigNode<'_>) -> Option<WholeMapping> {
         let below = node.path.split_once('.').map_or("", |(_, below)| below);
         Some(WholeMapping {
             path: below.to_owned(),
@@ -34,7 +34,7 @@ impl WholeMapping {
                 return self.leave_out(mapped, "", "gives no map, as an entity is", &other);
             }
             Err(reason) => {
-                mapped.failures.push(Failure::new(&self.path, reason));
+                mapped.failures.push(Unmapped::new(&self.path, reason));
                 return None;
             }
         };

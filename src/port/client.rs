@@ -34,7 +34,7 @@ pub(super) const PEN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where Port is, and who we are there.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct PortSettings {
     /// `https://api.getport.io`, `https://api.us.getport.io`, or any host in front of them; a path is kept.
     pub base_url: Url,
     pub client_id: String,
@@ -81,8 +81,8 @@ pub(super) struct ClientCredentials {
 }
 
 impl PortClient {
-    pub fn new(http: Http, settings: Settings) -> PortClient {
-        let Settings {
+    pub fn new(http: Http, settings: PortSettings) -> PortClient {
+        let PortSettings {
             base_url,
             client_id,
             client_secret,

@@ -9,7 +9,7 @@ use super::call::Call;
 use super::client::PortClient;
 use super::error::Error;
 use super::order::{Node, levels};
-use super::outcome::{DeleteOutcome, Deletion, Postponed, Refusal};
+use super::outcome::{DeleteOutcome, DeleteReport, Postponed, Refusal};
 use super::upsert::{OUTAGE, WriteEvent, outage};
 use crate::class::Class;
 use crate::deadline::Deadline;
@@ -37,12 +37,12 @@ impl PortClient {
         keys: &[EntityKey],
         options: &DeleteOptions,
         deadline: &Deadline,
-    ) -> Deletion {
+    ) -> DeleteReport {
         if let Some(rehearsal) = &self.rehearsal {
             crate::locked::locked(rehearsal)
                 .deleted
                 .extend_from_slice(keys);
-            return Deletion {
+            return DeleteReport {
                 outcomes: vec![DeleteOutcome::Deleted; keys.len()],
                 along: Vec::new(),
                 stopped: None,
@@ -65,7 +65,7 @@ impl PortClient {
             }
         }
         run.delete_required().await;
-        Deletion {
+        DeleteReport {
             outcomes: run.outcomes,
             along: run.along.into_iter().collect(),
             stopped: run.stopped,

@@ -33,14 +33,14 @@ mod token;
 mod upsert;
 
 pub use blueprint::{Blueprint, Relation};
-pub use client::{PortClient, Settings};
+pub use client::{PortClient, PortSettings};
 pub use delete::DeleteOptions;
 pub use digest::digest;
 pub use error::{Error, TraceId};
 pub use fit::{LeftOut, fit, fits};
 pub use integration::Integration;
 pub use mask::Masker;
-pub use outcome::{DeleteOutcome, Deletion, Postponed, Refusal, UpsertOutcome, Upserted};
+pub use outcome::{DeleteOutcome, DeleteReport, Postponed, Refusal, UpsertOutcome, Upserted};
 pub use rehearsal::Rehearsed;
 pub use report::{LogLevel, LogLine, ResyncReport, ResyncStatus};
 pub use schema::{Misfit, Property, PropertyType};

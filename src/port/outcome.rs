@@ -47,7 +47,7 @@ pub struct Upserted {
 
 /// What became of the keys of one [`delete`](super::PortClient::delete).
 #[derive(Debug)]
-pub struct Deletion {
+pub struct DeleteReport {
     /// One for each key, in their order.
     pub outcomes: Vec<DeleteOutcome>,
     /// Identifiers that Port says it deleted beyond those asked for, because they required them. It does not say of

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::ops::ControlFlow;
 
 use super::journal::Phase;
 use super::slice::{RunPart, Slice, Step};
@@ -16,10 +15,10 @@ use crate::failure::Failure;
 use crate::identity::{ItemId, RepositoryId, SourceId};
 use crate::locked::locked;
 use crate::store::Revision;
-use crate::store::documents::{Entry, Key, Record, place_of, record, records};
+use crate::store::documents::{Entry, Key, Record, record};
 use crate::store::run::{ANY, recorded_sources};
 use crate::sync::commit::sections;
-use crate::sync::look::Bound;
+use crate::sync::look::{Bound, each_record};
 use crate::sync::plan::{Kept, Seen, Sight};
 use crate::sync::settle::TOMBSTONE_LIFETIME;
 use crate::telemetry::chain;
@@ -88,46 +87,37 @@ impl Slice<'_> {
                 .as_ref()
                 .map(|list| &self.pages.listed(list) - &vanished);
             let complete = list.as_ref().is_none_or(|list| self.is_complete(list));
-            let source = &group.id;
-            self.store()
-                .list(&records(source), "", |name, found| {
-                    let Some(place) = place_of(source, name) else {
-                        return ControlFlow::Continue(());
-                    };
-                    let items = found.value.unwrap_or_default().items;
-                    let is_old = items.values().all(|entry| {
-                        let since = entry.empty_since;
-                        since.is_some_and(|since| later(since, TOMBSTONE_LIFETIME) <= now)
-                    });
-                    if is_old {
-                        scan.empty.push(record(&place));
-                    }
-                    // A live look has found it gone after it was listed.
-                    let whole = items
-                        .get(&ItemId::Whole)
-                        .and_then(|entry| entry.empty_since);
-                    let has_left =
-                        group.source.is_numbered() && whole.is_some_and(|at| begun <= at);
-                    let claims = items.values().flat_map(|entry| &entry.claims);
-                    let mut claims = claims.peekable();
-                    let repository = place.partition.repository;
-                    if let (Some(repository), Some(list), Some(listed), true) =
-                        (repository, &list, &listed, complete)
-                        && (has_left || claims.peek().is_some() && !listed.contains(&repository))
-                    {
-                        scan.unlisted
-                            .entry(list.clone())
-                            .or_default()
-                            .insert(repository);
-                    }
-                    for claim in claims {
-                        scan.named
-                            .extend(claim.content.iter().map(|held| digest_of(&held.key)));
-                        scan.named.extend(claim.targets.iter().map(digest_of));
-                    }
-                    ControlFlow::Continue(())
-                })
-                .await?;
+            each_record(self.store(), &group.id, "", |place, found| {
+                let items = found.items;
+                let is_old = items.values().all(|entry| {
+                    let since = entry.empty_since;
+                    since.is_some_and(|since| later(since, TOMBSTONE_LIFETIME) <= now)
+                });
+                if is_old {
+                    scan.empty.push(record(&place));
+                }
+                // A live look has found it gone after it was listed.
+                let whole = items
+                    .get(&ItemId::Whole)
+                    .and_then(|entry| entry.empty_since);
+                let has_left = group.source.is_numbered() && whole.is_some_and(|at| begun <= at);
+                let claims = items.values().flat_map(|entry| &entry.claims);
+                let mut claims = claims.peekable();
+                let repository = place.partition.repository;
+                if let (Some(repository), Some(list), Some(listed), true) =
+                    (repository, &list, &listed, complete)
+                    && (has_left || claims.peek().is_some() && !listed.contains(&repository))
+                {
+                    let unlisted = scan.unlisted.entry(list.clone()).or_default();
+                    unlisted.insert(repository);
+                }
+                for claim in claims {
+                    let content = claim.content.iter().map(|held| &held.key);
+                    scan.named
+                        .extend(content.chain(&claim.targets).map(digest_of));
+                }
+            })
+            .await?;
         }
         Ok(scan)
     }
@@ -185,22 +175,18 @@ impl Slice<'_> {
                 continue;
             }
             let mut seen = Vec::new();
-            self.store()
-                .list(&records(&source), "", |name, found| {
-                    if let Some(place) = place_of(&source, name) {
-                        let items = found.value.unwrap_or_default().items;
-                        let gone = items
-                            .into_iter()
-                            .filter(|(_, entry)| !entry.claims.is_empty() && is_replaced(entry));
-                        seen.extend(gone.map(|(item, entry)| Seen {
-                            item: place.partition.item(item),
-                            before: Some(entry),
-                            sight: Sight::Gone,
-                        }));
-                    }
-                    ControlFlow::Continue(())
-                })
-                .await?;
+            each_record(self.store(), &source, "", |place, found| {
+                let gone = found
+                    .items
+                    .into_iter()
+                    .filter(|(_, entry)| !entry.claims.is_empty() && is_replaced(entry));
+                seen.extend(gone.map(|(item, entry)| Seen {
+                    item: place.partition.item(item),
+                    before: Some(entry),
+                    sight: Sight::Gone,
+                }));
+            })
+            .await?;
             left.push((source, seen));
         }
         Ok(left)
@@ -210,23 +196,17 @@ impl Slice<'_> {
     async fn forget_sources(&self, sources: Vec<SourceId>) -> Result<(), Failure> {
         let store = self.store();
         for source in sources {
-            let partitions = records(&source);
             let mut claims = false;
-            let mut names = Vec::new();
-            store
-                .list(&partitions, "", |name, found| {
-                    let items = found.value.unwrap_or_default().items;
-                    claims |= items.values().any(|entry| !entry.claims.is_empty());
-                    names.push(name.to_owned());
-                    ControlFlow::Continue(())
-                })
-                .await?;
+            let mut keys = Vec::new();
+            each_record(store, &source, "", |place, found| {
+                claims |= found.items.values().any(|entry| !entry.claims.is_empty());
+                keys.push(record(&place));
+            })
+            .await?;
             // A guard has kept some of it: the next run decides again.
             if claims {
                 continue;
             }
-            let keys: Vec<Key<Record>> =
-                names.into_iter().map(|name| partitions.key(name)).collect();
             store.remove_all(&keys).await?;
             let key = recorded_sources();
             let mut known = store.load(&key).await?.value.unwrap_or_default();
@@ -237,7 +217,7 @@ impl Slice<'_> {
     }
 
     /// Commits what was asked for by id. Where more would go than the threshold allows, nothing goes.
-    async fn commit_missing(&self, seen: Vec<Seen>) -> Result<Step, Failure> {
+    pub(super) async fn commit_missing(&self, seen: Vec<Seen>) -> Result<Step, Failure> {
         let (gone, present): (Vec<Seen>, Vec<Seen>) = seen
             .into_iter()
             .partition(|seen| matches!(seen.sight, Sight::Gone));

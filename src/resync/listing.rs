@@ -14,7 +14,7 @@ use super::pages::{RunPages, Spot, Stamps, State};
 use super::read::RunReader;
 use super::slice::RunPart;
 use crate::bitbucket::{self, Shown};
-use crate::extract::{self, Batch, Group, Page, Source, filter_id, repository_pages};
+use crate::extract::{self, Batch, Group, Source, filter_id, repository_pages};
 use crate::failure::Failure;
 use crate::identity::{Repository, RepositoryId};
 use crate::mapping::RepositoryFilter;
@@ -97,6 +97,11 @@ impl<'a> ListReader<'a> {
         // Both are large, and so is the stack that they would need here.
         let (listing, reading) = tokio::join!(Box::pin(listing), Box::pin(reading));
         listing.and(reading)
+    }
+
+    /// All that read the list, or what its repositories hold.
+    pub(super) fn groups(&self) -> impl Iterator<Item = &'a Group> {
+        self.own.iter().chain(&self.inner).copied()
     }
 
     pub(super) fn pages(&self) -> &'a RunPages {
@@ -257,13 +262,8 @@ impl<'a> ListReader<'a> {
             }
             slice.keep().await?;
             match page {
-                Ok(Page {
-                    batch,
-                    cursor,
-                    shown,
-                    ..
-                }) => {
-                    let (mut items, nameless) = items(batch);
+                Ok(page) => {
+                    let (mut items, nameless) = items(page.batch);
                     if let Some(first) = nameless.first() {
                         let count = nameless.len();
                         let reason = format!("{count} repositories without uuid: {first} ..");
@@ -271,8 +271,8 @@ impl<'a> ListReader<'a> {
                     }
                     // Lists that shift name some twice.
                     items.retain(|(one, _)| met.insert(one.uuid.clone()));
-                    self.page(cursor, items, known, listed).await?;
-                    last = Some(shown);
+                    self.page(page.cursor, items, known, listed).await?;
+                    last = Some(page.shown);
                 }
                 Err(error) => {
                     self.failed(error.into())?;
@@ -285,12 +285,15 @@ impl<'a> ListReader<'a> {
 
     /// The list cannot be read on: what it has not shown stays as it is.
     pub(super) fn failed(&self, failure: Failure) -> Result<(), Failure> {
+        if self.is_hidden(&failure) {
+            return Ok(());
+        }
         let Some(failure) = self.reader.put_off(failure)? else {
             return Ok(());
         };
         let slice = self.reader.slice;
         let reason = chain(&failure);
-        for group in self.own.iter().chain(&self.inner) {
+        for group in self.groups() {
             slice.give_up(&RunPart::of_workspace(group), false, &reason);
         }
         let mut run = slice.run();

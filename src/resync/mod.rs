@@ -13,6 +13,8 @@ mod end;
 mod examples;
 mod figures;
 mod finish;
+mod hidden;
+mod holder;
 mod identifiers;
 mod journal;
 mod listing;
@@ -27,6 +29,9 @@ mod rival;
 mod slice;
 mod snapshots;
 mod told;
+mod unreadable;
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -44,10 +49,13 @@ use crate::store::{Asker, Attempt, Lease, LeaseName, Revision};
 use crate::telemetry::chain;
 
 pub use end::Summary;
-pub use preview::{FieldChange, Preview, PreviewedChange, Scope, preview};
+pub use holder::interrupted;
+pub use preview::{FieldChange, Preview, PreviewedChange, PreviewedDeletion, Scope, preview};
+pub use unreadable::request_for_unreadable;
 
 use begin::{Begun, begin, resume};
 use figures::put_age;
+use holder::{note_holder, tell_holder};
 use journal::Phase;
 use rival::rival_line;
 use slice::Slice;
@@ -92,26 +100,36 @@ pub async fn request(app: &App, reason: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// How long a tick may ask whether there is anything to do: it comes back in a minute, and Lambda bills for waiting.
+const ASKING: Duration = Duration::from_secs(20);
+
 /// Goes on with an unfinished run, or begins one that was asked for here or in Port, or that the store needs.
 pub async fn tick(app: &App, deadline: &Deadline) -> Result<RunOutcome, Failure> {
+    let asking = &deadline.at_most(ASKING);
     put_age(app).await?;
-    report_again(app, deadline).await;
+    report_again(app, asking).await;
     if let Some(run) = app.store.load(&run()).await?.value {
         return match run.not_before {
             Some(not_before) if app.clock.now() < not_before => Ok(RunOutcome::Idle),
             _ => work(app, deadline).await,
         };
     }
-    if app.secrets.credentials_if_filled(deadline).await?.is_none() {
+    if app.secrets.credentials_if_filled(asking).await?.is_none() {
         return Ok(RunOutcome::Idle);
     }
     let wanted = app.store.load(&run_request()).await?.value.is_some()
         || store_asks(app).await?
-        || port_asks(app, deadline).await?;
+        || port_asks(app, asking).await?;
     match wanted {
         true => work(app, deadline).await,
         false => Ok(RunOutcome::Idle),
     }
+}
+
+/// What a process does every minute that takes events alone: it makes no run, and goes on with the mapping that Port has.
+pub async fn follow_mapping(app: &App, deadline: &Deadline) -> Result<(), Failure> {
+    let session = app.session(deadline).await?;
+    begin::follow_mapping(app, &session, deadline).await
 }
 
 /// Whether the store has lost something that only a run can find again.
@@ -122,16 +140,6 @@ async fn store_asks(app: &App) -> Result<bool, Failure> {
         return Ok(true);
     }
     request_for_unreadable(app).await
-}
-
-/// Asks for a run if this process has met stored documents that cannot be read; returns whether it has. What one process
-/// has met no other knows of.
-pub async fn request_for_unreadable(app: &App) -> Result<bool, Failure> {
-    let is_wanted = !app.store.take_unreadable().is_empty();
-    if is_wanted {
-        request(app, "stored documents could not be read").await?;
-    }
-    Ok(is_wanted)
 }
 
 /// Whether Port asks for a resync that was not followed yet: a saved mapping, the Resync button. Notes the request.
@@ -155,7 +163,7 @@ async fn work(app: &App, deadline: &Deadline) -> Result<RunOutcome, Failure> {
     let lease = match app.leases.try_take(LeaseName::Run, Asker::Run).await? {
         Attempt::Taken(lease) => lease,
         Attempt::Refused => {
-            tracing::info!("another invocation is at work");
+            tell_holder(app).await;
             return Ok(RunOutcome::Busy);
         }
     };
@@ -185,6 +193,7 @@ async fn work_under_lease(
         if !wanted && unfinished.value.is_none() {
             return Ok(outcome);
         }
+        note_holder(app, deadline).await;
         let session = app.session(deadline).await?;
         let usage_key = usage();
         if let Some(Usage(known)) = app.store.load(&usage_key).await?.value {

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::entity::EntityKey;
 use crate::identity::{Bucket, ItemId, PartitionId, Place, SourceId};
-use crate::look::Look;
+use crate::look::{Cause, Look};
 
 /// A stored shape.
 pub trait Document: Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -116,8 +116,19 @@ pub struct Entry {
     /// before is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub empty_since: Option<Timestamp>,
+    /// When Port took an entity of it last, and why that was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_write: Option<LastWrite>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claims: Vec<Claim>,
+}
+
+/// Port took an entity of an item.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastWrite {
+    /// Whole seconds.
+    pub at: Timestamp,
+    pub cause: Cause,
 }
 
 /// What one resource makes of an item, or of one member of it.
@@ -185,6 +196,9 @@ pub struct StoredMapping {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Again {
     pub look: Look,
+    /// What it is owed to, if that is known: the last that asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
     /// Not before.
     pub due: Timestamp,
     /// Looks that came to nothing.
@@ -195,6 +209,9 @@ pub struct Again {
     pub asked: Timestamp,
     /// Why the last one came to nothing; empty for one that has not been tried.
     pub reason: String,
+    /// An answer that is older than the last of the events is not believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_older_than: Option<Timestamp>,
 }
 
 /// A message of the queue inside a process.
@@ -221,6 +238,9 @@ pub struct CompletedRun {
     pub all_recorded: bool,
     #[serde(default)]
     pub distrusted: Distrusted,
+    /// Lists that say they have objects and show none: a run says so once.
+    #[serde(default)]
+    pub hidden: BTreeSet<String>,
 }
 
 /// Resources of whose items more than a tenth had no identifier that Port takes: nothing of them is deleted.

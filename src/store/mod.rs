@@ -15,6 +15,7 @@ mod file;
 pub mod lease;
 mod memory;
 mod raw;
+mod rehearsal;
 pub mod run;
 mod unreadable;
 
@@ -35,6 +36,7 @@ use dynamodb::Table;
 use file::File;
 use memory::Memory;
 use raw::{Address, Leaf, Stored};
+use rehearsal::Below;
 use unreadable::{Unreadable, decode};
 
 /// How long an operation goes on against a store that throttles or does not answer, unless its handle has a deadline
@@ -52,6 +54,7 @@ pub struct Store {
 #[derive(Clone)]
 enum Backend {
     Memory(Arc<Memory>),
+    Rehearsal(Arc<Memory>, Arc<Below>),
     #[cfg(feature = "file-store")]
     File(Arc<File>),
     Table(Arc<Table>),
@@ -103,6 +106,13 @@ impl Store {
         Store::on(Backend::Memory(Arc::default()))
     }
 
+    /// Begins as this one is now; what is written to it stays in it.
+    #[must_use]
+    pub fn rehearsing(&self) -> Store {
+        let below = Arc::new(Below::new(self.clone()));
+        Store::on(Backend::Rehearsal(Arc::default(), below))
+    }
+
     /// The database file in the directory `path`, both created when missing. A damaged file is moved aside.
     #[cfg(feature = "file-store")]
     pub fn open(path: impl Into<PathBuf>) -> Result<Store, StoreError> {
@@ -135,6 +145,10 @@ impl Store {
         let address = address(key);
         let stored = match &self.backend {
             Backend::Memory(memory) => memory.load(&address),
+            Backend::Rehearsal(memory, below) => {
+                below.draw(std::slice::from_ref(key), memory).await?;
+                memory.load(&address)
+            }
             #[cfg(feature = "file-store")]
             Backend::File(file) => {
                 let loaded = file.load(vec![address.clone()]).await;
@@ -159,6 +173,10 @@ impl Store {
         let addresses: Vec<Address> = keys.iter().map(address).collect();
         let stored = match &self.backend {
             Backend::Memory(memory) => addresses.iter().map(|at| memory.load(at)).collect(),
+            Backend::Rehearsal(memory, below) => {
+                below.draw(keys, memory).await?;
+                addresses.iter().map(|at| memory.load(at)).collect()
+            }
             #[cfg(feature = "file-store")]
             Backend::File(file) => {
                 let loaded = file.load(addresses.clone()).await;
@@ -182,10 +200,15 @@ impl Store {
         prefix: &str,
         mut each: impl FnMut(&str, Found<D>) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
+        if let Backend::Rehearsal(memory, below) = &self.backend {
+            below.draw_folder(folder, prefix, memory).await?;
+        }
         let mut after: Option<String> = None;
         loop {
             let page = match &self.backend {
-                Backend::Memory(memory) => memory.list(&folder.name, prefix, after.as_deref()),
+                Backend::Memory(memory) | Backend::Rehearsal(memory, _) => {
+                    memory.list(&folder.name, prefix, after.as_deref())
+                }
                 #[cfg(feature = "file-store")]
                 Backend::File(file) => {
                     let page = file.list(&folder.name, prefix, after.as_deref()).await;
@@ -243,6 +266,10 @@ impl Store {
         let revision = Revision::number(draft.revision);
         let saved = match &self.backend {
             Backend::Memory(memory) => memory.save(&address, draft, expected),
+            Backend::Rehearsal(memory, below) => {
+                below.draw(std::slice::from_ref(key), memory).await?;
+                memory.save(&address, draft, expected)
+            }
             #[cfg(feature = "file-store")]
             Backend::File(file) => {
                 let saved = file.save(address.clone(), draft, expected).await;
@@ -256,7 +283,10 @@ impl Store {
             }
         };
         match saved {
-            true => Ok(revision),
+            true => {
+                self.unreadable.forget([&address]);
+                Ok(revision)
+            }
             false => Err(StoreError::Conflict {
                 key: address.to_string(),
             }),
@@ -287,25 +317,37 @@ impl Store {
         expected: Revision,
     ) -> Result<(), StoreError> {
         let address = address(key);
-        let removed = match &self.backend {
-            Backend::Memory(memory) => memory.remove_if(&address, expected),
-            #[cfg(feature = "file-store")]
-            Backend::File(file) => {
-                let removed = file.remove_if(address.clone(), expected).await;
-                removed.map_err(unavailable(&address))?
-            }
-            Backend::Table(table) => {
-                let deadline = self.deadline();
-                let removed = table.remove_if(&address, expected, deadline).await;
-                removed.map_err(unavailable(&address))?
-            }
-        };
-        match removed {
+        if let Backend::Rehearsal(memory, below) = &self.backend {
+            below.draw(std::slice::from_ref(key), memory).await?;
+        }
+        match self.remove_at(&address, expected).await? {
             true => Ok(()),
             false => Err(StoreError::Conflict {
                 key: address.to_string(),
             }),
         }
+    }
+
+    /// False if what lies there is something else than was expected.
+    async fn remove_at(&self, address: &Address, expected: Revision) -> Result<bool, StoreError> {
+        let removed = match &self.backend {
+            Backend::Memory(memory) | Backend::Rehearsal(memory, _) => {
+                memory.remove_if(address, expected)
+            }
+            #[cfg(feature = "file-store")]
+            Backend::File(file) => {
+                let removed = file.remove_if(address.clone(), expected).await;
+                removed.map_err(unavailable(address))?
+            }
+            Backend::Table(table) => {
+                let deadline = self.deadline();
+                let removed = table.remove_if(address, expected, deadline).await;
+                removed.map_err(unavailable(address))?
+            }
+        };
+        // Replaced or removed, it is none that lies there unread.
+        self.unreadable.forget([address]);
+        Ok(removed)
     }
 
     pub async fn remove_all<D: Document>(&self, keys: &[Key<D>]) -> Result<(), StoreError> {
@@ -320,8 +362,14 @@ impl Store {
         let Some((first, _)) = changes.first().cloned() else {
             return Ok(());
         };
+        self.unreadable.forget(changes.iter().map(|(at, _)| at));
         let written = match &self.backend {
             Backend::Memory(memory) => {
+                memory.change(changes);
+                Ok(())
+            }
+            Backend::Rehearsal(memory, below) => {
+                below.cover(changes.iter().map(|(at, _)| at.clone()));
                 memory.change(changes);
                 Ok(())
             }
@@ -337,13 +385,8 @@ impl Store {
         match &self.backend {
             #[cfg(feature = "file-store")]
             Backend::File(file) => file.check().await.map_err(unavailable("a probe")),
-            Backend::Memory(_) | Backend::Table(_) => Ok(()),
+            Backend::Memory(_) | Backend::Rehearsal(..) | Backend::Table(_) => Ok(()),
         }
-    }
-
-    /// Keys of documents that could not be understood since this was last asked.
-    pub fn take_unreadable(&self) -> Vec<String> {
-        self.unreadable.take()
     }
 
     fn found<D: Document>(&self, address: &Address, stored: Option<Stored>) -> Found<D> {
@@ -354,7 +397,10 @@ impl Store {
             };
         };
         let value = decode::<D>(&stored)
-            .map_err(|problem| self.unreadable.note(address.to_string(), D::NAME, &problem))
+            .map_err(|problem| {
+                let revision = stored.revision;
+                self.unreadable.note(address, revision, D::NAME, &problem);
+            })
             .ok();
         Found {
             value,

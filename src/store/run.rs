@@ -9,13 +9,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::documents::{Folder, Key, Stamp, documents};
-use crate::counts::{Counts, IdentifierCounts};
+use crate::counts::{Counts, IdentifierCounts, Tallied};
 use crate::identity::{Repository, RepositoryId, SourceId};
 use crate::look::{Numbers, Progress};
 use crate::port::ResyncReport;
 
 /// One full look at the workspace, from its first request to its last deletion.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Run {
     /// One id for everything that this run reports to Port.
     pub id: String,
@@ -57,24 +57,43 @@ pub struct Run {
     /// may be of any blueprint.
     #[serde(default)]
     pub unsound: BTreeSet<String>,
+    /// Blueprints of which a list of several pages, which cannot be read by key, may have overlooked something: nothing of
+    /// them is adopted.
+    #[serde(default)]
+    pub open: BTreeSet<String>,
     /// What came of identifiers, by the fingerprints of their resources.
     #[serde(default)]
     pub identifiers: BTreeMap<String, IdentifierCounts>,
+    /// What the mapping could not do, each problem once.
+    #[serde(default)]
+    pub problems: Vec<Tallied>,
     /// Entities that several items make something else of, each with a line that says which; the first of many.
     #[serde(default)]
     pub clashes: BTreeMap<String, String>,
     /// Why entities that nothing claims any more stay.
     #[serde(default)]
     pub kept: BTreeSet<String>,
+    /// That some stay because Port does not call them ours, if any do.
+    #[serde(default)]
+    pub not_ours: Vec<Tallied>,
     /// Those of them that stay though the user has not asked for it.
     #[serde(default)]
     pub withheld: usize,
+    /// Lists that say they have objects and show none, as the last run has said already.
+    #[serde(default)]
+    pub hidden_before: BTreeSet<String>,
+    /// The same as this run finds it.
+    #[serde(default)]
+    pub hidden: BTreeSet<String>,
     /// Another installation works under our identifier: nothing is deleted.
     #[serde(default)]
     pub has_rival: bool,
     /// The lists are read; what they have not shown is being looked at.
     #[serde(default)]
     pub is_read: bool,
+    /// Port was told that nobody works on it for now.
+    #[serde(default)]
+    pub is_interrupted: bool,
     /// No request makes sense before.
     #[serde(default)]
     pub not_before: Option<Timestamp>,
@@ -84,6 +103,15 @@ pub struct Run {
     /// Times in a row that Port has stopped the section at hand.
     #[serde(default)]
     pub commit_stalls: u32,
+}
+
+/// Who worked on the run last, for people: the lease decides who may.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunHolder {
+    /// Of the process: on Lambda, of the stream that its log goes to.
+    pub name: String,
+    /// It has no longer than this.
+    pub until: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,9 +134,12 @@ pub struct RepositoryList {
     #[serde(default)]
     pub cursor: Option<String>,
     pub is_complete: bool,
-    /// Nothing can have slipped through it, or nobody can tell and what follows from that is noted.
+    /// Nothing seems to have slipped through it, or nobody can tell and what follows from that is noted.
     #[serde(default)]
     pub is_proven: bool,
+    /// Only its count speaks for that: before anything is adopted, it is read by key.
+    #[serde(default)]
+    pub is_open: bool,
     /// Why it could not be read to its end.
     #[serde(default)]
     pub failed: Option<String>,
@@ -130,6 +161,10 @@ pub struct RepositoryPage {
     /// repository holds for as long as there was no other.
     #[serde(default)]
     pub stamps: BTreeMap<SourceId, BTreeMap<u64, Stamp>>,
+    /// By source, the positions of the repositories whose list had several pages: before anything is adopted, it is read by
+    /// key.
+    #[serde(default)]
+    pub open: BTreeMap<SourceId, BTreeSet<u64>>,
     /// Numbers of pull requests that records name and lists have not shown.
     #[serde(default)]
     pub missing: BTreeMap<SourceId, BTreeMap<u64, Vec<u64>>>,
@@ -215,26 +250,8 @@ impl Run {
             started_at,
             generation,
             owned,
-            is_first: false,
-            read: BTreeSet::new(),
-            lists: BTreeMap::new(),
-            failed: Vec::new(),
-            failures: 0,
             first,
-            at_once: None,
-            counts: Counts::default(),
-            tally: BTreeMap::new(),
-            vanished: BTreeSet::new(),
-            unsound: BTreeSet::new(),
-            identifiers: BTreeMap::new(),
-            clashes: BTreeMap::new(),
-            kept: BTreeSet::new(),
-            withheld: 0,
-            has_rival: false,
-            is_read: false,
-            not_before: None,
-            stalls: 0,
-            commit_stalls: 0,
+            ..Run::default()
         }
     }
 
@@ -270,6 +287,7 @@ impl Run {
             || 0 < self.counts.not_mapped
             || 0 < self.counts.left_out
             || 0 < self.withheld
+            || !self.hidden.is_subset(&self.hidden_before)
             || self.has_rival
             || lists.into_iter().any(|list| list.failed.is_some())
     }
@@ -289,6 +307,7 @@ documents! {
     Watermark: "resync request of Port", version 1;
     ReportedStarts: "reported starts of runs", version 1;
     Rival: "rival installation", version 1;
+    RunHolder: "who works on the run", version 1;
     FailedRepositories: "repositories to be read first", version 1;
     RecordedSources: "sources with records", version 1;
     Usage: "use of Bitbucket's allowance", version 1;
@@ -306,6 +325,10 @@ pub fn run() -> Key<Run> {
 /// In a folder of its own, the only one that the receiver of webhooks may write to (template.yaml).
 pub fn run_request() -> Key<RunRequest> {
     Folder::named("request").key("run")
+}
+
+pub fn run_holder() -> Key<RunHolder> {
+    folder().key("holder")
 }
 
 pub fn untold_end() -> Key<UntoldEnd> {

@@ -151,6 +151,30 @@ impl Holders {
         Ok(claiming)
     }
 
+    /// Those of `keys` that no item claims or leads to.
+    pub(super) async fn unclaimed(
+        store: &Store,
+        keys: BTreeSet<EntityKey>,
+    ) -> Result<BTreeSet<EntityKey>, StoreError> {
+        let rows = load_rows(store, keys).await?;
+        let places = |row: &Row| -> BTreeSet<Place> { &row.content | &row.targets };
+        let all = rows.values().flat_map(|loaded| places(&loaded.row));
+        let records = load_records(store, all.collect()).await?;
+        let is_claimed = |(key, loaded): &(EntityKey, LoadedRow)| {
+            let places = places(&loaded.row);
+            let mut named = places.iter().filter_map(|place| records.get(place));
+            named.any(|loaded| {
+                let claims = loaded.record.items.values().flat_map(|entry| &entry.claims);
+                claims.into_iter().any(|claim| {
+                    let mut content = claim.content.iter();
+                    claim.targets.contains(key) || content.any(|held| held.key == *key)
+                })
+            })
+        };
+        let unclaimed = rows.into_iter().filter(|row| !is_claimed(row));
+        Ok(unclaimed.map(|(key, _)| key).collect())
+    }
+
     /// Items that wait for one of `keys`.
     pub(super) fn waiting_for(&self, keys: &BTreeSet<EntityKey>) -> BTreeSet<ItemRef> {
         let rows = self.rows.iter().filter(|(key, _)| keys.contains(key));

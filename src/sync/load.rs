@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::blueprints::Blueprints;
 use super::plan::{Plan, Seen};
-use super::settle::{Deletion, Fate, Results};
+use super::settle::{Fate, Results};
 use super::sources::Sources;
 use crate::counts::Counts;
 use crate::deadline::Deadline;
@@ -30,13 +30,17 @@ pub struct Answered {
     pub results: Results,
     pub counts: Counts,
     /// Entities that Port refused.
-    pub refusals: Vec<Refusal>,
+    pub refusals: Vec<RefusedEntity>,
     /// Entities that wait for what a relation of theirs leads to.
-    pub waiting: Vec<Refusal>,
+    pub waiting: Vec<RefusedEntity>,
     /// Why Port was not asked for all of it: an outage, no time.
     pub stopped: Option<Later>,
+    /// Entities that Port has deleted: they were there, and ours.
+    pub deleted: BTreeSet<EntityKey>,
     /// Identifiers that Port deleted along with others.
     pub along: BTreeSet<String>,
+    /// Entities to be deleted of which Port does not say that they are ours.
+    pub unconfirmed: BTreeSet<EntityKey>,
     /// Why writes have to be made later, by their positions.
     writes_later: BTreeMap<usize, Later>,
     /// Why deletions have to be made later.
@@ -45,14 +49,14 @@ pub struct Answered {
 
 /// An entity that Port does not take, or does not give up.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct RefusedEntity {
     pub blueprint: String,
     /// Blueprint, and identifier unless a search query stands for it.
     pub entity: String,
     pub reason: String,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for RefusedEntity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.entity, self.reason)
     }
@@ -81,7 +85,7 @@ pub(super) async fn write(
     let upserted = port.upsert(entities, options, deadline).await;
     answered.stopped = upserted.stopped.as_ref().map(stopped);
     for (position, (entity, outcome)) in entities.iter().zip(upserted.outcomes).enumerate() {
-        let refusal = |reason: String| Refusal {
+        let refusal = |reason: String| RefusedEntity {
             blueprint: entity.blueprint.clone(),
             entity: shown(entity),
             reason,
@@ -89,7 +93,7 @@ pub(super) async fn write(
         let fate = match outcome {
             UpsertOutcome::Written { .. } => {
                 answered.counts.written += 1;
-                Fate::Written
+                Fate::Done
             }
             UpsertOutcome::Refused(reason) => {
                 answered.counts.refused += 1;
@@ -151,13 +155,15 @@ pub(super) async fn delete(
         Err(error) => {
             answered.deletes_later = Some(stopped(&error));
             answered.stopped.get_or_insert(stopped(&error));
-            let later = all.into_iter().map(|key| (key, Deletion::Later));
+            let later = all.into_iter().map(|key| (key, Fate::Later));
             answered.results.deletes.extend(later);
             return;
         }
     };
     // What is not ours is not our business any more.
-    let done = all.into_iter().map(|key| (key, Deletion::Done));
+    answered.unconfirmed = keys.clone();
+    answered.unconfirmed.retain(|key| !owned.contains(key));
+    let done = all.into_iter().map(|key| (key, Fate::Done));
     answered.results.deletes.extend(done);
     if owned.is_empty() {
         return;
@@ -174,6 +180,25 @@ pub(super) async fn delete(
         let options = DeleteOptions { dependents, event };
         let deleted = port.delete(&keys, &options, deadline).await;
         answered.take_deleted(keys, deleted);
+    }
+}
+
+/// Those of `keys` that are in Port; none where Port does not say.
+pub(super) async fn present(
+    port: &PortClient,
+    keys: BTreeSet<EntityKey>,
+    deadline: &Deadline,
+) -> Vec<EntityKey> {
+    if keys.is_empty() {
+        return Vec::new();
+    }
+    let keys: Vec<EntityKey> = keys.into_iter().collect();
+    match port.present(&keys, deadline).await {
+        Ok(present) => present.into_keys().collect(),
+        Err(error) => {
+            tracing::warn!(error = chain(&error), "Port does not say what is left");
+            Vec::new()
+        }
     }
 }
 
@@ -212,7 +237,7 @@ async fn needed(port: &PortClient, sources: &Sources, deadline: &Deadline) -> Ne
 }
 
 impl Answered {
-    fn take_deleted(&mut self, keys: Vec<EntityKey>, deleted: port::Deletion) {
+    fn take_deleted(&mut self, keys: Vec<EntityKey>, deleted: port::DeleteReport) {
         self.along.extend(deleted.along);
         if let Some(error) = &deleted.stopped {
             self.stopped.get_or_insert(stopped(error));
@@ -223,25 +248,26 @@ impl Answered {
         }
     }
 
-    fn deletion(&mut self, key: &EntityKey, outcome: DeleteOutcome) -> Deletion {
+    fn deletion(&mut self, key: &EntityKey, outcome: DeleteOutcome) -> Fate {
         match outcome {
             DeleteOutcome::Deleted => {
                 self.counts.deleted += 1;
-                Deletion::Done
+                self.deleted.insert(key.clone());
+                Fate::Done
             }
-            DeleteOutcome::WasAbsent => Deletion::Done,
+            DeleteOutcome::WasAbsent => Fate::Done,
             DeleteOutcome::Refused { refusal, .. } => {
                 self.counts.refused += 1;
-                self.refusals.push(Refusal {
+                self.refusals.push(RefusedEntity {
                     blueprint: key.blueprint.clone(),
                     entity: key.to_string(),
                     reason: format!("not deleted: {refusal}"),
                 });
-                Deletion::Refused
+                Fate::Refused
             }
             DeleteOutcome::Later(postponed) => {
                 self.deletes_later.get_or_insert(Later::of(&postponed));
-                Deletion::Later
+                Fate::Later
             }
         }
     }
@@ -252,10 +278,10 @@ impl Answered {
             return;
         };
         let deletes = self.results.deletes.iter();
-        let left = deletes.filter(|(_, deletion)| **deletion == Deletion::Later);
+        let left = deletes.filter(|(_, deletion)| **deletion == Fate::Later);
         for (key, _) in left {
             self.counts.refused += 1;
-            self.refusals.push(Refusal {
+            self.refusals.push(RefusedEntity {
                 blueprint: key.blueprint.clone(),
                 entity: key.to_string(),
                 reason: format!("not deleted: {}", later.reason),

@@ -19,11 +19,11 @@ use crate::bitbucket::{self, BitbucketClient};
 use crate::deadline::Deadline;
 use crate::extract::{self, Batch, Group, Source};
 use crate::failure::{Class, Failure};
-use crate::identity::{ItemId, ItemRef, PartitionId, RepositoryId, SourceId};
+use crate::identity::{ItemId, ItemRef, PartitionId, Place, RepositoryId, SourceId};
 use crate::mapping::RepositoryFilter;
 use crate::port::PortClient;
-use crate::store::Store;
-use crate::store::documents::{Entry, place_of, record, record_prefix, records};
+use crate::store::documents::{Entry, Record, place_of, record, record_prefix, records};
+use crate::store::{Found, Store, StoreError};
 use crate::telemetry::chain;
 
 /// What looking works with.
@@ -69,13 +69,11 @@ impl Looker<'_> {
         partition: &PartitionId,
     ) -> Result<BTreeMap<ItemId, Entry>, Failure> {
         let mut entries = BTreeMap::new();
-        let folder = records(&partition.source);
-        self.store
-            .list(&folder, &record_prefix(partition), |_, found| {
-                entries.extend(found.value.unwrap_or_default().items);
-                ControlFlow::Continue(())
-            })
-            .await?;
+        let prefix = record_prefix(partition);
+        each_record(self.store, &partition.source, &prefix, |_, record| {
+            entries.extend(record.items);
+        })
+        .await?;
         Ok(entries)
     }
 
@@ -85,17 +83,11 @@ impl Looker<'_> {
         source: &SourceId,
     ) -> Result<BTreeMap<RepositoryId, Entry>, Failure> {
         let mut entries = BTreeMap::new();
-        self.store
-            .list(&records(source), "", |name, found| {
-                let repository =
-                    place_of(source, name).and_then(|place| place.partition.repository);
-                let entry = found
-                    .value
-                    .and_then(|mut record| record.items.remove(&ItemId::Whole));
-                entries.extend(repository.zip(entry));
-                ControlFlow::Continue(())
-            })
-            .await?;
+        each_record(self.store, source, "", |place, mut record| {
+            let entry = record.items.remove(&ItemId::Whole);
+            entries.extend(place.partition.repository.zip(entry));
+        })
+        .await?;
         Ok(entries)
     }
 
@@ -222,6 +214,30 @@ impl Looker<'_> {
         Ok(seen)
     }
 
+    /// Pull requests of `repository` that are not `known`, of a list through which nothing slips, asked for by their
+    /// numbers. An error says that nobody can tell.
+    pub async fn overlooked(
+        &self,
+        group: &Group,
+        repository: &RepositoryId,
+        known: impl Fn(u64) -> bool,
+    ) -> Result<Vec<Seen>, Failure> {
+        let Source::PullRequests { query, .. } = &group.source else {
+            return Ok(Vec::new());
+        };
+        let mut overlooked = BTreeSet::new();
+        let mut pages = self
+            .bitbucket
+            .pull_requests_by_key(repository.as_str(), Some(query));
+        while let Some(values) = pages.next(self.deadline).await? {
+            let numbers = values.iter().filter_map(bitbucket::number_of);
+            overlooked.extend(numbers.filter(|number| !known(*number)));
+        }
+        let overlooked: Vec<u64> = overlooked.into_iter().collect();
+        self.pull_requests(group, repository, &overlooked, Bound::default())
+            .await
+    }
+
     /// Whether Bitbucket shows the pull request, whatever selects it, in a state no older than `bound`.
     async fn is_known(
         &self,
@@ -335,6 +351,22 @@ impl Looker<'_> {
         self.mapper.twins(image.twins());
         Ok(())
     }
+}
+
+/// Reads the records of `source` whose names begin with `prefix`, in the order of their names.
+pub async fn each_record(
+    store: &Store,
+    source: &SourceId,
+    prefix: &str,
+    mut take: impl FnMut(Place, Record),
+) -> Result<(), StoreError> {
+    let each = |name: &str, found: Found<Record>| {
+        if let Some(place) = place_of(source, name) {
+            take(place, found.value.unwrap_or_default());
+        }
+        ControlFlow::Continue(())
+    };
+    store.list(&records(source), prefix, each).await
 }
 
 /// Whether an answer is at least as new as the event that made us ask.

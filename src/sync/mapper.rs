@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::image::{Made, Twins};
 use super::left_out::LeftOutReport;
-use crate::counts::{Counts, IdentifierCounts};
+use crate::counts::{Counts, IdentifierCounts, Tallied};
 use crate::entity::{Entity, EntityKey, Identifier};
 use crate::locked::locked;
 use crate::mapping::jq::Input;
@@ -34,17 +34,25 @@ pub struct Mapper {
     keeps_examples: bool,
 }
 
+/// What a run has to know of what was mapped. [`ANY`] stands for every blueprint.
+#[derive(Default)]
+pub struct Noticed {
+    pub counts: Counts,
+    /// What came of identifiers, by the fingerprints of their resources.
+    pub identifiers: BTreeMap<String, IdentifierCounts>,
+    /// Blueprints of which something could not be mapped, or may not have been seen.
+    pub unsound: BTreeSet<String>,
+    /// Blueprints of which a list of several pages, which cannot be read by key, may have overlooked something.
+    pub open: BTreeSet<String>,
+}
+
 #[derive(Default)]
 struct Noted {
     report: MappingReport,
     left_out: LeftOutReport,
     /// What is said of entities that one item makes twice, and differently.
     twins: BTreeMap<EntityKey, String>,
-    counts: Counts,
-    /// Blueprints of which items could not be mapped.
-    unsound: BTreeSet<String>,
-    /// By the fingerprints of their resources.
-    identifiers: BTreeMap<String, IdentifierCounts>,
+    noticed: Noticed,
     /// Raw items by kind, those whose names have the smallest digests: the same ones in each run.
     examples: BTreeMap<Kind, BTreeMap<u64, Value>>,
 }
@@ -52,6 +60,12 @@ struct Noted {
 /// The blueprint of which something may be missing where an item of `resource` is; [`ANY`] where it may be any.
 pub fn blueprint_or_any(resource: &Resource) -> &str {
     resource.constant_blueprint().unwrap_or(ANY)
+}
+
+/// Of each of `resources`, as [`blueprint_or_any`] says.
+pub fn blueprints_of(resources: &[Arc<Resource>]) -> impl Iterator<Item = String> {
+    let blueprints = resources.iter().map(|one| blueprint_or_any(one));
+    blueprints.map(str::to_owned)
 }
 
 impl Mapper {
@@ -67,7 +81,7 @@ impl Mapper {
     pub fn map(&self, resources: &[Arc<Resource>], raw: &Value, member: &str) -> Vec<Made> {
         let input = Input::new(raw);
         let mut noted = self.noted();
-        noted.counts.extracted += 1;
+        noted.noticed.counts.extracted += 1;
         let make = |resource: &Arc<Resource>| {
             if self.keeps_examples {
                 noted.keep_example(resource.kind, raw);
@@ -76,18 +90,18 @@ impl Mapper {
             noted.report.add(resource, raw, &mapped);
             let lost = |dropped: &&Dropped| dropped.path != NO_ITEMS;
             let lost = mapped.dropped.iter().filter(lost).count() + mapped.failures.len();
-            noted.counts.not_mapped += lost;
-            noted.counts.filtered_out += mapped.filtered_out;
+            noted.noticed.counts.not_mapped += lost;
+            noted.noticed.counts.filtered_out += mapped.filtered_out;
             if 0 < lost {
                 let blueprint = blueprint_or_any(resource);
-                noted.unsound.insert(blueprint.to_owned());
+                noted.noticed.unsound.insert(blueprint.to_owned());
             }
             noted.count_identifiers(resource, &mapped);
             let selected = mapped.entities.into_iter().filter(|item| item.selected);
             let (entities, searched): (Vec<Entity>, Vec<Entity>) = selected
                 .map(|item| item.entity)
                 .partition(|entity| matches!(entity.identifier, Identifier::Text(_)));
-            noted.counts.transformed += entities.len() + searched.len();
+            noted.noticed.counts.transformed += entities.len() + searched.len();
             Made {
                 resource: Arc::clone(resource),
                 member: member.to_owned(),
@@ -103,7 +117,7 @@ impl Mapper {
 
     /// Files that a selector matches and that are no items.
     pub fn skipped(&self, files: usize) {
-        self.noted().counts.skipped += files;
+        self.noted().noticed.counts.skipped += files;
     }
 
     /// Values of mapped entities that Port would refuse.
@@ -113,7 +127,7 @@ impl Mapper {
         }
         let mut noted = self.noted();
         for value in values {
-            noted.counts.left_out += usize::from(value.misfit.is_loss());
+            noted.noticed.counts.left_out += usize::from(value.misfit.is_loss());
             noted.left_out.add(value);
         }
     }
@@ -141,38 +155,33 @@ impl Mapper {
     }
 
     /// Every problem of the mapping and of what it gave since this was asked last, each once with its count.
-    pub fn take_problems(&self) -> Vec<String> {
+    pub fn take_problems(&self) -> Vec<Tallied> {
         let mut noted = self.noted();
         let report = std::mem::take(&mut noted.report);
         let left_out = std::mem::take(&mut noted.left_out);
         let twins = std::mem::take(&mut noted.twins);
         let mut lines = report.lines();
         lines.extend(left_out.lines());
-        lines.extend(twins.into_values());
+        lines.extend(twins.into_values().map(Tallied::single));
         lines
     }
 
-    /// What was counted since this was asked last.
-    pub fn take_counts(&self) -> Counts {
-        std::mem::take(&mut self.noted().counts)
-    }
-
-    /// What came of identifiers since this was asked last, by the fingerprints of their resources.
-    pub fn take_identifiers(&self) -> BTreeMap<String, IdentifierCounts> {
-        std::mem::take(&mut self.noted().identifiers)
-    }
-
-    /// Blueprints of which something could not be mapped since this was asked last; [`ANY`] where it may be any.
-    pub fn take_unsound(&self) -> BTreeSet<String> {
-        std::mem::take(&mut self.noted().unsound)
+    /// What else was noticed since this was asked last.
+    pub fn take_noticed(&self) -> Noticed {
+        std::mem::take(&mut self.noted().noticed)
     }
 
     /// Something of `resources` may not have been seen.
     pub fn doubt(&self, resources: &[Arc<Resource>]) {
-        let blueprints = resources
-            .iter()
-            .map(|resource| blueprint_or_any(resource).to_owned());
-        self.noted().unsound.extend(blueprints);
+        self.noted()
+            .noticed
+            .unsound
+            .extend(blueprints_of(resources));
+    }
+
+    /// A list of several pages, which cannot be read by key, may have overlooked something of `resources`.
+    pub fn leave_open(&self, resources: &[Arc<Resource>]) {
+        self.noted().noticed.open.extend(blueprints_of(resources));
     }
 
     /// A few raw items of each kind.
@@ -195,10 +204,11 @@ impl Noted {
             usable: mapped.entities.iter().filter(|item| item.selected).count(),
             unusable: mapped.unidentified,
         };
-        if let Some(known) = self.identifiers.get_mut(&resource.fingerprint) {
+        if let Some(known) = self.noticed.identifiers.get_mut(&resource.fingerprint) {
             *known += counts;
         } else {
-            self.identifiers
+            self.noticed
+                .identifiers
                 .insert(resource.fingerprint.clone(), counts);
         }
     }

@@ -12,31 +12,23 @@ use super::plan::{Plan, Seen, Sight, absorb, fill_in, led_to_only, retain};
 use crate::deadline::later;
 use crate::entity::{Entity, EntityKey};
 use crate::identity::{ItemId, ItemRef, Place};
+use crate::look::Cause;
 use crate::port::digest;
-use crate::store::documents::{Claim, Entry, Held, Record, Row, Stamp};
+use crate::store::documents::{Claim, Entry, Held, LastWrite, Record, Row, Stamp};
 
 /// How long an entry stays that claims nothing: no look takes longer.
 pub const TOMBSTONE_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
-/// What became of one write.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What became of one write or deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    Written,
-    /// Port will not take it as it is.
+    /// Port holds it as it should be; or does not hold it any more, or it never was ours.
+    Done,
+    /// Port will not take it as it is; or keeps it, since others require it.
     Refused,
-    /// A relation leads to an entity that Port does not hold.
+    /// A relation leads to an entity that Port does not hold. Only a write meets that.
     LacksTarget,
     /// Nothing is known, or a later try may succeed.
-    Later,
-}
-
-/// What became of one deletion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deletion {
-    /// It is not in Port any more, or never was ours.
-    Done,
-    /// Port keeps it: others require it.
-    Refused,
     Later,
 }
 
@@ -45,7 +37,7 @@ pub enum Deletion {
 pub struct Results {
     /// For each write of the plan.
     pub writes: Vec<Fate>,
-    pub deletes: BTreeMap<EntityKey, Deletion>,
+    pub deletes: BTreeMap<EntityKey, Fate>,
 }
 
 /// What is recorded in the end.
@@ -69,6 +61,7 @@ pub fn announced(seen: &Seen, claims: &[Claim], stamp: Stamp) -> Entry {
         stamp,
         sure: false,
         empty_since: None,
+        last_write: last_write(seen),
         claims: all,
     }
 }
@@ -93,7 +86,7 @@ pub fn settle(
         }
         if let (Some(key), Some(written)) = (write.entity.key(), written.get_mut(write.seen)) {
             let held = Held {
-                written: (*fate == Fate::Written).then(|| digest(&write.entity)),
+                written: (*fate == Fate::Done).then(|| digest(&write.entity)),
                 below: write.below.clone(),
                 waits: *fate == Fate::LacksTarget,
                 refused: *fate == Fate::Refused,
@@ -102,14 +95,11 @@ pub fn settle(
             written.insert(key, held);
         }
     }
-    let with = |deletion: Deletion| -> BTreeSet<EntityKey> {
-        let deletes = results
-            .deletes
-            .iter()
-            .filter(|(_, found)| **found == deletion);
+    let with = |fate: Fate| -> BTreeSet<EntityKey> {
+        let deletes = results.deletes.iter().filter(|(_, found)| **found == fate);
         deletes.map(|(key, _)| key.clone()).collect()
     };
-    let (refused, undecided) = (with(Deletion::Refused), with(Deletion::Later));
+    let (refused, undecided) = (with(Fate::Refused), with(Fate::Later));
     let led_to = led_to_only(
         &refused,
         seen.iter().filter_map(|seen| seen.before.as_ref()),
@@ -135,11 +125,34 @@ pub fn settle(
                 stamp,
                 sure: true,
                 empty_since,
+                last_write: last_write(seen),
                 claims,
             },
         );
     }
     settlement
+}
+
+fn last_write(seen: &Seen) -> Option<LastWrite> {
+    let before = seen.before.as_ref();
+    before.and_then(|entry| entry.last_write.clone())
+}
+
+/// Notes that Port has taken something of these items, and why.
+pub fn note_writes(
+    entries: &mut BTreeMap<ItemRef, Entry>,
+    written: &BTreeSet<&ItemRef>,
+    cause_of: impl Fn(&ItemRef) -> Option<Cause>,
+    now: Timestamp,
+) {
+    let at = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    for (item, entry) in entries
+        .iter_mut()
+        .filter(|(item, _)| written.contains(item))
+    {
+        let cause = cause_of(item);
+        entry.last_write = cause.map(|cause| LastWrite { at, cause });
+    }
 }
 
 /// Where Port creates no targets, only those count that an entity waits for.

@@ -31,7 +31,7 @@ fn token(text: &str) -> Credential {
 
 fn setup(url: &str, workspace: &str, credentials: Vec<Credential>) -> Setup {
     let clock = Clock::simulated("2026-11-23T12:00:00Z".parse::<Timestamp>().unwrap());
-    let settings = Settings {
+    let settings = BitbucketSettings {
         base_url: url.parse().unwrap(),
         workspace: workspace.to_owned(),
         credentials,

@@ -12,7 +12,7 @@ use crate::bitbucket;
 use crate::deadline::Deadline;
 use crate::file_format::{self, ParsedFile};
 use crate::identity::Repository;
-use crate::mapping::Folder;
+use crate::mapping::FolderSelector;
 
 /// Files that one file's values may stand for.
 const MAX_REFERENCES: usize = 50;
@@ -56,7 +56,7 @@ impl RawItems<'_> {
         Ok(Ok(Value::Object(item)))
     }
 
-    fn folder(&self, work: &Work<'_>, folder: &Folder) -> Map<String, Value> {
+    fn folder(&self, work: &Work<'_>, folder: &FolderSelector) -> Map<String, Value> {
         let mut entry = work.entry.clone();
         if let Value::Object(entry) = &mut entry {
             let (_, name) = split(path_of(&work.entry));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::identity::Repository;
-use crate::mapping::{FileSelector, Folder, Resource, Selector};
+use crate::mapping::{FileSelector, FolderSelector, Resource, Selector};
 
 /// What one resource wants of a tree.
 #[derive(Clone)]
@@ -17,7 +17,7 @@ pub(in crate::extract) struct TreeResource {
 
 #[derive(Clone, Debug)]
 enum Wanted {
-    Folders(Vec<Folder>),
+    Folders(Vec<FolderSelector>),
     Files(Vec<FileSelector>),
 }
 
@@ -87,7 +87,7 @@ pub(super) struct TreeSearch<'a> {
 
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum What<'a> {
-    Folder(&'a Folder),
+    Folder(&'a FolderSelector),
     Files(&'a FileSelector),
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::fnmatch::Fnmatch;
 use super::super::path_glob::PathGlob;
-use super::super::read::{Node, Object, Reader};
+use super::super::read::{ConfigNode, Object, Reader};
 use super::{RepositoryName, read_glob};
 
 /// Files by folder and name, on the default branch.
@@ -61,7 +61,7 @@ pub(super) fn read(reader: &mut Reader, selector: &Object<'_>) -> Vec<FileSelect
 }
 
 impl FileSelector {
-    fn read(reader: &mut Reader, node: &Node<'_>) -> Option<FileSelector> {
+    fn read(reader: &mut Reader, node: &ConfigNode<'_>) -> Option<FileSelector> {
         let files = reader.object(node)?;
         reader.known_keys(&files, &["path", "filenames", "repos", "skipParsing"]);
         let path = reader.given_text(&files, "path").unwrap_or_default();

@@ -1,12 +1,12 @@
 //! Selectors of folders: by globs over their paths, in some repositories, at a branch of each.
 
 use super::super::path_glob::PathGlob;
-use super::super::read::{Node, Object, Reader};
+use super::super::read::{ConfigNode, Object, Reader};
 use super::{RepositoryName, read_glob};
 
 /// Folders by path, such as `apps/*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Folder {
+pub struct FolderSelector {
     /// As the selector writes it; raw items carry it as `pattern`.
     pub pattern: String,
     pub path: PathGlob,
@@ -25,7 +25,7 @@ pub struct FolderRepository {
 /// Stands for the default branch in a folder's `branch`.
 const DEFAULT_BRANCH: &str = "default";
 
-pub(super) fn read(reader: &mut Reader, selector: &Object<'_>) -> Vec<Folder> {
+pub(super) fn read(reader: &mut Reader, selector: &Object<'_>) -> Vec<FolderSelector> {
     let Some(node) = selector.get("folders") else {
         return Vec::new();
     };
@@ -34,7 +34,7 @@ pub(super) fn read(reader: &mut Reader, selector: &Object<'_>) -> Vec<Folder> {
         .iter()
         .filter_map(|node| {
             if node.value.is_string() {
-                return Folder::read(reader, node, Vec::new());
+                return FolderSelector::read(reader, node, Vec::new());
             }
             let folder = reader.object(node)?;
             reader.known_keys(&folder, &["path", "repos"]);
@@ -54,13 +54,13 @@ pub(super) fn read(reader: &mut Reader, selector: &Object<'_>) -> Vec<Folder> {
                 }
                 None => Vec::new(),
             };
-            Folder::read(reader, &path, repositories)
+            FolderSelector::read(reader, &path, repositories)
         })
         .collect()
 }
 
 impl FolderRepository {
-    fn read(reader: &mut Reader, node: &Node<'_>) -> Option<FolderRepository> {
+    fn read(reader: &mut Reader, node: &ConfigNode<'_>) -> Option<FolderRepository> {
         if !node.value.is_object() {
             let name = RepositoryName::read(reader, node)?;
             return Some(FolderRepository { name, branch: None });
@@ -76,15 +76,15 @@ impl FolderRepository {
     }
 }
 
-impl Folder {
+impl FolderSelector {
     fn read(
         reader: &mut Reader,
-        path: &Node<'_>,
+        path: &ConfigNode<'_>,
         repositories: Vec<FolderRepository>,
-    ) -> Option<Folder> {
+    ) -> Option<FolderSelector> {
         let pattern = reader.text(path)?;
         let path = read_glob(reader, path, &pattern)?;
-        Some(Folder {
+        Some(FolderSelector {
             pattern,
             path,
             repositories,

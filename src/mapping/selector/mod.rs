@@ -8,13 +8,13 @@ mod parts;
 mod repositories;
 
 pub use files::FileSelector;
-pub use folders::{Folder, FolderRepository};
+pub use folders::{FolderRepository, FolderSelector};
 pub use kind::Kind;
 pub use parts::Part;
 pub use repositories::{RepositoryFilter, RepositoryName};
 
 use super::path_glob::PathGlob;
-use super::read::{Node, Object, Reader};
+use super::read::{ConfigNode, Object, Reader};
 
 /// What to ask Bitbucket for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub enum Selector {
     },
     Folder {
         repositories: RepositoryFilter,
-        folders: Vec<Folder>,
+        folders: Vec<FolderSelector>,
         included_files: Vec<String>,
     },
     File {
@@ -165,7 +165,7 @@ fn keys(kind: Kind) -> &'static [&'static str] {
     }
 }
 
-fn read_glob(reader: &mut Reader, node: &Node<'_>, pattern: &str) -> Option<PathGlob> {
+fn read_glob(reader: &mut Reader, node: &ConfigNode<'_>, pattern: &str) -> Option<PathGlob> {
     match PathGlob::new(pattern) {
         Ok(glob) => Some(glob),
         Err(error) => {

@@ -1,6 +1,6 @@
 //! Which repositories a resource is about: by what the credentials may do there, by a query, by name.
 
-use super::super::read::{Node, Object, Reader};
+use super::super::read::{ConfigNode, Object, Reader};
 use crate::identity::Repository;
 
 /// Which repositories; the default is all that the credentials see.
@@ -46,7 +46,7 @@ pub struct RepositoryName {
 }
 
 impl RepositoryName {
-    pub(super) fn read(reader: &mut Reader, node: &Node<'_>) -> Option<RepositoryName> {
+    pub(super) fn read(reader: &mut Reader, node: &ConfigNode<'_>) -> Option<RepositoryName> {
         let name = reader.text(node)?.trim().to_owned();
         Some(RepositoryName {
             path: node.path.clone(),

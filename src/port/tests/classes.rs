@@ -117,7 +117,7 @@ async fn nobody_sleeps_for_long_where_sleep_is_paid_for() {
     ] {
         let port = Port::start(&[]).await;
         let http = Http::new(port.clock.clone()).unwrap();
-        let settings = Settings {
+        let settings = PortSettings {
             base_url: port.server.url().parse().unwrap(),
             client_id: "id".into(),
             client_secret: "the-secret".into(),

@@ -13,7 +13,7 @@ impl Port {
 }
 
 /// One letter for each outcome: deleted, absent, refused (`D`: for the sake of dependents), later.
-fn letters(deletion: &Deletion) -> String {
+fn letters(deletion: &DeleteReport) -> String {
     let letter = |outcome: &DeleteOutcome| match outcome {
         DeleteOutcome::Deleted => 'd',
         DeleteOutcome::WasAbsent => 'a',

@@ -60,7 +60,7 @@ impl Port {
             .await
             .unwrap();
         let clock = Clock::simulated("2026-11-23T12:00:00Z".parse().unwrap());
-        let settings = Settings {
+        let settings = PortSettings {
             base_url: server.url().parse().unwrap(),
             client_id: "id".into(),
             client_secret: "the-secret".into(),

@@ -14,7 +14,7 @@ use crate::identity::{ItemId, RepositoryId};
 use crate::mapping::Mapping;
 use crate::store::documents::{Entry, Stamp};
 use crate::sync::image::{Image, Made};
-use crate::sync::settle::{Deletion, Fate, Results, announced, differs_from_record, settle};
+use crate::sync::settle::{Fate, Results, announced, differs_from_record, settle};
 
 const BLUEPRINT: &str = "thing";
 
@@ -202,7 +202,7 @@ impl World {
             let written = self.port.entry(write.entity.key().unwrap()).or_default();
             written.extend(write.entity.properties.clone().unwrap());
             if answers(position) {
-                results.writes[position] = Fate::Written;
+                results.writes[position] = Fate::Done;
             }
             let made = match &seen[write.seen].sight {
                 Sight::Present(image) => &image.made[0],
@@ -216,8 +216,8 @@ impl World {
             self.assert_may_go(key);
             self.port.remove(key);
             let deletion = match answers(plan.writes.len() + position) {
-                true => Deletion::Done,
-                false => Deletion::Later,
+                true => Fate::Done,
+                false => Fate::Later,
             };
             results.deletes.insert(key.clone(), deletion);
         }

@@ -5,24 +5,6 @@
 /// has to be taken off.
 pub(super) const UPWARDS: &[(&str, &str)] = &[];
 
-/// Names that two modules give to types. A word has one meaning (ARCHITECTURE.md, "Words"). None may be added; one that
-/// is mended has to be taken off. The text says what to call them.
-pub(super) const SHARED_NAMES: &[(&str, &str)] = &[
-    (
-        "Deletion",
-        "of port: DeleteReport; of settle: Fate, shared with writes",
-    ),
-    ("Error", "stays: always written with its module"),
-    ("Failure", "of mapping: Unmapped"),
-    ("Folder", "of mapping: FolderSelector"),
-    ("Node", "of mapping: ConfigNode"),
-    (
-        "Refusal",
-        "of load: RefusedEntity; of dynamodb: TableRefusal",
-    ),
-    ("Settings", "stays: always written with its module"),
-];
-
 /// Files that are longer. None may be added; one that is mended has to be taken off.
 pub(super) const LONG_FILES: &[&str] = &[];
 

@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 
 use super::check::line_of;
 use super::terminal::print;
-use crate::check::{Verdict, check_credentials};
+use crate::check::{Finding, Findings, check_credentials};
 
 /// The document for the secret, and what it says.
 pub(crate) struct Offer {
@@ -134,11 +134,8 @@ impl Offer {
 }
 
 /// Whether Port and Bitbucket take the credentials of `app`; says what each of them says.
-pub(crate) async fn are_taken(app: &App, deadline: &Deadline) -> bool {
-    let mut taken = true;
-    for finding in check_credentials(app, deadline).await {
-        taken &= !matches!(finding.verdict, Verdict::Wrong { .. });
-        print(line_of(&finding));
-    }
-    taken
+pub(crate) async fn are_taken(app: &App, deadline: &Deadline) -> anyhow::Result<bool> {
+    let findings = Findings::telling(|finding| print(line_of(finding)));
+    let findings = check_credentials(app, findings, deadline).await?;
+    Ok(!findings.iter().any(Finding::is_wrong))
 }

@@ -176,8 +176,8 @@ impl Subject {
 }
 
 /// Says that something is done.
-pub(crate) fn tell_done(what: &str, how: &str) {
-    print(format!("{} {what}: {how}", painted(GOOD, "ok    ")));
+pub(crate) fn tell_done(what: &str, how: &str) -> anyhow::Result<()> {
+    print(format!("{} {what}: {how}", painted(GOOD, "ok    ")))
 }
 
 /// Something that turns while others work.

@@ -38,13 +38,14 @@ pub(crate) async fn run(action: Action, config: Config) -> anyhow::Result<ExitCo
         false => Offer::read_from_input()?,
     };
     let http = Http::new(Clock::System)?.with_timeout(config.client_timeout);
+    let http = http.failing_fast();
     let deadline = Deadline::after(http.clock(), PATIENCE);
-    if !are_taken(&offer.trial(&config, &http), &deadline).await {
+    if !are_taken(&offer.trial(&config, &http), &deadline).await? {
         bail!("nothing is stored: the credentials do not work");
     }
     let aws = aws::of_machine(&http).await;
     let secrets = Secrets::connect(&config, Some(&aws), http.clock().clone());
     secrets.put(&offer.text, &deadline).await?;
-    print(painted(GOOD, format!("stored in {id}")));
+    print(painted(GOOD, format!("stored in {id}")))?;
     Ok(ExitCode::SUCCESS)
 }

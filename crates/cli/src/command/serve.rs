@@ -11,6 +11,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
 use ferry::app::App;
+use ferry::config::EventListener;
 use ferry::deadline::{Deadline, later};
 use ferry::invocation::{self, Request};
 use ferry::queue::{Local, Queue, Taken};
@@ -23,6 +24,7 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
+use super::resync::{tell_interrupted, what_is_kept};
 use super::shutdown::Shutdown;
 
 /// A little more than the handler takes, so that it is the one who says that a body is too large.
@@ -79,7 +81,7 @@ pub(crate) async fn run(mut app: App, port: u16) -> anyhow::Result<()> {
             worker(app, shutdown),
             worker(app, shutdown),
             stored_looks(app, shutdown),
-            runs(app, shutdown),
+            runs_or_none(app, shutdown),
         )
         .0
     };
@@ -89,8 +91,9 @@ pub(crate) async fn run(mut app: App, port: u16) -> anyhow::Result<()> {
     ended.unwrap_or(Ok(())).context("the server stopped")
 }
 
-/// A queue in memory ends with the process.
+/// How it goes on; a queue in memory ends with the process.
 fn say_what_is_left(app: &App) {
+    tracing::info!(next_resync = what_is_kept(app), "stopped");
     if let Some(Queue::Local(queue)) = &app.queue
         && app.config.state_dir.is_none()
         && queue.next_at().is_some()
@@ -200,6 +203,40 @@ async fn stored_looks(app: &App, shutdown: &Shutdown) {
     }
 }
 
+async fn runs_or_none(app: &App, shutdown: &Shutdown) {
+    match app.config.event_listener {
+        EventListener::Events => events_alone(app, shutdown).await,
+        EventListener::Serve | EventListener::Once => runs(app, shutdown).await,
+    }
+}
+
+/// In the place of runs, which another process makes: the webhook is kept, and the mapping followed.
+async fn events_alone(app: &App, shutdown: &Shutdown) {
+    tracing::info!("events alone are taken: resyncs are left to others (WEBHOOKS_ONLY)");
+    let mut occasion = Occasion::Schedule;
+    while !shutdown.is_begun() {
+        let deadline = shutdown.deadline(&app.clock, BATCH_TIME);
+        if let Some(base) = &app.config.base_url {
+            subscription::keep(app, base.as_str(), occasion, &deadline).await;
+        }
+        occasion = Occasion::Tick;
+        if let Err(failure) = resync::follow_mapping(app, &deadline).await {
+            let (error, error_type) = (chain(&failure), failure.error_type());
+            tracing::error!(error, error_type, "mapping not followed");
+        }
+        shutdown.pause(&app.clock, app.config.poll_interval).await;
+    }
+}
+
+/// Asks Port whether it takes the credentials, where nothing else has: `/health/ready` goes by it.
+async fn introduce(app: &App, deadline: &Deadline) {
+    if let Ok(session) = app.session(deadline).await
+        && let Err(error) = session.port.introduce(deadline).await
+    {
+        tracing::debug!(error = chain(&error), "not introduced to Port");
+    }
+}
+
 /// A resync at the start and at each interval, with ticks in between: Port is asked whether it wants one, and an
 /// unfinished one is continued.
 async fn runs(app: &App, shutdown: &Shutdown) {
@@ -233,6 +270,10 @@ async fn runs(app: &App, shutdown: &Shutdown) {
                 not_before: Some(not_before),
                 ..
             }) => until(app, not_before).min(tick),
+            Ok(RunOutcome::Idle) if app.unusable_credentials().is_some() => {
+                introduce(app, &deadline).await;
+                tick
+            }
             Ok(_) => tick,
             Err(failure) => {
                 let (error, error_type) = (chain(&failure), failure.error_type());
@@ -242,6 +283,7 @@ async fn runs(app: &App, shutdown: &Shutdown) {
         };
         shutdown.pause(&app.clock, wait).await;
     }
+    tell_interrupted(app, &deadline).await;
 }
 
 fn until(app: &App, at: Timestamp) -> Duration {

@@ -63,7 +63,7 @@ async fn what_is_missing_is_told_as_a_wrong_question() {
         // There may be none yet.
         CREDENTIALS.map(|name| command.env_remove(name));
         let (code, _, log) = ended(&mut command).await;
-        assert_eq!(code, 2, "{arguments:?}: {log}");
+        assert_eq!(code, 64, "{arguments:?}: {log}");
         assert!(log.contains(part), "{part} in {log}");
     }
     world.finish();

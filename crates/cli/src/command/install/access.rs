@@ -58,13 +58,13 @@ pub(super) async fn credentials(
         None => None,
     };
     if let Some(app) = stored {
-        if are_taken(&app, &deadline()).await {
+        if are_taken(&app, &deadline()).await? {
             return Ok(Credentials::Stored);
         }
         if asking == Asking::Nobody {
             bail!("the credentials in the secret do not work: give others with --credentials");
         }
-        print("The credentials in the secret do not work; others are needed.");
+        print("The credentials in the secret do not work; others are needed.")?;
     }
     let config = subject.config(&installer.config)?;
     let of_environment = || Offer::of_environment(&installer.config.given);
@@ -76,7 +76,7 @@ pub(super) async fn credentials(
             "credentials are missing: give --credentials, or the variables of docs/configuration.md".to_owned()
         )),
     };
-    if !are_taken(&offer.trial(&config, &installer.http), &deadline()).await {
+    if !are_taken(&offer.trial(&config, &installer.http), &deadline()).await? {
         bail!("nothing is deployed: the credentials do not work");
     }
     Ok(Credentials::ToStore(offer))

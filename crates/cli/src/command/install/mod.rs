@@ -49,7 +49,7 @@ pub(crate) struct Options {
     /// Name of the stack.
     #[arg(long, value_name = "NAME", default_value = "ferry")]
     stack: String,
-    /// The packaged template: a file, https://… or s3://BUCKET/KEY; that of this version's release if not given.
+    /// The packaged template: a file, `https://…` or `s3://BUCKET/KEY`; that of this version's release if not given.
     #[arg(long, value_name = "WHERE")]
     template: Option<Origin>,
     /// The zip with the function's code; the one beside the template, with the same name, if not given.
@@ -88,7 +88,7 @@ pub(crate) async fn run(
     };
     let mut wishes = Wishes::read(&options.parameters)?;
     if options.print {
-        print(printed(options, &origin, wishes, &config)?);
+        print(printed(options, &origin, wishes, &config)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let asking = Asking::of(options.yes)?;
@@ -246,7 +246,7 @@ async fn bucket(
     };
     let bytes = installer.cloud.read(&code, &installer.http).await?;
     let key = installer.cloud.place_code(bytes, &bucket).await?;
-    tell_done("code", &format!("in s3://{bucket}/{key}"));
+    tell_done("code", &format!("in s3://{bucket}/{key}"))?;
     wishes.set(CODE_BUCKET, &bucket);
     wishes.set(CODE_KEY, &key);
     Ok(Some(bucket))
@@ -313,7 +313,7 @@ async fn deployed(
     tell_done(
         "stack",
         &format!("`{}` in {} {how}", stack.name, installer.cloud.region()),
-    );
+    )?;
     Ok(stack)
 }
 
@@ -335,7 +335,7 @@ async fn settle_down(
         tell_done(
             "credentials",
             &format!("in {}", stack.output(OWN_SECRET).unwrap_or_default()),
-        );
+        )?;
     }
     let failed = |failure: ferry::failure::Failure| anyhow!(chain(&failure));
     subscription::allow(&app).await.map_err(failed)?;
@@ -349,27 +349,26 @@ async fn settle_down(
                 run.at
             ),
         };
-        tell_done("first run", &how);
-        tell_webhook(&app, stack).await;
+        tell_done("first run", &how)?;
+        tell_webhook(&app, stack).await?;
     }
     tell_done(
         "Port",
         &format!("{}, data source `{}`", subject.page(), subject.identifier),
-    );
+    )?;
     Ok(())
 }
 
 /// A webhook that is not there costs a resync a day its freshness, and the installation nothing.
-async fn tell_webhook(app: &App, stack: &Stack) {
+async fn tell_webhook(app: &App, stack: &Stack) -> anyhow::Result<()> {
     let Some(address) = stack.address() else {
-        return;
+        return Ok(());
     };
     let address = app.config.reached_at(address);
     let deadline = Deadline::at(&app.clock, Timestamp::MAX).at_most(PATIENCE);
     let doubt = match subscription::status(app, &address, &deadline).await {
         Ok(Standing::Right) => {
-            tell_done("webhook", &format!("leads to {address}"));
-            return;
+            return tell_done("webhook", &format!("leads to {address}"));
         }
         Ok(Standing::Refused(reason)) => reason,
         Ok(Standing::Missing) => "there is none yet: the next tick makes it".to_owned(),
@@ -380,5 +379,5 @@ async fn tell_webhook(app: &App, stack: &Stack) {
     let note = painted(DOUBTFUL, "note  ");
     print(format!(
         "{note} webhook: {doubt}\n       docs/operations.md says how an administrator makes it by hand"
-    ));
+    ))
 }

@@ -76,7 +76,7 @@ pub(crate) async fn run(
         print(format!(
             "There is no stack `{}` in {region}, and no secret of it.",
             options.stack
-        ));
+        ))?;
         return Ok(ExitCode::SUCCESS);
     }
     confirm(options, &installer, &found, asking).await?;
@@ -85,7 +85,7 @@ pub(crate) async fn run(
     if options.delete_entities {
         let app = found.app.as_ref().ok_or_else(no_credentials)?;
         let deleted = entities::delete_all(app, bars).await?;
-        tell_done("entities", &format!("{deleted} deleted in Port"));
+        tell_done("entities", &format!("{deleted} deleted in Port"))?;
     }
     // With the credentials, which go next.
     let owned = match (&found.app, options.delete_entities) {
@@ -93,7 +93,7 @@ pub(crate) async fn run(
         _ => None,
     };
     remove_secrets(options, &installer, &found).await?;
-    tell_what_remains(options, &found, owned);
+    tell_what_remains(options, &found, owned)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -196,7 +196,7 @@ async fn remove_webhook(options: &Options, found: &Found) -> anyhow::Result<()> 
         print(format!(
             "{note} webhook: no credentials have been found to look for it with; without any none was made\n       \
              one that was made by hand leads to {address}webhook: remove it in Bitbucket"
-        ));
+        ))?;
         return Ok(());
     };
     let address = app.config.reached_at(address);
@@ -205,7 +205,7 @@ async fn remove_webhook(options: &Options, found: &Found) -> anyhow::Result<()> 
     let removed = removed.map_err(|failure| anyhow!(chain(&failure))).context(
         "the webhook cannot be removed, so nothing else is; remove it in Bitbucket and give --keep-webhook, or mend this",
     )?;
-    tell_done("webhook", &format!("{} removed", removed.webhooks_removed));
+    tell_done("webhook", &format!("{} removed", removed.webhooks_removed))?;
     Ok(())
 }
 
@@ -224,7 +224,7 @@ async fn remove_stack(
     let removed = installer.cloud.delete(&options.stack, &tell).await;
     turning.finish_and_clear();
     removed?;
-    tell_done("stack", &format!("`{}` is gone, with its log", stack.name));
+    tell_done("stack", &format!("`{}` is gone, with its log", stack.name))?;
     again_without_functions(options, found, stack).await?;
     let code = (
         stack.parameters.get(CODE_BUCKET),
@@ -232,10 +232,10 @@ async fn remove_stack(
     );
     if let (Some(bucket), Some(key)) = code {
         match installer.cloud.remove_code(bucket, key).await {
-            Ok(true) => tell_done("code", &format!("s3://{bucket}/{key} is gone")),
+            Ok(true) => tell_done("code", &format!("s3://{bucket}/{key} is gone"))?,
             Ok(false) => {}
             // It is worth a word, and no second attempt.
-            Err(refusal) => print(format!("{} code: {refusal}", painted(DOUBTFUL, "note  "))),
+            Err(refusal) => print(format!("{} code: {refusal}", painted(DOUBTFUL, "note  ")))?,
         }
     }
     Ok(())
@@ -269,17 +269,17 @@ async fn remove_secrets(
     }
     for secret in &found.secrets {
         installer.cloud.remove_secret(secret).await?;
-        tell_done("secret", &format!("{} is gone", secret.arn));
+        tell_done("secret", &format!("{} is gone", secret.arn))?;
     }
     Ok(())
 }
 
 /// `owned`: entities in Port, where that is known.
-fn tell_what_remains(options: &Options, found: &Found, owned: Option<usize>) {
+fn tell_what_remains(options: &Options, found: &Found, owned: Option<usize>) -> anyhow::Result<()> {
     let note = painted(DOUBTFUL, "note  ");
     if options.keep_secret {
         for secret in &found.secrets {
-            print(format!("{note} secret: {} is kept", secret.arn));
+            print(format!("{note} secret: {} is kept", secret.arn))?;
         }
     }
     let subject = &found.subject;
@@ -291,8 +291,8 @@ fn tell_what_remains(options: &Options, found: &Found, owned: Option<usize>) {
     if options.delete_entities {
         print(format!(
             "{note} Port: {data_source} and its blueprints remain; remove them there"
-        ));
-        return;
+        ))?;
+        return Ok(());
     }
     let entities = owned.map_or("its entities".to_owned(), |owned| {
         format!("its {owned} entities")
@@ -300,7 +300,7 @@ fn tell_what_remains(options: &Options, found: &Found, owned: Option<usize>) {
     print(format!(
         "{note} Port: {data_source}, {entities} and their blueprints remain\n       to delete the entities: `ferry uninstall \
          --delete-entities`, with the credentials in the variables of docs/configuration.md; the rest in Port"
-    ));
+    ))
 }
 
 fn no_credentials() -> anyhow::Error {
