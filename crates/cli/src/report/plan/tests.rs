@@ -1,3 +1,5 @@
+//! The plan of a preview, as a page, as Markdown and as text.
+
 use ferry::counts::Counts;
 use ferry::entity::EntityKey;
 use serde_json::json;
