@@ -133,7 +133,7 @@ def story(folder, servers, places):
     require(memory == UPDATED["MemorySize"], f"a stack at work is brought up to date: {memory}")
     require(set(statuses) == {202}, f"webhooks are accepted meanwhile: {statuses}")
     quiet.clear()
-    wait_for("an empty queue after the update", worked_off, 600)
+    wait_for("an empty queue after the update", worked_off, 900)
     third = resync()
     done = third["counts"]
     require(done["written"] == 0 and done["deleted"] == 0, f"an update loses no event: {third}")
