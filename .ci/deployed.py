@@ -15,11 +15,9 @@ import itertools
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -27,16 +25,9 @@ from pathlib import Path
 import boto3
 import pexpect
 
+from emulation import CODE, FERRY, GATEWAY, REGION, SAM, TEMPLATE, emulated, get, guided, outputs_of, require, wait_for
 from live_update import UPDATED, at_sandbox, delivered, update_at_work
 
-PACKAGE, SANDBOX, MINISTACK, SAM, FERRY = sys.argv[1:6]
-[CODE] = Path(PACKAGE).glob("ferry-*-x86_64.zip")
-TEMPLATE = CODE.with_suffix(".yaml")
-with socket.socket() as free:
-    free.bind(("127.0.0.1", 0))
-    GATEWAY_PORT = str(free.getsockname()[1])
-GATEWAY = f"http://127.0.0.1:{GATEWAY_PORT}"
-REGION = "us-east-1"
 # Other than by default, so that each shows.
 SETTINGS = {
     "ResyncIntervalMinutes": "60", "IntegrationIdentifier": "deployed", "SendRawDataExamples": "false",
@@ -45,51 +36,15 @@ SETTINGS = {
 # Outputs that name the functions, and the timeout of each in seconds.
 FUNCTIONS = {"ReceiverFunctionName": 10, "EventsFunctionName": 120, "RunsFunctionName": 900}
 READS = {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan"}
-os.environ.update(
-    AWS_ENDPOINT_URL=GATEWAY, AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_DEFAULT_REGION=REGION,
-    SAM_CLI_TELEMETRY="0",
-)
-
-
-def wait_for(what, probe, seconds=300):
-    """The first true answer of `probe`."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            found = probe()
-        except Exception:  # what is not there yet answers in many ways
-            found = None
-        if found:
-            return found
-        time.sleep(0.5)
-    sys.exit(f"deployed: {what} did not come about within {seconds} s")
-
-
-def require(condition, what):
-    if not condition:
-        sys.exit(f"deployed: {what}")
-    print(f"deployed: {what.split(': ')[0]}: ok", flush=True)
 
 
 def main():
-    with tempfile.TemporaryDirectory() as folder:
-        emulator = subprocess.Popen(
-            [MINISTACK], env={**os.environ, "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": GATEWAY_PORT},
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )
-        servers = subprocess.Popen([SANDBOX, "servers"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        try:
-            story(Path(folder), servers)
-        finally:
-            servers.kill()
-            emulator.kill()
+    with tempfile.TemporaryDirectory() as folder, emulated() as (servers, places):
+        story(Path(folder), servers, places)
 
 
-def story(folder, servers):
-    places = json.loads(servers.stdout.readline())
-    s3 = boto3.client("s3")
-    wait_for("the emulator", lambda: s3.create_bucket(Bucket="deployments") or True)
-    s3.upload_file(str(CODE), "deployments", CODE.name)
+def story(folder, servers, places):
+    boto3.client("s3").upload_file(str(CODE), "deployments", CODE.name)
     application(folder)
     guided(folder, {"BitbucketWorkspace": places["workspace"], "CodeBucket": "deployments", "CreateDashboard": "true", **SETTINGS})
     require(True, "a guided deployment: no credentials are asked for")
@@ -238,35 +193,6 @@ def application(folder):
     require(sorted(uploaded) == ["CodeUri"] * 3 + ["LicenseUrl", "ReadmeUrl"], f"an application is uploaded: {uploaded}")
 
 
-def guided(folder, answers):
-    """`sam deploy --guided` at a terminal; what is not in `answers` keeps the answer that sam offers."""
-    # Its answers would be kept beside the template.
-    answered = folder / "samconfig.toml"
-    answered.touch()
-    command = ["deploy", "--guided", "--template-file", str(TEMPLATE), "--config-file", str(answered)]
-    terminal = pexpect.spawn(SAM, command, cwd=folder, timeout=600, encoding="utf-8", dimensions=(50, 200))
-    log = terminal.logfile_read = io.StringIO()
-    asked = set()
-    while terminal.expect([r"([^\r\n]+?) \[[^\]\r\n]*\]: ", pexpect.EOF]) == 0:
-        question = re.sub("\x1b\\[[0-9]*m", "", terminal.match.group(1)).strip()
-        parameter = question.removeprefix("Parameter ")
-        if question in asked:
-            sys.exit(f"deployed: sam asks twice: {question}\n{log.getvalue()}")
-        asked.add(question)
-        answer = answers.get(parameter, "")
-        if "Stack Name" in question:
-            answer = "ferry"
-        elif "no authentication" in question:
-            answer = "y"
-        elif "Confirm changes" in question:
-            answer = "n"
-        terminal.sendline(answer)
-    terminal.close()
-    missing = set(answers) - {question.removeprefix("Parameter ") for question in asked}
-    if terminal.exitstatus or missing:
-        sys.exit(f"deployed: the guided deployment failed, or did not ask for {missing}:\n{log.getvalue()}")
-
-
 def three_functions(configurations, outputs):
     """One binary under three names, each with its time and with no more rights than its part."""
     times = {output: found["Timeout"] for output, found in configurations.items()}
@@ -388,11 +314,6 @@ def other_parameters(folder, places):
     boto3.client("cloudformation").delete_stack(StackName="own")
 
 
-def outputs_of(stack):
-    described = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
-    return {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
-
-
 def run_sam_deploy(folder, parameters, stack, template=TEMPLATE):
     done = subprocess.run(
         [
@@ -443,13 +364,6 @@ def webhook_secret(places):
     """What signs webhooks, as docs/configuration.md says that it is derived."""
     text = f"ferry: secret of webhooks\n{SETTINGS['IntegrationIdentifier']}"
     return hmac.new(places["clientSecret"].encode(), text.encode(), hashlib.sha256).hexdigest()
-
-
-def get(url, token, host=None):
-    headers = {"Host": host} if host else {"Authorization": f"Bearer {token}"}
-    request = urllib.request.Request(url, headers=headers)
-    with urllib.request.urlopen(request) as answer:
-        return json.load(answer)
 
 
 def post(host, event, identifier, body, secret):

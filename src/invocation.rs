@@ -15,6 +15,7 @@ pub use route::{Request, Response, route};
 use crate::app::App;
 use crate::deadline::Deadline;
 use crate::failure::Failure;
+use crate::subscription::Occasion;
 use crate::telemetry::chain;
 use crate::{resync, subscription, webhook};
 use event::Invocation;
@@ -24,7 +25,7 @@ use event::Invocation;
 pub enum Error {
     #[error(
         "unknown event with the fields [{fields}]: expected an HTTP request (function URL, API Gateway), SQS records, \
-         an EventBridge schedule, or {{\"action\":\"resync\"}} or {{\"action\":\"tick\"}}"
+         an EventBridge schedule, or {{\"action\":\"resync\"}}, {{\"action\":\"tick\"}} or {{\"action\":\"uninstall\"}}"
     )]
     UnknownEvent { fields: String },
     #[error("the event is a {shape}, but not a complete one")]
@@ -90,10 +91,17 @@ async fn serve(app: &App, event: Value, deadline: &Deadline) -> Result<Value, Er
             to_value(&answer)
         }
         // Boxed: one flow at a time should not cost the memory of all.
-        Invocation::Resync { address } => {
+        Invocation::Resync {
+            address,
+            by_schedule,
+        } => {
             if let Some(address) = address {
                 let address = app.config.reached_at(&address);
-                Box::pin(subscription::keep(app, &address, true, deadline)).await;
+                let occasion = match by_schedule {
+                    true => Occasion::Schedule,
+                    false => Occasion::Request,
+                };
+                Box::pin(subscription::keep(app, &address, occasion, deadline)).await;
             }
             let outcome = Box::pin(resync::resync(app, "scheduled", deadline)).await?;
             Box::pin(webhook::again::settle(app, deadline)).await;
@@ -102,11 +110,16 @@ async fn serve(app: &App, event: Value, deadline: &Deadline) -> Result<Value, Er
         Invocation::Tick { address } => {
             if let Some(address) = address {
                 let address = app.config.reached_at(&address);
-                Box::pin(subscription::keep(app, &address, false, deadline)).await;
+                Box::pin(subscription::keep(app, &address, Occasion::Tick, deadline)).await;
             }
             Box::pin(webhook::again::settle(app, deadline)).await;
             let outcome = Box::pin(resync::tick(app, deadline)).await?;
             to_value(&outcome)
+        }
+        Invocation::Uninstall { address } => {
+            let address = address.map(|address| app.config.reached_at(&address));
+            let removed = subscription::uninstall(app, address.as_deref(), deadline);
+            to_value(&Box::pin(removed).await?)
         }
     }
 }

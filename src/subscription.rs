@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::app::App;
@@ -42,10 +43,21 @@ pub enum Standing {
     NoSecret,
 }
 
-/// Makes sure that the workspace's webhook leads to `base`, the function's address; looks only if that was not done
-/// lately, unless `now`. Its failure costs nothing else.
-pub async fn keep(app: &App, base: &str, now: bool, deadline: &Deadline) {
-    match try_to_keep(app, base, now, deadline).await {
+/// Why the webhook is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// A tick: it looks only if nobody has done so lately.
+    Tick,
+    /// The schedule's resync.
+    Schedule,
+    /// A resync that somebody has asked for: it takes back an uninstallation.
+    Request,
+}
+
+/// Makes sure that the workspace's webhook leads to `base`, the function's address, unless it was [uninstalled](uninstall).
+/// Its failure costs nothing else.
+pub async fn keep(app: &App, base: &str, occasion: Occasion, deadline: &Deadline) {
+    match try_to_keep(app, base, occasion, deadline).await {
         // A tick says so.
         Ok(()) | Err(Failure::Secrets(SecretsError::Empty { .. })) => {}
         Err(failure) => {
@@ -55,10 +67,19 @@ pub async fn keep(app: &App, base: &str, now: bool, deadline: &Deadline) {
     }
 }
 
-async fn try_to_keep(app: &App, base: &str, now: bool, deadline: &Deadline) -> Result<(), Failure> {
+async fn try_to_keep(
+    app: &App,
+    base: &str,
+    occasion: Occasion,
+    deadline: &Deadline,
+) -> Result<(), Failure> {
     let url = address(base);
     let key = subscription();
     let found = app.store.load(&key).await?.value;
+    let is_uninstalled = found.as_ref().is_some_and(|found| found.uninstalled);
+    if is_uninstalled && occasion != Occasion::Request {
+        return Ok(());
+    }
     let secret = app.webhook_secrets(deadline).await?.first().cloned();
     let digest = secret.as_ref().map(digest).unwrap_or_default();
     let settled = found.as_ref().is_some_and(|found| {
@@ -66,7 +87,7 @@ async fn try_to_keep(app: &App, base: &str, now: bool, deadline: &Deadline) -> R
             && found.secret == digest
             && app.clock.now() < later(found.checked_at, TRUSTED_FOR)
     });
-    if settled && !now {
+    if settled && occasion == Occasion::Tick {
         return Ok(());
     }
     let known_secret = found.as_ref().is_some_and(|found| found.secret == digest);
@@ -97,6 +118,7 @@ async fn try_to_keep(app: &App, base: &str, now: bool, deadline: &Deadline) -> R
         secret: digest,
         checked_at: app.clock.now(),
         refused,
+        uninstalled: false,
     };
     app.store.save(&key, &found, Revision::ANYTHING).await?;
     Ok(())
@@ -157,6 +179,7 @@ pub async fn install(app: &App, base: &str, deadline: &Deadline) -> Result<Stand
             secret: secret.unwrap_or_default(),
             checked_at: app.clock.now(),
             refused: false,
+            uninstalled: false,
         };
         app.store
             .save(&subscription(), &found, Revision::ANYTHING)
@@ -197,15 +220,83 @@ async fn repair(app: &App, url: &str, deadline: &Deadline) -> Result<Standing, F
 
 /// Removes the subscriptions that lead to `base`; returns how many there were.
 pub async fn remove(app: &App, base: &str, deadline: &Deadline) -> Result<usize, Failure> {
-    let session = app.session(deadline).await?;
+    let removed = remove_from_bitbucket(app, base, deadline).await?;
+    app.store.remove(&subscription()).await?;
+    Ok(removed)
+}
+
+/// What [`uninstall`] has done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Uninstalled {
+    /// Where the webhooks led; `None` where none was ever made.
+    pub url: Option<String>,
+    pub webhooks_removed: usize,
+}
+
+/// Removes the subscriptions that lead to `base`, or without it to where the last one led.
+///
+/// Ticks and the schedule make none until somebody asks for a resync or [installs](allow) anew. It may be repeated.
+pub async fn uninstall(
+    app: &App,
+    base: Option<&str>,
+    deadline: &Deadline,
+) -> Result<Uninstalled, Failure> {
+    let key = subscription();
+    let found = app.store.load(&key).await?.value;
+    let known = found
+        .as_ref()
+        .and_then(|found| found.url.strip_suffix(PATH));
+    let base = base.or(known);
+    let url = base.map(address);
+    // First: a tick in the meantime would make it again.
+    let mark = Subscription {
+        url: url.clone().unwrap_or_default(),
+        secret: String::new(),
+        checked_at: app.clock.now(),
+        refused: false,
+        uninstalled: true,
+    };
+    app.store.save(&key, &mark, Revision::ANYTHING).await?;
+    let webhooks_removed = match base {
+        Some(base) => remove_from_bitbucket(app, base, deadline).await?,
+        None => 0,
+    };
+    tracing::info!(webhooks_removed, "webhook uninstalled");
+    Ok(Uninstalled {
+        url,
+        webhooks_removed,
+    })
+}
+
+/// Takes back an [uninstallation](uninstall): the next tick makes the webhook.
+pub async fn allow(app: &App) -> Result<(), Failure> {
+    let key = subscription();
+    let found = app.store.load(&key).await?.value;
+    if found.is_some_and(|found| found.uninstalled) {
+        app.store.remove(&key).await?;
+    }
+    Ok(())
+}
+
+/// Removes the subscriptions that lead to `base` and changes nothing in the store: for when the functions are gone. Returns
+/// how many there were.
+pub async fn remove_from_bitbucket(
+    app: &App,
+    base: &str,
+    deadline: &Deadline,
+) -> Result<usize, Failure> {
     let url = address(base);
+    let session = app.session(deadline).await?;
     let hooks = session.bitbucket.hooks(deadline).await?;
     let mut removed = 0;
     for hook in hooks.iter().filter(|hook| leads_to(hook, &url)) {
-        session.bitbucket.delete_hook(&hook.uuid, deadline).await?;
-        removed += 1;
+        match session.bitbucket.delete_hook(&hook.uuid, deadline).await {
+            Ok(()) => removed += 1,
+            // Somebody was faster.
+            Err(bitbucket::Error::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
-    app.store.remove(&subscription()).await?;
     Ok(removed)
 }
 

@@ -145,17 +145,39 @@ fn list(problems: &[ConfigProblem]) -> String {
 
 impl Config {
     pub fn from_env() -> Result<Config, InvalidConfig> {
-        // A variable that is no text is none of ours.
-        let texts = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        });
-        Config::read(texts)
+        Config::read(Config::variables_of_process())
+    }
+
+    /// The same before there are credentials: what is missing of them is no problem.
+    pub fn from_env_without_credentials() -> Result<Config, InvalidConfig> {
+        Config::read_without_credentials(Config::variables_of_process())
+    }
+
+    /// A variable that is no text is none of ours.
+    fn variables_of_process() -> impl Iterator<Item = (String, String)> {
+        let texts = std::env::vars_os();
+        texts
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
     }
 
     /// Reads the configuration out of names and values. Empty and blank values count as unset, as deployment tools leave
     /// them behind.
     pub fn read<N: Into<String>, V: Into<String>>(
         variables: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Config, InvalidConfig> {
+        Config::read_as(variables, true)
+    }
+
+    /// The same, where what is missing of credentials is no problem.
+    pub fn read_without_credentials<N: Into<String>, V: Into<String>>(
+        variables: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Config, InvalidConfig> {
+        Config::read_as(variables, false)
+    }
+
+    fn read_as<N: Into<String>, V: Into<String>>(
+        variables: impl IntoIterator<Item = (N, V)>,
+        needs_credentials: bool,
     ) -> Result<Config, InvalidConfig> {
         let variables = variables
             .into_iter()
@@ -164,6 +186,7 @@ impl Config {
         let environment = Environment::of(variables, &mut problems);
         let mut reader = VariableReader {
             environment: &environment,
+            needs_credentials,
             problems,
         };
         match reader.config() {
@@ -180,6 +203,7 @@ impl Config {
         let environment = Environment::of([], &mut Vec::new());
         let mut reader = VariableReader {
             environment: &environment,
+            needs_credentials: false,
             problems: Vec::new(),
         };
         // Of an empty environment every name is asked for; that something is missing is no news.

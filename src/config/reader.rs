@@ -31,6 +31,8 @@ const LISTEN_PORT: [&str; 2] = ["FERRY__PORT", "APPLICATION__PORT"];
 
 pub(super) struct VariableReader<'a> {
     pub(super) environment: &'a Environment,
+    /// Whether it is a problem that credentials are missing.
+    pub(super) needs_credentials: bool,
     pub(super) problems: Vec<ConfigProblem>,
 }
 
@@ -39,7 +41,7 @@ impl VariableReader<'_> {
     pub(super) fn config(&mut self) -> Option<Config> {
         let secret_id = self.text("FERRY__SECRET_ID");
         let given = Given::of(self.environment);
-        if secret_id.is_none() {
+        if self.needs_credentials && secret_id.is_none() {
             self.problems.extend(given.problems());
         }
         let port_base_url = self.port_base_url();

@@ -20,8 +20,17 @@ use crate::webhook::Received;
 pub(super) enum Invocation {
     Http(RequestOrigin, Request),
     Queue(Vec<Received>),
-    Resync { address: Option<String> },
-    Tick { address: Option<String> },
+    Resync {
+        address: Option<String>,
+        /// The template's schedule asks for it, and nobody by hand.
+        by_schedule: bool,
+    },
+    Tick {
+        address: Option<String>,
+    },
+    Uninstall {
+        address: Option<String>,
+    },
 }
 
 impl Invocation {
@@ -41,13 +50,20 @@ impl Invocation {
             return Ok(Invocation::Queue(messages.collect()));
         }
         if text("/detail-type") == Some("Scheduled Event") {
-            return Ok(Invocation::Resync { address: None });
+            return Ok(Invocation::Resync {
+                address: None,
+                by_schedule: true,
+            });
         }
         // Only a schedule's input can say under which address Bitbucket reaches us.
         let address = text("/url").map(str::to_owned);
         match text("/action") {
-            Some("resync") => Ok(Invocation::Resync { address }),
+            Some("resync") => Ok(Invocation::Resync {
+                address,
+                by_schedule: event.get("schedule") == Some(&Value::Bool(true)),
+            }),
             Some("tick") => Ok(Invocation::Tick { address }),
+            Some("uninstall") => Ok(Invocation::Uninstall { address }),
             _ => {
                 let names = event.as_object().into_iter().flat_map(|event| event.keys());
                 let fields: Vec<String> = names

@@ -277,6 +277,9 @@ pub struct Subscription {
     pub checked_at: Timestamp,
     /// We may not look, or not repair.
     pub refused: bool,
+    /// It was removed for good: neither ticks nor the schedule make it again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub uninstalled: bool,
 }
 
 /// Who may do something that only one may do at a time. Every change of it is a conditional write.

@@ -181,3 +181,67 @@ fn the_documentation_names_the_events_that_are_subscribed_to() {
     let body: serde_json::Value = serde_json::from_str(body).unwrap();
     assert_eq!(body["events"], json!(subscribed_events()));
 }
+
+/// Hooks of the workspace that lead to us.
+async fn hooks(world: &World) -> usize {
+    match standing(world).await {
+        Standing::Right | Standing::Wrong(_) => 1,
+        Standing::Missing | Standing::Refused(_) | Standing::NoSecret => 0,
+    }
+}
+
+/// By hand through the function, for whoever removes the stack with CloudFormation alone.
+#[tokio::test]
+async fn what_was_uninstalled_stays_away_until_a_resync_is_asked_for() {
+    let world = World::demo().await;
+    world.invoke(event("tick")).await.unwrap();
+    assert_eq!(hooks(&world).await, 1);
+    // An address is not needed: it is known where the webhook led.
+    for removed in [1, 0] {
+        let answer = world.invoke(event("uninstall")).await.unwrap();
+        assert_eq!(answer["webhooks_removed"], removed);
+        assert_eq!(answer["url"], format!("{ADDRESS}webhook"));
+        assert_eq!(hooks(&world).await, 0);
+    }
+    world.invoke(event("tick")).await.unwrap();
+    assert_eq!(hooks(&world).await, 0, "after a tick");
+    let mut by_schedule = event("scheduler-resync");
+    by_schedule["schedule"] = json!(true);
+    world.invoke(by_schedule).await.unwrap();
+    assert_eq!(hooks(&world).await, 0, "after the schedule's resync");
+    world.invoke(event("scheduler-resync")).await.unwrap();
+    assert_eq!(hooks(&world).await, 1);
+
+    let named = json!({"action": "uninstall", "url": ADDRESS});
+    assert_eq!(world.invoke(named).await.unwrap()["webhooks_removed"], 1);
+    subscription::allow(world.app()).await.unwrap();
+    world.invoke(event("tick")).await.unwrap();
+    assert_eq!(hooks(&world).await, 1, "after another installation");
+    world.finish();
+}
+
+#[tokio::test]
+async fn a_webhook_that_was_never_made_needs_no_removal() {
+    let world = World::demo().await;
+    let answer = world.invoke(event("uninstall")).await.unwrap();
+    assert_eq!(answer, json!({"url": null, "webhooks_removed": 0}));
+    world.finish();
+}
+
+/// Other people's webhooks are theirs.
+#[tokio::test]
+async fn only_what_leads_to_us_is_removed() {
+    let world = World::demo().await;
+    let deadline = Deadline::at(&world.clock, jiff::Timestamp::MAX);
+    let theirs = "https://ci.example.com/";
+    for address in [theirs, ADDRESS] {
+        subscription::install(world.app(), address, &deadline)
+            .await
+            .unwrap();
+    }
+    let named = json!({"action": "uninstall", "url": ADDRESS});
+    assert_eq!(world.invoke(named).await.unwrap()["webhooks_removed"], 1);
+    let left = subscription::remove(world.app(), theirs, &deadline).await;
+    assert_eq!(left.unwrap(), 1);
+    world.finish();
+}

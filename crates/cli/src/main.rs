@@ -4,6 +4,7 @@ mod check;
 mod command;
 mod explain;
 mod report;
+mod stack;
 
 use std::io::{Write as _, stdout};
 use std::path::{Path, PathBuf};
@@ -12,9 +13,9 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
-use command::ASKED_WRONGLY;
 use command::terminal::{AboveBars, Audience};
 use command::webhook::Action;
+use command::{ASKED_WRONGLY, AskedWrongly};
 use ferry::app::App;
 use ferry::config::{Config, EventListener, InvalidConfig};
 use ferry::deadline::Clock;
@@ -110,6 +111,15 @@ enum Command {
         #[arg(long, global = true)]
         json: bool,
     },
+    /// Install Ferry into an AWS account: the stack, its credentials, and the first run.
+    ///
+    /// Asks at a terminal for what is not given, and checks the credentials first. Run again, it brings the stack up to
+    /// date: what is not named stays as it is.
+    Install(command::install::Options),
+    /// Remove an installation from AWS and Bitbucket, and say what remains in Port.
+    ///
+    /// Run again, it goes on where it was interrupted.
+    Uninstall(command::uninstall::Options),
     /// Fill the secret in AWS Secrets Manager that holds the credentials (`FERRY__SECRET_ID`).
     Secret {
         #[command(subcommand)]
@@ -145,7 +155,8 @@ async fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             tracing::error!("{error:#}");
-            match error.is::<InvalidConfig>() || error.is::<UnusableMapping>() {
+            let is_wrong = error.is::<InvalidConfig>() || error.is::<UnusableMapping>();
+            match is_wrong || error.is::<AskedWrongly>() {
                 true => ExitCode::from(ASKED_WRONGLY),
                 false => ExitCode::FAILURE,
             }
@@ -176,7 +187,10 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
         }
         _ => {}
     }
-    let config = Config::from_env();
+    let config = match &arguments.command {
+        Some(Command::Install(_) | Command::Uninstall(_)) => Config::from_env_without_credentials(),
+        _ => Config::from_env(),
+    };
     let level = config
         .as_ref()
         .ok()
@@ -194,8 +208,15 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
         },
         EventListener::Serve | EventListener::Events => Command::Serve { port: None },
     };
-    if let Some(Command::Secret { action }) = &arguments.command {
-        return command::secret::run(*action, config).await;
+    match &arguments.command {
+        Some(Command::Secret { action }) => return command::secret::run(*action, config).await,
+        Some(Command::Install(options)) => {
+            return Box::pin(command::install::run(options, config, own, bars)).await;
+        }
+        Some(Command::Uninstall(options)) => {
+            return Box::pin(command::uninstall::run(options, config, own, bars)).await;
+        }
+        _ => {}
     }
     let connected = connect(config, own).await;
     if let Some(Command::Explain { entity, json }) = &arguments.command {
@@ -229,7 +250,9 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
             command::webhook::run(&app, action, url.as_deref(), json).await?;
         }
         // These have been answered.
-        Command::Explain { .. }
+        Command::Install(_)
+        | Command::Uninstall(_)
+        | Command::Explain { .. }
         | Command::Secret { .. }
         | Command::Completions { .. }
         | Command::Man => {}

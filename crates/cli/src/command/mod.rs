@@ -1,7 +1,10 @@
 //! What the subcommands of `ferry` do: the function's flows, waited for instead of returned from.
 
 pub(crate) mod check;
+mod credentials;
 pub(crate) mod explain;
+pub(crate) mod install;
+mod installation;
 pub(crate) mod preview;
 mod progress;
 pub(crate) mod reach;
@@ -10,6 +13,7 @@ pub(crate) mod secret;
 pub(crate) mod serve;
 mod shutdown;
 pub(crate) mod terminal;
+pub(crate) mod uninstall;
 pub(crate) mod webhook;
 
 /// What `ferry` exits with if it did what it was asked for.
@@ -27,3 +31,8 @@ pub(crate) const COMPLETED_WITH_LOSSES: u8 = 3;
 /// It was asked wrongly: arguments, variables or a mapping file (`EX_USAGE` of sysexits.h). Nobody should take a misspelt
 /// option for changes.
 pub(crate) const ASKED_WRONGLY: u8 = 64;
+
+/// What is asked for cannot be understood, or lacks something.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct AskedWrongly(pub(crate) String);

@@ -16,8 +16,9 @@ use ferry::deadline::{Deadline, later};
 use ferry::invocation::{self, Request};
 use ferry::queue::{Local, Queue, Taken};
 use ferry::resync::{self, RunOutcome};
+use ferry::subscription::{self, Occasion};
 use ferry::telemetry::chain;
-use ferry::{subscription, webhook};
+use ferry::webhook;
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
@@ -212,13 +213,13 @@ async fn runs_or_none(app: &App, shutdown: &Shutdown) {
 /// In the place of runs, which another process makes: the webhook is kept, and the mapping followed.
 async fn events_alone(app: &App, shutdown: &Shutdown) {
     tracing::info!("events alone are taken: resyncs are left to others (WEBHOOKS_ONLY)");
-    let mut is_first = true;
+    let mut occasion = Occasion::Schedule;
     while !shutdown.is_begun() {
         let deadline = shutdown.deadline(&app.clock, BATCH_TIME);
         if let Some(base) = &app.config.base_url {
-            subscription::keep(app, base.as_str(), is_first, &deadline).await;
+            subscription::keep(app, base.as_str(), occasion, &deadline).await;
         }
-        is_first = false;
+        occasion = Occasion::Tick;
         if let Err(failure) = resync::follow_mapping(app, &deadline).await {
             let (error, error_type) = (chain(&failure), failure.error_type());
             tracing::error!(error, error_type, "mapping not followed");
@@ -252,7 +253,11 @@ async fn runs(app: &App, shutdown: &Shutdown) {
     while !shutdown.is_begun() {
         let is_due = due.is_some_and(|due| due <= app.clock.now());
         if let Some(base) = &app.config.base_url {
-            subscription::keep(app, base.as_str(), is_due, &deadline).await;
+            let occasion = match is_due {
+                true => Occasion::Schedule,
+                false => Occasion::Tick,
+            };
+            subscription::keep(app, base.as_str(), occasion, &deadline).await;
         }
         let outcome = if is_due {
             due = next(app);

@@ -7,6 +7,7 @@ mod command;
 mod container;
 mod ending;
 mod explain;
+mod install;
 mod pipelines;
 mod program;
 mod secret;
