@@ -1,5 +1,6 @@
 //! Why a flow ended early, and what that means to whoever started it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::bitbucket;
@@ -44,8 +45,8 @@ pub enum Failure {
     )]
     Invisible { repository: RepositoryId },
     /// The object is there, and something that goes along with it cannot be read.
-    #[error("a part of the object could not be read")]
-    Unread,
+    #[error("a part of the object could not be read{}", .0.as_ref().map_or_else(String::new, |file| format!(": {file}")))]
+    Unread(Option<Arc<UnreadFile>>),
     /// The mapping in force is another one than this run began with.
     #[error("the mapping has changed")]
     MappingChanged,
@@ -68,6 +69,22 @@ pub struct Later {
     pub wait: Option<Duration>,
 }
 
+/// A file that an item holds, and that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadFile {
+    /// In its repository.
+    pub path: String,
+    pub reason: String,
+    /// Whether the same request may succeed without anybody changing anything.
+    pub may_pass: bool,
+}
+
+impl std::fmt::Display for UnreadFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.path, self.reason)
+    }
+}
+
 impl Failure {
     /// What it costs, and what is done about it; the table is in [`class`](crate::class).
     pub fn class(&self) -> Class {
@@ -81,8 +98,9 @@ impl Failure {
             | Failure::NoMapping => Class::Later,
             Failure::Bitbucket(error) => error.class(),
             Failure::Port(error) => error.class(),
+            Failure::Unread(Some(file)) if file.may_pass => Class::Later,
             // The user's to mend; Port, or the next run, brings the mended one.
-            Failure::Mapping(_) | Failure::NothingRead(_) | Failure::Unread => Class::Part,
+            Failure::Mapping(_) | Failure::NothingRead(_) | Failure::Unread(_) => Class::Part,
             Failure::Store(StoreError::Unwritable { .. })
             | Failure::Queue(
                 QueueError::Unwritable(_) | QueueError::Store(StoreError::Unwritable { .. }),
@@ -123,7 +141,7 @@ impl Failure {
             | Failure::CommitLater(_)
             | Failure::Overtaken
             | Failure::Outdated
-            | Failure::Unread
+            | Failure::Unread(_)
             | Failure::Invisible { .. } => false,
         }
     }
@@ -159,7 +177,7 @@ impl Failure {
             Failure::Bitbucket(_)
             | Failure::NothingRead(_)
             | Failure::Outdated
-            | Failure::Unread
+            | Failure::Unread(_)
             | Failure::Invisible { .. } => "Bitbucket",
             Failure::Port(port::Error::Unauthorized { .. }) => "PortCredentials",
             Failure::Port(_) | Failure::CommitLater(_) => "Port",

@@ -5,18 +5,19 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
 use super::included::IncludedFiles;
+use super::unread::Unread;
 use super::{Group, Source};
 use crate::bitbucket::{self, BitbucketClient, Pages};
 use crate::deadline::Deadline;
 use crate::identity::{Repository, RepositoryId};
 use crate::mapping::RepositoryFilter;
 
-/// An item by its id, or why its files could not be read.
-pub type Asked<Id> = BTreeMap<Id, Result<Value, bitbucket::Error>>;
+/// An item by its id, or which file of it could not be read.
+pub type Asked<Id> = BTreeMap<Id, Result<Value, Unread>>;
 
 /// Those of `uuids` that `filter` selects, as the list of repositories shows them.
 pub async fn repositories(
@@ -54,7 +55,9 @@ pub async fn with_files(
     match IncludedFiles::of(bitbucket, group) {
         Some(included) => {
             let added = included.add_to(raw, deadline).await;
-            added.map_err(|(_, error)| error)
+            let added = added.map_err(|(_, error)| error)?;
+            // Only pull requests are ever unread: a repository comes with what its files have failed for.
+            Ok(added.unwrap_or_else(|unread| unread.raw))
         }
         None => Ok(raw),
     }
@@ -80,12 +83,12 @@ pub async fn pull_requests(
             let id = bitbucket::number_of(&raw)?;
             let raw = match &included {
                 Some(included) => included.add_to(raw, deadline).await,
-                None => Ok(raw),
+                None => Ok(Ok(raw)),
             };
-            Some((id, raw.map_err(|(_, error)| error)))
+            Some(raw.map(|raw| (id, raw)).map_err(|(_, error)| error))
         })
         .buffered(bitbucket.files_at_once());
-    Ok(completed.filter_map(std::future::ready).collect().await)
+    completed.filter_map(std::future::ready).try_collect().await
 }
 
 /// Whether a member of a partition that a list did not show is there all the same.

@@ -7,9 +7,11 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
+use super::unread::{Tolerance, Unread};
 use super::{FILES_AT_ONCE, Group, INCLUDED_FILES, Source, content};
 use crate::bitbucket::{self, BitbucketClient};
 use crate::deadline::Deadline;
+use crate::failure::UnreadFile;
 use crate::identity::{Repository, RepositoryId};
 use crate::locked::locked;
 
@@ -20,12 +22,14 @@ pub(super) struct IncludedFiles<'a> {
     of_pull_requests: bool,
     /// By repository and branch. Only pull requests share a branch.
     read: Mutex<HashMap<(RepositoryId, String), Arc<Files>>>,
+    tolerance: Tolerance,
 }
 
-/// An item with its files, or why it has none; and whose they are, where that is known.
-pub(super) type Completed = Result<Value, (Option<Repository>, bitbucket::Error)>;
+/// An item with its files. One whose files cannot be read is unread if it is a pull request; else that is the error, with
+/// the repository that it is about, where that is known.
+pub(super) type Completed = Result<Result<Value, Unread>, (Option<Repository>, bitbucket::Error)>;
 
-type Files = OnceCell<Map<String, Value>>;
+type Files = OnceCell<Result<Map<String, Value>, Arc<UnreadFile>>>;
 
 impl<'a> IncludedFiles<'a> {
     /// `None` where items carry no files, or get them elsewhere.
@@ -43,6 +47,7 @@ impl<'a> IncludedFiles<'a> {
             paths: &group.included_files,
             of_pull_requests,
             read: Mutex::default(),
+            tolerance: Tolerance::default(),
         })
     }
 
@@ -59,32 +64,39 @@ impl<'a> IncludedFiles<'a> {
                 .files(repository, deadline)
                 .await
                 .map_err(|error| (Some(repository.clone()), error))?,
-            None => self.nothing(),
+            None => Ok(self.nothing()),
+        };
+        let files = match files {
+            Ok(files) => files,
+            Err(file) => return Ok(Err(Unread { raw, file })),
         };
         if let Value::Object(item) = &mut raw {
             item.insert(INCLUDED_FILES.to_owned(), Value::Object(files));
         }
-        Ok(raw)
+        Ok(Ok(raw))
     }
 
     async fn files(
         &self,
         repository: &Repository,
         deadline: &Deadline,
-    ) -> Result<Map<String, Value>, bitbucket::Error> {
+    ) -> Result<Result<Map<String, Value>, Arc<UnreadFile>>, bitbucket::Error> {
         let Some(branch) = &repository.main_branch else {
-            return Ok(self.nothing());
+            return Ok(Ok(self.nothing()));
         };
         if !self.of_pull_requests {
-            return self.read(repository, branch, deadline).await;
+            return self.read(repository, branch, deadline).await.map(Ok);
         }
         let cell = {
             let mut read = locked(&self.read);
             let key = (repository.uuid.clone(), branch.clone());
             Arc::clone(read.entry(key).or_default())
         };
-        let files = cell.get_or_try_init(|| self.read(repository, branch, deadline));
-        files.await.cloned()
+        let read = || async {
+            let read = self.read(repository, branch, deadline).await;
+            self.tolerance.judge(&self.paths.join(", "), read)
+        };
+        cell.get_or_try_init(read).await.cloned()
     }
 
     fn nothing(&self) -> Map<String, Value> {

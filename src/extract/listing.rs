@@ -198,7 +198,7 @@ pub fn repository_pages<'a>(
                         }
                         Piece::Item(item)
                     }
-                    (Piece::Item(item), None) => Piece::Item(Ok(item)),
+                    (Piece::Item(item), None) => Piece::Item(Ok(Ok(item))),
                     (Piece::End(end), _) => Piece::End(end),
                 })
             }
@@ -292,7 +292,8 @@ impl Batch {
     fn take(&mut self, group: &Group, item: Completed) -> Result<(), bitbucket::Error> {
         let is_of_repositories = matches!(group.source, Source::Repositories(_));
         match item {
-            Ok(item) => self.items.push(item),
+            Ok(Ok(item)) => self.items.push(item),
+            Ok(Err(unread)) => self.unread.push(unread),
             Err((_, error)) if error.class() != Class::Part => return Err(error),
             Err((Some(repository), error)) if is_of_repositories => {
                 self.failed.push((repository, error));

@@ -9,6 +9,7 @@ mod included;
 mod listing;
 mod part;
 mod tree;
+mod unread;
 
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ pub use ask::{
     with_files,
 };
 pub use listing::{Listing, Page, repository_pages};
+
+pub use unread::{Unread, unread_file};
 
 use tree::TreeResource;
 
@@ -258,6 +261,8 @@ pub struct Batch {
     pub items: Vec<Value>,
     /// Repositories whose item could not be completed.
     pub failed: Vec<(Repository, bitbucket::Error)>,
+    /// Items that are there, and of which a file could not be read.
+    pub unread: Vec<Unread>,
     /// What a selector matches and is no item all the same.
     pub skipped: Vec<Skipped>,
 }

@@ -6,6 +6,7 @@
 mod objects;
 mod projects;
 mod repository;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,7 +24,6 @@ use crate::entity::Entity;
 use crate::failure::{Class, Failure};
 use crate::identity::ItemRef;
 use crate::look::{Cause, Look};
-use crate::metrics::Figure;
 use crate::port::WriteEvent;
 use crate::store::documents::Held;
 use crate::store::{Asker, Lease};
@@ -34,7 +34,7 @@ use crate::sync::guard::Guard;
 use crate::sync::look::Looker;
 use crate::sync::mapper::Mapper;
 use crate::sync::outbox::Outbox;
-use crate::sync::plan::{Clash, Seen};
+use crate::sync::plan::Seen;
 use crate::sync::settle::differs_from_record;
 
 /// Something to be looked at.
@@ -219,7 +219,7 @@ impl<'a> Taking<'a> {
         let mut uncommitted = Vec::new();
         let mut seen = Vec::new();
         let mut owners: BTreeMap<ItemRef, BTreeSet<usize>> = BTreeMap::new();
-        let mut following: BTreeMap<usize, Vec<Look>> = BTreeMap::new();
+        let mut following: BTreeMap<usize, (Vec<Look>, Option<Failure>)> = BTreeMap::new();
         for (at, looked) in looked {
             match looked {
                 Err(failure) => {
@@ -229,6 +229,7 @@ impl<'a> Taking<'a> {
                 Ok(Looked {
                     seen: items,
                     follow,
+                    failed,
                 }) => {
                     set(outcomes, at, Ok(()));
                     if items.is_empty() {
@@ -245,7 +246,7 @@ impl<'a> Taking<'a> {
                         }
                         owners.insert(at);
                     }
-                    following.insert(at, follow);
+                    following.insert(at, (follow, failed));
                 }
             }
         }
@@ -257,11 +258,10 @@ impl<'a> Taking<'a> {
             }
         }
         is_current &= self.commit_seen(seen, &owners, outcomes).await;
-        for (at, follow) in following {
-            if outcomes
-                .get(at)
-                .is_some_and(|outcome| matches!(outcome, Some(Ok(()))))
-                && let Err(failure) = self.follow(follow, wanted.get(at)).await
+        for (at, (follow, failed)) in following {
+            let is_done = |outcome: &Option<LookOutcome>| matches!(outcome, Some(Ok(())));
+            if outcomes.get(at).is_some_and(is_done)
+                && let Some(failure) = (self.follow(follow, wanted.get(at)).await).err().or(failed)
             {
                 set(outcomes, at, Err(Arc::new(failure)));
             }
@@ -358,40 +358,6 @@ impl<'a> Taking<'a> {
             mapper,
             deadline,
         }
-    }
-
-    fn report(&self, committed: &Committed) {
-        let counts = committed.counts;
-        for refusal in &committed.refusals {
-            tracing::warn!(%refusal, "entity refused by Port");
-        }
-        for Clash { key, writer, other } in &committed.clashes {
-            tracing::warn!(%key, %writer, %other, "several items make something else of one entity");
-        }
-        for waiting in &committed.waiting {
-            tracing::warn!(%waiting, "entity waits for what it points at");
-        }
-        for (key, kept) in &committed.kept {
-            tracing::warn!(%key, reason = %kept, "an entity that nothing claims any more stays");
-        }
-        if let Some(sample) = committed.not_ours.first() {
-            let stale = committed.not_ours.len();
-            tracing::warn!(stale, %sample, "entities stay that Port does not call ours");
-        }
-        tracing::info!(
-            written = counts.written,
-            deleted = counts.deleted,
-            refused = counts.refused,
-            waiting = counts.waiting,
-            kept = counts.kept,
-            "looks committed"
-        );
-        let figures = vec![
-            Figure::count("WrittenEntities", counts.written),
-            Figure::count("DeletedEntities", counts.deleted),
-            Figure::count("RefusedEntities", counts.refused),
-        ];
-        self.app.metrics.put(self.app.clock.now(), figures);
     }
 }
 

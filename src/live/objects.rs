@@ -22,6 +22,8 @@ pub(super) struct Looked {
     pub seen: Vec<Seen>,
     /// To be looked at on their own.
     pub follow: Vec<Look>,
+    /// Why the look is to be taken again all the same, once the rest is committed.
+    pub failed: Option<Failure>,
 }
 
 pub(super) async fn look_at(looker: &Looker<'_>, wanted: &Wanted) -> Result<Looked, Failure> {
@@ -61,8 +63,16 @@ impl Looked {
         otherwise: impl FnOnce() -> Look,
     ) -> Result<(), Failure> {
         match looked {
-            Ok(looked) => self.extend(looked),
-            Err(failure) if failure.class() == Class::Part => {
+            Ok(looked) => {
+                if let Some(failure) = &looked.failed {
+                    tracing::warn!(error = chain(failure), "a part could not be read");
+                    self.follow.push(otherwise());
+                }
+                self.extend(looked);
+            }
+            Err(failure)
+                if failure.class() == Class::Part || matches!(failure, Failure::Unread(_)) =>
+            {
                 tracing::warn!(error = chain(&failure), "a part could not be read");
                 self.follow.push(otherwise());
             }
@@ -72,11 +82,23 @@ impl Looked {
     }
 }
 
+/// A partition that was looked at as a whole. Files that could not be read cost the items that hold them, and the others
+/// are committed.
+impl From<Seen> for Looked {
+    fn from(seen: Seen) -> Looked {
+        let lost = seen.lost_files().into_iter().next().cloned();
+        Looked {
+            failed: lost.map(|file| Failure::Unread(Some(file))),
+            ..vec![seen].into()
+        }
+    }
+}
+
 impl From<Vec<Seen>> for Looked {
     fn from(seen: Vec<Seen>) -> Looked {
         Looked {
             seen,
-            follow: Vec::new(),
+            ..Looked::default()
         }
     }
 }
@@ -144,7 +166,7 @@ async fn numbered(
 /// A look at one object is taken again where a part of it could not be read. A run leaves that to the next one.
 pub(super) fn read(seen: Seen) -> Result<Seen, Failure> {
     match seen.is_unread() {
-        true => Err(Failure::Unread),
+        true => Err(Failure::Unread(seen.lost_files().first().copied().cloned())),
         false => Ok(seen),
     }
 }

@@ -40,7 +40,11 @@ pub(super) async fn of_repository(
                 looked.follow.extend(new_project(looker, &raw, news).await?);
                 if let Some(group) = own {
                     let raw = looker.with_files(group, raw.clone()).await;
-                    let seen = looker.repository(group, (repository, raw), before).await;
+                    let lost = raw.as_ref().err();
+                    let seen = match lost.and_then(|error| looker.lost_file(group, error)) {
+                        Some(file) => Err(Failure::Unread(Some(file))),
+                        None => looker.repository(group, (repository, raw), before).await,
+                    };
                     let partition = group.partition(Some(repository));
                     let seen = seen.and_then(read).map(|seen| vec![seen].into());
                     looked.take(seen, || Look::Partition {
@@ -101,7 +105,7 @@ pub(super) async fn of_partition(
     };
     let (Some(filter), Some(repository)) = (group.source.repositories(), &partition.repository)
     else {
-        return Ok(vec![looker.whole(group, None).await?].into());
+        return Ok(looker.whole(group, None).await?.into());
     };
     let before = looker.entry(&partition.item(ItemId::Whole)).await?;
     match looker.standing(filter, repository).await? {
@@ -167,7 +171,7 @@ async fn contents(
     progress: Option<Progress>,
 ) -> Result<Looked, Failure> {
     if !group.source.is_numbered() {
-        return Ok(vec![looker.whole(group, Some(repository)).await?].into());
+        return Ok(looker.whole(group, Some(repository)).await?.into());
     }
     let mut reading = Reading::open(looker, group, repository, progress).await?;
     let mut seen = Vec::new();
@@ -184,15 +188,30 @@ async fn contents(
             let asked = missing.get(..MOST_NUMBERS).unwrap_or(&missing);
             let found = looker.pull_requests(group, &repository.uuid, asked, Bound::default());
             seen.extend(found.await?);
-            return Ok(seen.into());
+            return Ok(Looked {
+                follow: again(&seen),
+                seen,
+                failed: None,
+            });
         };
         seen.extend(page);
     }
+    let rest = Look::Partition {
+        partition: group.partition(Some(&repository.uuid)),
+        progress: Some(reading.progress().clone()),
+    };
+    let mut follow = again(&seen);
+    follow.push(rest);
     Ok(Looked {
         seen,
-        follow: vec![Look::Partition {
-            partition: group.partition(Some(&repository.uuid)),
-            progress: Some(reading.progress().clone()),
-        }],
+        follow,
+        failed: None,
     })
+}
+
+/// Pull requests that could not be read whole are looked at on their own.
+fn again(seen: &[Seen]) -> Vec<Look> {
+    let unread = seen.iter().filter(|seen| seen.is_unread());
+    let items = unread.map(|seen| seen.item.clone());
+    items.map(|item| Look::Item { item }).collect()
 }

@@ -86,6 +86,7 @@ impl Slice<'_> {
             self.keep().await?;
             let ReadPart { part, seen, then } = part;
             self.tally(&seen);
+            self.tell_losses(&part, &seen);
             for seen in self.changed(seen).await? {
                 // An item of two pages is committed with the first of them.
                 if section.iter().any(|known| known.item == seen.item) {
@@ -112,6 +113,18 @@ impl Slice<'_> {
             }
         }
         self.commit_section(section, &mut waiting).await
+    }
+
+    /// Items of `part` whose files could not be read: they stay as they are, and the next run begins with them.
+    pub(super) fn tell_losses(&self, part: &RunPart, seen: &[Seen]) {
+        let mut files = seen.iter().flat_map(Seen::lost_files);
+        let Some(first) = files.next() else { return };
+        let reason = match files.count() {
+            0 => first.to_string(),
+            others => format!("{first}; and {others} more"),
+        };
+        // Those who have looked have doubted what is not recorded.
+        self.give_up(part, true, &reason);
     }
 
     /// Those that differ from what is recorded, or from what Port holds.

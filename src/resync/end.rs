@@ -86,7 +86,7 @@ impl Slice<'_> {
             at: now,
             mapping: self.sources().mapping().fingerprint().to_owned(),
             owned: run.owned,
-            all_recorded: self.is_all_recorded(&run).await?,
+            all_recorded: run.failures == 0 && run.unsound.is_empty(),
             distrusted: self.distrusted(),
             hidden: run.hidden.clone(),
         };
@@ -121,21 +121,6 @@ impl Slice<'_> {
             true => RunOutcome::CompletedWithLosses(summary),
             false => RunOutcome::Completed(summary),
         })
-    }
-
-    /// Whether every object is recorded that there was when the run began. Nothing but the count of a list says so where it
-    /// had several pages, until it was read by key: once under this mapping.
-    async fn is_all_recorded(&self, run: &Run) -> Result<bool, Failure> {
-        if 0 < run.failures || !run.unsound.is_empty() {
-            return Ok(false);
-        }
-        let is_open = self.pages.has_open() || run.lists.values().any(|list| list.is_open);
-        if !is_open {
-            return Ok(true);
-        }
-        let before = self.store().load(&completed()).await?.value;
-        let mapping = self.sources().mapping().fingerprint();
-        Ok(before.is_some_and(|before| before.all_recorded && before.mapping == mapping))
     }
 
     fn log_completed(&self, run: &Run, summary: &Summary) {

@@ -1,13 +1,20 @@
-//! Figures of runs, for whoever watches the function.
+//! Figures of runs, for whoever watches the function, and how far one is, for whoever watches that.
+
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
 use super::end::Summary;
 use super::slice::Slice;
 use crate::app::App;
+use crate::extract::{Source, filter_id};
+use crate::locked::locked;
+use crate::mapping::Kind;
 use crate::metrics::Figure;
+use crate::progress::{KindProgress, Paused, RunProgress};
 use crate::store::StoreError;
 use crate::store::documents::completed;
+use crate::store::run::Tally;
 
 /// Says how old the last completed resync is, in intervals: one that is due is overdue from 1 on.
 pub(super) async fn put_age(app: &App) -> Result<(), StoreError> {
@@ -51,5 +58,57 @@ impl Slice<'_> {
         let left = usize::try_from(self.bitbucket.requests_left()).unwrap_or(usize::MAX);
         let figures = vec![Figure::count("RequestsLeft", left)];
         self.app.metrics.put(self.app.clock.now(), figures);
+    }
+
+    /// Tells whoever watches how far the run is.
+    pub(super) fn publish(&self, paused: Option<Paused>) {
+        let (run, through) = (self.run(), locked(&self.through));
+        let mut parts: Vec<KindProgress> = Vec::new();
+        for group in self.sources().groups() {
+            let (done, total) = match group.source.repositories() {
+                None => (usize::from(run.read.contains(&group.id)), Some(1)),
+                Some(filter) => {
+                    let list = run
+                        .lists
+                        .get(&filter_id(filter))
+                        .cloned()
+                        .unwrap_or_default();
+                    let done = match group.source {
+                        Source::Repositories(_) => list.repositories,
+                        _ if run.is_read => list.repositories,
+                        _ => through.get(group.id.as_str()).copied().unwrap_or(0),
+                    };
+                    (done, list.is_complete.then_some(list.repositories))
+                }
+            };
+            let kinds: BTreeSet<Kind> = group.resources.iter().map(|one| one.kind).collect();
+            let names: Vec<String> = kinds.iter().map(ToString::to_string).collect();
+            let kind = names.join(" and ");
+            // A kind with two queries is read twice, and shown once.
+            match parts.iter_mut().find(|part| part.kind == kind) {
+                Some(part) => {
+                    part.done += done;
+                    part.total = part.total.zip(total).map(|(one, other)| one + other);
+                }
+                None => {
+                    let tallies = names.iter().filter_map(|name| run.tally.get(name));
+                    let tallies: Vec<&Tally> = tallies.collect();
+                    parts.push(KindProgress {
+                        kind,
+                        done,
+                        total,
+                        items: tallies.iter().map(|tally| tally.items).sum(),
+                        entities: tallies.iter().map(|tally| tally.entities).sum(),
+                    });
+                }
+            }
+        }
+        self.app.progress.send_replace(RunProgress {
+            run: run.id.clone(),
+            parts,
+            requests_left: self.bitbucket.requests_left(),
+            reconciling: run.is_read,
+            paused,
+        });
     }
 }

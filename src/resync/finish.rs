@@ -143,7 +143,11 @@ impl Slice<'_> {
                 .pull_requests(group, &repository, asked, Bound::default())
                 .await
             {
-                Ok(found) => seen.extend(found),
+                Ok(found) => {
+                    let part = RunPart::of(group.partition(Some(&repository)));
+                    self.tell_losses(&part, &found);
+                    seen.extend(found);
+                }
                 Err(failure) if failure.meets_everything() => return Err(failure),
                 Err(failure) => {
                     let part = RunPart::of(group.partition(Some(&repository)));

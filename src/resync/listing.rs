@@ -214,13 +214,9 @@ impl<'a> ListReader<'a> {
         part: &RunPart,
         before: Option<Entry>,
     ) -> Result<(), Failure> {
-        let slice = self.reader.slice;
-        let is_read = raw.is_ok();
-        match slice.looker().repository(group, (id, raw), before).await {
+        let looker = self.reader.slice.looker();
+        match looker.repository(group, (id, raw), before).await {
             Ok(seen) => {
-                if !is_read {
-                    slice.give_up(part, true, "a file that goes along could not be read");
-                }
                 self.reader.done(part, vec![seen]).await;
                 Ok(())
             }

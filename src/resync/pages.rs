@@ -205,13 +205,6 @@ impl RunPages {
         });
     }
 
-    /// Whether the list of any partition is left open.
-    pub(super) fn has_open(&self) -> bool {
-        let pages = locked(&self.pages);
-        let mut open = pages.values().flat_map(|page| page.page.open.values());
-        open.any(|open| !open.is_empty())
-    }
-
     /// Partitions of `source` whose list is left open.
     pub(super) fn open(&self, list: &str, source: &SourceId) -> Vec<(Spot, Repository)> {
         let mut all = self.repositories(list);

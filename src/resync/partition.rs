@@ -155,6 +155,19 @@ impl RunReader<'_> {
             }
         }
         debug_assert_eq!(seen.item.item, ItemId::Whole);
+        let passing = seen.lost_files().into_iter().find(|file| file.may_pass);
+        if let Some(file) = passing.cloned()
+            && self.put_off(Failure::Unread(Some(file)))?.is_none()
+        {
+            // The next slice reads it again; what could be read is committed now.
+            self.send(
+                part,
+                vec![seen.without_losses()],
+                Then::More(Progress::default()),
+            )
+            .await;
+            return Ok(());
+        }
         self.done(part, vec![seen]).await;
         Ok(())
     }

@@ -73,7 +73,9 @@ pub struct FieldChange {
     pub after: Value,
 }
 
-/// Says what a resync would do, and does none of it. What `app` has stored is read, so that the guards and the reasons of
+/// Says what a resync would do, and does none of it.
+///
+/// What `app` has stored is read, so that the guards and the reasons of
 /// deletions are those of the resync; it is not changed. Where it cannot be read, the preview says what it cannot know.
 pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Preview, Failure> {
     let session = app.session(deadline).await?;

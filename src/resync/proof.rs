@@ -31,11 +31,11 @@ impl ListReader<'_> {
         known: &Known,
         listed: &UnboundedSender<Listed>,
     ) -> Result<(), Failure> {
-        if self.reader.is_stopped() || self.has_failed() {
-            return Ok(());
-        }
         let slice = self.reader.slice;
         let is_counted = shown.is_some_and(|shown| shown.is_counted);
+        if self.has_failed() || !is_counted && self.reader.is_stopped() {
+            return Ok(());
+        }
         if !is_counted && let Err(failure) = Box::pin(self.read_by_key(known, listed)).await {
             let groups: Vec<&Group> = self.groups().collect();
             slice.not_proven(failure, &groups)?;

@@ -17,13 +17,11 @@ use crate::app::{App, Session};
 use crate::bitbucket::BitbucketClient;
 use crate::counts::Tallied;
 use crate::deadline::Deadline;
-use crate::extract::{Group, Source, filter_id};
+use crate::extract::Group;
 use crate::failure::Failure;
 use crate::identity::{PartitionId, Repository};
 use crate::locked::locked;
-use crate::mapping::Kind;
-use crate::progress::{KindProgress, Paused, RunProgress};
-use crate::store::run::{FailedPart, Run, Tally, run};
+use crate::store::run::{FailedPart, Run, run};
 use crate::store::{Lease, Revision, Store, StoreError};
 use crate::sync::audit::Audit;
 use crate::sync::generation::Current;
@@ -348,57 +346,5 @@ impl<'a> Slice<'a> {
         *locked(&self.through)
             .entry(group.id.to_string())
             .or_default() += 1;
-    }
-
-    /// Tells whoever watches how far the run is.
-    pub(super) fn publish(&self, paused: Option<Paused>) {
-        let (run, through) = (self.run(), locked(&self.through));
-        let mut parts: Vec<KindProgress> = Vec::new();
-        for group in self.sources().groups() {
-            let (done, total) = match group.source.repositories() {
-                None => (usize::from(run.read.contains(&group.id)), Some(1)),
-                Some(filter) => {
-                    let list = run
-                        .lists
-                        .get(&filter_id(filter))
-                        .cloned()
-                        .unwrap_or_default();
-                    let done = match group.source {
-                        Source::Repositories(_) => list.repositories,
-                        _ if run.is_read => list.repositories,
-                        _ => through.get(group.id.as_str()).copied().unwrap_or(0),
-                    };
-                    (done, list.is_complete.then_some(list.repositories))
-                }
-            };
-            let kinds: BTreeSet<Kind> = group.resources.iter().map(|one| one.kind).collect();
-            let names: Vec<String> = kinds.iter().map(ToString::to_string).collect();
-            let kind = names.join(" and ");
-            // A kind with two queries is read twice, and shown once.
-            match parts.iter_mut().find(|part| part.kind == kind) {
-                Some(part) => {
-                    part.done += done;
-                    part.total = part.total.zip(total).map(|(one, other)| one + other);
-                }
-                None => {
-                    let tallies = names.iter().filter_map(|name| run.tally.get(name));
-                    let tallies: Vec<&Tally> = tallies.collect();
-                    parts.push(KindProgress {
-                        kind,
-                        done,
-                        total,
-                        items: tallies.iter().map(|tally| tally.items).sum(),
-                        entities: tallies.iter().map(|tally| tally.entities).sum(),
-                    });
-                }
-            }
-        }
-        self.app.progress.send_replace(RunProgress {
-            run: run.id.clone(),
-            parts,
-            requests_left: self.bitbucket.requests_left(),
-            reconciling: run.is_read,
-            paused,
-        });
     }
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::blueprints::Blueprints;
 use crate::entity::{Entity, EntityKey};
+use crate::failure::UnreadFile;
 use crate::mapping::Resource;
 use crate::port::LeftOut;
 
@@ -35,6 +36,8 @@ pub struct Made {
     pub incomplete: bool,
     /// Nothing is known of it but that it is there: all it claimed before stays.
     pub unread: bool,
+    /// The file of it that could not be read, if that is why.
+    pub lost: Option<Arc<UnreadFile>>,
 }
 
 impl Image {
@@ -133,7 +136,20 @@ impl Made {
             searched: Vec::new(),
             incomplete: true,
             unread: true,
+            lost: None,
         }
+    }
+
+    /// What `resources` make of a member of which a file could not be read.
+    pub fn lost(
+        resources: &[Arc<Resource>],
+        member: &str,
+        file: &Arc<UnreadFile>,
+    ) -> impl Iterator<Item = Made> {
+        resources.iter().map(|resource| Made {
+            lost: Some(Arc::clone(file)),
+            ..Made::unread(Arc::clone(resource), member.to_owned())
+        })
     }
 
     /// Entities that its relations lead to, as far as `blueprints` tell where they lead.

@@ -11,20 +11,19 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::blueprints::Blueprints;
-use super::image::{Image, Made};
+use super::image::Image;
 use super::mapper::Mapper;
 use super::plan::{Seen, Sight};
 use super::sources::Sources;
 use crate::bitbucket::{self, BitbucketClient};
 use crate::deadline::Deadline;
 use crate::extract::{self, Batch, Group, Source};
-use crate::failure::{Class, Failure};
+use crate::failure::Failure;
 use crate::identity::{ItemId, ItemRef, PartitionId, Place, RepositoryId, SourceId};
 use crate::mapping::RepositoryFilter;
 use crate::port::PortClient;
 use crate::store::documents::{Entry, Record, place_of, record, record_prefix, records};
 use crate::store::{Found, Store, StoreError};
-use crate::telemetry::chain;
 
 /// What looking works with.
 pub struct Looker<'a> {
@@ -202,7 +201,7 @@ impl Looker<'_> {
                         is_recent(&raw, at)?;
                         self.present(group, &raw).await?
                     }
-                    (Some(Err(error)), _) => self.unread(group, error)?,
+                    (Some(Err(unread)), _) => self.lost(group, &unread.file),
                 };
                 seen.push(Seen {
                     before: before.remove(&item),
@@ -282,6 +281,16 @@ impl Looker<'_> {
                 sight: self.present(group, raw).await?,
             });
         }
+        for unread in &batch.unread {
+            let Some(id) = group.source.item(&unread.raw) else {
+                continue;
+            };
+            seen.push(Seen {
+                item: partition.item(id),
+                before: entries.get(&id).cloned(),
+                sight: self.lost(group, &unread.file),
+            });
+        }
         Ok(seen)
     }
 
@@ -324,24 +333,6 @@ impl Looker<'_> {
         };
         self.resolve(&mut image).await?;
         Ok(Sight::Present(image))
-    }
-
-    /// An item that is there, and of which a part could not be read. A failure of the moment is not the item's.
-    fn unread(&self, group: &Group, error: bitbucket::Error) -> Result<Sight, Failure> {
-        if error.class() != Class::Part {
-            return Err(error.into());
-        }
-        tracing::warn!(
-            kind = group.source.name(),
-            error = chain(&error),
-            "an item could not be read: it stays as it is"
-        );
-        let resources = group.resources.iter().cloned();
-        Ok(Sight::Present(Image {
-            made: resources
-                .map(|resource| Made::unread(resource, String::new()))
-                .collect(),
-        }))
     }
 
     pub(super) async fn resolve(&self, image: &mut Image) -> Result<(), Failure> {

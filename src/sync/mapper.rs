@@ -110,6 +110,7 @@ impl Mapper {
                 searched,
                 incomplete: 0 < lost,
                 unread: false,
+                lost: None,
             }
         };
         resources.iter().map(make).collect()

@@ -26,4 +26,5 @@ pub mod plan;
 pub mod reading;
 pub mod settle;
 pub mod sources;
+mod unread;
 mod whole;

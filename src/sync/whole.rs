@@ -6,7 +6,7 @@ use super::image::{Image, Made};
 use super::look::Looker;
 use super::plan::{Seen, Sight};
 use crate::bitbucket::{Proof, Readings};
-use crate::extract::{self, Batch, Group, Hidden, Listing, Skipped, Source};
+use crate::extract::{self, Batch, Group, Hidden, Listing, Skipped, Source, Unread};
 use crate::failure::Failure;
 use crate::identity::{ItemId, Repository};
 use crate::store::documents::Entry;
@@ -83,6 +83,14 @@ impl Looker<'_> {
                 let made = self.mapper.map(&batch.resources, raw, &member);
                 image.made.extend(made);
             }
+        }
+        for Unread { raw, file } in &batch.unread {
+            let member = group.source.member(raw);
+            tracing::warn!(member, %file, "an item could not be read: it stays as it is");
+            self.mapper.doubt(&batch.resources);
+            image
+                .made
+                .extend(Made::lost(&batch.resources, &member, file));
         }
     }
 

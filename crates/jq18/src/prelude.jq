@@ -52,7 +52,7 @@ def add(f): reduce f as $x (null; . + $x);
 def in(container): . as $key | container | has($key);
 def inside(container): . as $part | container | contains($part);
 def combinations: if length == 0 then [] else .[0][] as $x | (.[1:] | combinations) as $rest | [$x] + $rest end;
-def combinations($n): . as $items | [range($n) | $items] | combinations;
+def combinations(n): . as $items | [range(n) | $items] | combinations;
 
 # Paths
 def getpath($path): if ($path | type) == "array" then reduce $path[] as $key (.; .[$key])
@@ -85,22 +85,22 @@ def JOIN($index; f): [.[] | [., $index[f]]];
 def JOIN($index; source; f): source | [., $index[f]];
 def JOIN($index; source; f; join): source | [., $index[f]] | join;
 
-# Regular expressions
-def test($re): test!($re; null);
-def test($re; $flags): test!($re; $flags);
-def match($re): match!($re; null)[];
-def match($re; $flags): match!($re; $flags)[];
-def capture($re): capture!($re; null)[];
-def capture($re; $flags): capture!($re; $flags)[];
+# Regular expressions. Those that jq hands to C code as they are evaluate their last argument first.
+def test($re): test!($re; false);
+def test(re; $flags): re as $re | test!($re; $flags);
+def match($re): match!($re; false)[];
+def match(re; $flags): re as $re | match!($re; $flags)[];
+def capture($re): capture!($re; false)[];
+def capture(re; $flags): re as $re | capture!($re; $flags)[];
 def scan($re): scan!($re; null)[];
-def scan($re; $flags): scan!($re; $flags)[];
-def split($re; $flags): split!($re; $flags);
+def scan($re; $flags): scan!($re; "g" + $flags)[];
+def split($re; $flags): split!($re; $flags + "g");
 def splits($re): split!($re; null)[];
-def splits($re; $flags): split!($re; $flags)[];
+def splits($re; $flags): split!($re; $flags + "g")[];
 def sub($re; replacement): sub!($re; ""; replacement);
 def sub($re; replacement; $flags): sub!($re; $flags; replacement);
 def gsub($re; replacement): sub!($re; "g"; replacement);
-def gsub($re; replacement; $flags): sub!($re; "g" + $flags; replacement);
+def gsub($re; replacement; $flags): sub!($re; $flags + "g"; replacement);
 
 # Dates
 def todateiso8601: strftime("%Y-%m-%dT%H:%M:%SZ");

@@ -1,15 +1,18 @@
 //! The raw items of folders and files: what mappings find in them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use super::super::content::{self, Filling, Skip};
+use super::super::unread::Unread;
 use super::super::{INCLUDED_FILES, Skipped};
-use super::texts::Texts;
+use super::texts::{NoText, Texts};
 use super::wanted::{What, Work, path_of};
 use crate::bitbucket;
 use crate::deadline::Deadline;
+use crate::failure::UnreadFile;
 use crate::file_format::{self, ParsedFile};
 use crate::identity::Repository;
 use crate::mapping::FolderSelector;
@@ -26,34 +29,56 @@ pub(super) struct RawItems<'a> {
     pub(super) deadline: &'a Deadline,
 }
 
+/// Why what a selector matches has become no item.
+pub(super) enum NoItem {
+    Skipped(Skipped),
+    Unread(Unread),
+}
+
 impl RawItems<'_> {
     pub(super) async fn make(
         &self,
         work: &Work<'_>,
-    ) -> Result<Result<Value, Skipped>, bitbucket::Error> {
+    ) -> Result<Result<Value, NoItem>, bitbucket::Error> {
+        let made = self.made(work).await?;
+        Ok(made.map(Value::Object).map_err(|none| match none {
+            NoText::Skip(skip) => NoItem::Skipped(Skipped {
+                path: self.shown(path_of(&work.entry)),
+                reason: skip.reason(),
+            }),
+            NoText::Unread(file) => NoItem::Unread(Unread {
+                raw: named(work),
+                file,
+            }),
+        }))
+    }
+
+    async fn made(
+        &self,
+        work: &Work<'_>,
+    ) -> Result<Result<Map<String, Value>, NoText>, bitbucket::Error> {
         let path = path_of(&work.entry);
         let (mut item, folder) = match work.what {
             What::Folder(folder) => (self.folder(work, folder), path),
             What::Files(files) => match self.file(work, files.skip_parsing).await? {
                 Ok(item) => (item, split(path).0),
-                Err(skip) => {
-                    return Ok(Err(Skipped {
-                        path: self.shown(path),
-                        reason: skip.reason(),
-                    }));
-                }
+                Err(none) => return Ok(Err(none)),
             },
         };
         if !work.included_files.is_empty() {
             let mut files = Map::new();
             for name in work.included_files {
                 let path = content::included(folder, name);
-                let text = self.texts.load(&work.commit, &path, self.deadline).await?;
-                files.insert(name.clone(), text.map_or(Value::Null, Value::String));
+                let text = match self.texts.load(&work.commit, &path, self.deadline).await? {
+                    Ok(text) => Value::String(text),
+                    Err(NoText::Skip(_)) => Value::Null,
+                    Err(unread @ NoText::Unread(_)) => return Ok(Err(unread)),
+                };
+                files.insert(name.clone(), text);
             }
             item.insert(INCLUDED_FILES.to_owned(), Value::Object(files));
         }
-        Ok(Ok(Value::Object(item)))
+        Ok(Ok(item))
     }
 
     fn folder(&self, work: &Work<'_>, folder: &FolderSelector) -> Map<String, Value> {
@@ -74,21 +99,23 @@ impl RawItems<'_> {
         &self,
         work: &Work<'_>,
         skip_parsing: bool,
-    ) -> Result<Result<Map<String, Value>, Skip>, bitbucket::Error> {
+    ) -> Result<Result<Map<String, Value>, NoText>, bitbucket::Error> {
         if let Some(skip) = content::unreadable(&work.entry) {
-            return Ok(Err(skip));
+            return Ok(Err(NoText::Skip(skip)));
         }
         let path = path_of(&work.entry);
         let text = match self.texts.load(&work.commit, path, self.deadline).await? {
             Ok(text) => text,
-            Err(skip) => return Ok(Err(skip)),
+            Err(none) => return Ok(Err(none)),
         };
         let content = if skip_parsing {
             Value::String(text)
         } else {
             let mut content = self.parsed(path, text);
-            self.fill_references(&mut content, path, &work.commit)
-                .await?;
+            let filled = self.fill_references(&mut content, path, &work.commit);
+            if let Err(unread) = filled.await? {
+                return Ok(Err(NoText::Unread(unread)));
+            }
             content
         };
         // As Ocean's code search gave it.
@@ -128,7 +155,7 @@ impl RawItems<'_> {
         content: &mut Value,
         path: &str,
         commit: &str,
-    ) -> Result<(), bitbucket::Error> {
+    ) -> Result<Result<(), Arc<UnreadFile>>, bitbucket::Error> {
         let mut wanted = BTreeSet::new();
         content::references(content, &mut |reference| {
             wanted.insert(reference.to_owned());
@@ -137,7 +164,10 @@ impl RawItems<'_> {
         let mut contents = BTreeMap::new();
         for (position, reference) in wanted.into_iter().enumerate() {
             let found = match position < MAX_REFERENCES {
-                true => self.referenced(folder, &reference, commit).await?,
+                true => match self.referenced(folder, &reference, commit).await? {
+                    Ok(found) => found,
+                    Err(unread) => return Ok(Err(unread)),
+                },
                 false => None,
             };
             if found.is_none() {
@@ -159,7 +189,7 @@ impl RawItems<'_> {
                 "its references stand for too much: some of them are null"
             );
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// The content of the first file that `reference` may mean.
@@ -168,21 +198,32 @@ impl RawItems<'_> {
         folder: &str,
         reference: &str,
         commit: &str,
-    ) -> Result<Option<Value>, bitbucket::Error> {
+    ) -> Result<Result<Option<Value>, Arc<UnreadFile>>, bitbucket::Error> {
         for path in content::referenced(folder, reference) {
             match self.texts.load(commit, &path, self.deadline).await? {
-                Ok(text) => return Ok(Some(self.parsed(&path, text))),
-                Err(Skip::Gone) => {}
-                Err(_) => return Ok(None),
+                Ok(text) => return Ok(Ok(Some(self.parsed(&path, text)))),
+                Err(NoText::Skip(Skip::Gone)) => {}
+                Err(NoText::Skip(_)) => return Ok(Ok(None)),
+                Err(NoText::Unread(unread)) => return Ok(Err(unread)),
             }
         }
-        Ok(None)
+        Ok(Ok(None))
     }
 
     /// How logs call the file at `path`.
     fn shown(&self, path: &str) -> String {
         format!("{}/{path}", self.repository.full_name)
     }
+}
+
+/// Branch and path: as much as names an item.
+fn named(work: &Work<'_>) -> Value {
+    let entry = json!({"path": path_of(&work.entry)});
+    let what = match work.what {
+        What::Folder(_) => "folder",
+        What::Files(_) => "metadata",
+    };
+    json!({"branch": &*work.branch, what: entry})
 }
 
 /// Folder and name.

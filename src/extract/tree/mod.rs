@@ -11,12 +11,12 @@ use std::sync::Arc;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
-use super::{Batch, FILES_AT_ONCE, Skipped};
+use super::{Batch, FILES_AT_ONCE};
 use crate::bitbucket::{self, BitbucketClient, list_tree};
 use crate::deadline::Deadline;
 use crate::identity::Repository;
 use crate::mapping::Resource;
-use item::RawItems;
+use item::{NoItem, RawItems};
 use texts::Texts;
 use wanted::{TreeSearch, Work};
 
@@ -89,7 +89,7 @@ impl<'a> TreeListing<'a> {
             texts: &self.texts,
             deadline,
         };
-        let made: Vec<Result<Value, Skipped>> = stream::iter(&chunk)
+        let made: Vec<Result<Value, NoItem>> = stream::iter(&chunk)
             .map(|work| items.make(work))
             .buffered(FILES_AT_ONCE)
             .try_collect()
@@ -101,7 +101,8 @@ impl<'a> TreeListing<'a> {
         for item in made {
             match item {
                 Ok(item) => batch.items.push(item),
-                Err(skipped) => batch.skipped.push(skipped),
+                Err(NoItem::Skipped(skipped)) => batch.skipped.push(skipped),
+                Err(NoItem::Unread(unread)) => batch.unread.push(unread),
             }
         }
         Ok(Some(batch))

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::OnceCell;
 
 use super::super::content::{self, Skip};
+use super::super::unread::Tolerance;
 use crate::bitbucket::{self, BitbucketClient};
 use crate::deadline::Deadline;
+use crate::failure::UnreadFile;
 use crate::identity::RepositoryId;
 use crate::locked::locked;
 
@@ -19,9 +21,17 @@ pub(super) struct Texts<'a> {
     repository: RepositoryId,
     /// By commit and path.
     read: Mutex<HashMap<(String, String), Arc<Text>>>,
+    tolerance: Tolerance,
 }
 
-type Text = OnceCell<Result<String, Skip>>;
+type Text = OnceCell<Result<String, NoText>>;
+
+/// Why there is no text of a file.
+#[derive(Clone)]
+pub(super) enum NoText {
+    Skip(Skip),
+    Unread(Arc<UnreadFile>),
+}
 
 impl<'a> Texts<'a> {
     pub(super) fn new(bitbucket: &'a BitbucketClient, repository: RepositoryId) -> Texts<'a> {
@@ -29,6 +39,7 @@ impl<'a> Texts<'a> {
             bitbucket,
             repository,
             read: Mutex::default(),
+            tolerance: Tolerance::default(),
         }
     }
 
@@ -38,7 +49,7 @@ impl<'a> Texts<'a> {
         commit: &str,
         path: &str,
         deadline: &Deadline,
-    ) -> Result<Result<String, Skip>, bitbucket::Error> {
+    ) -> Result<Result<String, NoText>, bitbucket::Error> {
         let cell = {
             let mut read = locked(&self.read);
             let key = (commit.to_owned(), path.to_owned());
@@ -46,12 +57,16 @@ impl<'a> Texts<'a> {
         };
         let read = || async {
             let uuid = self.repository.as_str();
-            match self.bitbucket.file(uuid, commit, path, deadline).await {
+            let read = match self.bitbucket.file(uuid, commit, path, deadline).await {
                 Ok(Some(bytes)) => Ok(content::text(bytes).ok_or(Skip::Binary)),
                 Ok(None) => Ok(Err(Skip::Gone)),
                 Err(bitbucket::Error::TooLarge { .. }) => Ok(Err(Skip::TooLarge)),
                 Err(error) => Err(error),
-            }
+            };
+            Ok(match self.tolerance.judge(path, read)? {
+                Ok(text) => text.map_err(NoText::Skip),
+                Err(file) => Err(NoText::Unread(file)),
+            })
         };
         cell.get_or_try_init(read).await.cloned()
     }

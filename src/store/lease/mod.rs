@@ -57,6 +57,10 @@ pub enum Asker {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart where it is returned"
+)]
 pub enum Attempt {
     Taken(Lease),
     /// Somebody holds it, or a live look is to have it first.

@@ -3,8 +3,10 @@
 //! Pure data: what was recorded of an item before Bitbucket was asked, and what it is now.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::entity::{Entity, EntityKey};
+use crate::failure::UnreadFile;
 use crate::identity::ItemRef;
 use crate::store::documents::{Entry, Stamp};
 use crate::sync::image::Image;
@@ -55,6 +57,30 @@ impl Seen {
                 own.any(|made| made.unread)
             }
         }
+    }
+
+    /// Files that could not be read, each once; what holds them stays as it is.
+    pub fn lost_files(&self) -> Vec<&Arc<UnreadFile>> {
+        let Sight::Present(image) = &self.sight else {
+            return Vec::new();
+        };
+        let mut files: Vec<&Arc<UnreadFile>> = Vec::new();
+        for file in image.made.iter().filter_map(|made| made.lost.as_ref()) {
+            if !files.iter().any(|known| known.path == file.path) {
+                files.push(file);
+            }
+        }
+        files
+    }
+
+    /// The same, for those who look again before they tell of a loss.
+    pub fn without_losses(mut self) -> Seen {
+        if let Sight::Present(image) = &mut self.sight {
+            for made in &mut image.made {
+                made.lost = None;
+            }
+        }
+        self
     }
 
     /// Entities that it writes at most.

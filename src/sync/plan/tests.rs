@@ -107,6 +107,7 @@ fn image(sources: &Sources, item: &ItemRef, truth: &Truth) -> Image {
             searched: Vec::new(),
             incomplete: false,
             unread: false,
+            lost: None,
         }],
     }
 }

@@ -3,6 +3,7 @@
 
 mod content;
 mod selection;
+mod unread;
 
 use sandbox::bitbucket::{NewPullRequest, Workspace};
 use sandbox::webhook::Delivery;

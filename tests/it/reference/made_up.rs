@@ -1,11 +1,16 @@
 //! Workspaces and mappings that nobody thought of, as plain data.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
+
+use super::contents::{Content, file, files};
+use super::objects::{MadeUpPullRequest, PROJECTS, QUERIES, pull_request, written};
+
+/// The blueprint of what is there only to be counted.
+pub(super) const COUNTED: &str = "counted";
 
 /// Names of repositories, and the slugs that Bitbucket makes of them.
 pub(super) const REPOSITORIES: [(&str, &str); 4] = [
@@ -13,26 +18,6 @@ pub(super) const REPOSITORIES: [(&str, &str); 4] = [
     ("payments", "payments"),
     ("A.B_C", "a.b_c"),
     ("Zürich", "zurich"),
-];
-
-const FOLDERS: [&str; 7] = [
-    "",
-    "apps/",
-    "apps/web/",
-    "apps/web/deploy/",
-    "services/a/",
-    "services/a/b/",
-    "Docs dir/",
-];
-
-const NAMES: [&str; 7] = [
-    "catalog.yml",
-    "README.md",
-    "port.yaml",
-    "data.json",
-    "x.txt",
-    "two\nlines\t#1?.yml",
-    "\"50%\" back\\slash ü.yml",
 ];
 
 const FOLDER_PATTERNS: [&str; 10] = [
@@ -101,13 +86,6 @@ const INCLUDED: [&str; 8] = [
     "/x.txt",
 ];
 
-/// What a file holds, and what that means by its name.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Content {
-    pub(super) text: String,
-    pub(super) parsed: Value,
-}
-
 #[derive(Clone, Debug)]
 pub(super) struct MadeUpRepository {
     /// By path; empty for a repository without commits.
@@ -136,6 +114,11 @@ pub(super) enum MadeUpResource {
         skip_parsing: bool,
         included: Vec<&'static str>,
     },
+    PullRequest {
+        query: Option<&'static str>,
+        included: Vec<&'static str>,
+    },
+    Project,
 }
 
 #[derive(Clone, Debug)]
@@ -152,6 +135,20 @@ pub(super) enum Change {
     Fork {
         repository: usize,
     },
+    Open {
+        repository: usize,
+        pull_request: MadeUpPullRequest,
+    },
+    /// Of the pull request with this number.
+    Decline {
+        repository: usize,
+        id: usize,
+    },
+    /// Of the project at this position.
+    Rename {
+        project: usize,
+        name: &'static str,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -162,6 +159,10 @@ pub(super) struct MadeUp {
     pub(super) first: Vec<BTreeMap<String, Content>>,
     /// What was forked, and what it held then.
     pub(super) forks: BTreeMap<usize, MadeUpRepository>,
+    /// Of each repository, by number from 1.
+    pub(super) pull_requests: Vec<Vec<MadeUpPullRequest>>,
+    /// Names, in the order of [`PROJECTS`]; only the first one has repositories.
+    pub(super) projects: Vec<&'static str>,
     pub(super) resources: Vec<MadeUpResource>,
     pub(super) changes: Vec<Change>,
 }
@@ -179,7 +180,48 @@ impl MadeUp {
                 "properties": {"raw": raw},
             }}}})
         });
-        json!({"entityDeletionThreshold": 1, "resources": resources.collect::<Vec<Value>>()})
+        // Events may delete as much as the last run has counted: enough, whatever the made-up resources give.
+        let counted = (0..10).map(|number| {
+            json!({"kind": "workspace", "selector": {"query": "true"}, "port": {"entity": {"mappings": {
+                "identifier": format!("'{number}'"), "blueprint": format!("'{COUNTED}'"),
+            }}}})
+        });
+        let resources: Vec<Value> = resources.chain(counted).collect();
+        json!({"entityDeletionThreshold": 1, "resources": resources})
+    }
+
+    /// The change that is chosen, or a file where that one is not to be had.
+    fn choose(&self, (repository, (path, content), pull_request, choice): Choice) -> Change {
+        let holds = &self.repositories[repository].main;
+        let mut pull_requests = self.pull_requests[repository].iter();
+        let open = pull_requests.position(|one| one.state == "OPEN");
+        match (choice, open) {
+            (0, _) if !self.forks.contains_key(&repository) => Change::Fork { repository },
+            (1, _) if 1 < holds.len() => {
+                let path = holds.keys().next().cloned().unwrap();
+                Change::Remove { repository, path }
+            }
+            (2, _) => Change::Open {
+                repository,
+                pull_request: MadeUpPullRequest {
+                    state: "OPEN",
+                    ..pull_request
+                },
+            },
+            (3, Some(position)) => Change::Decline {
+                repository,
+                id: position + 1,
+            },
+            (4, _) => Change::Rename {
+                project: self.projects.len() - 1,
+                name: "Another name",
+            },
+            _ => Change::Write {
+                repository,
+                path,
+                content,
+            },
+        }
     }
 
     pub(super) fn apply(&mut self, change: &Change) {
@@ -199,6 +241,14 @@ impl MadeUp {
                 let forked = self.repositories[*repository].clone();
                 self.forks.insert(*repository, forked);
             }
+            Change::Open {
+                repository,
+                pull_request,
+            } => self.pull_requests[*repository].push(pull_request.clone()),
+            Change::Decline { repository, id } => {
+                self.pull_requests[*repository][id - 1].state = "DECLINED";
+            }
+            Change::Rename { project, name } => self.projects[*project] = name,
         }
     }
 }
@@ -248,75 +298,10 @@ impl MadeUpResource {
                      repository: .metadata.commit.repository.name, branch: .branch}",
                 )
             }
+            MadeUpResource::PullRequest { query, included } => written(*query, included),
+            MadeUpResource::Project => ("project", json!({}), "[.key]", "{name: .name}"),
         }
     }
-}
-
-/// YAML texts with what `PyYAML` makes of them.
-static YAML: LazyLock<Vec<Content>> = LazyLock::new(|| {
-    let vectors = include_str!("../../fixtures/vectors/yaml-11.json");
-    let vectors: Value = serde_json::from_str(vectors).unwrap();
-    let cases = vectors["cases"].as_array().unwrap().iter();
-    let contents = cases.map(|case| {
-        let text = case["yaml"].as_str().unwrap().to_owned();
-        let parsed = match (case.get("value"), case.get("documents")) {
-            (Some(value), _) => value.clone(),
-            (None, Some(documents)) => documents.clone(),
-            (None, None) => json!(text),
-        };
-        Content { text, parsed }
-    });
-    contents.collect()
-});
-
-/// What `file://` means is up to the place of the file: see `meaning`.
-const REFERENCES: [&str; 6] = [
-    "file://README.md",
-    "file://data.json",
-    "file://./README.md",
-    "file://../port.yaml",
-    "file:///x.txt",
-    "file://nowhere",
-];
-
-fn content(name: &'static str) -> BoxedStrategy<Content> {
-    let plain = |text: &str, parsed: Value| Content {
-        text: text.to_owned(),
-        parsed,
-    };
-    if name.ends_with(".json") {
-        return select(vec![
-            plain("{\"a\": [1, null]}", json!({"a": [1, null]})),
-            plain("\u{feff}[1]", json!([1])),
-            plain("{\"a\": NaN, \"b\": 1e400}", json!({"a": null, "b": null})),
-            plain("{oops", json!("{oops")),
-            plain("\"half \\ud83d\"", json!("half \u{fffd}")),
-        ])
-        .boxed();
-    }
-    if name.ends_with("ml") {
-        let referring = select(&REFERENCES[..]).prop_map(|reference| Content {
-            text: format!("a: 1\nb: [{reference}]\n"),
-            parsed: json!({"a": 1, "b": [reference]}),
-        });
-        return prop_oneof![3 => select(YAML.clone()), 1 => referring].boxed();
-    }
-    select(vec!["one\n", "two", "Zürich\n", ""])
-        .prop_map(|text| Content {
-            text: text.to_owned(),
-            parsed: json!(text),
-        })
-        .boxed()
-}
-
-fn file() -> impl Strategy<Value = (String, Content)> {
-    (select(&FOLDERS[..]), select(&NAMES[..])).prop_flat_map(|(folder, name)| {
-        content(name).prop_map(move |content| (format!("{folder}{name}"), content))
-    })
-}
-
-fn files(most: usize) -> impl Strategy<Value = BTreeMap<String, Content>> {
-    prop::collection::vec(file(), 0..=most).prop_map(|files| files.into_iter().collect())
 }
 
 fn repository() -> impl Strategy<Value = MadeUpRepository> {
@@ -341,6 +326,9 @@ fn resource() -> impl Strategy<Value = MadeUpResource> {
         1 => included().prop_map(|included| MadeUpResource::Repository { included }),
         2 => (patterns, included())
             .prop_map(|(patterns, included)| MadeUpResource::Folder { patterns, included }),
+        1 => Just(MadeUpResource::Project),
+        2 => (prop::option::of(select(&QUERIES[..])), included())
+            .prop_map(|(query, included)| MadeUpResource::PullRequest { query, included }),
         4 => (
             prop::option::of(select(&FILE_PATHS[..])),
             select(&FILE_NAMES[..]),
@@ -354,41 +342,49 @@ fn resource() -> impl Strategy<Value = MadeUpResource> {
     ]
 }
 
+/// Where, what is written or opened there, and which of all changes it is.
+type Choice = (usize, (String, Content), MadeUpPullRequest, u8);
+
+fn change(repositories: Vec<usize>) -> impl Strategy<Value = Choice> {
+    (select(repositories), file(), pull_request(), 0..7_u8)
+}
+
 pub(super) fn made_up() -> impl Strategy<Value = MadeUp> {
-    let repositories = prop::collection::vec(repository(), 1..=REPOSITORIES.len());
+    let repository = (repository(), prop::collection::vec(pull_request(), 0..3));
+    let repositories = prop::collection::vec(repository, 1..=REPOSITORIES.len());
     let resources = prop::collection::vec(resource(), 1..4);
-    (repositories, resources).prop_flat_map(|(repositories, resources)| {
+    let projects = 1..=PROJECTS.len();
+    (repositories, resources, projects).prop_flat_map(|(repositories, resources, projects)| {
+        let (repositories, mut pull_requests): (Vec<_>, Vec<_>) = repositories.into_iter().unzip();
+        for (repository, requests) in repositories.iter().zip(&mut pull_requests) {
+            // A pull request needs a commit.
+            requests.truncate(if repository.main.is_empty() { 0 } else { 3 });
+        }
         // What holds nothing yet gets its first commit elsewhere.
         let full: Vec<usize> = (0..repositories.len())
             .filter(|number| !repositories[*number].main.is_empty())
             .collect();
         let changes = match full.is_empty() {
             true => Just(Vec::new()).boxed(),
-            false => prop::collection::vec((select(full), file(), 0..4), 0..3).boxed(),
+            false => prop::collection::vec(change(full), 0..3).boxed(),
         };
         changes.prop_map(move |choices| {
             let mut made_up = MadeUp {
                 first: repositories.iter().map(|one| one.main.clone()).collect(),
                 repositories: repositories.clone(),
                 forks: BTreeMap::new(),
+                pull_requests: pull_requests.clone(),
+                projects: PROJECTS
+                    .iter()
+                    .take(projects)
+                    .map(|(_, name)| *name)
+                    .collect(),
                 resources: resources.clone(),
                 changes: Vec::new(),
             };
             let mut now = made_up.clone();
-            for (repository, (path, content), choice) in choices {
-                let holds = &now.repositories[repository].main;
-                let change = match choice {
-                    0 if !now.forks.contains_key(&repository) => Change::Fork { repository },
-                    1 if 1 < holds.len() => {
-                        let path = holds.keys().next().cloned().unwrap();
-                        Change::Remove { repository, path }
-                    }
-                    _ => Change::Write {
-                        repository,
-                        path,
-                        content,
-                    },
-                };
+            for choice in choices {
+                let change = now.choose(choice);
                 now.apply(&change);
                 made_up.changes.push(change);
             }

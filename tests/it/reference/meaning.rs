@@ -8,7 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::Entities;
-use super::made_up::{Content, MadeUp, MadeUpResource, REPOSITORIES};
+use super::contents::Content;
+use super::made_up::{MadeUp, MadeUpResource, REPOSITORIES};
+use super::objects::{MadeUpPullRequest, PROJECTS, meant};
 
 /// A repository at rest.
 struct Repository {
@@ -16,6 +18,7 @@ struct Repository {
     slug: String,
     main: BTreeMap<String, Content>,
     develop: Option<BTreeMap<String, Content>>,
+    pull_requests: Vec<MadeUpPullRequest>,
 }
 
 /// What holds for every kind: an item per thing that a selector means, an entity per item.
@@ -32,18 +35,18 @@ pub(super) fn entities(made_up: &MadeUp) -> Entities {
         let (name, slug) = (format!("Fork of {slug}"), format!("fork-of-{slug}"));
         repositories.push((*number, name, slug, fork));
     }
-    // "Resources with one query share the files that go along."
-    let shared: Vec<&str> = made_up
-        .resources
-        .iter()
-        .filter_map(|resource| match resource {
-            MadeUpResource::Repository { included } => Some(included),
-            MadeUpResource::Folder { .. } | MadeUpResource::File { .. } => None,
-        })
-        .flatten()
-        .copied()
-        .collect();
     let mut entities = Entities::new();
+    for (number, resource) in made_up.resources.iter().enumerate() {
+        if let MadeUpResource::Project = resource {
+            let made = entities.entry(format!("r{number}")).or_default();
+            for ((key, _), name) in PROJECTS.iter().zip(&made_up.projects) {
+                made.insert(
+                    STANDARD.encode(json!([key]).to_string()),
+                    json!({ "name": name }),
+                );
+            }
+        }
+    }
     for (number, name, slug, repository) in repositories {
         let develop = repository.develop.as_ref().map(|added| {
             let mut develop = made_up.first[number].clone();
@@ -52,18 +55,42 @@ pub(super) fn entities(made_up: &MadeUp) -> Entities {
         });
         let repository = Repository {
             name,
-            slug,
+            slug: slug.clone(),
             main: repository.main.clone(),
             develop,
+            // A fork begins with none.
+            pull_requests: match REPOSITORIES[number].1 == slug {
+                true => made_up.pull_requests[number].clone(),
+                false => Vec::new(),
+            },
         };
         for (number, resource) in made_up.resources.iter().enumerate() {
             let made = entities.entry(format!("r{number}")).or_default();
+            let shared = shared(&made_up.resources, resource);
             for (identifier, raw) in repository.items(resource, &shared) {
                 made.insert(STANDARD.encode(identifier.to_string()), raw);
             }
         }
     }
     entities
+}
+
+/// "Resources with one query share the files that go along."
+fn shared<'m>(resources: &'m [MadeUpResource], of: &MadeUpResource) -> Vec<&'m str> {
+    let mut files = Vec::new();
+    for resource in resources {
+        match (resource, of) {
+            (MadeUpResource::Repository { included }, MadeUpResource::Repository { .. }) => {
+                files.extend(included);
+            }
+            (
+                MadeUpResource::PullRequest { query, included },
+                MadeUpResource::PullRequest { query: own, .. },
+            ) if meant(*query) == meant(*own) => files.extend(included),
+            _ => {}
+        }
+    }
+    files
 }
 
 impl Repository {
@@ -98,7 +125,27 @@ impl Repository {
                     .map(|file| self.file(file, *skip_parsing, included))
                     .collect()
             }
+            MadeUpResource::PullRequest { query, .. } => {
+                let numbered = (1..).zip(&self.pull_requests);
+                let selected = numbered.filter(|(_, one)| one.is_selected(meant(*query)));
+                selected
+                    .map(|(id, one)| self.pull_request(id, one, shared))
+                    .collect()
+            }
+            MadeUpResource::Project => Vec::new(),
         }
+    }
+
+    /// "Files go along from the branch that a pull request goes to."
+    fn pull_request(
+        &self,
+        id: u64,
+        pull_request: &MadeUpPullRequest,
+        shared: &[&str],
+    ) -> (Value, Value) {
+        let mut raw = pull_request.raw();
+        raw["included"] = self.included(&self.main, "", shared);
+        (json!([format!("acme/{}", self.slug), id]), raw)
     }
 
     /// "A name matches slug, display name, or display name with blanks as dashes, in any case."

@@ -1,8 +1,10 @@
 //! Random workspaces and mappings: what a run, and events after it, make of them is what a slow and separate reading of
 //! the rules says.
 
+mod contents;
 mod made_up;
 mod meaning;
+mod objects;
 
 use std::collections::BTreeMap;
 
@@ -14,14 +16,18 @@ use sandbox::bitbucket::Workspace;
 use serde_json::{Map, Value, json};
 
 use crate::support::{IDENTIFIER, Settings, World};
-use made_up::{Change, MadeUp, REPOSITORIES, made_up};
+use made_up::{COUNTED, Change, MadeUp, REPOSITORIES, made_up};
+use objects::{PROJECTS, add_people, lose_one};
 
 /// Entities by blueprint and identifier, each with what its item holds.
 type Entities = BTreeMap<String, BTreeMap<String, Value>>;
 
 /// The workspace with everything but its forks and its second branches.
 fn workspace(made_up: &MadeUp) -> Workspace {
-    let empty = Workspace::empty("acme").with_project("SHOP", "Shop");
+    let mut projects = PROJECTS.iter().take(made_up.projects.len());
+    let empty = projects.try_fold(Workspace::empty("acme"), |workspace, (key, name)| {
+        workspace.with_project(key, name)
+    });
     let repositories = made_up.repositories.iter().enumerate();
     repositories.fold(empty.unwrap(), |workspace, (number, repository)| {
         let files: Vec<(&str, &str)> = repository
@@ -47,9 +53,18 @@ async fn begin(made_up: &MadeUp) -> World {
             world.bitbucket.push(slug, "develop", &files).unwrap();
         }
     }
-    for resource in 0..made_up.resources.len() {
+    add_people(&world.bitbucket);
+    for (number, pull_requests) in made_up.pull_requests.iter().enumerate() {
+        let (_, slug) = REPOSITORIES[number];
+        for (position, pull_request) in pull_requests.iter().enumerate() {
+            pull_request.open(&world.bitbucket, slug, position + 1);
+        }
+    }
+    lose_one(&world.bitbucket);
+    let made = (0..made_up.resources.len()).map(|resource| format!("r{resource}"));
+    for identifier in made.chain([COUNTED.to_owned()]) {
         let blueprint = json!({
-            "identifier": format!("r{resource}"), "title": "Any",
+            "identifier": identifier, "title": "Any",
             "schema": {"properties": {"raw": {"type": "object"}}, "required": []},
         });
         world.port.put_blueprint(&blueprint).unwrap();
@@ -65,7 +80,7 @@ async fn play(made_up: &MadeUp) -> Result<(), String> {
     world.resync().await;
     let mut verdict = compare(&world, &made_up, "a run");
     for change in std::mem::take(&mut made_up.changes) {
-        let deliveries = make(&world, &change);
+        let deliveries = make(&world, &made_up, &change);
         made_up.apply(&change);
         world.accept(&deliveries).await;
         verdict = verdict.and_then(|()| compare(&world, &made_up, &format!("{change:?}")));
@@ -88,13 +103,14 @@ async fn preview_after_ocean(made_up: &MadeUp) -> Result<(), String> {
     let scope = Scope { kind: None };
     let found = preview(world.app(), &scope, &deadline).await.unwrap();
     world.finish();
-    match found.deleted.is_empty() && found.created.is_empty() {
+    let mut created = found.created.iter();
+    match found.deleted.is_empty() && created.all(|entity| entity.blueprint == COUNTED) {
         true => Ok(()),
         false => Err(format!("{:?} go, {:?} come", found.deleted, found.created)),
     }
 }
 
-fn make(world: &World, change: &Change) -> Vec<sandbox::webhook::Delivery> {
+fn make(world: &World, made_up: &MadeUp, change: &Change) -> Vec<sandbox::webhook::Delivery> {
     let bitbucket = &world.bitbucket;
     match change {
         Change::Write {
@@ -116,6 +132,23 @@ fn make(world: &World, change: &Change) -> Vec<sandbox::webhook::Delivery> {
             let forked = bitbucket.fork_repository(slug, "SHOP", &format!("Fork of {slug}"));
             forked.unwrap().1
         }
+        Change::Open {
+            repository,
+            pull_request,
+        } => {
+            let (_, slug) = REPOSITORIES[*repository];
+            let next = made_up.pull_requests[*repository].len() + 1;
+            pull_request.open(bitbucket, slug, next)
+        }
+        Change::Decline { repository, id } => {
+            let (_, slug) = REPOSITORIES[*repository];
+            let who = &bitbucket.users()[0];
+            bitbucket.decline(slug, *id as u64, who, "no").unwrap()
+        }
+        Change::Rename { project, name } => {
+            let (key, _) = PROJECTS[*project];
+            bitbucket.rename_project(key, name).unwrap()
+        }
     }
 }
 
@@ -128,6 +161,7 @@ fn compare(world: &World, made_up: &MadeUp, after: &str) -> Result<(), String> {
         let entities = entities.map(|(identifier, entity)| (identifier.clone(), raw(entity)));
         found.insert(blueprint.clone(), entities.collect());
     }
+    found.remove(COUNTED);
     found.retain(|_, entities| !entities.is_empty());
     let mut wanted = meaning::entities(made_up);
     for entity in wanted.values_mut().flat_map(BTreeMap::values_mut) {

@@ -48,10 +48,13 @@ impl Finding {
     }
 }
 
+/// Tells of a finding, if it can.
+type Tell<'a> = dyn FnMut(&Finding) -> anyhow::Result<()> + 'a;
+
 /// What was found so far, told as it is found.
 pub(crate) struct Findings<'a> {
     found: Vec<Finding>,
-    tell: Box<dyn FnMut(&Finding) -> anyhow::Result<()> + 'a>,
+    tell: Box<Tell<'a>>,
     /// The first that could not be told.
     untold: Option<anyhow::Error>,
 }

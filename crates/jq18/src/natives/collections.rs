@@ -133,9 +133,9 @@ fn length(value: Val) -> ValR {
         Val::Arr(array) => array.items().len(),
         Val::Obj(object) => object.entries().len(),
         Val::Bool(_) => return fail(format!("{} has no length", value.describe())),
-        Val::Num(_) | Val::Literal(_) => {
-            return Ok(Val::Num(value.as_f64().unwrap_or(f64::NAN).abs()));
-        }
+        Val::Literal(literal) if 0.0 <= literal.value => return Ok(value),
+        Val::Literal(_) => return -value,
+        Val::Num(number) => return Ok(Val::Num(number.abs())),
     };
     Ok(Val::Num(length as f64))
 }
@@ -264,7 +264,13 @@ fn sortable(value: Val) -> ValR<Vec<Val>> {
 
 /// Items with their keys, in the order of the keys; equal keys keep the order of the items.
 fn by_key(value: Val, keys: Val) -> ValR<Vec<(Val, Val)>> {
-    let items = sortable(value)?;
+    let items = value.into_items().or_else(|value| {
+        fail(format!(
+            "{} and {} cannot be sorted, as they are not both arrays",
+            value.describe(),
+            keys.describe()
+        ))
+    })?;
     let mut pairs: Vec<(Val, Val)> = keys
         .into_items()
         .unwrap_or_default()
@@ -287,11 +293,14 @@ fn groups(pairs: Vec<(Val, Val)>) -> Vec<Vec<Val>> {
 }
 
 fn sorted_pairs(value: Val, keys: Option<Val>) -> ValR<Vec<(Val, Val)>> {
-    if value.as_items().is_none() {
-        let shown = value.describe();
-        return fail(format!("{shown} and {shown} cannot be iterated over"));
-    }
     let keys = keys.unwrap_or_else(|| value.clone());
+    if value.as_items().is_none() {
+        return fail(format!(
+            "{} and {} cannot be iterated over",
+            value.describe(),
+            keys.describe()
+        ));
+    }
     by_key(value, keys)
 }
 

@@ -4,7 +4,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jaq_core::ValT;
 use jaq_core::native::Fun;
-use serde::Deserialize;
 
 use super::{fail, of_argument, of_input};
 use crate::engine::Data;
@@ -39,23 +38,7 @@ fn fromjson(value: Val) -> ValR {
         return fail(format!("{} only strings can be parsed", value.describe()));
     };
     guard::allocate(text.len())?;
-    // jq reads NaN, which JSON does not have.
-    if matches!(text.trim(), "nan" | "NaN") {
-        return Ok(Val::Num(f64::NAN));
-    }
-    let trimmed = text.trim_matches([' ', '\t', '\r', '\n']);
-    if trimmed.starts_with(|first: char| first.is_ascii_digit() || first == '-')
-        && let Some(number) = Val::literal(trimmed)
-    {
-        return Ok(number);
-    }
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let parsed = serde_json::Value::deserialize(&mut reader)
-        .and_then(|parsed| reader.end().map(|()| parsed));
-    match parsed {
-        Ok(parsed) => Val::from_json(&parsed),
-        Err(error) => fail(format!("the text is not JSON: {error}")),
-    }
+    Val::from_text(text)
 }
 
 fn format(value: Val, name: &str) -> ValR {
@@ -158,6 +141,7 @@ fn uri_decode(value: Val) -> ValR {
 /// Padding is optional; bytes that are not UTF-8 become replacement characters.
 fn base64_decode(value: Val) -> ValR {
     let text = value.to_plain_text();
+    let value = Val::Str(text.clone());
     let unpadded = text.as_str().trim_end_matches('=');
     if unpadded.len() % 4 == 1 {
         return fail(format!("{} trailing base64 byte found", value.describe()));

@@ -26,7 +26,10 @@ pub(super) fn add(all: &mut Vec<Fun<Data>>) {
             };
             let paths = paths.iter().map(|path| match path.as_items() {
                 Some(path) => Ok(path.to_vec()),
-                None => fail("Path must be specified as an array"),
+                None => fail(format!(
+                    "Path must be specified as array, not {}",
+                    path.type_name()
+                )),
             });
             delete_all(root, paths.collect::<Result<_, _>>()?)
         }),

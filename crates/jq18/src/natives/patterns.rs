@@ -29,9 +29,6 @@ pub(super) fn add(all: &mut Vec<Fun<Data>>) {
             })
         }),
         of_arguments!("scan!", |value: Val, pattern: Val, flags: Val| {
-            if pattern.as_str().is_none() {
-                return fail(format!("{} is not a string", pattern.describe()));
-            }
             each_match(&value, &pattern, &flags, true, |position, _, found| {
                 let text = position.text;
                 if found.groups.is_empty() {
@@ -68,9 +65,7 @@ pub(super) fn add(all: &mut Vec<Fun<Data>>) {
             let pattern = cv.0.pop_var();
             let outputs = |captures| replacement.run((ctx.clone(), captures)).collect();
             match substituted(&cv.1, &pattern, &flags, outputs) {
-                Ok(results) => {
-                    Box::new(results.into_iter().map(|result| result.map_err(Exn::from)))
-                }
+                Ok(results) => Box::new(results.into_iter().map(Ok)),
                 Err(error) => box_once(Err(error)),
             }
         }),
@@ -91,19 +86,21 @@ fn subject(value: &Val) -> ValR<&str> {
     }
 }
 
-/// The pattern may be `[pattern, flags]` where no flags are given beside it.
+/// Flags that are `false` were not given: then the pattern may be `[pattern, flags]`.
 fn regex_of(value: &Val, pattern: &Val, flags: &Val, global: bool) -> ValR<(Arc<Regex>, Flags)> {
-    subject(value)?;
-    let (pattern, flags) = match (pattern.as_items(), flags) {
-        (Some([pattern]), Val::Null) => (pattern, &Val::Null),
-        (Some([pattern, flags]), Val::Null) => (pattern, flags),
+    let (pattern, flags) = match (flags, pattern, pattern.as_items()) {
+        (Val::Bool(_), Val::Str(_), _) => (pattern, &Val::Null),
+        (Val::Bool(_), _, Some([pattern, rest @ ..])) => {
+            (pattern, rest.first().unwrap_or(&Val::Null))
+        }
+        (Val::Bool(_), ..) => {
+            return fail(format!("{} not a string or array", pattern.type_name()));
+        }
         _ => (pattern, flags),
     };
+    subject(value)?;
     let Some(pattern) = pattern.as_str() else {
-        return fail(format!(
-            "{} cannot be matched, as it is not a string",
-            pattern.describe()
-        ));
+        return fail(format!("{} is not a string", pattern.describe()));
     };
     let mut flags = match flags {
         Val::Null => Flags::default(),
@@ -137,7 +134,7 @@ fn substituted<'a>(
     pattern: &Val,
     flags: &Val,
     outputs: impl Fn(Val) -> Result<Vec<Val>, Exn<'a, Val>>,
-) -> Result<Vec<ValR>, Exn<'a, Val>> {
+) -> Result<Vec<Val>, Exn<'a, Val>> {
     let (regex, flags) = regex_of(value, pattern, flags, false)?;
     let text = subject(value)?;
     let found = regex.matches(text, flags)?;
@@ -147,7 +144,7 @@ fn substituted<'a>(
     let replacements: Vec<Vec<Val>> = captures.collect::<Result<_, Exn<'a, Val>>>()?;
     let results = replacements.iter().map(Vec::len).max().unwrap_or(0).max(1);
     let result = |which| replace(text, &found, &replacements, which);
-    Ok((0..results).map(result).collect())
+    Ok((0..results).map(result).collect::<Result<_, _>>()?)
 }
 
 fn replace(text: &str, found: &[Match], replacements: &[Vec<Val>], which: usize) -> ValR {

@@ -142,7 +142,6 @@ fn join(value: Val, separator: Val) -> ValR {
 
 fn indices(value: Val, part: Val) -> ValR {
     match (&value, &part) {
-        (Val::Null, _) => Ok(Val::Null),
         (Val::Str(text), Val::Str(part)) => {
             let (text, part) = (text.as_str(), part.as_str());
             if part.is_empty() {

@@ -92,16 +92,17 @@ fn gmtime(value: &Val, function: &str) -> ValR {
     }
 }
 
-/// Fields that are missing are zero, which is 1900 for the year; fractions are cut.
+/// Fields that are missing are zero, which is 1900 for the year; fractions are cut, those of the year counted from 1900.
 fn moment(value: &Val, refused: &str) -> ValR<Moment> {
     let Some(items) = value.as_items() else {
         return fail(refused);
     };
-    let mut fields = [1900.0, 0.0, 0.0, 0.0, 0.0, 0.0];
-    for (field, item) in fields.iter_mut().zip(items) {
+    let mut fields = [0.0; 6];
+    for (index, (field, item)) in fields.iter_mut().zip(items).enumerate() {
+        let zero = if index == 0 { 1900.0 } else { 0.0 };
         match item.as_f64() {
             Some(number) if !number.is_nan() => {
-                *field = number
+                *field = (number - zero)
                     .clamp(f64::from(i32::MIN), f64::from(i32::MAX))
                     .trunc()
             }
@@ -110,7 +111,7 @@ fn moment(value: &Val, refused: &str) -> ValR<Moment> {
     }
     let [year, month, day, hour, minute, second] = fields;
     Ok(Moment {
-        year: year as i64,
+        year: 1900 + year as i64,
         month: month as i64,
         day: day as i64,
         hour: hour as i64,

@@ -80,6 +80,13 @@ impl Val {
                 let range = self.slice_of(index)?;
                 Val::array(array.items().get(range).unwrap_or_default().to_vec())
             }
+            (Val::Str(_), Val::Obj(range)) => {
+                let bound = |key| range.entries().get(key);
+                match (bound("start"), bound("end")) {
+                    (Some(start), Some(end)) => self.slice(Some(start)..Some(end)),
+                    _ => Err(cannot_index(&self, index)),
+                }
+            }
             (Val::Arr(array), Val::Arr(pattern)) => {
                 let (items, pattern) = (array.items(), pattern.items());
                 if pattern.is_empty() {

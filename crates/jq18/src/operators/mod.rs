@@ -176,7 +176,7 @@ impl Rem for Val {
                     )),
                 }
             }
-            _ => Err(refuse(&self, &other, "cannot be divided")),
+            _ => Err(refuse(&self, &other, "cannot be divided (remainder)")),
         }
     }
 }

@@ -6,6 +6,7 @@ use jaq_core::path::{Opt, Part, Path};
 
 use super::lexer::Token;
 use super::lower::{LAST, binary, bind, call, destructure, literal, pipe, ticked, variables};
+use super::terms::may_be_key;
 use super::yields::Yields;
 use super::{KEYWORDS, Parsed, Parser, Tree};
 
@@ -14,6 +15,10 @@ const MAX_ALTERNATIVES: usize = 3;
 
 /// An init of `reduce` with its number; no program can write the name.
 const INIT: &str = "$ init";
+/// A variable that the body does not see.
+const UNSEEN: &str = "$ unseen";
+/// Positions in a list pattern, as terms.
+const POSITIONS: [&str; 8] = ["0", "1", "2", "3", "4", "5", "6", "7"];
 
 impl<'s> Parser<'s> {
     /// After `value as`: patterns and the body.
@@ -39,7 +44,41 @@ impl<'s> Parser<'s> {
         while self.accept_symbol("?//")? {
             patterns.push(self.pattern()?);
         }
-        Ok(patterns)
+        let settle = |pattern| self.settled(pattern, &mut Vec::new());
+        Ok(patterns.into_iter().map(settle).collect())
+    }
+
+    /// jq reads lists from their last item, objects from their first entry, and of two variables of one name the body
+    /// sees the one that was read first. jaq sees the last one.
+    fn settled(&self, pattern: Pattern<&'s str>, names: &mut Vec<&'s str>) -> Pattern<&'s str> {
+        match pattern {
+            Pattern::Var(name) if names.contains(&name) => Pattern::Var(UNSEEN),
+            Pattern::Var(name) => {
+                names.push(name);
+                Pattern::Var(name)
+            }
+            Pattern::Arr(items) => {
+                let items = items.into_iter().enumerate().rev();
+                let mut items: Vec<_> = items
+                    .map(|(index, item)| (index, self.settled(item, names)))
+                    .collect();
+                // Which item is read first shows only in what an error says.
+                if self.catches && 1 < items.len() && items.len() <= POSITIONS.len() {
+                    let position = |(index, item): (usize, _)| (Term::Num(POSITIONS[index]), item);
+                    return Pattern::Obj(items.into_iter().map(position).collect());
+                }
+                items.reverse();
+                Pattern::Arr(items.into_iter().map(|(_, item)| item).collect())
+            }
+            Pattern::Obj(entries) => {
+                let entries = entries.into_iter();
+                Pattern::Obj(
+                    entries
+                        .map(|(key, item)| (key, self.settled(item, names)))
+                        .collect(),
+                )
+            }
+        }
     }
 
     /// After `reduce` or `foreach`: `source as patterns`.
@@ -198,6 +237,9 @@ impl<'s> Parser<'s> {
             (Token::Symbol("("), end) => {
                 self.offset = end;
                 let key = self.pipe()?;
+                if !may_be_key(&key) {
+                    return Err(self.error("a key of an object pattern is no string"));
+                }
                 self.expect(")")?;
                 key
             }

@@ -36,6 +36,7 @@ impl<'s> Parser<'s> {
             scopes: Vec::new(),
             defined: Vec::new(),
             alternatives: 0,
+            catches: source.contains("catch"),
             internal,
         }
     }

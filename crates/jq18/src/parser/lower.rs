@@ -94,7 +94,7 @@ impl<'s> Parser<'s> {
     pub(super) fn in_order(&self, parts: Vec<Tree<'s>>) -> Ordered<'s> {
         let yields: Vec<Yields> = parts.iter().map(|part| self.yields(part)).collect();
         let uncertain = yields.iter().filter(|yields| Yields::Certain < **yields);
-        if uncertain.count() < 2 || !yields.contains(&Yields::Any) {
+        if uncertain.count() < 2 || !(self.catches || yields.contains(&Yields::Any)) {
             return Ordered {
                 parts,
                 bound: Vec::new(),
@@ -247,7 +247,8 @@ impl<'s> Parser<'s> {
             .count();
         let base = self.yields(base);
         let alone = steps.len() == 1 && base == Yields::Certain;
-        let several = yields.contains(&Yields::Any)
+        let several = self.catches
+            || yields.contains(&Yields::Any)
             || base == Yields::Any
             || steps.iter().any(|(part, optional)| {
                 matches!(part, Part::Range(None, None)) || matches!(optional, Opt::Optional)

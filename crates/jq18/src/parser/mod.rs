@@ -76,6 +76,8 @@ struct Parser<'s> {
     defined: Vec<(&'s str, usize)>,
     /// Bodies are copied per alternative of `?//`; nested ones would multiply.
     alternatives: usize,
+    /// Whether the program may look at what an error says: then it shows which of two operands fails first.
+    catches: bool,
     /// Whether names may end in `!`: the built-in functions that programs cannot name.
     internal: bool,
 }

@@ -235,7 +235,7 @@ impl<'s> Parser<'s> {
 }
 
 /// Whether a term may be a key: a constant that is no string surely is none, and jq says so before it runs.
-fn may_be_key(key: &Tree<'_>) -> bool {
+pub(super) fn may_be_key(key: &Tree<'_>) -> bool {
     match key {
         Term::Num(_) | Term::Arr(None) => false,
         Term::Obj(entries) => !entries.is_empty(),

@@ -158,7 +158,10 @@ impl<'s> Parser<'s> {
             | BinaryOp::And
             | BinaryOp::Or => both,
             BinaryOp::Math(_) => both.max(Yields::One),
-            BinaryOp::Alt if self.yields(preferred(left)) != Yields::Any => self.yields(right),
+            BinaryOp::Alt => match self.yields(preferred(left)) {
+                Yields::Any => Yields::Any,
+                left => self.yields(right).max(left),
+            },
             _ => Yields::Any,
         }
     }

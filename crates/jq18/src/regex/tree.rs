@@ -98,6 +98,15 @@ impl Node {
         }
     }
 
+    /// Whether Oniguruma refuses a quantifier behind it: what only looks at a position, alone or among alternatives.
+    pub(super) fn only_looks(&self) -> bool {
+        match self {
+            Node::Assert(_) | Node::Look { .. } | Node::Keep => true,
+            Node::Alternatives(nodes) => nodes.iter().any(Node::only_looks),
+            _ => false,
+        }
+    }
+
     /// Whether Oniguruma refuses it in a look-behind, in jq's syntax: alternatives of different length, or another look.
     pub(super) fn varies_behind(&self) -> bool {
         match self {

@@ -7,6 +7,7 @@ mod edit;
 mod extent;
 mod json;
 mod print;
+mod read;
 
 use std::borrow::Borrow;
 use std::rc::Rc;

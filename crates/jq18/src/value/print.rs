@@ -62,14 +62,14 @@ impl Val {
         let mut text = String::new();
         self.write(&mut text, MESSAGE_EXCERPT);
         if MESSAGE_EXCERPT < text.len() {
-            text.truncate(text.floor_char_boundary(MESSAGE_EXCERPT - 4));
-            text.push_str("...");
-            text.push_str(match self {
-                Self::Str(_) => "\"",
-                Self::Arr(_) => "]",
-                Self::Obj(_) => "}",
-                _ => "",
-            });
+            let end = match self {
+                Self::Str(_) => "...\"",
+                Self::Arr(_) => "...]",
+                Self::Obj(_) => "...}",
+                _ => "...",
+            };
+            text.truncate(text.floor_char_boundary(MESSAGE_EXCERPT - end.len()));
+            text.push_str(end);
         }
         format!("{} ({text})", self.type_name())
     }

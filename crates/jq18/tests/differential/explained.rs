@@ -24,6 +24,22 @@ pub(crate) fn reason(
     if both_answer && program.contains("nan") {
         return Some("no NaN equals another, so what is sorted by several of them has no order");
     }
+    if matches!((libjq, jq18), (Answer::RuntimeError, Answer::RanAway)) {
+        return Some(
+            "a pattern that backtracks without end is an error in libjq, and hits a bound here",
+        );
+    }
+    let grows = libjq.to_string().len() > jq18.to_string().len();
+    if both_answer && program.contains("?//") && grows {
+        return Some("in libjq what fails behind a binding with `?//` has the next pattern tried");
+    }
+    if both_answer && program.contains("catch") {
+        let message = libjq.to_string();
+        let says = ["Invalid path expression", "(while parsing '"];
+        if says.iter().any(|text| message.contains(text)) {
+            return Some("what errors of paths and of JSON texts say is this crate's own");
+        }
+    }
     if both_answer && libjq.to_string().contains("-2147481") {
         return Some("in C a year beyond 32 bits wraps around");
     }

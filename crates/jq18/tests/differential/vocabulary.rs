@@ -114,6 +114,9 @@ pow(%; %)
 fmin(@; @)
 ldexp(%; %)
 tojson|fromjson
+tojson|fromjson|tojson
+"[1.50, 1e3, -0.10, \(%).0]"|fromjson|(tojson, .[])
+(.. | strings)|fromjson
 getpath([~, %])
 getpath(@)
 setpath([~]; @)

@@ -82,11 +82,12 @@ impl<'m> Machine<'m> {
     /// The match that begins first at or behind `from`.
     pub(super) fn search(&mut self, from: usize) -> Result<Option<Slots>, Error> {
         self.search_start = from;
-        let mut best: Option<Slots> = None;
+        // With its length, whatever `\K` has moved.
+        let mut best: Option<(usize, Slots)> = None;
         let mut at = from;
         while at <= self.text.len() {
             if self.may_start(at) {
-                let longest = best.as_ref().map(length);
+                let longest = best.as_ref().map(|(length, _)| *length);
                 self.slots.fill(None);
                 if let Some(slot) = self.slots.first_mut() {
                     *slot = Some(at);
@@ -99,7 +100,7 @@ impl<'m> Machine<'m> {
                     if !self.wanted.longest {
                         return Ok(Some(found));
                     }
-                    best = Some(found);
+                    best = Some((end - at, found));
                 }
             }
             if self.program.starts == Starts::AtText {
@@ -107,7 +108,7 @@ impl<'m> Machine<'m> {
             }
             at += self.decode(at).map_or(1, |(_, length)| length);
         }
-        Ok(best)
+        Ok(best.map(|(_, found)| found))
     }
 
     fn may_start(&self, at: usize) -> bool {
@@ -181,7 +182,8 @@ impl<'m> Machine<'m> {
             match self.frames.pop()? {
                 Frame::Branch(address, at) => return Some((address, at)),
                 Frame::Shorter { then, from, to } => {
-                    let shorter = self.before(to);
+                    // A search may have begun within a character: no run gives back more than it took.
+                    let shorter = self.before(to).max(from);
                     if from < shorter {
                         self.frames.push(Frame::Shorter {
                             then,
@@ -270,13 +272,6 @@ impl Goal {
             }
             Goal::Inner { end } => end.is_some_and(|end| at != end),
         }
-    }
-}
-
-fn length(slots: &Slots) -> usize {
-    match slots.as_slice() {
-        [Some(begin), Some(end), ..] => end.saturating_sub(*begin),
-        _ => 0,
     }
 }
 

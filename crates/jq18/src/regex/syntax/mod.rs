@@ -145,11 +145,15 @@ impl Parser {
             if self.at_quantifier() {
                 return Err("target of repeat operator is not specified");
             }
-            // `(?i)` switches for the rest of the group, whatever alternatives follow.
+            // `(?i)` switches for the rest of the group, the alternatives that follow included.
             if let Some(modes) = self.switched()? {
                 self.modes = modes;
-                nodes.push(self.alternatives()?);
-                break;
+                // At the end of a branch it counts as a node, so that an assertion before it may be repeated.
+                self.skip_comments()?;
+                if matches!(self.peek(), None | Some('|' | ')')) {
+                    nodes.push(Node::Empty);
+                }
+                continue;
             }
             let node = self.atom()?;
             nodes.push(self.repeated(node)?);
@@ -223,7 +227,7 @@ impl Parser {
                 _ => return Ok(node),
             };
             self.at += 1;
-            if matches!(node, Node::Assert(_) | Node::Look { .. }) {
+            if node.only_looks() {
                 return Err("target of repeat operator is invalid");
             }
             let bounded = |number: u64| {
@@ -269,6 +273,9 @@ impl Parser {
     fn mode_letters(&mut self) -> Option<(Modes, char)> {
         let mut modes = self.modes;
         let mut on = true;
+        if matches!(self.peek(), Some(')' | ':')) {
+            return None;
+        }
         loop {
             match self.next()? {
                 '-' => on = false,

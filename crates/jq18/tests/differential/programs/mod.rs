@@ -69,7 +69,11 @@ impl<'r> Author<'r> {
             18 => self.update(inner),
             19 => self.function(inner),
             20 => {
-                let body = self.program(inner);
+                // libjq takes a `break` behind `?//` for a pattern that does not fit: README.md.
+                let body = match self.program(inner) {
+                    body if body.contains("?//") => self.short(),
+                    body => body,
+                };
                 format!(
                     "label $out | {body} | if {} then ., break $out else . end",
                     self.short()
@@ -321,7 +325,11 @@ impl<'r> Author<'r> {
 
     fn attempt(&mut self, depth: usize) -> String {
         match self.random.below(4) {
-            0 => format!("try {} catch \"caught\"", self.term(depth)),
+            0 => format!(
+                "try {} catch {}",
+                self.term(depth),
+                self.random.of(&[".", "\"caught\""])
+            ),
             1 => format!("try {}", self.term(depth)),
             2 => format!("({})? // {}", self.program(depth), self.short()),
             _ => format!("[.[]? | {}?]", self.term(depth)),

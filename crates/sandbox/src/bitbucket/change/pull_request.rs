@@ -254,6 +254,14 @@ impl Bitbucket {
         Ok(vec![rejected])
     }
 
+    /// Bitbucket does not say any more who has opened it. It has no event for that.
+    pub fn forget_author(&self, repository: &str, id: u64) -> anyhow::Result<()> {
+        let state = &mut self.model().state;
+        let uuid = state.repository(repository)?.uuid.clone();
+        state.pull_request_mut(&uuid, id)?.author = None;
+        Ok(())
+    }
+
     /// Another pull request took its place. Bitbucket has no event for it.
     pub fn supersede(&self, repository: &str, id: u64) -> anyhow::Result<Vec<Delivery>> {
         let state = &mut self.model().state;
