@@ -20,6 +20,9 @@ const ASK_EVERY: Duration = Duration::from_secs(2);
 /// How often it is asked before nobody believes any more that the stack gets anywhere: an hour.
 const MOST_QUESTIONS: usize = 1800;
 
+/// CloudFormation's code for a stack of the same name.
+const ALREADY_THERE: &str = "AlreadyExistsException";
+
 impl Cloud {
     /// Creates the stack, or brings it up to date, and waits for the end of that. What an earlier attempt has left is
     /// gone on with, or removed where CloudFormation takes nothing else. `before`: what its parameters have been. `tell`
@@ -121,10 +124,12 @@ impl Cloud {
             .stack_name(name)
             .set_parameters(Some(parameters(settings)))
             .set_capabilities(Some(CAPABILITIES.map(Capability::from).to_vec()));
-        let created = request.send().await;
-        let created =
-            created.map_err(|error| refused(format!("cannot create the stack `{name}`"), error))?;
-        Ok(created.stack_id.unwrap_or_else(|| name.to_owned()))
+        match request.send().await {
+            Ok(created) => Ok(created.stack_id.unwrap_or_else(|| name.to_owned())),
+            // The answer to an earlier attempt at this request was lost.
+            Err(error) if error.code() == Some(ALREADY_THERE) => Ok(name.to_owned()),
+            Err(error) => Err(refused(format!("cannot create the stack `{name}`"), error)),
+        }
     }
 
     /// Returns whether anything is to be changed.
