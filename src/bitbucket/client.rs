@@ -191,6 +191,11 @@ impl BitbucketClient {
         self.shared.accounts.take_set_aside()
     }
 
+    /// Numbers of the credentials that are set aside, from 1, and how many there are in all.
+    pub fn refused(&self) -> (Vec<usize>, usize) {
+        self.shared.accounts.refused()
+    }
+
     /// Not repeated: whoever keeps something right looks before the next try.
     pub(super) async fn write(
         &self,

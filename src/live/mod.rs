@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use self::objects::{Looked, look_at};
 use crate::app::{App, Errand, Session};
+use crate::condition::Condition;
 use crate::deadline::Deadline;
 use crate::entity::Entity;
 use crate::failure::{Class, Failure};
@@ -33,7 +34,7 @@ use crate::sync::guard::Guard;
 use crate::sync::look::Looker;
 use crate::sync::mapper::Mapper;
 use crate::sync::outbox::Outbox;
-use crate::sync::plan::{Clash, Seen};
+use crate::sync::plan::{Clash, Kept, Seen};
 use crate::sync::settle::differs_from_record;
 
 /// Something to be looked at.
@@ -241,6 +242,7 @@ impl<'a> Taking<'a> {
                         tell(&mut std::iter::once(item), Some(Err(Arc::new(failure))));
                     }
                     self.report(&committed);
+                    self.note_kept(&committed).await;
                 }
             }
         }
@@ -288,6 +290,15 @@ impl<'a> Taking<'a> {
             sources: &self.current.sources,
             mapper,
             deadline,
+        }
+    }
+
+    /// The next run decides about what stays; until then somebody may want to.
+    async fn note_kept(&self, committed: &Committed) {
+        let mut kept = committed.kept.iter();
+        if let Some((key, kept)) = kept.find(|(_, kept)| *kept == Kept::Threshold) {
+            let cause = format!("{key} stays: {kept}");
+            self.app.note(Condition::DeletionsHeldBack, &cause).await;
         }
     }
 

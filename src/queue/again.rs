@@ -212,6 +212,25 @@ pub async fn due(
     Ok(due)
 }
 
+/// The look that has waited for the longest time of those that came to nothing.
+pub async fn oldest(store: &Store) -> Result<Option<Again>, StoreError> {
+    let mut oldest: Option<Again> = None;
+    store
+        .list(&agains(), "", |_, found| {
+            let tried = found.value.filter(|again| 0 < again.tries);
+            if let Some(again) = tried
+                && oldest
+                    .as_ref()
+                    .is_none_or(|known| again.since < known.since)
+            {
+                oldest = Some(again);
+            }
+            ControlFlow::Continue(())
+        })
+        .await?;
+    Ok(oldest)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

@@ -6,22 +6,19 @@ use super::end::Summary;
 use super::slice::Slice;
 use crate::app::App;
 use crate::metrics::Figure;
-use crate::store::StoreError;
-use crate::store::documents::completed;
+use crate::store::documents::CompletedRun;
 
 /// Says how old the last completed resync is, in intervals: one that is due is overdue from 1 on.
-pub(super) async fn put_age(app: &App) -> Result<(), StoreError> {
+pub(super) fn put_age(app: &App, completed: Option<&CompletedRun>) {
     let now = app.clock.now();
     let Some(interval) = app.config.resync_interval else {
-        return Ok(());
+        return;
     };
-    let completed = app.store.load(&completed()).await?.value;
     // Nothing is late before it could have been in time: the first run begins by itself.
     let at = completed.map_or(app.started_at, |completed| completed.at);
     let age = now.duration_since(at).as_secs_f64();
     let age = Figure::ratio("ResyncAge", age / interval.as_secs_f64().max(1.0));
     app.metrics.put(now, vec![age]);
-    Ok(())
 }
 
 impl Slice<'_> {

@@ -52,6 +52,8 @@ pub(super) struct Slice<'a> {
     pub(super) revision: tokio::sync::Mutex<Revision>,
     /// The right to work on the run.
     pub(super) lease: &'a tokio::sync::Mutex<Lease>,
+    /// When it began, by the clock's count.
+    begun_at: Duration,
     /// When it was stored last, by the clock's count.
     saved_at: Mutex<Duration>,
     /// Digests of the entities that this slice has deleted.
@@ -150,6 +152,7 @@ impl<'a> Slice<'a> {
             state: Mutex::new(run),
             revision: tokio::sync::Mutex::new(revision),
             lease,
+            begun_at: app.clock.elapsed(),
             saved_at: Mutex::new(app.clock.elapsed()),
             gone: Mutex::default(),
             through: Mutex::default(),
@@ -255,6 +258,11 @@ impl<'a> Slice<'a> {
         *locked(&self.saved_at) = self.app.clock.elapsed();
         self.publish(None);
         Ok(())
+    }
+
+    /// How long it has been at work.
+    pub(super) fn age(&self) -> Duration {
+        self.app.clock.elapsed().saturating_sub(self.begun_at)
     }
 
     /// How long nothing of the run was stored.

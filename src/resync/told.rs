@@ -42,19 +42,9 @@ pub(super) async fn report(
 }
 
 /// Tells Port how the last run has ended, if it could not be told then.
-pub(super) async fn report_again(app: &App, deadline: &Deadline) {
-    let UntoldEnd(report) = match app.store.load(&untold_end()).await {
-        Ok(found) => match found.value {
-            Some(untold) => untold,
-            None => return,
-        },
-        Err(error) => {
-            tracing::warn!(
-                error = chain(&error),
-                "whether Port has to be told is not known"
-            );
-            return;
-        }
+pub(super) async fn report_again(app: &App, untold: Option<UntoldEnd>, deadline: &Deadline) {
+    let Some(UntoldEnd(report)) = untold else {
+        return;
     };
     let Ok(session) = app.session(deadline).await else {
         // Whatever comes next says why.

@@ -17,6 +17,7 @@ use sha2::{Digest as _, Sha256};
 use crate::entity::EntityKey;
 use crate::identity::{Bucket, ItemId, PartitionId, Place, SourceId};
 use crate::look::Look;
+use crate::store::run::Losses;
 
 /// A stored shape.
 pub trait Document: Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -221,6 +222,13 @@ pub struct CompletedRun {
     pub all_recorded: bool,
     #[serde(default)]
     pub distrusted: Distrusted,
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
+    #[serde(default)]
+    pub losses: Losses,
+    /// Pull requests that it found changed, though no event had come since the run before.
+    #[serde(default)]
+    pub untold_changes: usize,
 }
 
 /// Resources of whose items more than a tenth had no identifier that Port takes: nothing of them is deleted.
@@ -257,6 +265,18 @@ pub struct Subscription {
     pub checked_at: Timestamp,
     /// We may not look, or not repair.
     pub refused: bool,
+    /// Why there may be none that leads here.
+    #[serde(default)]
+    pub trouble: Option<WebhookTrouble>,
+    /// Where Port was told to ask for resyncs.
+    #[serde(default)]
+    pub port_asks_at: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookTrouble {
+    pub since: Timestamp,
+    pub reason: String,
 }
 
 /// Who may do something that only one may do at a time. Every change of it is a conditional write.

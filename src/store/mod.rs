@@ -12,9 +12,12 @@ pub mod documents;
 mod dynamodb;
 #[cfg(feature = "file-store")]
 mod file;
+pub mod incidents;
 pub mod lease;
 mod memory;
+mod outcome;
 mod raw;
+mod reading;
 pub mod run;
 mod unreadable;
 
@@ -26,6 +29,7 @@ use std::time::Duration;
 pub use batch::DocumentBatch;
 pub use lease::{Asker, Attempt, Lease, LeaseName, Leases};
 pub use raw::Revision;
+pub use reading::{FoundDocuments, WantedDocuments};
 
 use crate::deadline::{Clock, Deadline};
 use batch::{address, draft};
@@ -35,7 +39,7 @@ use dynamodb::Table;
 use file::File;
 use memory::Memory;
 use raw::{Address, Leaf, Stored};
-use unreadable::{Unreadable, decode};
+use unreadable::{Unreadable, found};
 
 /// How long an operation goes on against a store that throttles or does not answer, unless its handle has a deadline
 /// that is nearer.
@@ -157,21 +161,40 @@ impl Store {
             return Ok(Vec::new());
         };
         let addresses: Vec<Address> = keys.iter().map(address).collect();
-        let stored = match &self.backend {
-            Backend::Memory(memory) => addresses.iter().map(|at| memory.load(at)).collect(),
-            #[cfg(feature = "file-store")]
-            Backend::File(file) => {
-                let loaded = file.load(addresses.clone()).await;
-                loaded.map_err(unavailable(first))?
-            }
-            Backend::Table(table) => {
-                let deadline = self.deadline();
-                let loaded = table.load_all(&addresses, D::VERSION, deadline).await;
-                loaded.map_err(unavailable(first))?
-            }
-        };
+        let wanted = addresses.iter().map(|at| (at.clone(), D::VERSION));
+        let stored = self.load_stored(&wanted.collect::<Vec<_>>()).await;
+        let stored = stored.map_err(unavailable(first))?;
         let found = addresses.iter().zip(stored);
         Ok(found.map(|(at, stored)| self.found(at, stored)).collect())
+    }
+
+    /// Documents of any shapes.
+    pub async fn load_together(
+        &self,
+        wanted: WantedDocuments,
+    ) -> Result<FoundDocuments, StoreError> {
+        let WantedDocuments { wanted } = wanted;
+        let stored = self.load_stored(&wanted).await;
+        let stored = stored.map_err(unavailable("several documents"))?;
+        let addresses = wanted.into_iter().map(|(address, _)| address);
+        let found = addresses.zip(stored);
+        Ok(FoundDocuments {
+            stored: found
+                .filter_map(|(at, stored)| Some((at, stored?)))
+                .collect(),
+            unreadable: Arc::clone(&self.unreadable),
+        })
+    }
+
+    /// What lies at each address, in their order; each with the version that its reader knows.
+    async fn load_stored(&self, wanted: &[(Address, u32)]) -> anyhow::Result<Vec<Option<Stored>>> {
+        let addresses = wanted.iter().map(|(address, _)| address);
+        match &self.backend {
+            Backend::Memory(memory) => Ok(addresses.map(|at| memory.load(at)).collect()),
+            #[cfg(feature = "file-store")]
+            Backend::File(file) => file.load(addresses.cloned().collect()).await,
+            Backend::Table(table) => table.load_all(wanted, self.deadline()).await,
+        }
     }
 
     /// Hands each document of `folder` whose name begins with `prefix` to `each`, in the order of their names, until that
@@ -347,19 +370,7 @@ impl Store {
     }
 
     fn found<D: Document>(&self, address: &Address, stored: Option<Stored>) -> Found<D> {
-        let Some(stored) = stored else {
-            return Found {
-                value: None,
-                revision: Revision::ABSENT,
-            };
-        };
-        let value = decode::<D>(&stored)
-            .map_err(|problem| self.unreadable.note(address.to_string(), D::NAME, &problem))
-            .ok();
-        Found {
-            value,
-            revision: stored.revision,
-        }
+        found(&self.unreadable, address, stored.as_ref())
     }
 
     /// By when an operation that begins now has to end, as far as the handle says.

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::documents::{Folder, Key, Stamp, documents};
+pub use super::outcome::{FailedAttempt, Losses, RunPause};
 use crate::counts::{Counts, IdentifierCounts};
 use crate::identity::{Repository, RepositoryId, SourceId};
 use crate::look::{Numbers, Progress};
@@ -84,6 +85,12 @@ pub struct Run {
     /// Times in a row that Port has stopped the section at hand.
     #[serde(default)]
     pub commit_stalls: u32,
+    /// What it waits for, if it does.
+    #[serde(default)]
+    pub pause: Option<RunPause>,
+    /// Pull requests that had changed since they were looked at last, as far as they were read.
+    #[serde(default)]
+    pub changed_pull_requests: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,6 +159,9 @@ pub struct FailedPart {
 pub struct RunRequest {
     pub reason: String,
     pub at: Timestamp,
+    /// The attempt that failed, where this asks for another one.
+    #[serde(default)]
+    pub failure: Option<FailedAttempt>,
 }
 
 /// The last resync request of Port that was followed.
@@ -235,6 +245,8 @@ impl Run {
             not_before: None,
             stalls: 0,
             commit_stalls: 0,
+            pause: None,
+            changed_pull_requests: 0,
         }
     }
 
@@ -263,15 +275,24 @@ impl Run {
 
     /// Whether anything that should be in Port may not be there as it should.
     pub fn has_losses(&self) -> bool {
+        self.losses().are_any()
+    }
+
+    pub fn losses(&self) -> Losses {
         let lists = self.lists.values();
-        0 < self.failures
-            || 0 < self.counts.refused
-            || 0 < self.counts.waiting
-            || 0 < self.counts.not_mapped
-            || 0 < self.counts.left_out
-            || 0 < self.withheld
-            || self.has_rival
-            || lists.into_iter().any(|list| list.failed.is_some())
+        let mut reasons = lists.filter_map(|list| list.failed.clone());
+        let failed = self.failed.first().map(ToString::to_string);
+        Losses {
+            first_failure: failed.or_else(|| reasons.next()),
+            failures: self.failures,
+            refused: self.counts.refused,
+            waiting: self.counts.waiting,
+            not_mapped: self.counts.not_mapped,
+            left_out: self.counts.left_out,
+            withheld: self.withheld,
+            kept: self.kept.iter().next().cloned(),
+            has_rival: self.has_rival,
+        }
     }
 }
 

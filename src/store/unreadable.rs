@@ -4,8 +4,9 @@ use crate::locked::locked;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
+use super::Found;
 use super::documents::Document;
-use super::raw::Stored;
+use super::raw::{Address, Revision, Stored};
 
 /// As many keys are remembered as said. A store of which more is unreadable is lost, and has been said to be.
 const REMEMBERED: usize = 10_000;
@@ -34,7 +35,7 @@ pub(super) enum Illegible {
 }
 
 /// Looks at the version first: a body of another one need not even be JSON.
-pub(super) fn decode<D: Document>(stored: &Stored) -> Result<D, Illegible> {
+fn decode<D: Document>(stored: &Stored) -> Result<D, Illegible> {
     let known = D::VERSION;
     match stored.version {
         None => return Err(Illegible::NoVersion),
@@ -45,8 +46,29 @@ pub(super) fn decode<D: Document>(stored: &Stored) -> Result<D, Illegible> {
     serde_json::from_slice(body).map_err(Illegible::Malformed)
 }
 
+/// What was stored at `address`, as far as this edition can read it.
+pub(super) fn found<D: Document>(
+    unreadable: &Unreadable,
+    address: &Address,
+    stored: Option<&Stored>,
+) -> Found<D> {
+    let Some(stored) = stored else {
+        return Found {
+            value: None,
+            revision: Revision::ABSENT,
+        };
+    };
+    let value = decode::<D>(stored)
+        .map_err(|problem| unreadable.note(address.to_string(), D::NAME, &problem))
+        .ok();
+    Found {
+        value,
+        revision: stored.revision,
+    }
+}
+
 impl Unreadable {
-    pub(super) fn note(&self, key: String, shape: &str, problem: &Illegible) {
+    fn note(&self, key: String, shape: &str, problem: &Illegible) {
         let mut seen = locked(&self.seen);
         if seen.warned.len() < REMEMBERED && seen.warned.insert(key.clone()) {
             tracing::warn!(key, shape, %problem, "stored document is unreadable and counts as absent");

@@ -24,6 +24,7 @@ const LAYERS: &[&str] = &[
     "file_format",
     "deadline",
     "class",
+    "condition",
     "entity",
     "identity",
     "look",
@@ -45,6 +46,7 @@ const LAYERS: &[&str] = &[
     "store",
     "queue",
     "failure",
+    "health",
     // The engine.
     "extract",
     "sync",
@@ -54,6 +56,7 @@ const LAYERS: &[&str] = &[
     "resync",
     "webhook",
     "subscription",
+    "watch",
     "invocation",
     "bin",
 ];
@@ -74,8 +77,10 @@ const IMPURE: &[&str] = &["reqwest", "tokio", "aws_", "lambda_", "Clock", "PortC
 /// Files and folders that decide, or are plain data.
 const PURE: &[&str] = &[
     "src/class.rs",
+    "src/condition.rs",
     "src/entity.rs",
     "src/file_format.rs",
+    "src/health/diagnosis.rs",
     "src/identity.rs",
     "src/look.rs",
     "src/mapping",
@@ -84,6 +89,7 @@ const PURE: &[&str] = &[
     "src/port/schema.rs",
     "src/store/documents.rs",
     "src/store/lease/decision.rs",
+    "src/store/outcome.rs",
     "src/store/run.rs",
     "src/sync/left_out.rs",
     "src/sync/plan",

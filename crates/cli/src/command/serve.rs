@@ -11,12 +11,14 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
 use ferry::app::App;
+use ferry::config::PublicAddress;
 use ferry::deadline::{Deadline, later};
+use ferry::health::Rounds;
 use ferry::invocation::{self, Request};
 use ferry::queue::{Local, Queue, Taken};
 use ferry::resync::{self, RunOutcome};
 use ferry::telemetry::chain;
-use ferry::{subscription, webhook};
+use ferry::{subscription, watch, webhook};
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
@@ -56,6 +58,7 @@ pub(crate) async fn run(mut app: App, port: u16) -> anyhow::Result<()> {
         let local = Local::open(app.store.clone(), app.clock.clone()).await;
         app.queue = Some(Queue::Local(local.context("cannot open the queue")?));
     }
+    app.rounds = Rounds::every(app.config.poll_interval);
     let listener = TcpListener::bind(("0.0.0.0", port))
         .await
         .with_context(|| format!("cannot listen on port {port}"))?;
@@ -190,10 +193,14 @@ async fn work_off(app: &App, queue: &Local, deadline: &Deadline) -> anyhow::Resu
     Ok(count)
 }
 
-/// The timer takes stored looks again when they are due, also while a run is under way.
+/// The timer looks around and takes stored looks again when they are due, also while a run is under way.
 async fn stored_looks(app: &App, shutdown: &Shutdown) {
     while !shutdown.is_begun() {
         let deadline = shutdown.deadline(&app.clock, BATCH_TIME);
+        let address = app.config.base_url.as_ref().map(PublicAddress::as_str);
+        if let Err(failure) = Box::pin(watch::look_around(app, address, &deadline)).await {
+            tracing::error!(error = chain(&failure), "the state cannot be looked at");
+        }
         webhook::again::settle(app, &deadline).await;
         shutdown.pause(&app.clock, STORED_LOOKS_EVERY).await;
     }
@@ -214,8 +221,8 @@ async fn runs(app: &App, shutdown: &Shutdown) {
     };
     while !shutdown.is_begun() {
         let is_due = due.is_some_and(|due| due <= app.clock.now());
-        if let Some(base) = &app.config.base_url {
-            subscription::keep(app, base.as_str(), is_due, &deadline).await;
+        if let Some(base) = app.config.base_url.as_ref().filter(|_| is_due) {
+            subscription::keep(app, base.as_str(), true, &deadline).await;
         }
         let outcome = if is_due {
             due = next(app);

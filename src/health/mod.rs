@@ -1,0 +1,79 @@
+//! How an installation stands, from what is stored of it.
+//!
+//! Owns which documents tell that, and reads them in one request; `diagnosis` says what they come to. Knows nothing of how
+//! Bitbucket or Port are asked, and tells nobody.
+
+mod diagnosis;
+mod rounds;
+
+use jiff::Timestamp;
+
+pub use diagnosis::{Circumstances, Diagnosis, diagnose};
+pub use rounds::{OldestLook, Rounds};
+
+use crate::condition::Condition;
+use crate::store::documents::{
+    CompletedRun, Generation, Subscription, completed, generation, subscription,
+};
+use crate::store::incidents::{Incidents, incidents, last_event};
+use crate::store::run::{Run, RunRequest, UntoldEnd, run, run_request, untold_end};
+use crate::store::{Store, StoreError, WantedDocuments};
+
+/// What a tick has to know before it does anything.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// That is under way.
+    pub run: Option<Run>,
+    pub request: Option<RunRequest>,
+    pub completed: Option<CompletedRun>,
+    pub generation: Option<Generation>,
+    pub untold_end: Option<UntoldEnd>,
+    pub subscription: Option<Subscription>,
+    pub last_event: Option<Timestamp>,
+    pub incidents: Incidents,
+    /// What has kept the last run from succeeding was asked for, and has gone.
+    pub may_retry: bool,
+}
+
+impl Facts {
+    /// One request of a table.
+    pub async fn read(store: &Store) -> Result<Facts, StoreError> {
+        let wanted = WantedDocuments::default()
+            .and(&run())
+            .and(&run_request())
+            .and(&completed())
+            .and(&generation())
+            .and(&untold_end())
+            .and(&subscription())
+            .and(&last_event())
+            .and(&incidents());
+        let found = store.load_together(wanted).await?;
+        Ok(Facts {
+            run: found.get(&run()).value,
+            request: found.get(&run_request()).value,
+            completed: found.get(&completed()).value,
+            generation: found.get(&generation()).value,
+            untold_end: found.get(&untold_end()).value,
+            subscription: found.get(&subscription()).value,
+            last_event: found.get(&last_event()).value.map(|last| last.0),
+            incidents: found.get(&incidents()).value.unwrap_or_default(),
+            may_retry: false,
+        })
+    }
+
+    /// Whether anything is stored that only asking the outside again can end.
+    pub fn have_to_ask(&self) -> bool {
+        let numbers = self.incidents.0.keys().copied();
+        let failure = self.request.iter().filter_map(|it| it.failure.as_ref());
+        let mut numbers = numbers.chain(failure.map(|failure| failure.number));
+        numbers.any(|number| Condition::of_number(number).is_some_and(Condition::is_asked_for))
+    }
+
+    /// Whether somebody wants a run, and one may begin now. `started_at`: when this process began.
+    pub fn want_run(&self, now: Timestamp, started_at: Timestamp) -> bool {
+        self.request.as_ref().is_some_and(|request| {
+            let failure = request.failure.as_ref();
+            failure.is_none_or(|failure| self.may_retry || failure.is_over(now, started_at))
+        })
+    }
+}
