@@ -22,6 +22,7 @@
 pub mod invocation;
 
 pub mod resync;
+pub mod status;
 pub mod subscription;
 pub mod watch;
 pub mod webhook;

@@ -89,7 +89,7 @@ pub async fn look_around(
         let oldest = oldest_look(app).await?;
         app.rounds.note(now, oldest);
     }
-    tell(app, &diagnoses(app, &facts));
+    tell(app, &diagnoses(app, &facts, app.rounds.oldest_look()));
     let may_work = !STOPPING.iter().any(|condition| met.contains_key(condition));
     Ok(Around {
         facts,
@@ -99,12 +99,12 @@ pub async fn look_around(
 }
 
 /// The conditions that hold by what is stored, the most serious first.
-pub fn diagnoses(app: &App, facts: &Facts) -> Vec<Diagnosis> {
+pub fn diagnoses(app: &App, facts: &Facts, oldest_look: Option<OldestLook>) -> Vec<Diagnosis> {
     let circumstances = Circumstances {
         now: app.clock.now(),
         started_at: app.started_at,
         interval: app.config.resync_interval,
-        oldest_look: app.rounds.oldest_look(),
+        oldest_look,
     };
     diagnose(facts, &circumstances)
 }

@@ -122,6 +122,15 @@ impl Accounts {
         named.collect()
     }
 
+    /// In the order of the credentials.
+    pub(super) fn allowances(&self) -> Vec<Allowance> {
+        let accounts = self.lock();
+        accounts
+            .iter()
+            .map(|account| account.allowance.clone())
+            .collect()
+    }
+
     pub(super) fn learn_usage(&self, usage: &BTreeMap<String, Allowance>) {
         for account in self.lock().iter_mut() {
             if let Some(known) = usage.get(&account.credential.name()) {

@@ -181,6 +181,11 @@ impl BitbucketClient {
         self.shared.accounts.usage()
     }
 
+    /// The allowance of each credential, in their order.
+    pub fn allowances(&self) -> Vec<Allowance> {
+        self.shared.accounts.allowances()
+    }
+
     /// Takes in the [`usage`](Self::usage) that another process has left.
     pub fn learn(&self, usage: &BTreeMap<String, Allowance>) {
         self.shared.accounts.learn_usage(usage);

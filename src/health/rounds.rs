@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use crate::deadline::later;
 use crate::locked::locked;
@@ -32,7 +33,7 @@ struct State {
 }
 
 /// The stored look that has waited for the longest time after it came to nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OldestLook {
     pub since: Timestamp,
     /// What is looked at, and why it came to nothing.

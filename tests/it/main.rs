@@ -13,6 +13,7 @@ mod files;
 mod functions;
 mod guards;
 mod histories;
+mod incidents;
 mod invocation;
 mod journal;
 mod kinds;

@@ -81,6 +81,16 @@ enum Command {
         #[arg(long)]
         port: Option<u16>,
     },
+    /// Say how the installation stands: resyncs, queue, webhooks, allowance, and what is wrong with it.
+    ///
+    /// Reads what is stored (`FERRY__STATE_TABLE` and `FERRY__QUEUE_URL`, or `FERRY__STATE_DIR`; while `ferry serve`
+    /// has that directory, it is asked), and asks neither Bitbucket nor Port. Exits with 0 if nothing is wrong, with 1
+    /// otherwise.
+    Status {
+        /// Print the status as JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Look at the workspace's webhook, make it, or remove it.
     Webhook {
         #[command(subcommand)]
@@ -164,6 +174,9 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
     if let Some(Command::Secret { action }) = &arguments.command {
         return command::secret::run(*action, config).await;
     }
+    if let Some(Command::Status { json }) = &arguments.command {
+        return command::status::run(config, own, *json).await;
+    }
     let mut app = connect(config, own).await?;
     match arguments.command.unwrap_or(default) {
         Command::Resync { json, mapping } => {
@@ -186,7 +199,10 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
             command::webhook::run(&app, action, url.as_deref(), json).await?;
         }
         // These have been answered.
-        Command::Secret { .. } | Command::Completions { .. } | Command::Man => {}
+        Command::Secret { .. }
+        | Command::Status { .. }
+        | Command::Completions { .. }
+        | Command::Man => {}
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -57,6 +57,7 @@ const LAYERS: &[&str] = &[
     "webhook",
     "subscription",
     "watch",
+    "status",
     "invocation",
     "bin",
 ];

@@ -7,6 +7,7 @@ pub(crate) mod resync;
 pub(crate) mod secret;
 pub(crate) mod serve;
 mod shutdown;
+pub(crate) mod status;
 pub(crate) mod terminal;
 pub(crate) mod webhook;
 
