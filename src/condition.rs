@@ -273,7 +273,7 @@ impl Condition {
     /// How long after it was met last it has passed, where nothing else says so.
     pub fn passes_after(self) -> Option<Duration> {
         let minutes = match self {
-            Condition::WorkerDied => 10,
+            Condition::WorkerDied | Condition::WebhookLost => 10,
             // What waits is met again within half an hour.
             Condition::EventsLate => 45,
             _ => return None,

@@ -73,9 +73,16 @@ async fn try_to_keep(app: &App, base: &str, now: bool, deadline: &Deadline) -> R
         found.url == url
             && found.secret == digest
             && app.clock.now() < later(found.checked_at, TRUSTED_FOR)
-            && (found.refused || found.port_asks_at.is_some())
     });
     if settled && !now {
+        if let Some(found) = found.filter(|found| found.port_asks_at.is_none()) {
+            let port_asks_at = register_with_port(app, base, Some(&found), now, deadline).await;
+            let found = Subscription {
+                port_asks_at,
+                ..found
+            };
+            app.store.save(&key, &found, Revision::ANYTHING).await?;
+        }
         return Ok(());
     }
     let known_secret = found.as_ref().is_some_and(|found| found.secret == digest);

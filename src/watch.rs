@@ -32,6 +32,13 @@ const STOPPING: [Condition; 5] = [
     Condition::PortRefused,
 ];
 
+/// What other credentials mend.
+const REFUSED: [Condition; 3] = [
+    Condition::BitbucketTokenRefused,
+    Condition::BitbucketRefused,
+    Condition::PortRefused,
+];
+
 /// What was found to be wrong, with its cause.
 type Met = BTreeMap<Condition, String>;
 
@@ -51,6 +58,7 @@ pub async fn tick(
     deadline: &Deadline,
 ) -> Result<RunOutcome, Failure> {
     let around = Box::pin(look_around(app, address, deadline)).await?;
+    resync::put_age(app, around.facts.completed.as_ref());
     if !around.may_work {
         return Ok(RunOutcome::Idle);
     }
@@ -84,7 +92,7 @@ pub async fn look_around(
     let mut met = Met::new();
     if has_asked {
         let patience = deadline.at_most(PATIENCE);
-        met = ask(app, address, &patience).await;
+        met = ask(app, address, &facts, &patience).await;
         facts = taken_in(app, &facts, &met).await?;
         let oldest = oldest_look(app).await?;
         app.rounds.note(now, oldest);
@@ -119,8 +127,15 @@ pub async fn oldest_look(app: &App) -> Result<Option<OldestLook>, Failure> {
 }
 
 /// What is wrong with our credentials, Bitbucket and Port; and keeps the webhook, and notes what Port wants.
-async fn ask(app: &App, address: Option<&str>, deadline: &Deadline) -> Met {
+async fn ask(app: &App, address: Option<&str>, facts: &Facts, deadline: &Deadline) -> Met {
     let mut met = Met::new();
+    if REFUSED
+        .iter()
+        .any(|refused| facts.incidents.get(*refused).is_some())
+    {
+        // There may be others by now.
+        app.secrets.forget();
+    }
     match app.secrets.credentials_if_filled(deadline).await {
         Ok(Some(_)) => {}
         Ok(None) => {
@@ -142,27 +157,19 @@ async fn ask(app: &App, address: Option<&str>, deadline: &Deadline) -> Met {
             return met;
         }
     };
-    let (port, bitbucket) = tokio::join!(
-        resync::port_asks(app, &session, deadline),
-        ask_bitbucket(&session, deadline)
-    );
-    if let Err(failure) = port {
+    if let Err(failure) = resync::port_asks(app, &session, deadline).await {
         meet(&mut met, &failure);
     }
-    met.extend(bitbucket);
+    if facts.leave_bitbucket_to_run(app.clock.now()) {
+        return met;
+    }
+    met.extend(ask_bitbucket(&session, deadline).await);
+    // Where nothing is left of the allowance, it is looked at later.
     if met.is_empty()
+        && 0 < session.bitbucket.requests_left()
         && let Some(address) = address
     {
         Box::pin(subscription::keep(app, address, false, deadline)).await;
-    }
-    let refused = [
-        Condition::PortRefused,
-        Condition::BitbucketRefused,
-        Condition::BitbucketTokenRefused,
-    ];
-    if refused.iter().any(|refused| met.contains_key(refused)) {
-        // So that the next tick finds another value.
-        app.secrets.forget();
     }
     met
 }
@@ -220,7 +227,8 @@ async fn taken_in(app: &App, known: &Facts, met: &Met) -> Result<Facts, Failure>
     let mut facts = Facts::read(&app.store).await?;
     let failed = facts.request.iter().filter_map(|it| it.failure.as_ref());
     let mut failed = failed.filter_map(|failure| Condition::of_number(failure.number));
-    facts.may_retry = failed.any(|failed| failed.is_asked_for() && !met.contains_key(&failed));
+    let has_gone = |it: Condition| known.incidents.get(it).is_some() && !met.contains_key(&it);
+    facts.may_retry = failed.any(|failed| failed.is_asked_for() && has_gone(failed));
     Ok(facts)
 }
 

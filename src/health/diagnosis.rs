@@ -10,7 +10,7 @@ use super::{Facts, OldestLook};
 use crate::condition::Condition;
 use crate::deadline::later;
 use crate::store::documents::CompletedRun;
-use crate::store::incidents::Incident;
+use crate::store::incidents::Sighting;
 
 /// What is not stored.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ pub fn diagnose(facts: &Facts, around: &Circumstances) -> Vec<Diagnosis> {
         found.add(condition, pause.since, &pause.reason);
     }
     let failure = facts.request.as_ref().and_then(|it| it.failure.as_ref());
-    if let Some(failure) = failure {
+    if let Some(failure) = failure.filter(|_| !facts.may_retry) {
         let condition = Condition::of_number(failure.number).unwrap_or(Condition::RunFailed);
         found.add(condition, failure.since, &failure.cause);
     }
@@ -84,13 +84,13 @@ pub fn diagnose(facts: &Facts, around: &Circumstances) -> Vec<Diagnosis> {
 }
 
 /// Whether what was noted still holds, as far as time and later runs tell.
-fn stands(condition: Condition, incident: &Incident, facts: &Facts, now: Timestamp) -> bool {
+fn stands(condition: Condition, incident: &Sighting, facts: &Facts, now: Timestamp) -> bool {
     let after = condition.passes_after();
     let has_passed = after.is_some_and(|after| later(incident.seen, after) <= now);
     // A run that has begun since has looked at everything.
     let ends_with_run = matches!(
         condition,
-        Condition::DeadLetters | Condition::DeletionsHeldBack | Condition::WebhookLost
+        Condition::DeadLetters | Condition::DeletionsHeldBack
     );
     let completed = facts.completed.as_ref();
     let begun = completed.and_then(|completed| completed.started_at);

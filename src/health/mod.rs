@@ -69,6 +69,19 @@ impl Facts {
         numbers.any(|number| Condition::of_number(number).is_some_and(Condition::is_asked_for))
     }
 
+    /// Whether a run is about to go on, and finds out by itself whether Bitbucket lets us in: it needs the allowance.
+    pub fn leave_bitbucket_to_run(&self, now: Timestamp) -> bool {
+        let is_due = |run: &Run| run.not_before.is_none_or(|not_before| not_before <= now);
+        let is_doubtful = [
+            Condition::BitbucketUnreachable,
+            Condition::BitbucketTokenRefused,
+            Condition::BitbucketRefused,
+        ];
+        let mut doubtful = is_doubtful.iter();
+        self.run.as_ref().is_some_and(is_due)
+            && !doubtful.any(|condition| self.incidents.get(*condition).is_some())
+    }
+
     /// Whether somebody wants a run, and one may begin now. `started_at`: when this process began.
     pub fn want_run(&self, now: Timestamp, started_at: Timestamp) -> bool {
         self.request.as_ref().is_some_and(|request| {

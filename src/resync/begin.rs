@@ -7,7 +7,7 @@ use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
-use super::rival::{look_for_rival, note_start, rival_line};
+use super::rival::{look_for_rival, rival_line};
 use super::told::report;
 use crate::app::{App, Session};
 use crate::deadline::Deadline;
@@ -131,7 +131,6 @@ pub(super) async fn begin(
     let revision = app.store.save(&run(), &new, Revision::ANYTHING).await?;
     app.store.remove(&run_request()).await?;
     tracing::info!(run = new.id, "resync begun");
-    note_start(app, started_at).await?;
     report(app, session, ResyncStatus::Running, started_at, deadline).await;
     Ok(Begun {
         run: new,

@@ -10,13 +10,14 @@ use super::slice::Slice;
 use super::told::report;
 use super::{RunOutcome, clean_up};
 use crate::bitbucket;
+use crate::condition::Condition;
 use crate::counts::Counts;
 use crate::deadline::later;
 use crate::failure::Failure;
 use crate::port::{self, ResyncStatus};
 use crate::progress::Paused;
 use crate::store::documents::{CompletedRun, completed};
-use crate::store::incidents::last_event;
+use crate::store::incidents::{incidents, last_event};
 use crate::store::run::{FailedRepositories, Run, RunPause, failed_repositories};
 use crate::store::{Revision, WantedDocuments};
 use crate::sync::outbox::Outbox;
@@ -37,6 +38,21 @@ pub struct Summary {
     pub withheld: usize,
     /// Each problem of the mapping once, with the number of items it cost.
     pub mapping_problems: Vec<String>,
+}
+
+impl Summary {
+    fn of(run: &Run, mapping_problems: Vec<String>) -> Summary {
+        Summary {
+            run: run.id.clone(),
+            counts: run.counts,
+            failed_partitions: run.failed.iter().map(ToString::to_string).collect(),
+            failures: run.failures,
+            kept: (!run.kept.is_empty())
+                .then(|| run.kept.iter().cloned().collect::<Vec<_>>().join("; ")),
+            withheld: run.withheld,
+            mapping_problems,
+        }
+    }
 }
 
 /// A slice that pauses again within this time has got nowhere.
@@ -62,16 +78,7 @@ impl Slice<'_> {
         let run = self.run().clone();
         mapping_problems.extend(run.clashes.values().cloned());
         let now = self.app.clock.now();
-        let summary = Summary {
-            run: run.id.clone(),
-            counts: run.counts,
-            failed_partitions: run.failed.iter().map(ToString::to_string).collect(),
-            failures: run.failures,
-            kept: (!run.kept.is_empty())
-                .then(|| run.kept.iter().cloned().collect::<Vec<_>>().join("; ")),
-            withheld: run.withheld,
-            mapping_problems,
-        };
+        let summary = Summary::of(&run, mapping_problems);
         let failed = run
             .failed
             .iter()
@@ -135,13 +142,20 @@ impl Slice<'_> {
         }
         let known = WantedDocuments::default()
             .and(&completed())
-            .and(&last_event());
+            .and(&last_event())
+            .and(&incidents());
         let known = self.store().load_together(known).await?;
         let fingerprint = self.sources().mapping().fingerprint();
         let before = known.get(&completed()).value;
         let before = before.filter(|before| before.all_recorded && before.mapping == fingerprint);
         let last_event = known.get(&last_event()).value;
-        let is_untold = before.is_some_and(|before| last_event.is_none_or(|it| it.0 < before.at));
+        let incidents = known.get(&incidents()).value.unwrap_or_default();
+        let lost = incidents.get(Condition::WebhookLost);
+        let is_untold = before.is_some_and(|before| {
+            // That the webhook had gone has been told, and mended.
+            lost.is_none_or(|lost| lost.seen < before.at)
+                && last_event.is_none_or(|it| it.0 < before.at)
+        });
         Ok(if is_untold { changed } else { 0 })
     }
 

@@ -9,7 +9,7 @@ use crate::metrics::Figure;
 use crate::store::documents::CompletedRun;
 
 /// Says how old the last completed resync is, in intervals: one that is due is overdue from 1 on.
-pub(super) fn put_age(app: &App, completed: Option<&CompletedRun>) {
+pub fn put_age(app: &App, completed: Option<&CompletedRun>) {
     let now = app.clock.now();
     let Some(interval) = app.config.resync_interval else {
         return;

@@ -46,10 +46,10 @@ use crate::store::{Asker, Attempt, Lease, LeaseName, Revision};
 use crate::telemetry::chain;
 
 pub use end::Summary;
+pub use figures::put_age;
 pub use preview::{FieldChange, Preview, PreviewedChange, Scope, preview};
 
 use begin::{Begun, begin, resume};
-use figures::put_age;
 use journal::Phase;
 use rival::rival_line;
 use slice::Slice;
@@ -103,7 +103,6 @@ pub async fn tick(app: &App, deadline: &Deadline) -> Result<RunOutcome, Failure>
 
 /// The same by what was read a moment ago.
 pub async fn go_on(app: &App, facts: &Facts, deadline: &Deadline) -> Result<RunOutcome, Failure> {
-    put_age(app, facts.completed.as_ref());
     report_again(app, facts.untold_end, deadline).await;
     let now = app.clock.now();
     if let Some(run) = &facts.run {

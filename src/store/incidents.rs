@@ -14,10 +14,10 @@ use crate::condition::Condition;
 /// Conditions that were met, by number. One document, written when something begins, ends or says something new.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Incidents(pub BTreeMap<u8, Incident>);
+pub struct Incidents(pub BTreeMap<u8, Sighting>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Incident {
+pub struct Sighting {
     /// When it was met first.
     pub since: Timestamp,
     /// When it was noted last. Within [`FRESH_SECONDS`] it is not noted again.
@@ -50,7 +50,7 @@ pub fn last_event() -> Key<LastEvent> {
 }
 
 impl Incidents {
-    pub fn get(&self, condition: Condition) -> Option<&Incident> {
+    pub fn get(&self, condition: Condition) -> Option<&Sighting> {
         self.0.get(&condition.number())
     }
 
@@ -58,14 +58,14 @@ impl Incidents {
     pub fn meet(&mut self, condition: Condition, cause: &str, now: Timestamp) {
         let number = condition.number();
         let known = self.0.get(&number);
-        let is_fresh = |known: &&Incident| now.duration_since(known.seen).as_secs() < FRESH_SECONDS;
+        let is_fresh = |known: &&Sighting| now.duration_since(known.seen).as_secs() < FRESH_SECONDS;
         if known.filter(is_fresh).is_some() {
             return;
         }
         let since = known
             .filter(|known| !has_passed(condition, known, now))
             .map_or(now, |known| known.since);
-        let incident = Incident {
+        let incident = Sighting {
             since,
             seen: now,
             cause: cause.to_owned(),
@@ -91,7 +91,7 @@ impl Incidents {
     }
 }
 
-fn has_passed(condition: Condition, incident: &Incident, now: Timestamp) -> bool {
+fn has_passed(condition: Condition, incident: &Sighting, now: Timestamp) -> bool {
     let after = condition.passes_after();
     after.is_some_and(|after| crate::deadline::later(incident.seen, after) <= now)
 }
