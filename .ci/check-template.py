@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What template.yaml must be beyond valid.
+"""What template.yaml, or the template that is named, must be beyond valid.
 
 Runs the SAM transform without AWS and looks at the CloudFormation that comes out. Owns the rules that no linter
 has: the public address works, each function may do what it does and no more, work cannot throttle webhooks, logs end,
@@ -10,16 +10,14 @@ import json
 import re
 import sys
 from pathlib import Path
-from unittest import mock
 
-from cfnlint.decode import cfn_yaml
-from samtranslator.parser.parser import Parser
-from samtranslator.translator.transform import transform
+from rendering import source_of, transformed
 
 ROOT = Path(__file__).resolve().parent.parent
+TEMPLATE = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "template.yaml"
 KEEP_STATE = {f"dynamodb:{name}" for name in ("BatchGetItem", "BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query")}
-WORK = {"logs:CreateLogStream", "logs:PutLogEvents", "secretsmanager:GetSecretValue", "sqs:SendMessage", "kms:Decrypt"}
-# What the role of each function allows, whatever the parameters; in subnets NETWORK comes on top.
+WORK = {"logs:CreateLogStream", "logs:PutLogEvents", "secretsmanager:GetSecretValue", "sqs:SendMessage"}
+# What the role of each function allows, whatever the parameters; ASKED_FOR comes on top where an organisation asks for it.
 ALLOWED = {
     "FerryFunction": WORK | {"dynamodb:PutItem"},
     "EventsFunction": WORK | KEEP_STATE | {
@@ -34,11 +32,14 @@ NETWORK = {
         "DescribeSubnets", "UnassignPrivateIpAddresses",
     )
 }
+# X-Ray knows no narrower resource either.
+TRACING = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
+ASKED_FOR = NETWORK | TRACING | {"kms:Decrypt", "kms:GenerateDataKey"}
 VARIABLE = re.compile(r"(?:FERRY|OCEAN)__[A-Z0-9_]*[A-Z0-9]")
 
 
 def main() -> int:
-    source = as_plain(cfn_yaml.load(str(ROOT / "template.yaml")))
+    source = source_of(TEMPLATE)
     documented = set(VARIABLE.findall((ROOT / "docs/configuration.md").read_text(encoding="utf-8")))
     resources = transformed(source)["Resources"]
     problems = [
@@ -48,6 +49,7 @@ def main() -> int:
         *visibility(resources),
         *concurrency(resources, source["Parameters"]),
         *organisation(resources),
+        *keys(resources),
         *log_groups(resources),
         *retries(resources),
         *stored_credentials(resources, source["Parameters"]),
@@ -57,24 +59,9 @@ def main() -> int:
         *figures(resources),
     ]
     for problem in problems:
-        print(f"template.yaml: {problem}", file=sys.stderr)
-    print(f"template.yaml: {len(resources)} resources after the transform, {len(problems)} problems")
+        print(f"{TEMPLATE.name}: {problem}", file=sys.stderr)
+    print(f"{TEMPLATE.name}: {len(resources)} resources after the transform, {len(problems)} problems")
     return 1 if problems else 0
-
-
-def as_plain(node):
-    """cfn-lint's nodes as plain JSON values, which the transform wants."""
-    return json.loads(json.dumps(node))
-
-
-def transformed(template):
-    """The template after the SAM transform, with the code where `sam package` would have put it."""
-    template = json.loads(json.dumps(template))
-    for resource in template["Resources"].values():
-        if resource["Type"] == "AWS::Serverless::Function":
-            resource["Properties"]["CodeUri"] = "s3://bucket/key"
-    with mock.patch("boto3.session.Session.region_name", "us-east-1"):
-        return transform(template, {}, mock.Mock(load=dict), None, Parser())
 
 
 def of_type(resources, kind):
@@ -82,18 +69,29 @@ def of_type(resources, kind):
 
 
 def public_address(resources):
-    """Since October 2025 a public function URL takes two statements; with one, every call is a 403."""
-    permissions = of_type(resources, "AWS::Lambda::Permission").values()
-    public = [each for each in permissions if each["Principal"] == "*"]
-    if not any(
-        each["Action"] == "lambda:InvokeFunctionUrl" and each.get("FunctionUrlAuthType") == "NONE" for each in public
-    ):
-        yield "nobody may call the function URL (lambda:InvokeFunctionUrl)"
-    if not any(each["Action"] == "lambda:InvokeFunction" and each.get("InvokedViaFunctionUrl") for each in public):
-        yield "nobody may invoke the function through its URL (lambda:InvokeFunction, InvokedViaFunctionUrl)"
-    for each in public:
-        if each["Action"] == "lambda:InvokeFunction" and not each.get("InvokedViaFunctionUrl"):
-            yield "anybody may invoke the function past its URL"
+    """Since October 2025 a public function URL takes two statements; with one, every call is a 403. An API takes one, that
+    leads to no other API. Each entrance is there under its condition, and so are its permissions."""
+    entrances = [*of_type(resources, "AWS::Lambda::Url"), *of_type(resources, "AWS::ApiGatewayV2::Api")]
+    conditions = {resources[name].get("Condition") for name in entrances}
+    if len(entrances) != len(conditions) or None in conditions:
+        yield f"the entrances {entrances} are not there one by one: {conditions}"
+    granted = set()
+    for name, each in of_type(resources, "AWS::Lambda::Permission").items():
+        condition, way = resources[name].get("Condition"), (each["Action"], each["Principal"])
+        match way:
+            case ("lambda:InvokeFunctionUrl", "*") if each.get("FunctionUrlAuthType") == "NONE":
+                granted.add((condition, "lambda:InvokeFunctionUrl"))
+            case ("lambda:InvokeFunction", "*") if each.get("InvokedViaFunctionUrl"):
+                granted.add((condition, "lambda:InvokeFunction"))
+            case ("lambda:InvokeFunction", "apigateway.amazonaws.com") if "${HttpApi}" in json.dumps(each.get("SourceArn")):
+                granted.add((condition, "apigateway"))
+            case _:
+                yield f"{name} lets in others than the entrance"
+    expected = {
+        ("HasFunctionUrl", "lambda:InvokeFunctionUrl"), ("HasFunctionUrl", "lambda:InvokeFunction"), ("HasHttpApi", "apigateway"),
+    }
+    for condition, way in sorted(expected - granted):
+        yield f"nobody may use the entrance of {condition}: {way} is missing"
 
 
 def wildcards(resources):
@@ -106,11 +104,17 @@ def wildcards(resources):
             places = [*strings(statement.get("Resource", [])), *strings(statement.get("Principal", []))]
             if any("*" in action for action in actions):
                 yield f"{name} allows actions by wildcard: {', '.join(actions)}"
-            if any("*" in place for place in places) and not set(actions) <= NETWORK:
+            if any("*" in place for place in places) and not set(actions) <= NETWORK | TRACING:
                 yield f"{name} allows {', '.join(actions)} by wildcard: {', '.join(places)}"
-    for kind in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
-        for name in of_type(resources, kind):
-            yield f"{name} is a policy outside its role; keep the two together"
+    for name in of_type(resources, "AWS::IAM::ManagedPolicy"):
+        yield f"{name} may be attached by others; keep policies in their roles"
+    for name, policy in of_type(resources, "AWS::IAM::Policy").items():
+        for statement in statements(policy["PolicyDocument"]):
+            actions = strings(statement["Action"])
+            if any("*" in action for action in actions):
+                yield f"{name} allows actions by wildcard: {', '.join(actions)}"
+            if "*" in strings(statement["Resource"]) and not set(actions) <= NETWORK | TRACING:
+                yield f"{name} allows {', '.join(actions)} on everything"
 
 
 def privileges(resources):
@@ -125,10 +129,16 @@ def privileges(resources):
         if role in owners:
             yield f"{name} and {owners[role]} share the role {role}"
         owners[role] = name
-        found = [each for policy in roles[role]["Policies"] for each in statements(policy["PolicyDocument"])]
+        documents = [policy["PolicyDocument"] for policy in roles[role]["Policies"]]
+        for shared, policy in of_type(resources, "AWS::IAM::Policy").items():
+            if {"Ref": role} in policy["Roles"]:
+                documents.append(policy["PolicyDocument"])
+                if shared not in strings(resources[name].get("DependsOn", [])):
+                    yield f"{name} may be made before its role may do what {shared} allows"
+        found = [each for document in documents for each in statements(document)]
         allowed = {action for each in found if each["Effect"] == "Allow" for action in strings(each["Action"])}
         denied = {action for each in found if each["Effect"] == "Deny" for action in strings(each["Action"])}
-        expected = ALLOWED.get(name, set()) | NETWORK
+        expected = ALLOWED.get(name, set()) | ASKED_FOR
         if allowed != expected:
             yield f"{role} allows {sorted(allowed - expected)} too much and {sorted(expected - allowed)} too little"
         if denied != NETWORK:
@@ -136,8 +146,8 @@ def privileges(resources):
         for each in found:
             if strings(each["Action"]) == ["dynamodb:PutItem"] and "dynamodb:LeadingKeys" not in json.dumps(each):
                 yield f"{role} may write any document"
-            if "kms:Decrypt" in strings(each["Action"]) and "kms:ViaService" not in json.dumps(each):
-                yield f"{role} may decrypt by itself"
+            if any(action.startswith("kms:") for action in strings(each["Action"])) and "kms:ViaService" not in json.dumps(each):
+                yield f"{role} may use a key by itself"
 
 
 def visibility(resources):
@@ -194,9 +204,22 @@ def organisation(resources):
         if {"Ref": "PermissionsBoundaryArn"} not in role.get("PermissionsBoundary", {}).get("Fn::If", []):
             yield f"{name} is not bounded by PermissionsBoundaryArn"
     for name, function in of_type(resources, "AWS::Lambda::Function").items():
+        if {"Ref": "Tracing"} != function.get("TracingConfig", {}).get("Mode"):
+            yield f"{name} does not follow Tracing"
         places = strings(function.get("VpcConfig", {}))
         if "SubnetIds" not in places or "SecurityGroupIds" not in places:
             yield f"{name} is not put into SubnetIds with SecurityGroupIds"
+
+
+def keys(resources):
+    """Everything that stores something is encrypted with KmsKeyArn, where that is given."""
+    stores = {
+        "AWS::DynamoDB::Table", "AWS::Lambda::Function", "AWS::Logs::LogGroup", "AWS::SecretsManager::Secret",
+        "AWS::SNS::Topic", "AWS::SQS::Queue",
+    }
+    for name, each in resources.items():
+        if each["Type"] in stores and '{"Ref": "KmsKeyArn"}' not in json.dumps(each["Properties"]):
+            yield f"{name} stores something, and not under KmsKeyArn"
 
 
 def log_groups(resources):
@@ -231,13 +254,28 @@ def stored_credentials(resources, declared):
 
 
 def alarms(resources):
-    """Errors of every function are told."""
-    watched = json.dumps([
-        alarm for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values() if alarm["MetricName"] == "Errors"
-    ])
-    for name in of_type(resources, "AWS::Lambda::Function"):
-        if f'{{"Ref": "{name}"}}' not in watched:
-            yield f"no alarm tells of errors of {name}"
+    """Few, for each costs: what Ferry says of itself, or that it says nothing; dead letters; webhooks turned away."""
+    alarms = of_type(resources, "AWS::CloudWatch::Alarm")
+    metrics = {alarm["MetricName"]: name for name, alarm in alarms.items()}
+    if metrics.keys() != {"Health", "ApproximateNumberOfMessagesVisible", "Throttles"} or len(metrics) != len(alarms):
+        yield f"the alarms are others than agreed, or cost more: {sorted(alarms)}"
+        return
+    if alarms[metrics["Health"]]["TreatMissingData"] != "breaching":
+        yield "no alarm tells that ticks have ceased"
+    public = {each["TargetFunctionArn"]["Ref"] for each in of_type(resources, "AWS::Lambda::Url").values()}
+    watched = {dimension["Value"].get("Ref") for dimension in alarms[metrics["Throttles"]]["Dimensions"]}
+    if watched != public:
+        yield f"the alarm of throttled webhooks watches {watched}, and webhooks come to {public}"
+    headings = [
+        re.sub(r"[^a-z0-9-]", "", line.lstrip("#").strip().lower().replace(" ", "-"))
+        for line in (ROOT / "docs/operations.md").read_text(encoding="utf-8").splitlines() if line.startswith("#")
+    ]
+    for name, alarm in alarms.items():
+        anchors = re.findall(r"docs/operations\.md#([a-z0-9-]*[a-z0-9])", json.dumps(alarm["AlarmDescription"]))
+        if not anchors or set(anchors) - set(headings):
+            yield f"{name} leads to nothing in docs/operations.md: {anchors}"
+        if not alarm.get("AlarmActions") or alarm["AlarmActions"] != alarm.get("OKActions"):
+            yield f"{name} does not tell the same people when it is over"
 
 
 def parameters(declared):

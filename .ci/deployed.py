@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""template.yaml deployed onto an emulator of AWS that runs the functions natively, and used as in production.
+"""The package deployed onto an emulator of AWS that runs the functions natively, and used as in production.
 
-One story: deploy what `sam build` has built, with all questions answered at a terminal; ticks that wait for credentials;
+One story: deploy the package for x86-64, with all questions answered at a terminal; ticks that wait for credentials;
 `ferry secret put`; first resync by the tick, webhooks through the receiver and the queue, convergence, a resync by the
 schedule, figures, a message that nobody can read, another guided deployment, teardown. Then what enterprises ask for.
-Expects what `.ci/run deployed` prepares: the build, the sandbox, ministack, sam and ferry.
+Expects what `.ci/run deployed` prepares: the package, the sandbox, ministack, sam and ferry.
 """
 
 import hashlib
@@ -25,7 +25,9 @@ from pathlib import Path
 import boto3
 import pexpect
 
-BUILD, SANDBOX, MINISTACK, SAM, FERRY = sys.argv[1:6]
+PACKAGE, SANDBOX, MINISTACK, SAM, FERRY = sys.argv[1:6]
+[CODE] = Path(PACKAGE).glob("ferry-*-x86_64.zip")
+TEMPLATE = CODE.with_suffix(".yaml")
 with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
     GATEWAY_PORT = str(free.getsockname()[1])
@@ -83,7 +85,9 @@ def story(folder, servers):
     places = json.loads(servers.stdout.readline())
     s3 = boto3.client("s3")
     wait_for("the emulator", lambda: s3.create_bucket(Bucket="deployments") or True)
-    guided(folder, {"BitbucketWorkspace": places["workspace"], "Architecture": "x86_64", **SETTINGS})
+    s3.upload_file(str(CODE), "deployments", CODE.name)
+    application(folder)
+    guided(folder, {"BitbucketWorkspace": places["workspace"], "CodeBucket": "deployments", "CreateDashboard": "true", **SETTINGS})
     require(True, "a guided deployment: no credentials are asked for")
     functions, secrets = boto3.client("lambda"), boto3.client("secretsmanager")
     outputs = outputs_of("ferry")
@@ -101,7 +105,7 @@ def story(folder, servers):
         "AlarmEmail": boto3.client("sns").list_subscriptions()["Subscriptions"][0]["Endpoint"],
     }
     require(settled == SETTINGS, f"parameters have their effect: {settled}")
-    require(monitoring() == (5, 1), f"alarms and a dashboard: {monitoring()}")
+    require(monitoring() == (3, 1), f"alarms and a dashboard: {monitoring()}")
     # The one thing that a deployment cannot say: where the sandbox is.
     servers_at = {
         "OCEAN__PORT__BASE_URL": places["port"],
@@ -133,7 +137,7 @@ def story(folder, servers):
     first = resync()
     require(first["counts"]["unchanged"] > 0 and not first["failed_partitions"], f"nothing is left to do: {first}")
 
-    secret = secrets.get_secret_value(SecretId=outputs["WebhookSecretArn"])["SecretString"]
+    secret = webhook_secret(places)
     host = outputs["FunctionUrl"].removeprefix("https://").rstrip("/")
     require(post(host, "repo:push", "0", "{}", "wrong") == 401, "a wrong signature is refused")
     statuses = []
@@ -197,12 +201,27 @@ def story(folder, servers):
     require(True, "nothing is left behind")
 
 
+def application(folder):
+    """What the Serverless Application Repository takes: everything that the template names beside it is uploaded."""
+    packaged = folder / "application.yaml"
+    subprocess.run(
+        [
+            SAM, "package", "--template-file", f"{CODE.with_suffix('')}-repository.yaml", "--s3-bucket", "deployments",
+            "--output-template-file", str(packaged), "--region", REGION,
+        ],
+        check=True, stdout=subprocess.DEVNULL,
+    )
+    text = packaged.read_text(encoding="utf-8")
+    uploaded = re.findall(r"(CodeUri|LicenseUrl|ReadmeUrl): s3://deployments/\S+", text)
+    require(sorted(uploaded) == ["CodeUri"] * 3 + ["LicenseUrl", "ReadmeUrl"], f"an application is uploaded: {uploaded}")
+
+
 def guided(folder, answers):
     """`sam deploy --guided` at a terminal; what is not in `answers` keeps the answer that sam offers."""
     # Its answers would be kept beside the template.
     answered = folder / "samconfig.toml"
     answered.touch()
-    command = ["deploy", "--guided", "--template-file", f"{BUILD}/template.yaml", "--config-file", str(answered)]
+    command = ["deploy", "--guided", "--template-file", str(TEMPLATE), "--config-file", str(answered)]
     terminal = pexpect.spawn(SAM, command, cwd=folder, timeout=600, encoding="utf-8", dimensions=(50, 200))
     log = terminal.logfile_read = io.StringIO()
     asked = set()
@@ -297,9 +316,10 @@ def other_parameters(folder, places):
     anything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
     boundary = boto3.client("iam").create_policy(PolicyName="boundary", PolicyDocument=json.dumps(anything))["Policy"]["Arn"]
     parameters = {
-        "BitbucketWorkspace": places["workspace"], "Architecture": "x86_64", "PortBaseUrl": "https://api.us.getport.io",
+        "BitbucketWorkspace": places["workspace"], "CodeBucket": "deployments", "PortBaseUrl": "https://api.us.getport.io",
         "ReservedConcurrency": "5", "InitializePortResources": "false", "AlarmTopicArn": topic, "RolePath": "/team/",
         "PermissionsBoundaryArn": boundary, "SubnetIds": "subnet-0a1b2c3d,subnet-0a1b2c3e", "SecurityGroupIds": "sg-0a1b2c3d",
+        "Entrance": "http-api", "Tracing": "Active", "KmsKeyArn": f"arn:aws:kms:{REGION}:000000000000:key/own",
     }
     run_sam_deploy(folder, parameters, "other")
     outputs = outputs_of("other")
@@ -313,9 +333,16 @@ def other_parameters(folder, places):
         require(settled == expected, f"further parameters have their effect: {settled}")
     actions = {action for alarm in boto3.client("cloudwatch").describe_alarms()["MetricAlarms"] for action in alarm["AlarmActions"]}
     require(actions == {topic}, f"alarms go to a topic of one's own: {actions}")
+    host = outputs["FunctionUrl"].split("//")[1].split(":")[0].rstrip("/")
+    wait_for("an answer through the HTTP API", lambda: get(f"{GATEWAY}/health", None, host))
+    require(".execute-api." in host, f"an HTTP API is the entrance: {host}")
     # Everything can be taken back.
-    cleared = {name: '""' for name in ("ReservedConcurrency", "AlarmTopicArn", "PermissionsBoundaryArn", "SubnetIds", "SecurityGroupIds")}
+    optional = (
+        "ReservedConcurrency", "AlarmTopicArn", "PermissionsBoundaryArn", "SubnetIds", "SecurityGroupIds", "KmsKeyArn",
+    )
+    cleared = {**{name: '""' for name in optional}, "Entrance": "none", "Tracing": "PassThrough"}
     run_sam_deploy(folder, parameters | cleared, "other")
+    require("FunctionUrl" not in outputs_of("other"), "there may be no entrance")
     told = {action for alarm in boto3.client("cloudwatch").describe_alarms()["MetricAlarms"] for action in alarm["AlarmActions"]}
     require(not told, f"parameters can be cleared: {told}")
 
@@ -323,7 +350,7 @@ def other_parameters(folder, places):
     key = f"arn:aws:kms:{REGION}:000000000000:key/own"
     boto3.client("cloudformation").delete_stack(StackName="other")
     parameters = {
-        "BitbucketWorkspace": places["workspace"], "Architecture": "x86_64", "CredentialsSecretArn": own,
+        "BitbucketWorkspace": places["workspace"], "CodeBucket": "deployments", "CredentialsSecretArn": own,
         "CredentialsKmsKeyArn": key,
     }
     run_sam_deploy(folder, parameters, "own")
@@ -347,7 +374,7 @@ def outputs_of(stack):
 def run_sam_deploy(folder, parameters, stack):
     done = subprocess.run(
         [
-            SAM, "deploy", "--template-file", f"{BUILD}/template.yaml", "--config-env", "none", "--stack-name", stack,
+            SAM, "deploy", "--template-file", str(TEMPLATE), "--config-env", "none", "--stack-name", stack,
             "--s3-bucket", "deployments", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset",
             "--region", REGION, "--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items()),
         ],
@@ -390,8 +417,15 @@ def hasten(resource):
     schedules.update_schedule(**kept, ScheduleExpression="rate(1 minute)")
 
 
-def get(url, token):
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+def webhook_secret(places):
+    """What signs webhooks, as docs/configuration.md says that it is derived."""
+    text = f"ferry: secret of webhooks\n{SETTINGS['IntegrationIdentifier']}"
+    return hmac.new(places["clientSecret"].encode(), text.encode(), hashlib.sha256).hexdigest()
+
+
+def get(url, token, host=None):
+    headers = {"Host": host} if host else {"Authorization": f"Bearer {token}"}
+    request = urllib.request.Request(url, headers=headers)
     with urllib.request.urlopen(request) as answer:
         return json.load(answer)
 

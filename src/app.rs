@@ -25,6 +25,7 @@ use crate::secrets::{Credentials, Secrets, SecretsError};
 use crate::store::documents::Distrusted;
 use crate::store::incidents;
 use crate::store::{Asker, Lease, LeaseName, Leases, Store, StoreError};
+use crate::sync::audit::Audit;
 use crate::sync::commit::Pen;
 use crate::sync::generation::{Current, Generations};
 use crate::sync::guard::Guard;
@@ -70,6 +71,8 @@ pub struct Errand<'a> {
     /// The mapping that it was looked with.
     pub current: &'a Current,
     pub guard: &'a Guard,
+    /// Who is told of it, and why it is done.
+    pub audit: &'a Audit,
     /// What Port shows as the cause of the writes.
     pub event: WriteEvent,
     pub differs: &'a Differs<'a>,
@@ -119,6 +122,21 @@ impl App {
             rounds: Rounds::default(),
             progress: watch::Sender::default(),
             session: Mutex::default(),
+        }
+    }
+
+    /// Why the credentials cannot be used, as far as this process has learnt by using them. Asks nobody.
+    pub fn unusable_credentials(&self) -> Option<&'static str> {
+        let session = locked(&self.session).clone();
+        match session {
+            None => Some("there are no credentials yet"),
+            Some(session) if !session.port.is_accepted() => {
+                Some("Port has not accepted the credentials")
+            }
+            Some(session) if session.bitbucket.is_refused() => {
+                Some("Bitbucket refuses the credentials")
+            }
+            Some(_) => None,
         }
     }
 
@@ -181,7 +199,9 @@ impl App {
             port: &errand.session.port.once(),
             sources: &errand.current.sources,
             generation: errand.current.number,
-            outbox: &Outbox::new(self.queue.as_ref(), &store, &self.clock),
+            outbox: &Outbox::new(self.queue.as_ref(), &store, &self.clock)
+                .because(errand.audit.only_cause()),
+            audit: errand.audit,
             clock: &self.clock,
             guard: errand.guard,
             event: errand.event,

@@ -22,10 +22,13 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::{Headers, StatusCode};
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_types::request_id::RequestId as _;
 use aws_types::sdk_config::SharedCredentialsProvider;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 use crate::http::Http;
+use crate::telemetry::chain;
 
 /// The services in use answer within milliseconds; whoever takes longer has lost the request.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -56,6 +59,23 @@ pub async fn of_machine(http: &Http) -> SdkConfig {
         .http_client(http_client(http))
         .load()
         .await
+}
+
+/// Why AWS has not done what it was asked, on one line: its code, its words, and the id that its support asks for; where it
+/// has not answered, the chain of causes. The SDK's own text is followed by the same once more, as a dump of structures.
+pub fn explain<E: std::error::Error + ProvideErrorMetadata>(error: &E) -> String {
+    let Some(code) = error.code() else {
+        return chain(error);
+    };
+    let mut text = code.to_owned();
+    if let Some(message) = error.message() {
+        text.push_str(": ");
+        text.push_str(message);
+    }
+    if let Some(id) = error.meta().request_id() {
+        text.push_str(&format!(" (AWS request id {id})"));
+    }
+    text
 }
 
 fn timeouts() -> TimeoutConfig {
@@ -130,6 +150,8 @@ async fn incoming(answer: reqwest::Response) -> Result<HttpResponse, ConnectorEr
 
 /// In the SDK's terms, which decide about a repetition.
 fn failed(error: reqwest::Error) -> ConnectorError {
+    // The address may carry a query.
+    let error = error.without_url();
     match error.is_timeout() {
         true => ConnectorError::timeout(error.into()),
         false => ConnectorError::io(error.into()),

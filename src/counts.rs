@@ -1,5 +1,6 @@
 //! What became of items and entities, in numbers.
 
+use std::fmt;
 use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,84 @@ pub struct Counts {
     pub deleted: usize,
     /// Entities that nothing claims any more, and that are kept because a guard says so.
     pub kept: usize,
+}
+
+/// What is said once of all that met the same, with how many they were and one of them for a sample.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tallied {
+    /// What stands before the number.
+    pub before: String,
+    pub count: usize,
+    /// What is counted, in the singular.
+    pub unit: String,
+    /// What stands after it.
+    pub after: String,
+    /// Empty where there is none.
+    pub sample: String,
+}
+
+impl Tallied {
+    /// Adds `others` to `known`, those of the same kind as one, `most` kinds at most. What has no place any more is counted.
+    pub fn merge(known: &mut Vec<Tallied>, others: Vec<Tallied>, most: usize) {
+        for other in others {
+            let has_place = known.len() < most || known.iter().any(|it| it.is_like(&other));
+            let other = match has_place {
+                true => other,
+                false => Tallied::more(other.count, "problem"),
+            };
+            match known.iter_mut().find(|it| it.is_like(&other)) {
+                Some(it) => it.count += other.count,
+                None => known.push(other),
+            }
+        }
+    }
+
+    fn is_like(&self, other: &Tallied) -> bool {
+        (&self.before, &self.after) == (&other.before, &other.after)
+    }
+
+    /// How many more there are of kinds that are not told apart.
+    pub fn more(count: usize, unit: &str) -> Tallied {
+        Tallied {
+            before: "and ".to_owned(),
+            count,
+            unit: format!("more {unit}"),
+            after: " of other kinds".to_owned(),
+            sample: String::new(),
+        }
+    }
+
+    /// About one thing that need not be counted.
+    pub fn single(text: String) -> Tallied {
+        Tallied {
+            before: text,
+            count: 0,
+            unit: String::new(),
+            after: String::new(),
+            sample: String::new(),
+        }
+    }
+}
+
+impl fmt::Display for Tallied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tallied {
+            before,
+            count,
+            unit,
+            after,
+            sample,
+        } = self;
+        f.write_str(before)?;
+        if !unit.is_empty() {
+            let plural = if *count == 1 { "" } else { "s" };
+            write!(f, "{count} {unit}{plural}{after}")?;
+        }
+        match sample.is_empty() {
+            true => Ok(()),
+            false => write!(f, " (for example {sample})"),
+        }
+    }
 }
 
 /// What came of the identifiers of one resource.

@@ -147,6 +147,11 @@ impl Deadline {
         self.clock.now()
     }
 
+    /// The moment at which it passes, as far as that is known now; [`Timestamp::MAX`] for one that never does.
+    pub fn ends_at(&self) -> Timestamp {
+        later(self.now(), self.remaining()).min(self.at)
+    }
+
     /// Zero once the deadline has passed.
     pub fn remaining(&self) -> Duration {
         let stop = self.stop.as_deref();

@@ -1,28 +1,37 @@
 //! HTTP as both outside systems need it: one connection pool, one decision what is repeated in place.
 //!
-//! `wait` reads `Retry-After`, `proxy` `NO_PROXY`, `redirect` where an answer leads, `answer` what it holds. Knows no
-//! endpoint and no JSON shape. Credentials it knows only as what no answer may show: what is said of an answer, by
+//! `repetition` decides about repetitions, `repeats` tells of them, `unreachable` says why no connection comes about; `wait`
+//! reads `Retry-After`, `proxy` `NO_PROXY`, `redirect` where an answer leads, `answer` what it holds. Knows no endpoint
+//! and no JSON shape. Credentials it knows only as what no answer may show: what is said of an answer, by
 //! whomever, is said without them. Requests and bodies are never logged.
 
 mod answer;
 mod proxy;
 mod redirect;
+mod repeats;
+mod repetition;
+mod unreachable;
 mod wait;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use backon::{BackoffBuilder as _, ExponentialBuilder};
-use reqwest::{RequestBuilder, StatusCode};
+use reqwest::RequestBuilder;
 
 pub use answer::{Answer, Reply};
 pub use proxy::Proxies;
 pub use redirect::{is_same_place, redirect_target, shown_redirect};
+pub use repeats::{Repeat, Repeats};
+pub use unreachable::NoConnection;
 pub use wait::retry_after;
 
+use repetition::Repetition;
+
 use crate::deadline::{Clock, Deadline};
+use crate::locked::locked;
 use crate::own_secrets::OwnSecrets;
 
 /// Both APIs answer small requests within a second; a connection that takes longer will not come about.
@@ -30,9 +39,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Longest single wait in place, unless [`Http::patient`] says more: on Lambda sleeping costs as much as working.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// All waits for one answer together, in longest waits.
-const WAITS: u32 = 3;
 
 /// One connection pool, shared by all clients of a process.
 #[derive(Clone, Debug)]
@@ -45,6 +51,9 @@ pub struct Http {
     /// No single wait in place is longer.
     patience: Duration,
     own: OwnSecrets,
+    repeats: Arc<Repeats>,
+    /// Hosts that have answered; `None` where every host is asked again.
+    answered: Option<Arc<Mutex<BTreeSet<String>>>>,
 }
 
 /// What is worth repeating, how often and how patiently.
@@ -73,6 +82,13 @@ pub enum HttpError {
     #[error("no complete answer to {request}")]
     Transport {
         request: String,
+        source: reqwest::Error,
+    },
+    /// No connection to a host that has never answered, for people who wait: see [`Http::failing_fast`].
+    #[error("no connection to {host}: {why}")]
+    Unreachable {
+        host: String,
+        why: NoConnection,
         source: reqwest::Error,
     },
     #[error("the answer to {request} is larger than {limit} bytes")]
@@ -110,6 +126,8 @@ impl Http {
         let client = builder.build().context("cannot set up the HTTP client")?;
         Ok(Http {
             client,
+            repeats: Arc::new(Repeats::new(clock.clone())),
+            answered: None,
             clock,
             sent: Arc::default(),
             timeout: None,
@@ -128,6 +146,16 @@ impl Http {
     #[must_use]
     pub fn hiding(self, own: OwnSecrets) -> Http {
         Http { own, ..self }
+    }
+
+    /// The same, where nobody connects a second time to a host that has never answered: a wrong address, a missing proxy
+    /// and an unknown certificate are no outage, and somebody waits to hear of them.
+    #[must_use]
+    pub fn failing_fast(self) -> Http {
+        Http {
+            answered: Some(Arc::default()),
+            ..self
+        }
     }
 
     /// Whoever sends a credential names it here; whoever shows what came from outside hides it.
@@ -175,8 +203,7 @@ impl Http {
     /// `read` is given each success. What it cannot read is no answer to what was asked, whatever the status says
     /// (a gateway's HTML, half a body), and is repeated as an outage is.
     ///
-    /// A wait that the server asks for takes the place of the back-off. A wait that does not fit the deadline is not
-    /// begun, nor one for the end of a limit that is longer than anybody's patience: the caller has better to do.
+    /// How often and after how long it is asked again, [`Repetition`] says.
     pub async fn send<T>(
         &self,
         policy: &RetryPolicy,
@@ -184,48 +211,23 @@ impl Http {
         request: impl Fn() -> RequestBuilder,
         read: impl Fn(&Answer) -> anyhow::Result<T>,
     ) -> Result<Reply<T>, HttpError> {
-        let mut delays = ExponentialBuilder::default()
-            .with_min_delay(policy.base_delay)
-            .with_max_delay(policy.max_delay)
-            .with_max_times(policy.max_retries)
-            .with_jitter()
-            .build();
-        let longest = policy.max_delay.min(self.patience);
-        let (mut defects, mut waited) = (0, Duration::ZERO);
+        let mut repetition = Repetition::new(self, policy, deadline);
         loop {
-            let outcome = self.try_once(policy, deadline, request()).await;
-            let outcome = outcome.map(|answer| Reply::read(answer, &self.own, &read));
-            let asked = match &outcome {
-                Ok(reply) if reply.is_defect() => {
-                    defects += 1;
-                    if policy.max_defects < defects {
-                        return outcome;
-                    }
-                    None
-                }
-                Ok(reply) if !policy.statuses.contains(&reply.answer.status.as_u16()) => {
-                    return outcome;
-                }
-                Ok(reply) => {
-                    let asked = retry_after(&reply.answer, self.clock.now());
-                    let is_limit = reply.answer.status == StatusCode::TOO_MANY_REQUESTS;
-                    if is_limit && asked.is_some_and(|asked| longest < asked) {
-                        return outcome;
-                    }
-                    asked
-                }
-                Err(HttpError::Transport { .. }) => None,
-                Err(_) => return outcome,
-            };
-            let Some(delay) = delays.next() else {
-                return outcome;
-            };
-            let delay = asked.unwrap_or(delay).min(longest);
-            waited += delay;
-            if longest * WAITS < waited || !deadline.has(delay) {
-                return outcome;
+            let (client, built) = request().build_split();
+            let built = built.map_err(|source| HttpError::Invalid {
+                request: "a malformed request".into(),
+                source: source.without_url(),
+            })?;
+            let host = built.url().host_str().unwrap_or_default().to_owned();
+            let shown = format!("{} {}", built.method(), built.url().path());
+            let sent = self.try_once(policy, deadline, (client, built), (&host, &shown));
+            let outcome = sent
+                .await
+                .map(|answer| Reply::read(answer, &self.own, &read));
+            match repetition.after((&host, &shown), &outcome) {
+                Some(wait) => self.clock.sleep(wait).await,
+                None => return outcome,
             }
-            self.clock.sleep(delay).await;
         }
     }
 
@@ -233,33 +235,39 @@ impl Http {
         &self,
         policy: &RetryPolicy,
         deadline: &Deadline,
-        request: RequestBuilder,
+        (client, mut request): (reqwest::Client, reqwest::Request),
+        (host, shown): (&str, &str),
     ) -> Result<Answer, HttpError> {
-        let (client, request) = request.build_split();
-        let request = request.map_err(|source| HttpError::Invalid {
-            request: "a malformed request".into(),
-            source: source.without_url(),
-        })?;
-        let shown = format!("{} {}", request.method(), request.url().path());
         let left = deadline.remaining();
         if left.is_zero() {
-            return Err(HttpError::OutOfTime { request: shown });
+            let request = shown.to_owned();
+            return Err(HttpError::OutOfTime { request });
         }
-        let mut request = request;
         *request.timeout_mut() = Some(self.timeout(policy).min(left));
         self.sent.fetch_add(1, Ordering::Relaxed);
         let transport = |source: reqwest::Error| HttpError::Transport {
-            request: shown.clone(),
+            request: shown.to_owned(),
             // The URL may carry a query of any length; `shown` says enough.
             source: source.without_url(),
         };
-        let mut response = client.execute(request).await.map_err(transport)?;
+        let sent = client.execute(request).await;
+        let mut response = sent.map_err(|source| match self.no_first_contact(host, &source) {
+            Some(why) => HttpError::Unreachable {
+                host: host.to_owned(),
+                why,
+                source: source.without_url(),
+            },
+            None => transport(source),
+        })?;
+        if let Some(answered) = &self.answered {
+            locked(answered).insert(host.to_owned());
+        }
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(transport)? {
             if policy.max_body < body.len() + chunk.len() {
                 return Err(HttpError::TooLarge {
-                    request: shown,
+                    request: shown.to_owned(),
                     limit: policy.max_body,
                 });
             }
@@ -270,6 +278,13 @@ impl Http {
             headers,
             body,
         })
+    }
+
+    /// Why there is no connection, where that is final: `host` has never answered.
+    fn no_first_contact(&self, host: &str, error: &reqwest::Error) -> Option<NoConnection> {
+        let answered = self.answered.as_ref()?;
+        let is_known = locked(answered).contains(host);
+        NoConnection::of(error).filter(|_| !is_known)
     }
 }
 

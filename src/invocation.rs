@@ -38,6 +38,30 @@ pub enum Error {
     Answer(#[source] serde_json::Error),
 }
 
+/// What the runtime logs under this target is what an invocation has returned, as a dump of its structure, or a panic.
+pub const ECHO: &str = "lambda_runtime::layers::panic";
+
+/// Libraries that panic at what they cannot read; `event` makes errors of that.
+const PANICKING_READERS: &[&str] = &["/lambda_http-", "/aws_lambda_events-"];
+
+/// Tells of a panic in one line, as of everything else, instead of what Rust prints.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        if PANICKING_READERS
+            .iter()
+            .any(|reader| place.contains(reader))
+        {
+            return;
+        }
+        let reason = panic.payload_as_str().unwrap_or_default();
+        tracing::error!(place, reason, "a defect of Ferry: this invocation is lost");
+    }));
+}
+
 /// Serves one invocation, whatever its kind.
 pub async fn handle(app: &App, event: Value, deadline: &Deadline) -> Result<Value, Error> {
     let answer = serve(app, event, deadline).await;

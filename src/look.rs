@@ -3,6 +3,7 @@
 //! Pure. Its serialised form lies in queues and stored documents.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +42,33 @@ pub enum Look {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         progress: Option<Progress>,
     },
+}
+
+/// What a look is owed to, however many looks lie in between: an event, or a run.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Cause {
+    /// Bitbucket's event key; [`RESYNC`] for a run.
+    pub event: String,
+    /// `X-Request-UUID` of its delivery, or the run's id.
+    pub request_id: String,
+}
+
+/// Stands where an event's key would.
+pub const RESYNC: &str = "resync";
+
+impl Cause {
+    pub fn of_run(id: &str) -> Cause {
+        Cause {
+            event: RESYNC.to_owned(),
+            request_id: id.to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.event, self.request_id)
+    }
 }
 
 /// What is known to have happened to a repository.

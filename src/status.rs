@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::condition::Condition;
 use crate::deadline::{Deadline, later};
 use crate::failure::Failure;
-use crate::health::{Diagnosis, Facts, OldestLook};
+use crate::health::{Diagnosis, Facts, OldestLook, oldest_look};
 use crate::queue::QueueDepth;
 use crate::store::run::{Losses, Run, RunRequest, Usage, usage};
 use crate::telemetry::chain;
@@ -87,7 +87,7 @@ pub struct TokenAllowance {
 pub async fn status(app: &App, deadline: &Deadline) -> Result<Status, Failure> {
     let store = app.store.within(deadline);
     let facts = Facts::read(&store).await?;
-    let oldest = watch::oldest_look(app).await?;
+    let oldest = oldest_look(&store).await?;
     let (queue, queue_problem) = match &app.queue {
         None => (None, None),
         Some(queue) => match queue.depth(deadline).await {

@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::resync;
 use crate::secrets::SecretsError;
 use crate::store::Revision;
-use crate::store::documents::{Subscription, WebhookTrouble, subscription};
+use crate::store::subscribed::{Subscription, WebhookTrouble, subscription};
 use crate::telemetry::chain;
 use crate::webhook::subscribed_events;
 

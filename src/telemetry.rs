@@ -14,7 +14,8 @@ use crate::own_secrets::OwnSecrets;
 /// Lines for CloudWatch: `timestamp` and `level` on top, where Lambda's level filter looks for them.
 ///
 /// `level` is a level name or a list of them by target, such as `info,ferry=debug`; anything unreadable means `INFO`.
-pub fn init_json(level: Option<&str>, own: OwnSecrets) {
+/// What comes from the target `echo` has been said before.
+pub fn init_json(level: Option<&str>, own: OwnSecrets, echo: &'static str) {
     let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
@@ -23,7 +24,7 @@ pub fn init_json(level: Option<&str>, own: OwnSecrets) {
         .with_writer(Hiding::in_front_of(std::io::stdout, own));
     let subscriber = tracing_subscriber::registry()
         .with(lines)
-        .with(filter(level));
+        .with(filter(level).with_target(echo, LevelFilter::OFF));
     // A second subscriber in one process can only be a test's; the first one stays.
     let _already_set = subscriber.try_init();
 }

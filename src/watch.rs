@@ -12,9 +12,8 @@ use crate::bitbucket;
 use crate::condition::Condition;
 use crate::deadline::Deadline;
 use crate::failure::Failure;
-use crate::health::{Circumstances, Diagnosis, Facts, OldestLook, diagnose};
+use crate::health::{Circumstances, Diagnosis, Facts, OldestLook, diagnose, oldest_look};
 use crate::port;
-use crate::queue::again;
 use crate::resync::{self, RunOutcome};
 use crate::store::incidents;
 use crate::telemetry::chain;
@@ -94,7 +93,7 @@ pub async fn look_around(
         let patience = deadline.at_most(PATIENCE);
         met = ask(app, address, &facts, &patience).await;
         facts = taken_in(app, &facts, &met).await?;
-        let oldest = oldest_look(app).await?;
+        let oldest = oldest_look(&app.store).await?;
         app.rounds.note(now, oldest);
     }
     tell(app, &diagnoses(app, &facts, app.rounds.oldest_look()));
@@ -115,15 +114,6 @@ pub fn diagnoses(app: &App, facts: &Facts, oldest_look: Option<OldestLook>) -> V
         oldest_look,
     };
     diagnose(facts, &circumstances)
-}
-
-/// The stored look that has waited longest, if any has come to nothing.
-pub async fn oldest_look(app: &App) -> Result<Option<OldestLook>, Failure> {
-    let oldest = again::oldest(&app.store).await?;
-    Ok(oldest.map(|again| OldestLook {
-        since: again.since,
-        cause: format!("{}: {}", again.look.object(), again.reason),
-    }))
 }
 
 /// What is wrong with our credentials, Bitbucket and Port; and keeps the webhook, and notes what Port wants.

@@ -27,7 +27,9 @@ async fn main() -> anyhow::Result<()> {
             .ok()
             .and_then(|config| config.log_level.as_deref()),
         own.clone(),
+        invocation::ECHO,
     );
+    invocation::log_panics();
     let app = &connect(config, own)
         .await
         .inspect_err(|error| tracing::error!(error = format!("{error:#}"), "cannot start"))?;

@@ -100,6 +100,12 @@ impl Accounts {
         }
     }
 
+    /// Whether all credentials are set aside.
+    pub(super) fn are_refused(&self) -> bool {
+        let accounts = self.lock();
+        accounts.iter().all(|account| account.allowance.revoked)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.lock().len()
     }

@@ -218,7 +218,7 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// What `query` selects and `condition` too.
-fn and(query: Option<&str>, condition: &str) -> String {
+pub(super) fn and(query: Option<&str>, condition: &str) -> String {
     match query.filter(|query| !query.trim().is_empty()) {
         Some(query) => format!("({query}) AND {condition}"),
         None => condition.to_owned(),

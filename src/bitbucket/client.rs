@@ -158,6 +158,11 @@ impl BitbucketClient {
         self.shared.accounts.try_refused_again();
     }
 
+    /// Whether Bitbucket has refused all credentials, when they were used last.
+    pub fn is_refused(&self) -> bool {
+        self.shared.accounts.are_refused()
+    }
+
     /// How many requests to the API may be under way: whoever asks for more at once only waits.
     pub fn requests_at_once(&self) -> usize {
         API_REQUESTS_AT_ONCE.with(self.shared.accounts.len())

@@ -56,6 +56,9 @@ pub enum Error {
         #[source]
         source: Option<HttpError>,
     },
+    /// Nobody has ever answered at that address.
+    #[error("Bitbucket cannot be reached: check BITBUCKET_HOST_URL")]
+    Unreachable(#[source] HttpError),
     /// Nobody follows: the answer would be a stranger's, or about something else.
     #[error(
         "{request}: the answer leads to {target}, and is not followed: check BITBUCKET_HOST_URL, and any proxy in \
@@ -71,6 +74,9 @@ pub enum Error {
         #[source]
         source: anyhow::Error,
     },
+    /// A list counts objects, and shows none of them.
+    #[error("{request}: a list that says it has {size} objects shows none")]
+    ShowsNone { request: String, size: usize },
     /// Nothing was sent: Ferry built no valid request.
     #[error("{request}: not a valid request")]
     Invalid {
@@ -98,9 +104,11 @@ impl Error {
         match self {
             Error::RateLimited { .. }
             | Error::Unavailable { .. }
+            | Error::Unreachable(_)
             | Error::Redirected { .. }
             | Error::OutOfTime
-            | Error::Unexpected { .. } => Class::Later,
+            | Error::Unexpected { .. }
+            | Error::ShowsNone { .. } => Class::Later,
             Error::NotFound { .. }
             | Error::Forbidden { .. }
             | Error::Gone { .. }
@@ -117,7 +125,10 @@ impl Error {
     pub fn meets_every_request(&self) -> bool {
         matches!(
             self,
-            Error::RateLimited { .. } | Error::OutOfTime | Error::Unauthorized { .. }
+            Error::RateLimited { .. }
+                | Error::Unreachable(_)
+                | Error::OutOfTime
+                | Error::Unauthorized { .. }
         )
     }
 
@@ -190,6 +201,7 @@ impl Error {
                 status: None,
                 source: Some(error),
             },
+            error @ HttpError::Unreachable { .. } => Error::Unreachable(error),
             source @ HttpError::Invalid { .. } => Error::Invalid { request, source },
         }
     }

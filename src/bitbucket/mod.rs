@@ -1,15 +1,17 @@
 //! The source: all that Ferry knows about the Bitbucket Cloud API.
 //!
 //! [`BitbucketClient`] asks for raw JSON: `resources` knows the lists and `by_id` the objects, `pages` follows lists,
-//! `auth` and `accounts` hold credentials, `rate_limit` decides whose turn it is and when nobody's is, `sending` sends a
-//! request, `redirect` says where one may be led, `error` says what an answer means, `hooks` keeps webhook subscriptions. Objects stay raw values, because a mapping may read any of
-//! their fields.
+//! `by_key` reads those again that must not overlook anything, `auth` and `accounts` hold credentials, `rate_limit` decides
+//! whose turn it is and when nobody's is, `sending` sends a request, `redirect` says where one may be led, `error` says what
+//! an answer means, `hooks` keeps webhook subscriptions. Objects stay raw values, because a mapping may read any of their
+//! fields.
 //!
 //! Must not know what anything is for: no mapping, no entity, no Port.
 
 mod accounts;
 mod auth;
 mod by_id;
+mod by_key;
 mod client;
 mod error;
 mod hooks;
@@ -23,6 +25,7 @@ mod tree;
 
 pub use auth::Credential;
 pub use by_id::{number_of, quoted};
+pub use by_key::ByKey;
 pub use client::{BitbucketClient, Settings};
 pub use error::Error;
 pub use hooks::{Hook, HookSettings};

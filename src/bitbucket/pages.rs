@@ -113,9 +113,12 @@ impl Pages {
         };
         self.promise.take_in(page.size);
         let new = self.note(&url, &page.values);
-        if self.seen.is_empty() && page.size.is_some_and(|size| 0 < size) && page.next.is_none() {
-            let reason = anyhow!("a list that says it has objects shows none");
-            return Err(Error::unexpected(url.path(), reason));
+        if let Some(size) = page.size.filter(|size| 0 < *size)
+            && self.seen.is_empty()
+            && page.next.is_none()
+        {
+            let request = url.path().to_owned();
+            return Err(Error::ShowsNone { request, size });
         }
         self.next = match guessed && new == 0 {
             true => None,
@@ -139,7 +142,8 @@ impl Pages {
                 .seen
                 .iter()
                 .fold(0, |sum, mark| sum.wrapping_add(*mark)),
-            is_proven: is_read && self.promise.is_kept(objects),
+            is_counted: is_read && self.promise.is_kept(objects),
+            is_one_page: is_read && self.promise.pages == 1 && self.promise.is_kept(objects),
         }
     }
 

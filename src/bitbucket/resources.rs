@@ -71,9 +71,20 @@ impl BitbucketClient {
 
     /// The repositories that `role` (of the caller) and `query` select; all without them.
     pub fn repositories(&self, role: Option<&str>, query: Option<&str>) -> Pages {
+        self.repositories_sorted(role, query, None)
+    }
+
+    /// The same, sorted by the field `sort`.
+    pub(super) fn repositories_sorted(
+        &self,
+        role: Option<&str>,
+        query: Option<&str>,
+        sort: Option<&str>,
+    ) -> Pages {
         let mut parameters = vec![("pagelen", PAGELEN)];
         parameters.extend(role.map(|role| ("role", role)));
         parameters.extend(query.map(|query| ("q", query)));
+        parameters.extend(sort.map(|sort| ("sort", sort)));
         self.list(["repositories", self.workspace_name()], &parameters)
     }
 
@@ -87,11 +98,22 @@ impl BitbucketClient {
 
     /// The pull requests of a repository that `query` selects; the open ones without it.
     pub fn pull_requests(&self, repository_uuid: &str, query: Option<&str>) -> Pages {
+        self.pull_requests_sorted(repository_uuid, query, None)
+    }
+
+    /// The same, sorted by the field `sort`.
+    pub(super) fn pull_requests_sorted(
+        &self,
+        repository_uuid: &str,
+        query: Option<&str>,
+        sort: Option<&str>,
+    ) -> Pages {
         let mut parameters = vec![
             ("pagelen", PULL_REQUEST_PAGELEN),
             ("fields", PULL_REQUEST_FIELDS),
         ];
         parameters.extend(query.map(|query| ("q", query)));
+        parameters.extend(sort.map(|sort| ("sort", sort)));
         self.list(
             [
                 "repositories",

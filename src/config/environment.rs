@@ -131,10 +131,25 @@ impl Environment {
         self.asked.borrow().clone()
     }
 
-    /// What looks like ours and is none of `known`, each with the nearest of them.
-    pub(super) fn unknown(&self, known: &BTreeSet<String>) -> Vec<ConfigProblem> {
+    /// Where each setting stands whose name is `family`, or continues it, and that nobody has asked for.
+    pub(super) fn of_family(&self, family: &str) -> Vec<String> {
+        let asked: BTreeSet<String> = self.asked.borrow().iter().map(|name| key(name)).collect();
+        let others = self.found.iter().filter(|(key, _)| !asked.contains(*key));
+        let members = others.filter(|(key, _)| belongs(key, family));
+        let members = members.flat_map(|(_, found)| found.iter());
+        members.map(Found::place).collect()
+    }
+
+    /// What looks like ours, is none of `known` and belongs to none of `families`, each with the nearest that is known.
+    pub(super) fn unknown(
+        &self,
+        known: &BTreeSet<String>,
+        families: &[&str],
+    ) -> Vec<ConfigProblem> {
         let keys: BTreeSet<String> = known.iter().map(|name| key(name)).collect();
-        let strange = self.found.iter().filter(|(key, _)| !keys.contains(*key));
+        let is_known =
+            |key: &str| keys.contains(key) || families.iter().any(|family| belongs(key, family));
+        let strange = self.found.iter().filter(|(key, _)| !is_known(key));
         let strange = strange.flat_map(|(key, found)| found.iter().map(move |found| (key, found)));
         let ours = strange.filter(|(_, found)| is_ours(&found.name));
         ours.map(|(unknown, found)| {
@@ -165,10 +180,11 @@ impl Found {
     }
 }
 
-/// Azure Pipelines leaves the name of a variable that is not set where its value should be.
+/// Azure Pipelines leaves the name of a variable that is not set where its value should be; Helm writes `<nil>` into a
+/// secret whose value is null.
 fn is_set(name: &str, value: &str) -> bool {
     let value = value.trim();
-    !value.is_empty() && value != format!("$({name})")
+    !value.is_empty() && value != "<nil>" && value != format!("$({name})")
 }
 
 fn is_ours(name: &str) -> bool {
@@ -187,6 +203,12 @@ fn may_hold_object(name: &str) -> bool {
 fn key(name: &str) -> String {
     let parts = name.split("__").map(|part| part.replace('_', ""));
     parts.collect::<Vec<_>>().join("__").to_ascii_uppercase()
+}
+
+/// Whether a key is `family`, or continues it.
+fn belongs(of: &str, family: &str) -> bool {
+    let rest = of.strip_prefix(&key(family));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("__"))
 }
 
 /// How alike two keys are, from 0 to 1. A last part that holds the other's is about the same thing.

@@ -16,6 +16,8 @@ pub enum EventListener {
     Once,
     /// Serve until stopped, look for resync requests meanwhile.
     Serve,
+    /// Serve until stopped, events alone: resyncs are another process's.
+    Events,
 }
 
 pub(super) struct Listener {
@@ -51,7 +53,15 @@ fn kind(reader: &mut VariableReader<'_>) -> EventListener {
     };
     match kind.to_ascii_uppercase().as_str() {
         "ONCE" => EventListener::Once,
-        "POLLING" | "KAFKA" | "WEBHOOK" | "WEBHOOKS_ONLY" | "ACTIONS_ONLY" => EventListener::Serve,
+        "POLLING" | "KAFKA" | "WEBHOOK" => EventListener::Serve,
+        "WEBHOOKS_ONLY" => EventListener::Events,
+        "ACTIONS_ONLY" => {
+            let remedy =
+                "leave this one out (`actionsProcessor.worker.enabled: false` in Port's chart)";
+            let reason = format!("is `{kind}`, and Ferry runs no actions");
+            reader.report(name, reason, remedy);
+            EventListener::Serve
+        }
         _ => {
             let remedy = "use `{\"type\":\"ONCE\"}` for a single resync or `{\"type\":\"POLLING\"}` to serve";
             let reason = format!("is `{kind}`, which is no known listener");

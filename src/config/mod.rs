@@ -52,7 +52,7 @@ pub struct Config {
     /// `OCEAN__PATH_PREFIX`: what comes before our paths in the address that Bitbucket uses, with its slash; empty by
     /// default.
     pub path_prefix: String,
-    /// `FERRY__PORT`: where `ferry serve` listens; default 8000.
+    /// `FERRY__PORT`, or Ocean's `APPLICATION__PORT`: where `ferry serve` listens; default 8000.
     pub listen_port: u16,
     /// `OCEAN__EVENT_LISTENER` (JSON) or `OCEAN__EVENT_LISTENER__TYPE`.
     pub event_listener: EventListener,
@@ -76,6 +76,8 @@ pub struct Config {
     pub secret_id: Option<String>,
     /// `FERRY__WEBHOOK_SECRET_ID`: name or ARN of the secret whose whole value signs webhooks.
     pub webhook_secret_id: Option<String>,
+    /// `FERRY__WEBHOOK_SECRET`: `derived` makes what signs webhooks of Port's client secret, where nobody has chosen it.
+    pub derives_webhook_secret: bool,
     /// `FERRY__STATE_TABLE`: the DynamoDB table in which the function keeps its state; goes before `FERRY__STATE_DIR`.
     pub state_table: Option<String>,
     /// `FERRY__QUEUE_URL`: the SQS FIFO queue in which webhooks wait.
@@ -87,6 +89,8 @@ pub struct Config {
     /// `FERRY__LOG`, `OCEAN__APPLICATION__LOG_LEVEL`, `APPLICATION__LOG_LEVEL` or `AWS_LAMBDA_LOG_LEVEL` (set by
     /// Lambda): a level, or a filter such as `ferry=debug`.
     pub log_level: Option<String>,
+    /// What this process is called where others name it: `AWS_LAMBDA_LOG_STREAM_NAME` (set by Lambda), else its number.
+    pub process: String,
     /// `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, where the HTTP library would not understand them.
     pub proxies: Option<Proxies>,
     /// `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_<SERVICE>`, by their names (AWS SDKs reference, service-specific
@@ -166,7 +170,7 @@ impl Config {
         };
         match reader.config() {
             Some(config) if reader.problems.is_empty() => Ok(Config {
-                unknown: environment.unknown(&Config::variables()),
+                unknown: environment.unknown(&Config::variables(), &without_effect::families()),
                 ..config
             }),
             _ => Err(InvalidConfig(reader.problems)),

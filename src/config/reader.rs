@@ -7,7 +7,7 @@ use url::Url;
 
 use super::environment::Environment;
 use super::listener::Listener;
-use super::without_effect::WITHOUT_EFFECT;
+use super::without_effect::{FAMILIES, WITHOUT_EFFECT};
 use super::{Config, ConfigProblem, Given, PublicAddress, address};
 use crate::http::Proxies;
 
@@ -26,6 +26,9 @@ const LOG_LEVEL: [&str; 4] = [
     "APPLICATION__LOG_LEVEL",
     "AWS_LAMBDA_LOG_LEVEL",
 ];
+
+/// The first that is set.
+const LISTEN_PORT: [&str; 2] = ["FERRY__PORT", "APPLICATION__PORT"];
 
 pub(super) struct VariableReader<'a> {
     pub(super) environment: &'a Environment,
@@ -47,7 +50,8 @@ impl VariableReader<'_> {
         let path_prefix = self.path_prefix();
         let slice_seconds: Option<u16> =
             self.number(SLICE_SECONDS, "a whole number of seconds, such as 60");
-        let listen_port = self.number("FERRY__PORT", "the number of a port, such as 8000");
+        let listen_port =
+            LISTEN_PORT.map(|name| self.number(name, "the number of a port, such as 8000"));
         let shutdown_wait = self.seconds("OCEAN__MAX_WAIT_SECONDS_BEFORE_SHUTDOWN");
         let config = Config {
             identifier: self.identifier(),
@@ -56,7 +60,7 @@ impl VariableReader<'_> {
             resync_interval,
             base_url: self.base_url(&path_prefix),
             path_prefix,
-            listen_port: listen_port.unwrap_or(8000),
+            listen_port: listen_port.into_iter().flatten().next().unwrap_or(8000),
             event_listener: listener.kind,
             resync_on_start: listener.resync_on_start,
             poll_interval: listener.interval,
@@ -68,11 +72,13 @@ impl VariableReader<'_> {
             state_dir: self.text("FERRY__STATE_DIR").map(PathBuf::from),
             secret_id,
             webhook_secret_id: self.text("FERRY__WEBHOOK_SECRET_ID"),
+            derives_webhook_secret: self.derives_webhook_secret(),
             state_table: self.text("FERRY__STATE_TABLE"),
             queue_url: self.text("FERRY__QUEUE_URL"),
             metrics_namespace: self.text("FERRY__METRICS_NAMESPACE"),
             all_figures: self.all_figures(),
             log_level: self.first(&LOG_LEVEL),
+            process: self.process(),
             proxies: self.proxies(),
             aws_endpoints: self.environment.beginning_with("AWS_ENDPOINT_URL"),
             without_effect: self.without_effect(),
@@ -140,6 +146,19 @@ impl VariableReader<'_> {
             );
         }
         identifier
+    }
+
+    fn derives_webhook_secret(&mut self) -> bool {
+        const NAME: &str = "FERRY__WEBHOOK_SECRET";
+        let text = self.text(NAME).unwrap_or_default();
+        let derives = text.eq_ignore_ascii_case("derived");
+        if !derives && !text.is_empty() {
+            // It may be a secret that was meant for another variable: not shown.
+            let reason = "is something else than `derived`";
+            let remedy = "a secret of your own goes into OCEAN__INTEGRATION__CONFIG__WEBHOOK_SECRET, or as `webhookSecret` into the secret";
+            self.report(NAME, reason, remedy);
+        }
+        derives
     }
 
     fn resync_interval(&mut self) -> Option<Duration> {
@@ -236,6 +255,11 @@ impl VariableReader<'_> {
     }
 
     /// The names that everybody reads, in the case that everybody writes.
+    fn process(&self) -> String {
+        let stream = self.environment.plain(&["AWS_LAMBDA_LOG_STREAM_NAME"]);
+        stream.unwrap_or_else(|| format!("process {}", std::process::id()))
+    }
+
     fn proxies(&self) -> Option<Proxies> {
         let plain = |names: &[&str]| self.environment.plain(names);
         let all = plain(&["ALL_PROXY", "all_proxy"]);
@@ -244,15 +268,20 @@ impl VariableReader<'_> {
         Proxies::new(http, https, &plain(&["NO_PROXY", "no_proxy"])?)
     }
 
+    /// Comes last: what has been asked for until then has an effect.
     fn without_effect(&self) -> Vec<ConfigProblem> {
-        let set: Vec<_> = WITHOUT_EFFECT
-            .iter()
-            .filter(|(name, _)| self.text(name).is_some())
-            .collect();
+        let mut set: Vec<(String, &str)> = Vec::new();
+        for (name, reason) in WITHOUT_EFFECT {
+            if self.text(name).is_some() {
+                set.push((self.environment.place(name), reason));
+            }
+        }
+        for (family, reason) in FAMILIES {
+            let places = self.environment.of_family(family);
+            set.extend(places.into_iter().map(|place| (place, reason)));
+        }
         set.into_iter()
-            .map(|(name, reason)| {
-                ConfigProblem::new(self.environment.place(name), "has no effect", *reason)
-            })
+            .map(|(place, reason)| ConfigProblem::new(place, "has no effect", reason))
             .collect()
     }
 

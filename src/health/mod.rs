@@ -6,17 +6,18 @@
 mod diagnosis;
 mod rounds;
 
+use std::ops::ControlFlow;
+
 use jiff::Timestamp;
 
 pub use diagnosis::{Circumstances, Diagnosis, diagnose};
 pub use rounds::{OldestLook, Rounds};
 
 use crate::condition::Condition;
-use crate::store::documents::{
-    CompletedRun, Generation, Subscription, completed, generation, subscription,
-};
+use crate::store::documents::{Again, CompletedRun, Generation, agains, completed, generation};
 use crate::store::incidents::{Incidents, incidents, last_event};
 use crate::store::run::{Run, RunRequest, UntoldEnd, run, run_request, untold_end};
+use crate::store::subscribed::{Subscription, subscription};
 use crate::store::{Store, StoreError, WantedDocuments};
 
 /// What a tick has to know before it does anything.
@@ -89,4 +90,26 @@ impl Facts {
             failure.is_none_or(|failure| self.may_retry || failure.is_over(now, started_at))
         })
     }
+}
+
+/// The stored look that has waited for the longest time of those that came to nothing.
+pub async fn oldest_look(store: &Store) -> Result<Option<OldestLook>, StoreError> {
+    let mut oldest: Option<Again> = None;
+    store
+        .list(&agains(), "", |_, found| {
+            let tried = found.value.filter(|again| 0 < again.tries);
+            if let Some(again) = tried
+                && oldest
+                    .as_ref()
+                    .is_none_or(|known| again.since < known.since)
+            {
+                oldest = Some(again);
+            }
+            ControlFlow::Continue(())
+        })
+        .await?;
+    Ok(oldest.map(|again| OldestLook {
+        since: again.since,
+        cause: format!("{}: {}", again.look.object(), again.reason),
+    }))
 }

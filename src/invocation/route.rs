@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::port::is_signed_by_port;
+use crate::queue::Queue;
 use crate::resync;
 use crate::telemetry::chain;
 use crate::webhook::{self, Delivery, Ignored, Receipt};
@@ -91,8 +92,8 @@ impl Route {
             // Ocean listens at `/integration/webhook`: its users' webhooks point there.
             ("webhook", _) => Some(Route::Webhook),
             ("resync", _) => Some(Route::Resync),
-            // The longer ones are what probes of Ocean's charts ask.
-            ("health", _) | ("live", Some("health")) => Some(Route::Health),
+            // The others are what probes of Ocean's charts ask, the older ones for Ocean's documentation.
+            ("health" | "docs", _) | ("live", Some("health")) => Some(Route::Health),
             ("ready", Some("health")) => Some(Route::Ready),
             _ => None,
         }
@@ -118,11 +119,15 @@ pub async fn route(app: &App, request: &Request, deadline: &Deadline) -> Respons
     }
 }
 
-/// Whoever cannot write down what it is sent is not to be sent anything.
+/// Whoever cannot write down what it is sent, or cannot work it off, is not to be sent anything. The receiver on Lambda
+/// works nothing off.
 async fn readiness(app: &App) -> Response {
-    match app.store.check().await {
-        Ok(()) => Response::new(StatusCode::OK, "ok"),
-        Err(error) => {
+    let works_off = matches!(app.queue, Some(Queue::Local(_)));
+    let unusable = app.unusable_credentials().filter(|_| works_off);
+    match (app.store.check().await, unusable) {
+        (Ok(()), None) => Response::new(StatusCode::OK, "ok"),
+        (Ok(()), Some(reason)) => Response::new(StatusCode::SERVICE_UNAVAILABLE, reason),
+        (Err(error), _) => {
             tracing::warn!(error = chain(&error), "not ready");
             Response::new(
                 StatusCode::SERVICE_UNAVAILABLE,

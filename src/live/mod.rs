@@ -23,11 +23,12 @@ use crate::deadline::Deadline;
 use crate::entity::Entity;
 use crate::failure::{Class, Failure};
 use crate::identity::ItemRef;
-use crate::look::Look;
+use crate::look::{Cause, Look};
 use crate::metrics::Figure;
 use crate::port::WriteEvent;
 use crate::store::documents::Held;
 use crate::store::{Asker, Lease};
+use crate::sync::audit::Audit;
 use crate::sync::commit::{Committed, Pen, sections};
 use crate::sync::generation::Current;
 use crate::sync::guard::Guard;
@@ -43,6 +44,15 @@ pub struct Wanted {
     pub look: Look,
     /// Bitbucket's answer has to be this recent: the event that asks was.
     pub not_older_than: Option<Timestamp>,
+    /// What asks for it, as far as that is known.
+    pub causes: BTreeSet<Cause>,
+}
+
+impl Wanted {
+    /// Of two bounds the later one holds.
+    pub fn not_older_than(&mut self, bound: Option<Timestamp>) {
+        self.not_older_than = self.not_older_than.max(bound);
+    }
 }
 
 /// What became of one look. Several may share a failure.
@@ -63,40 +73,80 @@ const EAGER: usize = 20;
 
 /// Takes the looks; the outcome of each, in their order. Taking one twice, or late, changes nothing.
 pub async fn take(app: &App, wanted: &[Wanted], deadline: &Deadline) -> Vec<LookOutcome> {
-    let outcomes = take_once(app, wanted, deadline).await;
-    let refused = |outcome: &LookOutcome| matches!(outcome, Err(failure) if failure.class() == Class::Credentials);
-    if outcomes.iter().any(refused) && app.secrets.forget() {
-        tracing::info!("reading the credentials again after a refusal");
-        return take_once(app, wanted, deadline).await;
+    let audit = Audit::of_events();
+    let outcomes = take_with_fresh_credentials(app, wanted, &audit, deadline).await;
+    let done = wanted.iter().zip(&outcomes);
+    for (wanted, _) in done.filter(|(_, outcome)| outcome.is_ok()) {
+        let object = wanted.look.object();
+        for cause in &wanted.causes {
+            audit.tell_event(cause, &object);
+        }
     }
     outcomes
 }
 
-async fn take_once(app: &App, wanted: &[Wanted], deadline: &Deadline) -> Vec<LookOutcome> {
-    match Taking::begin(app, deadline).await {
+async fn take_with_fresh_credentials(
+    app: &App,
+    wanted: &[Wanted],
+    audit: &Audit,
+    deadline: &Deadline,
+) -> Vec<LookOutcome> {
+    let outcomes = take_once(app, wanted, audit, deadline).await;
+    let refused = |outcome: &LookOutcome| matches!(outcome, Err(failure) if failure.class() == Class::Credentials);
+    if outcomes.iter().any(refused) && app.secrets.forget() {
+        tracing::info!("reading the credentials again after a refusal");
+        return take_once(app, wanted, audit, deadline).await;
+    }
+    outcomes
+}
+
+async fn take_once(
+    app: &App,
+    wanted: &[Wanted],
+    audit: &Audit,
+    deadline: &Deadline,
+) -> Vec<LookOutcome> {
+    match Taking::begin(app, audit, deadline).await {
         Ok(Some(taking)) => taking.take(wanted).await,
-        Ok(None) => {
-            tracing::info!("nothing is looked at before the first run, which looks at everything");
-            vec![Ok(()); wanted.len()]
-        }
+        Ok(None) => vec![nothing_to_look_at(); wanted.len()],
         Err(failure) => vec![Err(Arc::new(failure)); wanted.len()],
     }
+}
+
+/// No mapping is in force: the next run, which puts one in force, looks at everything.
+fn nothing_to_look_at() -> LookOutcome {
+    tracing::info!("nothing is looked at before the first run, which looks at everything");
+    Ok(())
+}
+
+/// Of looks that have come to nothing yet it is `outcome`.
+fn rest(outcomes: Vec<Option<LookOutcome>>, outcome: &LookOutcome) -> Vec<LookOutcome> {
+    let outcomes = outcomes.into_iter();
+    outcomes
+        .map(|known| known.unwrap_or_else(|| outcome.clone()))
+        .collect()
 }
 
 struct Taking<'a> {
     app: &'a App,
     session: Arc<Session>,
+    audit: &'a Audit,
     deadline: &'a Deadline,
     current: Current,
 }
 
 impl<'a> Taking<'a> {
-    async fn begin(app: &'a App, deadline: &'a Deadline) -> Result<Option<Taking<'a>>, Failure> {
+    async fn begin(
+        app: &'a App,
+        audit: &'a Audit,
+        deadline: &'a Deadline,
+    ) -> Result<Option<Taking<'a>>, Failure> {
         let session = app.session(deadline).await?;
-        let current = app.generations.current(&app.store).await?;
+        let current = app.generations.last(&app.store).await?;
         Ok(current.map(|current| Taking {
             app,
             session,
+            audit,
             deadline,
             current,
         }))
@@ -111,27 +161,16 @@ impl<'a> Taking<'a> {
             if open.is_empty() {
                 break;
             }
-            let is_current = self.attempt(wanted, &open, &mut outcomes).await;
-            if !is_current {
-                match self.app.generations.current(&self.app.store).await {
-                    Ok(Some(current)) => self.current = current,
-                    // The next run looks at everything.
-                    Ok(None) => break,
-                    Err(failure) => {
-                        let failure = Arc::new(failure);
-                        return outcomes
-                            .into_iter()
-                            .map(|outcome| outcome.unwrap_or(Err(Arc::clone(&failure))))
-                            .collect();
-                    }
-                }
+            if self.attempt(wanted, &open, &mut outcomes).await {
+                continue;
+            }
+            match self.app.generations.current(&self.app.store).await {
+                Ok(Some(current)) => self.current = current,
+                Ok(None) => return rest(outcomes, &nothing_to_look_at()),
+                Err(failure) => return rest(outcomes, &Err(Arc::new(failure))),
             }
         }
-        let overtaken = || Err(Arc::new(Failure::Overtaken));
-        outcomes
-            .into_iter()
-            .map(|outcome| outcome.unwrap_or_else(overtaken))
-            .collect()
+        rest(outcomes, &Err(Arc::new(Failure::Overtaken)))
     }
 
     /// Looks at what is open and commits it. False: the mapping has changed meanwhile.
@@ -163,31 +202,43 @@ impl<'a> Taking<'a> {
             };
             // Who takes longer than the others is committed on his own.
             tokio::time::timeout(GRACE, rest).await.ok();
-            is_current &= self.commit(ready, outcomes).await;
+            is_current &= self.commit(wanted, ready, outcomes).await;
         }
         for problem in mapper.take_problems() {
-            tracing::warn!(problem, "the mapping could not be applied everywhere");
+            tracing::warn!(%problem, "the mapping could not be applied everywhere");
         }
         is_current
     }
 
     async fn commit(
         &self,
+        wanted: &[Wanted],
         looked: Vec<(usize, Result<Looked, Failure>)>,
         outcomes: &mut [Option<LookOutcome>],
     ) -> bool {
+        let mut is_current = true;
+        let mut uncommitted = Vec::new();
         let mut seen = Vec::new();
         let mut owners: BTreeMap<ItemRef, BTreeSet<usize>> = BTreeMap::new();
         let mut following: BTreeMap<usize, Vec<Look>> = BTreeMap::new();
         for (at, looked) in looked {
             match looked {
-                Err(failure) => set(outcomes, at, Err(Arc::new(failure))),
+                Err(failure) => {
+                    uncommitted.push(at);
+                    set(outcomes, at, Err(Arc::new(failure)));
+                }
                 Ok(Looked {
                     seen: items,
                     follow,
                 }) => {
                     set(outcomes, at, Ok(()));
+                    if items.is_empty() {
+                        uncommitted.push(at);
+                    }
+                    let causes = wanted.get(at).map(|wanted| &wanted.causes);
                     for item in items {
+                        self.audit
+                            .owe(&item.item, causes.unwrap_or(&BTreeSet::new()));
                         let owners = owners.entry(item.item.clone()).or_default();
                         // Two events may be about one object.
                         if owners.is_empty() {
@@ -199,17 +250,33 @@ impl<'a> Taking<'a> {
                 }
             }
         }
-        let is_current = self.commit_seen(seen, &owners, outcomes).await;
+        // No commit tells whether their mapping is still in force: another one may look at something else.
+        if !uncommitted.is_empty() && !self.is_in_force().await {
+            is_current = false;
+            for at in uncommitted {
+                set_open(outcomes, at);
+            }
+        }
+        is_current &= self.commit_seen(seen, &owners, outcomes).await;
         for (at, follow) in following {
             if outcomes
                 .get(at)
                 .is_some_and(|outcome| matches!(outcome, Some(Ok(()))))
-                && let Err(failure) = self.follow(follow).await
+                && let Err(failure) = self.follow(follow, wanted.get(at)).await
             {
                 set(outcomes, at, Err(Arc::new(failure)));
             }
         }
         is_current
+    }
+
+    /// Whether the mapping that looks are made with is still in force, as far as the store can say.
+    async fn is_in_force(&self) -> bool {
+        let current = self.app.generations.current(&self.app.store).await;
+        match current {
+            Ok(current) => current.is_some_and(|it| it.number == self.current.number),
+            Err(_) => false,
+        }
     }
 
     /// Commits section by section, and says what it means for those who asked.
@@ -265,6 +332,7 @@ impl<'a> Taking<'a> {
             session: &self.session,
             current: &self.current,
             guard: &guard,
+            audit: self.audit,
             event: WriteEvent::Live,
             differs: &differs,
             distrusted: None,
@@ -275,9 +343,10 @@ impl<'a> Taking<'a> {
     }
 
     /// Leaves what a look has found to be large, or could not read, to looks of their own: in the queue, or remembered.
-    async fn follow(&self, follow: Vec<Look>) -> Result<(), Failure> {
+    async fn follow(&self, follow: Vec<Look>, wanted: Option<&Wanted>) -> Result<(), Failure> {
         let app = self.app;
-        let outbox = Outbox::new(app.queue.as_ref(), &app.store, &app.clock);
+        let cause = wanted.and_then(|wanted| wanted.causes.first().cloned());
+        let outbox = Outbox::new(app.queue.as_ref(), &app.store, &app.clock).because(cause);
         let occasion = Uuid::new_v4().to_string();
         outbox.send(follow, &occasion, self.deadline).await
     }
@@ -316,6 +385,10 @@ impl<'a> Taking<'a> {
         for (key, kept) in &committed.kept {
             tracing::warn!(%key, reason = %kept, "an entity that nothing claims any more stays");
         }
+        if let Some(sample) = committed.not_ours.first() {
+            let stale = committed.not_ours.len();
+            tracing::warn!(stale, %sample, "entities stay that Port does not call ours");
+        }
         tracing::info!(
             written = counts.written,
             deleted = counts.deleted,
@@ -330,6 +403,13 @@ impl<'a> Taking<'a> {
             Figure::count("RefusedEntities", counts.refused),
         ];
         self.app.metrics.put(self.app.clock.now(), figures);
+    }
+}
+
+/// The look is to be taken once more.
+fn set_open(outcomes: &mut [Option<LookOutcome>], at: usize) {
+    if let Some(slot) = outcomes.get_mut(at) {
+        *slot = None;
     }
 }
 

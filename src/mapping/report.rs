@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::evaluate::Mapped;
 use super::read::excerpt;
 use super::resource::Resource;
+use crate::counts::Tallied;
 
 /// Collects the problems of any number of items in bounded memory.
 #[derive(Debug, Default)]
@@ -88,31 +89,32 @@ impl MappingReport {
     }
 
     /// One line per problem, in the order of the mapping.
-    pub fn lines(&self) -> Vec<String> {
+    pub fn lines(&self) -> Vec<Tallied> {
         let line = |(problem, tally): (&Problem, &Tally)| {
             let Problem {
                 resource,
                 path,
                 kind,
             } = problem;
-            let Tally { items, sample } = tally;
-            let items = if *items == 1 {
-                "1 item".to_owned()
-            } else {
-                format!("{items} items")
+            let (effect, after) = match kind {
+                Kind::Failed => (
+                    "fails for ".to_owned(),
+                    ", so that it is not known what stands for them",
+                ),
+                Kind::Dropped(reason) => (format!("{reason}: "), " left out"),
+                Kind::NullByError => ("fails for ".to_owned(), " and is null there"),
             };
-            let effect = match kind {
-                Kind::Failed => {
-                    format!("fails for {items}, so that it is not known what stands for them")
-                }
-                Kind::Dropped(reason) => format!("{reason}: {items} left out"),
-                Kind::NullByError => format!("fails for {items} and is null there"),
-            };
-            format!("resources[{resource}].{path}: {effect} (for example {sample})")
+            Tallied {
+                before: format!("resources[{resource}].{path}: {effect}"),
+                count: tally.items,
+                unit: "item".to_owned(),
+                after: after.to_owned(),
+                sample: tally.sample.clone(),
+            }
         };
-        let mut lines: Vec<String> = self.problems.iter().map(line).collect();
+        let mut lines: Vec<Tallied> = self.problems.iter().map(line).collect();
         if 0 < self.more {
-            lines.push(format!("and {} more problems of other kinds", self.more));
+            lines.push(Tallied::more(self.more, "problem"));
         }
         lines
     }

@@ -54,6 +54,9 @@ pub enum Error {
         #[source]
         source: Option<HttpError>,
     },
+    /// Nobody has ever answered at that address.
+    #[error("Port cannot be reached: check OCEAN__PORT__BASE_URL")]
+    Unreachable(#[source] HttpError),
     /// Port understood and declined. Repeating changes nothing, except while the integration is being set up.
     #[error(
         "Port refused {request} with HTTP {status}{}{trace_id}",
@@ -116,6 +119,7 @@ impl Error {
             }
             Error::RateLimited { .. }
             | Error::Unavailable { .. }
+            | Error::Unreachable(_)
             | Error::OutOfTime { .. }
             | Error::Redirected { .. }
             | Error::Unexpected { .. } => Class::Later,
@@ -132,6 +136,7 @@ impl Error {
             Error::Unauthorized { .. }
                 | Error::NoPort { .. }
                 | Error::RateLimited { .. }
+                | Error::Unreachable(_)
                 | Error::OutOfTime { .. }
         )
     }
@@ -154,6 +159,7 @@ impl Error {
             Error::Unavailable { status, .. } => *status,
             Error::Refused { status, .. } => Some(*status),
             Error::OutOfTime { .. }
+            | Error::Unreachable(_)
             | Error::Unexpected { .. }
             | Error::Redirected { .. }
             | Error::NoPort { .. }
@@ -226,6 +232,7 @@ impl Error {
                 trace_id: TraceId::default(),
                 source: error.into(),
             },
+            HttpError::Unreachable { .. } => Error::Unreachable(error),
             source @ HttpError::Invalid { .. } => Error::Invalid { request, source },
         }
     }

@@ -25,6 +25,10 @@ impl PortClient {
         }
     }
 
+    pub fn is_rehearsing(&self) -> bool {
+        self.rehearsal.is_some()
+    }
+
     /// What a [`rehearsing`](Self::rehearsing) client and its clones were asked to do.
     pub fn rehearsed(&self) -> Rehearsed {
         let rehearsal = self.rehearsal.as_ref();

@@ -43,9 +43,21 @@ impl PortClient {
         if let Some(token) = self.usable_token(refused) {
             return Ok(token);
         }
-        let token = self.fetch_token(deadline).await?;
-        *locked(&self.inner.token) = Some(token.clone());
-        Ok(token)
+        let fetched = self.fetch_token(deadline).await;
+        if let Ok(_) | Err(Error::Unauthorized { .. }) = &fetched {
+            *locked(&self.inner.token) = fetched.as_ref().ok().cloned();
+        }
+        fetched
+    }
+
+    /// Asks Port for a token if there is none.
+    pub async fn introduce(&self, deadline: &Deadline) -> Result<(), Error> {
+        self.token(None, deadline).await.map(drop)
+    }
+
+    /// Whether Port has taken the credentials, when it was asked last.
+    pub fn is_accepted(&self) -> bool {
+        locked(&self.inner.token).is_some()
     }
 
     fn usable_token(&self, refused: Option<&Token>) -> Option<Token> {

@@ -11,7 +11,7 @@ use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 
 use crate::deadline::later;
-use crate::look::Look;
+use crate::look::{Cause, Look};
 use crate::store::documents::{Again, again, agains};
 use crate::store::{Found, Store, StoreError};
 
@@ -34,6 +34,10 @@ pub enum Pace {
 #[derive(Clone, Debug)]
 pub struct Setback {
     pub look: Look,
+    /// How recent Bitbucket's answer has to be.
+    pub not_older_than: Option<Timestamp>,
+    /// What it is owed to, if that is known.
+    pub cause: Option<Cause>,
     /// When it was first asked for.
     pub since: Timestamp,
     /// Looks that came to nothing before this one.
@@ -67,14 +71,18 @@ pub fn merged(known: Option<&Again>, setback: &Setback, now: Timestamp) -> Again
         .saturating_add(1);
     let mut again = Again {
         look: setback.look.clone(),
+        cause: setback.cause.clone(),
         due: later(now, setback.pace.delay(tries).max(setback.wait)),
         tries,
         since: setback.since,
         asked: setback.since,
         reason: setback.reason.clone(),
+        not_older_than: setback.not_older_than,
     };
     if let Some(known) = known {
         again.look.merge(known.look.clone());
+        again.not_older_than = again.not_older_than.max(known.not_older_than);
+        again.cause = again.cause.or(known.cause.clone());
         again.since = again.since.min(known.since);
         again.asked = again.asked.max(known.asked);
         let is_ahead = now < known.due;
@@ -99,8 +107,13 @@ pub async fn remember(store: &Store, setback: &Setback, now: Timestamp) -> Resul
     }
 }
 
-/// Stores looks as due now, each merged with what is stored of its object. Returns after all are stored.
-pub async fn ask(store: &Store, looks: Vec<Look>, now: Timestamp) -> Result<(), StoreError> {
+/// Stores looks, owed to `cause`, as due now, each merged with what is stored of its object. Returns after all are stored.
+pub async fn ask(
+    store: &Store,
+    looks: Vec<Look>,
+    cause: Option<&Cause>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let mut open: BTreeMap<String, Look> = BTreeMap::new();
     for look in looks {
         match open.get_mut(&look.object()) {
@@ -119,7 +132,7 @@ pub async fn ask(store: &Store, looks: Vec<Look>, now: Timestamp) -> Result<(), 
             .zip(found)
             .map(|(look, found)| async move {
                 let object = look.object();
-                let value = asked(found.value.as_ref(), look, now);
+                let value = asked(found.value.as_ref(), (look, cause.cloned()), now);
                 let saved = store
                     .save(&again(&value.look), &value, found.revision)
                     .await;
@@ -140,18 +153,22 @@ pub async fn ask(store: &Store, looks: Vec<Look>, now: Timestamp) -> Result<(), 
     Ok(())
 }
 
-fn asked(known: Option<&Again>, look: Look, now: Timestamp) -> Again {
+fn asked(known: Option<&Again>, (look, cause): (Look, Option<Cause>), now: Timestamp) -> Again {
     let mut again = Again {
         look,
+        cause,
         due: now,
         tries: 0,
         since: now,
         asked: now,
         reason: String::new(),
+        not_older_than: None,
     };
     if let Some(known) = known.filter(|known| known.look.object() == again.look.object()) {
         again.since = known.since;
+        again.not_older_than = known.not_older_than;
         again.look.merge(known.look.clone());
+        again.cause = again.cause.or(known.cause.clone());
     }
     again
 }
@@ -212,25 +229,6 @@ pub async fn due(
     Ok(due)
 }
 
-/// The look that has waited for the longest time of those that came to nothing.
-pub async fn oldest(store: &Store) -> Result<Option<Again>, StoreError> {
-    let mut oldest: Option<Again> = None;
-    store
-        .list(&agains(), "", |_, found| {
-            let tried = found.value.filter(|again| 0 < again.tries);
-            if let Some(again) = tried
-                && oldest
-                    .as_ref()
-                    .is_none_or(|known| again.since < known.since)
-            {
-                oldest = Some(again);
-            }
-            ControlFlow::Continue(())
-        })
-        .await?;
-    Ok(oldest)
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -255,7 +253,9 @@ mod tests {
 
     fn setback(branch: &str, pace: Pace) -> Setback {
         Setback {
+            cause: None,
             look: push(branch),
+            not_older_than: None,
             since: at(0),
             tries: 0,
             reason: format!("{branch} failed"),
@@ -349,7 +349,7 @@ mod tests {
         let branches: Vec<String> = (0..4).map(|branch| branch.to_string()).collect();
         let asks = branches
             .iter()
-            .map(|branch| ask(&store, vec![push(branch), push("main")], at(0)));
+            .map(|branch| ask(&store, vec![push(branch), push("main")], None, at(0)));
         for asked in futures_util::future::join_all(asks).await {
             asked.unwrap();
         }
@@ -368,6 +368,7 @@ mod tests {
         let store = Store::memory();
         for (id, failed_at) in [(1, 300), (2, 100), (3, 5000)] {
             let failed = Setback {
+                cause: None,
                 look: Look::PullRequest {
                     repository: RepositoryId::new("{1}"),
                     id,

@@ -11,7 +11,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::identity::RepositoryId;
-use crate::look::{Look, News};
+use crate::look::{Cause, Look, News};
 
 /// Of the form that is written.
 const VERSION: u32 = 2;
@@ -29,10 +29,10 @@ pub struct Message {
     /// When Bitbucket last changed the object, as the event says: an answer that is older is not believed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_older_than: Option<Timestamp>,
-    /// Empty where no event asks for the look.
+    /// What the look is owed to, as [`Cause`] says; empty where that is not known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub event_key: String,
-    /// Bitbucket's `X-Request-UUID`; empty where no event asks for the look.
+    /// Bitbucket's `X-Request-UUID`, or the id of a run.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub request_id: String,
     /// When it was first put into the queue.
@@ -89,6 +89,27 @@ impl Message {
             tries: 0,
             again: false,
         }
+    }
+
+    /// The same, owed to `cause`.
+    #[must_use]
+    pub fn because(self, cause: Option<&Cause>) -> Message {
+        let (event_key, request_id) = cause.map_or_else(Default::default, |cause| {
+            (cause.event.clone(), cause.request_id.clone())
+        });
+        Message {
+            event_key,
+            request_id,
+            ..self
+        }
+    }
+
+    /// What the look is owed to, if that is known.
+    pub fn cause(&self) -> Option<Cause> {
+        (!self.event_key.is_empty()).then(|| Cause {
+            event: self.event_key.clone(),
+            request_id: self.request_id.clone(),
+        })
     }
 
     /// The form in which it is sent. Messages with the same `occasion` about the same object are the same message.

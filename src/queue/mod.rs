@@ -18,7 +18,7 @@ pub use message::{Message, Outgoing, Undecodable};
 pub use sqs::Sqs;
 
 use crate::deadline::Deadline;
-use crate::look::Look;
+use crate::look::{Cause, Look};
 use crate::store::StoreError;
 
 /// Receives after which a message lies in the dead-letter queue; `template.yaml` says the same to SQS.
@@ -95,17 +95,20 @@ impl Queue {
         }
     }
 
-    /// Returns after a message for each look is stored. `occasion` tells two wishes to look at the same object apart.
+    /// Returns after a message for each look, owed to `cause`, is stored. `occasion` tells two wishes to look at the same object apart.
     pub async fn send_looks(
         &self,
         looks: Vec<Look>,
-        occasion: &str,
+        (occasion, cause): (&str, Option<&Cause>),
         deadline: &Deadline,
     ) -> Result<(), QueueError> {
         let now = deadline.now();
         let messages: Vec<Outgoing> = looks
             .into_iter()
-            .map(|look| Message::of_look(look, now).outgoing(occasion))
+            .map(|look| {
+                let message = Message::of_look(look, now).because(cause);
+                message.outgoing(occasion)
+            })
             .collect::<Result<_, _>>()?;
         self.send_all(&messages, deadline).await
     }

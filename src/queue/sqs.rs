@@ -5,13 +5,14 @@
 use std::collections::HashMap;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::DisplayErrorContext;
+use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, QueueAttributeName,
     SendMessageBatchRequestEntry,
 };
 
 use super::{LONGEST_WAIT, MAX_BATCH, Outgoing, PutOff, QueueDepth, QueueError};
+use crate::aws::explain;
 use crate::deadline::Deadline;
 
 /// Bytes of the bodies of one call. SQS takes 1 MiB, and took 256 KiB for long; a message has less than one KiB, as a
@@ -211,7 +212,7 @@ fn refused(
     ))
 }
 
-async fn within<T, E: std::error::Error>(
+async fn within<T, E: std::error::Error + ProvideErrorMetadata>(
     deadline: &Deadline,
     request: impl Future<Output = Result<T, E>>,
 ) -> Result<T, QueueError> {
@@ -219,7 +220,7 @@ async fn within<T, E: std::error::Error>(
     tokio::time::timeout(deadline.remaining(), request)
         .await
         .map_err(|_| unavailable("no answer before the deadline".to_owned()))?
-        .map_err(|error| unavailable(DisplayErrorContext(error).to_string()))
+        .map_err(|error| unavailable(explain(&error)))
 }
 
 #[cfg(test)]

@@ -72,7 +72,8 @@ impl Slice<'_> {
                 ..News::default()
             },
         });
-        let outbox = Outbox::new(None, self.store(), &self.app.clock);
+        let outbox =
+            Outbox::new(None, self.store(), &self.app.clock).because(self.audit.only_cause());
         outbox.remember(overlooked.collect()).await?;
         let missing: Vec<RepositoryId> = uuids
             .into_iter()

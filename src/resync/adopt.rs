@@ -1,9 +1,9 @@
 //! Adoption: what Port calls ours and nobody claims is deleted at the end of a run.
 //!
 //! Such entities are left by another installation, by a table that was lost, or by requests of a holder that died. Not
-//! adopted is what may belong to something that could not be read, mapped or written.
+//! adopted is what may belong to something that could not be read, mapped or written, or that a list may have overlooked.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::finish::{digest_of, paused};
 use super::slice::{Slice, Step};
@@ -23,7 +23,6 @@ impl Slice<'_> {
         owned: &[EntityKey],
         named: &HashSet<u64>,
     ) -> Result<Step, Failure> {
-        let unsound = self.run().unsound.clone();
         // Since `owned` was counted, what nobody claims any more may have gone.
         let gone = locked(&self.gone).clone();
         let digests = owned.iter().map(|key| (key, digest_of(key)));
@@ -33,12 +32,7 @@ impl Slice<'_> {
             .filter(|key| self.sources().may_adopt(&key.blueprint))
             .cloned()
             .collect();
-        let (orphans, spared): (Vec<EntityKey>, Vec<EntityKey>) = stale
-            .into_iter()
-            .partition(|key| !unsound.contains(ANY) && !unsound.contains(&key.blueprint));
-        if !spared.is_empty() {
-            self.keep_stale(spared.len(), Kept::Unsound);
-        }
+        let orphans = self.without_unsound(stale);
         if orphans.is_empty() {
             return Ok(Step::Done);
         }
@@ -48,12 +42,41 @@ impl Slice<'_> {
             self.keep_stale(orphans.len(), kept);
             return Ok(Step::Done);
         }
+        match self.check_lists(&orphans).await? {
+            Step::Done if self.run().is_read => {}
+            step => return Ok(step),
+        }
+        let orphans = self.without_unsound(orphans);
+        let open = self.run().open.clone();
+        let orphans = self.without(orphans, &open, Kept::Overlooked);
         for chunk in orphans.chunks(AT_ONCE) {
             if let Err(failure) = self.adopt_chunk(chunk).await {
                 return paused(failure);
             }
         }
         Ok(Step::Done)
+    }
+
+    fn without_unsound(&self, stale: Vec<EntityKey>) -> Vec<EntityKey> {
+        let unsound = self.run().unsound.clone();
+        self.without(stale, &unsound, Kept::Unsound)
+    }
+
+    /// Those of `stale` that are of none of `blueprints`; of the others it is said that they stay.
+    fn without(
+        &self,
+        stale: Vec<EntityKey>,
+        blueprints: &BTreeSet<String>,
+        kept: Kept,
+    ) -> Vec<EntityKey> {
+        let is_of =
+            |key: &EntityKey| blueprints.contains(ANY) || blueprints.contains(&key.blueprint);
+        let (spared, orphans): (Vec<EntityKey>, Vec<EntityKey>) =
+            stale.into_iter().partition(is_of);
+        if !spared.is_empty() {
+            self.keep_stale(spared.len(), kept);
+        }
+        orphans
     }
 
     async fn adopt_chunk(&self, orphans: &[EntityKey]) -> Result<(), Failure> {

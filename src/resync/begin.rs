@@ -1,7 +1,5 @@
 //! The beginning of a run: the mapping put in force, what is owned counted, and the run stored.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use serde_json::Value;
 use url::Url;
@@ -9,6 +7,7 @@ use uuid::Uuid;
 
 use super::rival::{look_for_rival, rival_line};
 use super::told::report;
+use super::unreadable::leave_looks_to_run;
 use crate::app::{App, Session};
 use crate::deadline::Deadline;
 use crate::failure::Failure;
@@ -80,6 +79,13 @@ pub(super) async fn resume(
         super::abandon(app, session, deadline).await?;
         return Ok(None);
     };
+    let (mut found, mut revision) = (found, revision);
+    if found.is_interrupted {
+        found.is_interrupted = false;
+        revision = app.store.save(&run(), &found, revision).await?;
+        let started_at = found.started_at;
+        report(app, session, ResyncStatus::Running, started_at, deadline).await;
+    }
     Ok(Some(Begun {
         run: found,
         revision,
@@ -110,26 +116,13 @@ pub(super) async fn begin(
     for problem in current.sources.mapping().problems() {
         tracing::warn!(%problem, "the mapping does not do what it says");
     }
-    let known = app.store.load(&completed()).await?.value;
-    let is_first = known.is_none();
-    let owned = match known {
-        Some(known) => known.owned,
-        None => session.port.owned(None, deadline).await?.len(),
-    };
-    let first = app.store.load(&failed_repositories()).await?.value;
     let new = Run {
-        is_first,
-        has_rival,
-        kept: has_rival.then(rival_line).into_iter().collect(),
-        ..Run::begin(
-            Uuid::new_v4().to_string(),
-            started_at,
-            current.number,
-            (owned, first.unwrap_or_default().0),
-        )
+        started_at,
+        ..new_run(app, session, &current, has_rival, deadline).await?
     };
     let revision = app.store.save(&run(), &new, Revision::ANYTHING).await?;
     app.store.remove(&run_request()).await?;
+    leave_looks_to_run(&app.store).await?;
     tracing::info!(run = new.id, "resync begun");
     report(app, session, ResyncStatus::Running, started_at, deadline).await;
     Ok(Begun {
@@ -140,22 +133,62 @@ pub(super) async fn begin(
     })
 }
 
+/// A run that begins now, with what the runs before have left to it.
+async fn new_run(
+    app: &App,
+    session: &Session,
+    current: &Current,
+    has_rival: bool,
+    deadline: &Deadline,
+) -> Result<Run, Failure> {
+    let known = app.store.load(&completed()).await?.value;
+    let is_first = known.is_none();
+    let hidden_before = known.as_ref().map(|known| known.hidden.clone());
+    let owned = match known {
+        Some(known) => known.owned,
+        None => session.port.owned(None, deadline).await?.len(),
+    };
+    let first = app.store.load(&failed_repositories()).await?.value;
+    let id = Uuid::new_v4().to_string();
+    let first = first.unwrap_or_default().0;
+    Ok(Run {
+        is_first,
+        has_rival,
+        hidden_before: hidden_before.unwrap_or_default(),
+        kept: has_rival.then(rival_line).into_iter().collect(),
+        ..Run::begin(id, app.clock.now(), current.number, (owned, first))
+    })
+}
+
+/// Puts the mapping that Port has into force, without a run: where another process makes the runs.
+pub(super) async fn follow_mapping(
+    app: &App,
+    session: &Session,
+    deadline: &Deadline,
+) -> Result<(), Failure> {
+    let given = read_mapping(app, session, deadline).await?;
+    let fingerprint = Mapping::from_config(&given.config)?
+        .fingerprint()
+        .to_owned();
+    let current = app.generations.current(&app.store).await?;
+    if current.is_none_or(|current| current.sources.mapping().fingerprint() != fingerprint) {
+        adopt(app, &given.config, deadline).await?;
+        tracing::info!("the mapping is in force");
+    }
+    Ok(())
+}
+
 /// The same for a run that only notes what it would do: Port is told nothing.
 pub(super) async fn begin_rehearsal(
     app: &App,
     session: &Session,
+    last_start: Option<Timestamp>,
     deadline: &Deadline,
 ) -> Result<Begun, Failure> {
     let config = app.mapping_override.clone().ok_or(Failure::NoMapping)?;
+    let has_rival = look_for_rival(app, last_start).await?;
     let current = adopt(app, &config, deadline).await?;
-    let owned = session.port.owned(None, deadline).await?.len();
-    let id = Uuid::new_v4().to_string();
-    let new = Run::begin(
-        id,
-        app.clock.now(),
-        current.number,
-        (owned, BTreeSet::new()),
-    );
+    let new = new_run(app, session, &current, has_rival, deadline).await?;
     let revision = app.store.save(&run(), &new, Revision::ANYTHING).await?;
     Ok(Begun {
         run: new,

@@ -12,6 +12,7 @@ use super::finish::{digest_of, paused};
 use super::journal::Phase;
 use super::slice::{RunPart, Slice, Step};
 use crate::app::Errand;
+use crate::counts::Tallied;
 use crate::entity::Entity;
 use crate::extract::Source;
 use crate::failure::{Failure, Later};
@@ -248,6 +249,7 @@ impl Slice<'_> {
         let items = left.later.keys().chain(&left.overtaken);
         let looks = items.map(|item| Look::Item { item: item.clone() });
         let outbox = Outbox::new(None, self.store(), &self.app.clock);
+        let outbox = outbox.because(self.audit.only_cause());
         outbox.remember(looks.collect()).await
     }
 
@@ -304,6 +306,7 @@ impl Slice<'_> {
             session: self.session,
             current: &self.current,
             guard: &self.guard,
+            audit: &self.audit,
             event: WriteEvent::Resync {
                 id: self.run().id.clone(),
             },
@@ -335,6 +338,16 @@ impl Slice<'_> {
         self.run()
             .unsound
             .extend(committed.unwritten.iter().cloned());
+        if let Some(sample) = committed.not_ours.first() {
+            let left = Tallied {
+                before: "Port does not call ".to_owned(),
+                count: committed.not_ours.len(),
+                unit: "leftover".to_owned(),
+                after: " ours: nothing is deleted of that".to_owned(),
+                sample: sample.to_string(),
+            };
+            Tallied::merge(&mut self.run().not_ours, vec![left], 1);
+        }
         let gone = committed.gone.iter().map(digest_of);
         locked(&self.gone).extend(gone);
         for (key, kept) in &committed.kept {

@@ -8,12 +8,14 @@ use serde::Serialize;
 use super::journal::Phase;
 use super::slice::Slice;
 use super::told::report;
+use super::unreadable::drop_superfluous;
 use super::{RunOutcome, clean_up};
 use crate::bitbucket;
 use crate::condition::Condition;
 use crate::counts::Counts;
 use crate::deadline::later;
 use crate::failure::Failure;
+use crate::locked::locked;
 use crate::port::{self, ResyncStatus};
 use crate::progress::Paused;
 use crate::store::documents::{CompletedRun, completed};
@@ -36,6 +38,8 @@ pub struct Summary {
     pub kept: Option<String>,
     /// How many of them nobody has asked to be left.
     pub withheld: usize,
+    /// Lists that say they have objects and show none; new ones are a loss.
+    pub hidden: Vec<String>,
     /// Each problem of the mapping once, with the number of items it cost.
     pub mapping_problems: Vec<String>,
 }
@@ -50,6 +54,7 @@ impl Summary {
             kept: (!run.kept.is_empty())
                 .then(|| run.kept.iter().cloned().collect::<Vec<_>>().join("; ")),
             withheld: run.withheld,
+            hidden: run.hidden.iter().cloned().collect(),
             mapping_problems,
         }
     }
@@ -74,8 +79,13 @@ impl Slice<'_> {
             tracing::warn!(problem, "a name in the mapping selects nothing");
             self.journal.warn(Phase::Transform, problem.as_str());
         }
-        mapping_problems.extend(self.tell_mapping_problems());
-        let run = self.run().clone();
+        let mut run = self.run().clone();
+        for left in &run.not_ours {
+            tracing::warn!(reason = %left, "stale entities kept");
+            self.journal.warn(Phase::Delete, left.to_string());
+            run.kept.insert(left.to_string());
+        }
+        mapping_problems.extend(run.problems.iter().map(ToString::to_string));
         mapping_problems.extend(run.clashes.values().cloned());
         let now = self.app.clock.now();
         let summary = Summary::of(&run, mapping_problems);
@@ -92,8 +102,9 @@ impl Slice<'_> {
             untold_changes: self.untold_changes(&run).await?,
             mapping: self.sources().mapping().fingerprint().to_owned(),
             owned: run.owned,
-            all_recorded: run.failures == 0 && run.unsound.is_empty(),
+            all_recorded: self.is_all_recorded(&run).await?,
             distrusted: self.distrusted(),
+            hidden: run.hidden.clone(),
         };
         let key = failed_repositories();
         if store.load(&key).await?.value.as_ref() != Some(&failed) {
@@ -103,6 +114,7 @@ impl Slice<'_> {
         if run.failures == 0 {
             let outbox = Outbox::new(None, store, &self.app.clock);
             outbox.forget_asked_before(run.started_at).await?;
+            drop_superfluous(store).await?;
         }
         clean_up(self.app, &run).await?;
         let status = match run.has_losses() {
@@ -159,6 +171,21 @@ impl Slice<'_> {
         Ok(if is_untold { changed } else { 0 })
     }
 
+    /// Whether every object is recorded that there was when the run began. Nothing but the count of a list says so where it
+    /// had several pages, until it was read by key: once under this mapping.
+    async fn is_all_recorded(&self, run: &Run) -> Result<bool, Failure> {
+        if 0 < run.failures || !run.unsound.is_empty() {
+            return Ok(false);
+        }
+        let is_open = self.pages.has_open() || run.lists.values().any(|list| list.is_open);
+        if !is_open {
+            return Ok(true);
+        }
+        let before = self.store().load(&completed()).await?.value;
+        let mapping = self.sources().mapping().fingerprint();
+        Ok(before.is_some_and(|before| before.all_recorded && before.mapping == mapping))
+    }
+
     fn log_completed(&self, run: &Run, summary: &Summary) {
         let counts = &summary.counts;
         tracing::info!(
@@ -176,18 +203,20 @@ impl Slice<'_> {
             deleted = counts.deleted,
             kept = counts.kept,
             failed_partitions = run.failures,
+            lists_showing_none = run.hidden.len(),
             losses = run.has_losses(),
             "resync completed"
         );
     }
 
-    pub(super) fn tell_mapping_problems(&self) -> Vec<String> {
-        let problems = self.mapper.take_problems();
-        for problem in &problems {
-            tracing::warn!(problem, "the mapping could not be applied everywhere");
-            self.journal.warn(Phase::Transform, problem.as_str());
+    /// Of this slice.
+    pub(super) fn tell_mapping_problems(&self) {
+        self.count();
+        let problems = std::mem::take(&mut *locked(&self.problems));
+        for problem in problems {
+            tracing::warn!(%problem, "the mapping could not be applied everywhere");
+            self.journal.warn(Phase::Transform, problem.to_string());
         }
-        problems
     }
 
     /// A later slice goes on, when that makes sense again.

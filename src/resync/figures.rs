@@ -1,10 +1,13 @@
-//! Figures of runs, for whoever watches the function.
+//! Figures of runs, for whoever watches the function; how long a slice takes.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::end::Summary;
 use super::slice::Slice;
 use crate::app::App;
+use crate::locked::locked;
 use crate::metrics::Figure;
 use crate::store::documents::CompletedRun;
 
@@ -22,6 +25,17 @@ pub fn put_age(app: &App, completed: Option<&CompletedRun>) {
 }
 
 impl Slice<'_> {
+    /// How long it has been at work.
+    pub(super) fn age(&self) -> Duration {
+        self.app.clock.elapsed().saturating_sub(self.begun_at)
+    }
+
+    /// How long nothing of the run was stored.
+    pub(super) fn since_saved(&self) -> Duration {
+        let now = self.app.clock.elapsed();
+        now.saturating_sub(*locked(&self.saved_at))
+    }
+
     /// Of a run that is over.
     pub(super) fn put_completed(&self, now: Timestamp, summary: &Summary) {
         let run = self.run();

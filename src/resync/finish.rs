@@ -237,7 +237,7 @@ impl Slice<'_> {
     }
 
     /// Commits what was asked for by id. Where more would go than the threshold allows, nothing goes.
-    async fn commit_missing(&self, seen: Vec<Seen>) -> Result<Step, Failure> {
+    pub(super) async fn commit_missing(&self, seen: Vec<Seen>) -> Result<Step, Failure> {
         let (gone, present): (Vec<Seen>, Vec<Seen>) = seen
             .into_iter()
             .partition(|seen| matches!(seen.sight, Sight::Gone));

@@ -285,6 +285,20 @@ impl<'a> ListReader<'a> {
 
     /// The list cannot be read on: what it has not shown stays as it is.
     pub(super) fn failed(&self, failure: Failure) -> Result<(), Failure> {
+        let groups = || self.own.iter().chain(&self.inner);
+        let mut parts = groups().map(|group| RunPart::of_workspace(group));
+        if parts
+            .next()
+            .is_some_and(|part| self.reader.slice.believes(&part, &failure))
+        {
+            for group in groups() {
+                self.reader.slice.doubt(group);
+            }
+            // What it does not show is not missing.
+            let mut run = self.reader.slice.run();
+            run.lists.entry(self.id.clone()).or_default().is_proven = true;
+            return Ok(());
+        }
         let Some(failure) = self.reader.put_off(failure)? else {
             return Ok(());
         };

@@ -13,6 +13,8 @@ mod end;
 mod examples;
 mod figures;
 mod finish;
+mod hidden;
+mod holder;
 mod identifiers;
 mod journal;
 mod listing;
@@ -28,6 +30,7 @@ mod rival;
 mod slice;
 mod snapshots;
 mod told;
+mod unreadable;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -47,9 +50,12 @@ use crate::telemetry::chain;
 
 pub use end::Summary;
 pub use figures::put_age;
-pub use preview::{FieldChange, Preview, PreviewedChange, Scope, preview};
+pub use holder::interrupted;
+pub use preview::{FieldChange, Preview, PreviewedChange, PreviewedDeletion, Scope, preview};
+pub use unreadable::request_for_unreadable;
 
 use begin::{Begun, begin, resume};
+use holder::{note_holder, tell_holder};
 use journal::Phase;
 use rival::rival_line;
 use slice::Slice;
@@ -120,6 +126,12 @@ pub async fn go_on(app: &App, facts: &Facts, deadline: &Deadline) -> Result<RunO
     }
 }
 
+/// What a process does every minute that takes events alone: it makes no run, and goes on with the mapping that Port has.
+pub async fn follow_mapping(app: &App, deadline: &Deadline) -> Result<(), Failure> {
+    let session = app.session(deadline).await?;
+    begin::follow_mapping(app, &session, deadline).await
+}
+
 /// Whether the store has lost something that only a run can find again.
 async fn store_asks(app: &App, facts: &Facts) -> Result<bool, Failure> {
     if facts.generation.is_none() && facts.request.is_none() {
@@ -128,16 +140,6 @@ async fn store_asks(app: &App, facts: &Facts) -> Result<bool, Failure> {
         return Ok(true);
     }
     request_for_unreadable(app).await
-}
-
-/// Asks for a run if this process has met stored documents that cannot be read; returns whether it has. What one process
-/// has met no other knows of.
-pub async fn request_for_unreadable(app: &App) -> Result<bool, Failure> {
-    let is_wanted = !app.store.take_unreadable().is_empty();
-    if is_wanted {
-        request(app, "stored documents could not be read").await?;
-    }
-    Ok(is_wanted)
 }
 
 /// Notes whether Port asks for a resync that was not followed yet: a saved mapping, the Resync button.
@@ -160,7 +162,7 @@ async fn work(app: &App, deadline: &Deadline) -> Result<RunOutcome, Failure> {
     let lease = match app.leases.try_take(LeaseName::Run, Asker::Run).await? {
         Attempt::Taken(lease) => lease,
         Attempt::Refused => {
-            tracing::info!("another invocation is at work");
+            tell_holder(app).await;
             return Ok(RunOutcome::Busy);
         }
     };
@@ -198,6 +200,7 @@ async fn work_under_lease(
         if !wanted && unfinished.value.is_none() {
             return Ok(outcome);
         }
+        note_holder(app, deadline).await;
         let session = app.session(deadline).await?;
         let usage_key = usage();
         if let Some(Usage(known)) = app.store.load(&usage_key).await?.value {

@@ -188,6 +188,42 @@ impl RunPages {
         });
     }
 
+    /// The list of the partition had several pages, and nothing but its count says that it has overlooked nothing.
+    pub(super) fn leave_open(&self, spot: &Spot, source: &SourceId) {
+        self.change(spot, |page| {
+            let open = page.open.entry(source.clone()).or_default();
+            open.insert(spot.position);
+        });
+    }
+
+    /// The list of the partition was read by key.
+    pub(super) fn close(&self, spot: &Spot, source: &SourceId) {
+        self.change(spot, |page| {
+            if let Some(open) = page.open.get_mut(source) {
+                open.remove(&spot.position);
+            }
+        });
+    }
+
+    /// Whether the list of any partition is left open.
+    pub(super) fn has_open(&self) -> bool {
+        let pages = locked(&self.pages);
+        let mut open = pages.values().flat_map(|page| page.page.open.values());
+        open.any(|open| !open.is_empty())
+    }
+
+    /// Partitions of `source` whose list is left open.
+    pub(super) fn open(&self, list: &str, source: &SourceId) -> Vec<(Spot, Repository)> {
+        let mut all = self.repositories(list);
+        let pages = locked(&self.pages);
+        all.retain(|(spot, _)| {
+            let page = pages.get(&(spot.list.clone(), spot.page));
+            let open = page.and_then(|page| page.page.open.get(source));
+            open.is_some_and(|open| open.contains(&spot.position))
+        });
+        all
+    }
+
     /// What was read of the partition so far is committed.
     pub(super) fn advance(&self, spot: &Spot, source: &SourceId, progress: Progress) {
         self.change(spot, |page| {

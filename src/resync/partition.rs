@@ -6,7 +6,7 @@ use super::committer::Then;
 use super::pages::{Spot, State};
 use super::read::RunReader;
 use super::slice::RunPart;
-use crate::bitbucket::{self, Proof, Readings};
+use crate::bitbucket;
 use crate::extract::{Group, Source};
 use crate::failure::{Class, Failure};
 use crate::identity::{ItemId, Repository};
@@ -80,33 +80,16 @@ impl RunReader<'_> {
         progress: Option<Progress>,
     ) -> Result<(), Failure> {
         let looker = self.slice.looker();
-        let is_resumed = progress.is_some();
         let mut reading = Reading::open(&looker, group, repository, progress).await?;
-        let mut readings = Readings::default();
-        loop {
-            while let Some(seen) = reading.next().await? {
-                let then = Then::More(reading.progress().clone());
-                self.send(part, seen, then).await;
-                // At its end there is nothing more to ask for.
-                if self.is_stopped() && reading.progress().cursor.is_some() {
-                    return Ok(());
-                }
-            }
-            let proof = match reading.is_recorded() {
-                true => Proof::Complete,
-                false => readings.after(Some(reading.shown())),
-            };
-            match proof {
-                Proof::Complete => break,
-                // Of a list that was read in several slices nobody can tell.
-                Proof::NotYet if !is_resumed && !self.is_stopped() => reading.again(),
-                Proof::NotYet | Proof::Never => {
-                    tracing::warn!(partition = %part.id, "the list moves faster than it can be read");
-                    self.slice.doubt(group);
-                    break;
-                }
+        while let Some(seen) = reading.next().await? {
+            let then = Then::More(reading.progress().clone());
+            self.send(part, seen, then).await;
+            // At its end there is nothing more to ask for.
+            if self.is_stopped() && reading.progress().cursor.is_some() {
+                return Ok(());
             }
         }
+        self.check_list(group, part, &reading).await?;
         let missing = match reading.nameless() {
             0 => reading.missing(),
             nameless => {
@@ -117,6 +100,38 @@ impl RunReader<'_> {
         };
         self.send(part, Vec::new(), Then::Done(missing)).await;
         Ok(())
+    }
+
+    /// What the list may have overlooked that nothing is recorded of. Where its count does not fit either, it is read by key
+    /// at once; otherwise only before anything is adopted.
+    async fn check_list(
+        &self,
+        group: &Group,
+        part: &RunPart,
+        reading: &Reading<'_>,
+    ) -> Result<(), Failure> {
+        let (slice, shown) = (self.slice, reading.shown());
+        if shown.is_one_page {
+            return Ok(());
+        }
+        let (Some(spot), Some(repository)) = (&part.spot, &part.id.repository) else {
+            return Ok(());
+        };
+        if shown.is_counted || reading.is_recorded() {
+            slice.pages.leave_open(spot, &group.id);
+            return Ok(());
+        }
+        let listed = &reading.progress().listed;
+        let looker = slice.looker();
+        let known = |number| listed.contains(number);
+        match looker.overlooked(group, repository, known).await {
+            Ok(seen) => {
+                let then = Then::More(reading.progress().clone());
+                self.send(part, seen, then).await;
+                Ok(())
+            }
+            Err(failure) => slice.not_proven(failure, &[group]),
+        }
     }
 
     async fn whole(

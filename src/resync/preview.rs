@@ -16,7 +16,8 @@ use crate::entity::{Entity, EntityKey, Identifier};
 use crate::failure::Failure;
 use crate::mapping::{Mapping, defaults};
 use crate::port::PortClient;
-use crate::store::{Asker, LeaseName, Store};
+use crate::store::documents::completed;
+use crate::store::{Asker, LeaseName, Leases, Store};
 use crate::telemetry::chain;
 
 /// What is looked at.
@@ -31,13 +32,17 @@ pub struct Scope {
 pub struct Preview {
     pub created: Vec<Entity>,
     pub changed: Vec<PreviewedChange>,
-    pub deleted: Vec<EntityKey>,
+    pub deleted: Vec<PreviewedDeletion>,
     /// Why stale entities would stay, if they would.
     pub kept: Option<String>,
     /// Filters that do not compile, and what the mapping could not do, with the number of items it costs.
     pub problems: Vec<String>,
     /// Parts of the workspace that cannot be read, each with its reason.
     pub failed_partitions: Vec<String>,
+    /// What this preview cannot know, and why.
+    pub unknown: Vec<String>,
+    /// The mapping that was followed.
+    pub mapping: Value,
     pub counts: Counts,
 }
 
@@ -45,7 +50,18 @@ pub struct Preview {
 #[derive(Debug)]
 pub struct PreviewedChange {
     pub key: EntityKey,
+    /// As it would be, if the mapping gives one; else as Port has it.
+    pub title: Option<Value>,
     pub fields: Vec<FieldChange>,
+}
+
+/// An entity that would go.
+#[derive(Debug)]
+pub struct PreviewedDeletion {
+    pub key: EntityKey,
+    /// As Port has it.
+    pub title: Option<Value>,
+    pub reason: &'static str,
 }
 
 #[derive(Debug, PartialEq)]
@@ -56,8 +72,8 @@ pub struct FieldChange {
     pub after: Value,
 }
 
-/// Says what a resync would do, and does none of it. What `app` has stored is neither read nor changed: a part that
-/// cannot be read protects nothing here, it stops deletion.
+/// Says what a resync would do, and does none of it. What `app` has stored is read, so that the guards and the reasons of
+/// deletions are those of the resync; it is not changed. Where it cannot be read, the preview says what it cannot know.
 pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Preview, Failure> {
     let session = app.session(deadline).await?;
     let session = Session {
@@ -65,12 +81,14 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
         bitbucket: session.bitbucket.clone(),
         port: session.port.rehearsing(),
     };
-    let config = match &app.mapping_override {
-        Some(config) => config.clone(),
-        None => match session.port.integration(deadline).await? {
-            Some(integration) => integration.mapping().ok_or(Failure::NoMapping)?,
-            None => defaults::mapping(),
-        },
+    let integration = session.port.integration(deadline).await?;
+    let last_start = integration
+        .as_ref()
+        .and_then(|found| found.last_resync_start);
+    let config = match (&app.mapping_override, integration) {
+        (Some(config), _) => config.clone(),
+        (None, Some(integration)) => integration.mapping().ok_or(Failure::NoMapping)?,
+        (None, None) => defaults::mapping(),
     };
     let config = narrowed(config, scope);
     let problems = Mapping::from_config(&config)?;
@@ -79,28 +97,33 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
         .iter()
         .map(ToString::to_string)
         .collect();
-    let app = &app.rehearsing(config);
+    let (store, unknown) = what_is_stored(app).await;
+    let app = &app.rehearsing(config.clone(), store);
     let bitbucket = session.bitbucket.with_purpose(Purpose::Resync);
-    let begun = begin_rehearsal(app, &session, deadline).await?;
+    let begun = begin_rehearsal(app, &session, last_start, deadline).await?;
     let lease = app
         .leases
         .take(LeaseName::Run, Asker::Run, deadline)
         .await?;
     let lease = tokio::sync::Mutex::new(lease.ok_or(Failure::PenIsBusy)?);
     let slice = Slice::new(app, &session, &bitbucket, begun, &lease, deadline);
-    while let Step::Paused(failure) = slice.read().await? {
-        sit_out(app, &failure).await;
-    }
-    if scope.kind.is_none() {
-        while let Step::Paused(failure) = slice.finish().await? {
+    while !slice.run().is_read {
+        while let Step::Paused(failure) = slice.read().await? {
             sit_out(app, &failure).await;
+        }
+        slice.run().is_read = true;
+        if scope.kind.is_none() {
+            while let Step::Paused(failure) = slice.finish().await? {
+                sit_out(app, &failure).await;
+            }
         }
     }
     slice.count();
     let mut found = slice.unmet_names();
-    found.extend(slice.mapper.take_problems());
+    found.extend(slice.run().problems.iter().map(ToString::to_string));
     let rehearsed = session.port.rehearsed();
     let (created, changed) = compare(&session.port, rehearsed.written, deadline).await?;
+    let deleted = titled(&session.port, rehearsed.deleted, deadline).await?;
     let run = slice.run().clone();
     let kept = match &scope.kind {
         None => run.kept.iter().next().cloned(),
@@ -109,7 +132,7 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
     Ok(Preview {
         created,
         changed,
-        deleted: rehearsed.deleted,
+        deleted,
         kept,
         problems: problems
             .into_iter()
@@ -117,8 +140,49 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
             .chain(run.clashes.into_values())
             .collect(),
         failed_partitions: run.failed.iter().map(ToString::to_string).collect(),
+        unknown: unknown.into_iter().collect(),
+        mapping: config,
         counts: run.counts,
     })
+}
+
+/// What the installation remembers, or nothing and what is not known therefore.
+async fn what_is_stored(app: &App) -> (Store, Option<String>) {
+    const CONSEQUENCE: &str = "so nobody can tell which item an entity stood for: whatever Port calls ours and no item \
+                               stands for now is taken for stale";
+    match app.store.load(&completed()).await {
+        Ok(found) => {
+            let unknown = found.value.is_none().then(|| {
+                format!(
+                    "no resync is recorded where this preview may look (FERRY__STATE_TABLE, FERRY__STATE_DIR), {CONSEQUENCE}"
+                )
+            });
+            (app.store.rehearsing(), unknown)
+        }
+        Err(error) => {
+            let reason = chain(&error);
+            let unknown =
+                format!("the installation's store cannot be read ({reason}), {CONSEQUENCE}");
+            (Store::memory(), Some(unknown))
+        }
+    }
+}
+
+async fn titled(
+    port: &PortClient,
+    deleted: Vec<EntityKey>,
+    deadline: &Deadline,
+) -> Result<Vec<PreviewedDeletion>, Failure> {
+    let present = port.present(&deleted, deadline).await?;
+    let deleted = deleted.into_iter().map(|key| PreviewedDeletion {
+        title: present
+            .get(&key)
+            .and_then(|entity| entity.get("title"))
+            .cloned(),
+        key,
+        reason: "no item of the mapping stands for it",
+    });
+    Ok(deleted.collect())
 }
 
 async fn sit_out(app: &App, failure: &Failure) {
@@ -167,7 +231,9 @@ async fn compare(
         let fields = differences(before, &entity);
         // Written all the same where Port has to resolve a search, or another source wrote last; nothing to see.
         if !fields.is_empty() {
-            changed.push(PreviewedChange { key, fields });
+            let title = entity.title.clone();
+            let title = title.or_else(|| before.get("title").cloned());
+            changed.push(PreviewedChange { key, title, fields });
         }
     }
     for entity in searched {
@@ -177,7 +243,8 @@ async fn compare(
         };
         let fields = differences(&Value::Null, &entity);
         let key = EntityKey::new(&entity.blueprint, identifier);
-        changed.push(PreviewedChange { key, fields });
+        let title = entity.title.clone();
+        changed.push(PreviewedChange { key, title, fields });
     }
     Ok((created, changed))
 }
@@ -217,12 +284,14 @@ fn differences(before: &Value, after: &Entity) -> Vec<FieldChange> {
 }
 
 impl App {
-    /// The same connections, with `mapping`, a memory of its own, and nothing to show to Port.
-    fn rehearsing(&self, mapping: Value) -> App {
+    /// The same connections, with `mapping`, a store of its own, and nothing to show to Port.
+    fn rehearsing(&self, mapping: Value, store: Store) -> App {
         let mut config = self.config.clone();
         config.send_raw_data_examples = false;
         let secrets = self.secrets.clone_for(&config);
-        let mut app = App::new(config, self.http.clone(), secrets, Store::memory());
+        let mut app = App::new(config, self.http.clone(), secrets, store);
+        // Who holds the leases of the installation is nothing to this one.
+        app.leases = Leases::new(Store::memory(), self.clock.clone());
         app.mapping_override = Some(mapping);
         app.progress = self.progress.clone();
         app

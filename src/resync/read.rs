@@ -11,6 +11,7 @@ use tokio::sync::mpsc::{Sender, channel};
 use super::committer::{ReadPart, Then};
 use super::listing::ListReader;
 use super::slice::{RunPart, Slice, Step};
+use crate::bitbucket;
 use crate::extract::Group;
 use crate::failure::{Class, Failure};
 use crate::identity::ItemId;
@@ -33,7 +34,7 @@ const OUTAGE: usize = 5;
 const NARROWED: usize = 4;
 
 /// Slices that a part may fail in for a reason that passes, before it has failed for this run.
-const MOST_STALLS: u32 = 3;
+pub(super) const MOST_STALLS: u32 = 3;
 
 /// What those who read share.
 pub(super) struct RunReader<'a> {
@@ -167,6 +168,10 @@ impl RunReader<'_> {
 
     /// What a failure costs: the slice, where it meets everything; time, where it may pass; else the part.
     pub(super) async fn failed(&self, part: &RunPart, failure: Failure) -> Result<(), Failure> {
+        if self.slice.believes(part, &failure) {
+            self.done(part, Vec::new()).await;
+            return Ok(());
+        }
         let Some(failure) = self.put_off(failure)? else {
             return Ok(());
         };
@@ -189,8 +194,12 @@ impl RunReader<'_> {
             }
             Class::Later if self.slice.run().stalls < MOST_STALLS => {
                 tracing::warn!(error = chain(&failure), "a part is left for later");
+                let has_answered = matches!(
+                    failure,
+                    Failure::Bitbucket(bitbucket::Error::ShowsNone { .. })
+                );
                 let in_a_row = self.failed_in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
-                let is_down = OUTAGE <= in_a_row;
+                let is_down = OUTAGE <= in_a_row && !has_answered;
                 let into = if is_down { &self.stopped } else { &self.left };
                 locked(into).get_or_insert(failure);
                 Ok(None)

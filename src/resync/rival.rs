@@ -40,7 +40,11 @@ pub(super) async fn look_for_rival(app: &App, shown: Option<Timestamp>) -> Resul
     let found = shown.filter(|shown| is_foreign(*shown, &known));
     match found {
         Some(started_at) => {
-            tracing::error!(%started_at, "{}", rival_line());
+            tracing::error!(
+                %started_at,
+                remedy = "stop it, or give one of the two another OCEAN__INTEGRATION__IDENTIFIER",
+                "nothing is deleted: another installation reports resyncs under this identifier"
+            );
             let rival_key = rival();
             app.store
                 .save(&rival_key, &Rival { started_at }, Revision::ANYTHING)

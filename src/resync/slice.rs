@@ -15,6 +15,7 @@ use super::pages::{RunPages, Spot};
 use super::snapshots::Snapshots;
 use crate::app::{App, Session};
 use crate::bitbucket::BitbucketClient;
+use crate::counts::Tallied;
 use crate::deadline::Deadline;
 use crate::extract::{Group, Source, filter_id};
 use crate::failure::Failure;
@@ -24,10 +25,11 @@ use crate::mapping::Kind;
 use crate::progress::{KindProgress, Paused, RunProgress};
 use crate::store::run::{FailedPart, Run, Tally, run};
 use crate::store::{Lease, Revision, Store, StoreError};
+use crate::sync::audit::Audit;
 use crate::sync::generation::Current;
 use crate::sync::guard::Guard;
 use crate::sync::look::Looker;
-use crate::sync::mapper::{Mapper, blueprint_or_any};
+use crate::sync::mapper::{Mapper, blueprints_of};
 use crate::sync::plan::{Kept, Seen, Sight};
 use crate::sync::sources::Sources;
 
@@ -43,6 +45,7 @@ pub(super) struct Slice<'a> {
     pub(super) mapper: Mapper,
     pub(super) snapshots: Snapshots,
     pub(super) guard: Guard,
+    pub(super) audit: Audit,
     pub(super) journal: Journal,
     /// Of the run's lists of repositories.
     pub(super) pages: RunPages,
@@ -53,11 +56,13 @@ pub(super) struct Slice<'a> {
     /// The right to work on the run.
     pub(super) lease: &'a tokio::sync::Mutex<Lease>,
     /// When it began, by the clock's count.
-    begun_at: Duration,
+    pub(super) begun_at: Duration,
     /// When it was stored last, by the clock's count.
-    saved_at: Mutex<Duration>,
+    pub(super) saved_at: Mutex<Duration>,
     /// Digests of the entities that this slice has deleted.
     pub(super) gone: Mutex<HashSet<u64>>,
+    /// What the mapping could not do in this slice.
+    pub(super) problems: Mutex<Vec<Tallied>>,
     /// How many partitions are done, by source, for whoever watches.
     pub(super) through: Mutex<BTreeMap<String, usize>>,
 }
@@ -99,6 +104,9 @@ impl RunPart {
 
 /// How often a slice goes on at once after it has lost the pen.
 const MOST_RETURNS: usize = 20;
+
+/// Different problems of the mapping that a run tells apart.
+const MOST_PROBLEMS: usize = 200;
 
 /// Whether there is nothing to wait for.
 fn is_brief(failure: &Failure) -> bool {
@@ -147,6 +155,10 @@ impl<'a> Slice<'a> {
             mapper: Mapper::new(app.config.send_raw_data_examples),
             snapshots: Snapshots::default(),
             guard: Guard::run(off, threshold, &run),
+            audit: match session.port.is_rehearsing() {
+                true => Audit::of_rehearsal(),
+                false => Audit::of_run(&run.id),
+            },
             journal: Journal::new(app.clock.clone(), &run.id),
             pages: RunPages::default(),
             state: Mutex::new(run),
@@ -155,6 +167,7 @@ impl<'a> Slice<'a> {
             begun_at: app.clock.elapsed(),
             saved_at: Mutex::new(app.clock.elapsed()),
             gone: Mutex::default(),
+            problems: Mutex::default(),
             through: Mutex::default(),
             current,
         }
@@ -165,21 +178,26 @@ impl<'a> Slice<'a> {
         if self.run().is_read && !self.load_pages().await? {
             self.run().is_read = false;
         }
-        if !self.run().is_read {
-            if let Step::Paused(failure) = Box::pin(self.read_on()).await? {
+        loop {
+            if !self.run().is_read {
+                if let Step::Paused(failure) = Box::pin(self.read_on()).await? {
+                    return self.pause(failure).await;
+                }
+                self.run().is_read = true;
+                self.save().await?;
+                self.send_examples().await;
+            }
+            if let Some(reason) = self.nothing_read() {
+                return Err(Failure::NothingRead(reason));
+            }
+            if let Step::Paused(failure) = Box::pin(self.finish()).await? {
                 return self.pause(failure).await;
             }
-            self.run().is_read = true;
-            self.save().await?;
-            self.send_examples().await;
+            // Otherwise there are repositories that a list had overlooked.
+            if self.run().is_read {
+                return self.complete().await;
+            }
         }
-        if let Some(reason) = self.nothing_read() {
-            return Err(Failure::NothingRead(reason));
-        }
-        if let Step::Paused(failure) = Box::pin(self.finish()).await? {
-            return self.pause(failure).await;
-        }
-        self.complete().await
     }
 
     /// Reads until everything is read or the run has to pause. A section that was given up because somebody else wanted
@@ -260,17 +278,6 @@ impl<'a> Slice<'a> {
         Ok(())
     }
 
-    /// How long it has been at work.
-    pub(super) fn age(&self) -> Duration {
-        self.app.clock.elapsed().saturating_sub(self.begun_at)
-    }
-
-    /// How long nothing of the run was stored.
-    pub(super) fn since_saved(&self) -> Duration {
-        let now = self.app.clock.elapsed();
-        now.saturating_sub(*locked(&self.saved_at))
-    }
-
     /// What became of `part` is unknown to this run. `is_recorded`: its claims stand for what it may hold; otherwise that
     /// may be any entity of the part's blueprints.
     pub(super) fn give_up(&self, part: &RunPart, is_recorded: bool, reason: &str) {
@@ -293,22 +300,24 @@ impl<'a> Slice<'a> {
 
     /// Something of `group` may not have been seen: nothing that seems to be nobody's goes for that.
     pub(super) fn doubt(&self, group: &Group) {
-        let resources = group.resources.iter();
-        let blueprints = resources.map(|resource| blueprint_or_any(resource).to_owned());
-        self.run().unsound.extend(blueprints);
+        self.run().unsound.extend(blueprints_of(&group.resources));
     }
 
     /// Takes in what was mapped since this was asked last.
     pub(super) fn count(&self) {
         let counts = self.mapper.take_counts();
-        let unsound = self.mapper.take_unsound();
+        let (unsound, open) = (self.mapper.take_unsound(), self.mapper.take_open());
         let identifiers = self.mapper.take_identifiers();
+        let problems = self.mapper.take_problems();
+        Tallied::merge(&mut locked(&self.problems), problems.clone(), MOST_PROBLEMS);
         let mut run = self.run();
+        Tallied::merge(&mut run.problems, problems, MOST_PROBLEMS);
         run.counts += counts;
         for (resource, counts) in identifiers {
             *run.identifiers.entry(resource).or_default() += counts;
         }
         run.unsound.extend(unsound);
+        run.open.extend(open);
     }
 
     /// Counts what was read, kind by kind.

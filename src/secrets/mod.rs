@@ -2,6 +2,7 @@
 //!
 //! The only file that talks to Secrets Manager. Values are secret types from here to the header.
 
+mod complete;
 mod signing;
 mod stored;
 mod unfilled;
@@ -14,13 +15,14 @@ use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use jiff::Timestamp;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 
 use crate::bitbucket::Credential;
-use crate::config::{Config, ConfigProblem, Given, InvalidConfig};
+use crate::config::{Config, Given, InvalidConfig};
 use crate::deadline::{Clock, Deadline, later};
 use crate::locked::locked;
-use signing::{BOTH_COUNT, Signing};
+use complete::complete;
+use signing::{BOTH_COUNT, Signing, derived};
 
 pub use stored::parse;
 
@@ -70,8 +72,11 @@ pub struct Secrets {
     given: Given,
     secret_id: Option<String>,
     webhook_secret_id: Option<String>,
+    /// The installation for which the secret of webhooks is derived, where it is.
+    derives_for: Option<String>,
     client: Option<Client>,
     clock: Clock,
+    document: Mutex<Option<Cached<Arc<Version>>>>,
     credentials: Mutex<Option<Cached<Arc<Credentials>>>>,
     webhook: Mutex<Option<Cached<Arc<Signing>>>>,
     /// When it was last said that there are no credentials yet.
@@ -84,6 +89,7 @@ struct Version {
     created: Option<Timestamp>,
 }
 
+#[derive(Clone)]
 struct Cached<T> {
     value: T,
     read_at: Timestamp,
@@ -101,8 +107,12 @@ impl Secrets {
             given: config.given.clone(),
             secret_id: config.secret_id.clone(),
             webhook_secret_id: config.webhook_secret_id.clone(),
+            derives_for: config
+                .derives_webhook_secret
+                .then(|| config.identifier.clone()),
             client,
             clock,
+            document: Mutex::default(),
             credentials: Mutex::default(),
             webhook: Mutex::default(),
             reminded_at: Mutex::default(),
@@ -119,8 +129,15 @@ impl Secrets {
         if let Some(cached) = self.fresh(&self.credentials) {
             return Ok(cached);
         }
-        let credentials = Arc::new(complete(self.document(deadline).await?)?);
-        self.remember(&self.credentials, Arc::clone(&credentials));
+        let (given, read_at) = match &self.secret_id {
+            None => (self.given.clone(), self.clock.now()),
+            Some(id) => {
+                let document = self.document(id, deadline).await?;
+                (self.overlaid(id, &document.value.text)?, document.read_at)
+            }
+        };
+        let credentials = Arc::new(complete(given)?);
+        remember(&self.credentials, Arc::clone(&credentials), read_at);
         Ok(credentials)
     }
 
@@ -134,32 +151,41 @@ impl Secrets {
         let signing = match self.fresh(&self.webhook) {
             Some(cached) => cached,
             None => {
-                let signing = Arc::new(self.signing(deadline).await?);
-                self.remember(&self.webhook, Arc::clone(&signing));
+                let (signing, read_at) = self.signing(deadline).await?;
+                let signing = Arc::new(signing);
+                remember(&self.webhook, Arc::clone(&signing), read_at);
                 signing
             }
         };
         Ok(signing.at(self.clock.now()))
     }
 
-    async fn signing(&self, deadline: &Deadline) -> Result<Signing, SecretsError> {
+    /// And when it was read.
+    async fn signing(&self, deadline: &Deadline) -> Result<(Signing, Timestamp), SecretsError> {
         let own = self.webhook_secret_id.as_ref();
         let Some(id) = own.or(self.secret_id.as_ref()) else {
-            return Ok(Signing {
-                current: self.given.webhook_secret.clone(),
+            let signing = Signing {
+                current: self.signs_with(self.given.clone()),
                 previous: None,
-            });
+            };
+            return Ok((signing, self.clock.now()));
         };
-        let secret = |version: Version| match own {
-            Some(_) => Ok(Some(version.text)),
+        let secret = |version: &Version| match own {
+            Some(_) => Ok(Some(version.text.clone())),
             None => self
                 .overlaid(id, &version.text)
-                .map(|given| given.webhook_secret),
+                .map(|given| self.signs_with(given)),
         };
-        let current = self.fetch(id, CURRENT, deadline).await?;
-        let created = current.created;
+        let current = match own {
+            Some(_) => Cached {
+                value: Arc::new(self.fetch(id, CURRENT, deadline).await?),
+                read_at: self.clock.now(),
+            },
+            None => self.document(id, deadline).await?,
+        };
+        let created = current.value.created;
         let mut signing = Signing {
-            current: secret(current)?,
+            current: secret(&current.value)?,
             previous: None,
         };
         // A secret that was never rotated has no previous version, and asking for it is an error in somebody's trail.
@@ -168,10 +194,21 @@ impl Secrets {
             && let Some(previous) = self.try_fetch(id, "AWSPREVIOUS", deadline).await?
         {
             // One that cannot be read has signed nothing.
-            let previous = secret(previous).ok().flatten();
+            let previous = secret(&previous).ok().flatten();
             signing.previous = previous.map(|previous| (previous, created));
         }
-        Ok(signing)
+        Ok((signing, current.read_at))
+    }
+
+    /// What signs webhooks where these are the credentials: what was chosen, else what is derived.
+    fn signs_with(&self, given: Given) -> Option<SecretString> {
+        let derived = || {
+            derived(
+                given.port_client_secret.as_ref()?,
+                self.derives_for.as_ref()?,
+            )
+        };
+        given.webhook_secret.or_else(derived)
     }
 
     /// After a 401: forgets the cached credentials unless they were read a moment ago. Returns whether another
@@ -184,19 +221,32 @@ impl Secrets {
                 .is_some_and(|cached| later(cached.read_at, SHORTEST_RE_READ) <= self.clock.now());
         if settled {
             *cached = None;
+            *locked(&self.document) = None;
         }
         settled
     }
 
-    async fn document(&self, deadline: &Deadline) -> Result<Given, SecretsError> {
-        let Some(id) = &self.secret_id else {
-            return Ok(self.given.clone());
-        };
-        let version = self.fetch(id, CURRENT, deadline).await?;
-        if version.is_blank() {
-            return Err(SecretsError::Empty { id: id.clone() });
+    /// What is in the secret `id`, for the credentials and for what signs webhooks: read once for both.
+    async fn document(
+        &self,
+        id: &str,
+        deadline: &Deadline,
+    ) -> Result<Cached<Arc<Version>>, SecretsError> {
+        if let Some(cached) = locked(&self.document).clone()
+            && self.is_fresh(&cached)
+        {
+            return Ok(cached);
         }
-        Ok(self.overlaid(id, &version.text)?)
+        let version = Arc::new(self.fetch(id, CURRENT, deadline).await?);
+        if version.is_blank() {
+            return Err(SecretsError::Empty { id: id.to_owned() });
+        }
+        let read_at = self.clock.now();
+        remember(&self.document, Arc::clone(&version), read_at);
+        Ok(Cached {
+            value: version,
+            read_at,
+        })
     }
 
     /// What is given, with the document `text` of the secret `id` over it.
@@ -270,16 +320,16 @@ impl Secrets {
     fn fresh<T: Clone>(&self, cache: &Mutex<Option<Cached<T>>>) -> Option<T> {
         let cache = locked(cache);
         let cached = cache.as_ref()?;
-        (self.clock.now() < later(cached.read_at, TTL)).then(|| cached.value.clone())
+        self.is_fresh(cached).then(|| cached.value.clone())
     }
 
-    fn remember<T>(&self, cache: &Mutex<Option<Cached<T>>>, value: T) {
-        let cached = Cached {
-            value,
-            read_at: self.clock.now(),
-        };
-        *locked(cache) = Some(cached);
+    fn is_fresh<T>(&self, cached: &Cached<T>) -> bool {
+        self.clock.now() < later(cached.read_at, TTL)
     }
+}
+
+fn remember<T>(cache: &Mutex<Option<Cached<T>>>, value: T, read_at: Timestamp) {
+    *locked(cache) = Some(Cached { value, read_at });
 }
 
 /// Why there was no answer, without the answer: that may be a secret.
@@ -299,64 +349,6 @@ where
                 Err(error) => error.to_string(),
             }
         }
-    }
-}
-
-/// Ocean's precedence: workspace tokens, then the user's scoped token, then the app password.
-fn complete(given: Given) -> Result<Credentials, InvalidConfig> {
-    let problems = given.problems();
-    let basic = |user: Option<String>, password: Option<SecretString>| {
-        Some(Credential::Basic {
-            user: user?,
-            password: password?,
-        })
-    };
-    let tokens: Vec<Credential> = given
-        .bitbucket_workspace_token
-        .iter()
-        .flat_map(|tokens| tokens.expose_secret().split(','))
-        .map(str::trim)
-        .filter(|token| !token.is_empty())
-        .map(|token| Credential::Token(SecretString::from(token)))
-        .collect();
-    let user = basic(
-        given.bitbucket_user_email,
-        given.bitbucket_user_scoped_token,
-    );
-    let app_password = basic(given.bitbucket_username, given.bitbucket_app_password);
-    let bitbucket = match (tokens, user, app_password) {
-        (tokens, _, _) if !tokens.is_empty() => tokens,
-        (_, Some(user), _) => vec![user],
-        (_, None, Some(app_password)) => {
-            tracing::warn!(
-                remedy = "create an API token with scopes and set BITBUCKET_USER_EMAIL and BITBUCKET_USER_SCOPED_TOKEN",
-                "Bitbucket refuses app passwords since 28 July 2026"
-            );
-            vec![app_password]
-        }
-        (_, None, None) => Vec::new(),
-    };
-    match (
-        given.port_client_id,
-        given.port_client_secret,
-        given.bitbucket_workspace,
-    ) {
-        (Some(port_client_id), Some(port_client_secret), Some(workspace))
-            if problems.is_empty() && !bitbucket.is_empty() =>
-        {
-            Ok(Credentials {
-                port_client_id,
-                port_client_secret,
-                workspace,
-                bitbucket,
-            })
-        }
-        _ if problems.is_empty() => Err(InvalidConfig(vec![ConfigProblem::new(
-            "OCEAN__INTEGRATION__CONFIG__BITBUCKET_WORKSPACE_TOKEN",
-            "holds no token",
-            "give one token, or several separated by commas",
-        )])),
-        _ => Err(InvalidConfig(problems)),
     }
 }
 

@@ -3,6 +3,7 @@
 use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials as Keys, Region};
 use sandbox::aws::SecretsManager;
 use sandbox::server::{Fault, FaultKind};
+use secrecy::ExposeSecret as _;
 
 use super::*;
 use crate::http::Http;
@@ -11,6 +12,9 @@ const ID: &str = "ferry/webhook";
 
 /// Long ago: older than every cache.
 const OLD: i64 = 1_800_000_000;
+
+/// Of Port's client secret `one`, for the installation `test`.
+const ONE: &str = "2742aae8854e5d07c323593c3be8a362455142d4b4cbc4ad607d145497ced3b5";
 
 /// The moment at which the secret is rotated.
 const ROTATED: i64 = 1_800_100_000;
@@ -84,6 +88,41 @@ async fn a_secret_within_the_document_is_rotated_alike() {
     manager.put_at(ID, r#"{"webhookSecret": "new"}"#, at(ROTATED));
     let cold = secrets(&manager, &clock, "FERRY__SECRET_ID");
     assert_eq!(counting(&cold, &clock).await, ["old", "new"]);
+}
+
+/// One document, read once for both; another Port secret is another secret of webhooks, and both count for ten minutes.
+#[tokio::test]
+async fn a_derived_secret_changes_with_the_credentials_and_yields_to_a_chosen_one() {
+    let manager = SecretsManager::start().await.unwrap();
+    let clock = Clock::simulated(at(ROTATED));
+    let put = |text: &str, at: Timestamp| manager.put_at(ID, text, at);
+    put(r#"{"portClientSecret":"one"}"#, at(OLD));
+    let with = |identifier: &str| {
+        let mut secrets = secrets(&manager, &clock, "FERRY__SECRET_ID");
+        secrets.derives_for = Some(identifier.to_owned());
+        secrets
+    };
+    let warm = with("test");
+    let first = counting(&warm, &clock).await;
+    // printf "ferry: secret of webhooks\\ntest" | openssl dgst -sha256 -hmac one
+    assert_eq!(first, [ONE], "every edition derives the same");
+    assert_ne!(counting(&with("other"), &clock).await, first);
+    manager.server().take_requests();
+    let deadline = Deadline::after(&clock, Duration::from_secs(9));
+    warm.credentials(&deadline).await.unwrap();
+    assert!(manager.server().take_requests().is_empty(), "asked twice");
+
+    put(r#"{"portClientSecret":"two"}"#, at(ROTATED));
+    let both = counting(&with("test"), &clock).await;
+    assert_eq!((both.len(), &both[0]), (2, &first[0]));
+    put(
+        r#"{"portClientSecret":"two","webhookSecret":"chosen"}"#,
+        at(OLD),
+    );
+    assert_eq!(counting(&with("test"), &clock).await, ["chosen"]);
+    put(" ", at(OLD));
+    let empty = with("test").webhook_secrets(&deadline).await.unwrap_err();
+    assert!(matches!(empty, SecretsError::Empty { .. }), "{empty}");
 }
 
 #[tokio::test]

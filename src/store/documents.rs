@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::entity::EntityKey;
 use crate::identity::{Bucket, ItemId, PartitionId, Place, SourceId};
-use crate::look::Look;
+use crate::look::{Cause, Look};
 use crate::store::run::Losses;
 
 /// A stored shape.
@@ -117,8 +117,19 @@ pub struct Entry {
     /// before is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub empty_since: Option<Timestamp>,
+    /// When Port took an entity of it last, and why that was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_write: Option<LastWrite>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claims: Vec<Claim>,
+}
+
+/// Port took an entity of an item.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastWrite {
+    /// Whole seconds.
+    pub at: Timestamp,
+    pub cause: Cause,
 }
 
 /// What one resource makes of an item, or of one member of it.
@@ -186,6 +197,9 @@ pub struct StoredMapping {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Again {
     pub look: Look,
+    /// What it is owed to, if that is known: the last that asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
     /// Not before.
     pub due: Timestamp,
     /// Looks that came to nothing.
@@ -196,6 +210,9 @@ pub struct Again {
     pub asked: Timestamp,
     /// Why the last one came to nothing; empty for one that has not been tried.
     pub reason: String,
+    /// An answer that is older than the last of the events is not believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_older_than: Option<Timestamp>,
 }
 
 /// A message of the queue inside a process.
@@ -229,6 +246,9 @@ pub struct CompletedRun {
     /// Pull requests that it found changed, though no event had come since the run before.
     #[serde(default)]
     pub untold_changes: usize,
+    /// Lists that say they have objects and show none: a run says so once.
+    #[serde(default)]
+    pub hidden: BTreeSet<String>,
 }
 
 /// Resources of whose items more than a tenth had no identifier that Port takes: nothing of them is deleted.
@@ -256,29 +276,6 @@ pub struct LiveDeletions {
     pub by_hour: BTreeMap<i64, usize>,
 }
 
-/// What was found when the workspace's webhook was looked at last.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Subscription {
-    pub url: String,
-    /// Digest of the secret that Bitbucket was given: it never shows it.
-    pub secret: String,
-    pub checked_at: Timestamp,
-    /// We may not look, or not repair.
-    pub refused: bool,
-    /// Why there may be none that leads here.
-    #[serde(default)]
-    pub trouble: Option<WebhookTrouble>,
-    /// Where Port was told to ask for resyncs.
-    #[serde(default)]
-    pub port_asks_at: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WebhookTrouble {
-    pub since: Timestamp,
-    pub reason: String,
-}
-
 /// Who may do something that only one may do at a time. Every change of it is a conditional write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeaseState {
@@ -303,7 +300,6 @@ documents! {
     QueuedMessage: "queued message", version 1;
     CompletedRun: "end of the last run", version 1;
     LiveDeletions: "live deletions", version 1;
-    Subscription: "webhook subscription", version 1;
     LeaseState: "lease", version 1;
 }
 
@@ -389,8 +385,4 @@ pub const LEASES: &str = "lease";
 
 pub fn lease(name: &str) -> Key<LeaseState> {
     Key::new(LEASES, name)
-}
-
-pub fn subscription() -> Key<Subscription> {
-    Key::new("webhook", "subscription")
 }

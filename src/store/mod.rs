@@ -10,6 +10,7 @@
 mod batch;
 pub mod documents;
 mod dynamodb;
+mod error;
 #[cfg(feature = "file-store")]
 mod file;
 pub mod incidents;
@@ -18,7 +19,9 @@ mod memory;
 mod outcome;
 mod raw;
 mod reading;
+mod rehearsal;
 pub mod run;
+pub mod subscribed;
 mod unreadable;
 
 use std::ops::ControlFlow;
@@ -27,6 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use batch::DocumentBatch;
+pub use error::StoreError;
 pub use lease::{Asker, Attempt, Lease, LeaseName, Leases};
 pub use raw::Revision;
 pub use reading::{FoundDocuments, WantedDocuments};
@@ -35,10 +39,12 @@ use crate::deadline::{Clock, Deadline};
 use batch::{address, draft};
 use documents::{Document, Folder, Key};
 use dynamodb::Table;
+use error::unavailable;
 #[cfg(feature = "file-store")]
 use file::File;
 use memory::Memory;
 use raw::{Address, Leaf, Stored};
+use rehearsal::Below;
 use unreadable::{Unreadable, found};
 
 /// How long an operation goes on against a store that throttles or does not answer, unless its handle has a deadline
@@ -56,6 +62,7 @@ pub struct Store {
 #[derive(Clone)]
 enum Backend {
     Memory(Arc<Memory>),
+    Rehearsal(Arc<Memory>, Arc<Below>),
     #[cfg(feature = "file-store")]
     File(Arc<File>),
     Table(Arc<Table>),
@@ -70,41 +77,17 @@ pub struct Found<D> {
     pub revision: Revision,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Somebody else wrote first. Nothing was written.
-    #[error("the document `{key}` has changed meanwhile")]
-    Conflict { key: String },
-    /// Another process works with this database.
-    #[error(
-        "`{}` is in use by another process: stop the other `ferry`, or give this one another directory \
-         (FERRY__STATE_DIR)", path.display()
-    )]
-    InUse { path: PathBuf },
-    /// There is no place to keep documents at.
-    #[error(
-        "the state cannot be kept in `{}`: FERRY__STATE_DIR has to name a directory that this process can write, on a \
-         disk with room", path.display()
-    )]
-    Unusable {
-        path: PathBuf,
-        source: anyhow::Error,
-    },
-    /// The store does not answer, refuses, or has not answered in time. A write may have taken effect or not.
-    #[error("cannot reach the store for `{key}`")]
-    Unavailable { key: String, source: anyhow::Error },
-    /// A value that JSON cannot hold.
-    #[error("the document `{key}` cannot be written")]
-    Unwritable {
-        key: String,
-        source: serde_json::Error,
-    },
-}
-
 impl Store {
     /// Forgets everything with the process.
     pub fn memory() -> Store {
         Store::on(Backend::Memory(Arc::default()))
+    }
+
+    /// Begins as this one is now; what is written to it stays in it.
+    #[must_use]
+    pub fn rehearsing(&self) -> Store {
+        let below = Arc::new(Below::new(self.clone()));
+        Store::on(Backend::Rehearsal(Arc::default(), below))
     }
 
     /// The database file in the directory `path`, both created when missing. A damaged file is moved aside.
@@ -139,6 +122,10 @@ impl Store {
         let address = address(key);
         let stored = match &self.backend {
             Backend::Memory(memory) => memory.load(&address),
+            Backend::Rehearsal(memory, below) => {
+                below.draw(std::slice::from_ref(key), memory).await?;
+                memory.load(&address)
+            }
             #[cfg(feature = "file-store")]
             Backend::File(file) => {
                 let loaded = file.load(vec![address.clone()]).await;
@@ -161,6 +148,9 @@ impl Store {
             return Ok(Vec::new());
         };
         let addresses: Vec<Address> = keys.iter().map(address).collect();
+        if let Backend::Rehearsal(memory, below) = &self.backend {
+            below.draw(keys, memory).await?;
+        }
         let wanted = addresses.iter().map(|at| (at.clone(), D::VERSION));
         let stored = self.load_stored(&wanted.collect::<Vec<_>>()).await;
         let stored = stored.map_err(unavailable(first))?;
@@ -191,6 +181,7 @@ impl Store {
         let addresses = wanted.iter().map(|(address, _)| address);
         match &self.backend {
             Backend::Memory(memory) => Ok(addresses.map(|at| memory.load(at)).collect()),
+            Backend::Rehearsal(memory, below) => below.peek(wanted, memory).await,
             #[cfg(feature = "file-store")]
             Backend::File(file) => file.load(addresses.cloned().collect()).await,
             Backend::Table(table) => table.load_all(wanted, self.deadline()).await,
@@ -205,10 +196,15 @@ impl Store {
         prefix: &str,
         mut each: impl FnMut(&str, Found<D>) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
+        if let Backend::Rehearsal(memory, below) = &self.backend {
+            below.draw_folder(folder, prefix, memory).await?;
+        }
         let mut after: Option<String> = None;
         loop {
             let page = match &self.backend {
-                Backend::Memory(memory) => memory.list(&folder.name, prefix, after.as_deref()),
+                Backend::Memory(memory) | Backend::Rehearsal(memory, _) => {
+                    memory.list(&folder.name, prefix, after.as_deref())
+                }
                 #[cfg(feature = "file-store")]
                 Backend::File(file) => {
                     let page = file.list(&folder.name, prefix, after.as_deref()).await;
@@ -266,6 +262,10 @@ impl Store {
         let revision = Revision::number(draft.revision);
         let saved = match &self.backend {
             Backend::Memory(memory) => memory.save(&address, draft, expected),
+            Backend::Rehearsal(memory, below) => {
+                below.draw(std::slice::from_ref(key), memory).await?;
+                memory.save(&address, draft, expected)
+            }
             #[cfg(feature = "file-store")]
             Backend::File(file) => {
                 let saved = file.save(address.clone(), draft, expected).await;
@@ -279,7 +279,10 @@ impl Store {
             }
         };
         match saved {
-            true => Ok(revision),
+            true => {
+                self.unreadable.forget([&address]);
+                Ok(revision)
+            }
             false => Err(StoreError::Conflict {
                 key: address.to_string(),
             }),
@@ -310,25 +313,37 @@ impl Store {
         expected: Revision,
     ) -> Result<(), StoreError> {
         let address = address(key);
-        let removed = match &self.backend {
-            Backend::Memory(memory) => memory.remove_if(&address, expected),
-            #[cfg(feature = "file-store")]
-            Backend::File(file) => {
-                let removed = file.remove_if(address.clone(), expected).await;
-                removed.map_err(unavailable(&address))?
-            }
-            Backend::Table(table) => {
-                let deadline = self.deadline();
-                let removed = table.remove_if(&address, expected, deadline).await;
-                removed.map_err(unavailable(&address))?
-            }
-        };
-        match removed {
+        if let Backend::Rehearsal(memory, below) = &self.backend {
+            below.draw(std::slice::from_ref(key), memory).await?;
+        }
+        match self.remove_at(&address, expected).await? {
             true => Ok(()),
             false => Err(StoreError::Conflict {
                 key: address.to_string(),
             }),
         }
+    }
+
+    /// False if what lies there is something else than was expected.
+    async fn remove_at(&self, address: &Address, expected: Revision) -> Result<bool, StoreError> {
+        let removed = match &self.backend {
+            Backend::Memory(memory) | Backend::Rehearsal(memory, _) => {
+                memory.remove_if(address, expected)
+            }
+            #[cfg(feature = "file-store")]
+            Backend::File(file) => {
+                let removed = file.remove_if(address.clone(), expected).await;
+                removed.map_err(unavailable(address))?
+            }
+            Backend::Table(table) => {
+                let deadline = self.deadline();
+                let removed = table.remove_if(address, expected, deadline).await;
+                removed.map_err(unavailable(address))?
+            }
+        };
+        // Replaced or removed, it is none that lies there unread.
+        self.unreadable.forget([address]);
+        Ok(removed)
     }
 
     pub async fn remove_all<D: Document>(&self, keys: &[Key<D>]) -> Result<(), StoreError> {
@@ -343,8 +358,14 @@ impl Store {
         let Some((first, _)) = changes.first().cloned() else {
             return Ok(());
         };
+        self.unreadable.forget(changes.iter().map(|(at, _)| at));
         let written = match &self.backend {
             Backend::Memory(memory) => {
+                memory.change(changes);
+                Ok(())
+            }
+            Backend::Rehearsal(memory, below) => {
+                below.cover(changes.iter().map(|(at, _)| at.clone()));
                 memory.change(changes);
                 Ok(())
             }
@@ -360,13 +381,8 @@ impl Store {
         match &self.backend {
             #[cfg(feature = "file-store")]
             Backend::File(file) => file.check().await.map_err(unavailable("a probe")),
-            Backend::Memory(_) | Backend::Table(_) => Ok(()),
+            Backend::Memory(_) | Backend::Rehearsal(..) | Backend::Table(_) => Ok(()),
         }
-    }
-
-    /// Keys of documents that could not be understood since this was last asked.
-    pub fn take_unreadable(&self) -> Vec<String> {
-        self.unreadable.take()
     }
 
     fn found<D: Document>(&self, address: &Address, stored: Option<Stored>) -> Found<D> {
@@ -376,15 +392,6 @@ impl Store {
     /// By when an operation that begins now has to end, as far as the handle says.
     fn deadline(&self) -> Option<&Deadline> {
         self.deadline.as_ref()
-    }
-}
-
-fn unavailable<E: Into<anyhow::Error>>(
-    key: impl std::fmt::Display,
-) -> impl FnOnce(E) -> StoreError {
-    move |source| StoreError::Unavailable {
-        key: key.to_string(),
-        source: source.into(),
     }
 }
 

@@ -7,6 +7,8 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::identity::{RepositoryId, SourceId};
+
 /// Why a run waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunPause {
@@ -33,6 +35,8 @@ pub struct Losses {
     pub withheld: usize,
     /// Why entities stay.
     pub kept: Option<String>,
+    /// Lists that say for the first time that they have objects, and show none.
+    pub hidden: usize,
     pub has_rival: bool,
 }
 
@@ -49,6 +53,18 @@ pub struct FailedAttempt {
     /// Number of the [`Condition`](crate::condition::Condition) that it comes to.
     pub number: u8,
     pub cause: String,
+}
+
+/// A part of the workspace that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedPart {
+    pub source: SourceId,
+    /// `None` where the source failed as a whole.
+    #[serde(default)]
+    pub repository: Option<RepositoryId>,
+    /// As people know it.
+    pub name: String,
+    pub reason: String,
 }
 
 impl FailedAttempt {
@@ -71,6 +87,7 @@ impl Losses {
             || 0 < self.waiting
             || 0 < self.not_mapped
             || 0 < self.left_out
+            || 0 < self.hidden
     }
 }
 
@@ -82,6 +99,7 @@ impl fmt::Display for Losses {
             (self.waiting, "entities that wait for what they point at"),
             (self.not_mapped, "items not mapped"),
             (self.left_out, "values left out"),
+            (self.hidden, "lists that show nothing of what they count"),
         ];
         let counts = counts.iter().filter(|(count, _)| 0 < *count);
         let counts: Vec<String> = counts
@@ -92,5 +110,11 @@ impl fmt::Display for Losses {
             Some(first) => write!(f, " ({first})"),
             None => Ok(()),
         }
+    }
+}
+
+impl fmt::Display for FailedPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}: {}", self.source, self.name, self.reason)
     }
 }

@@ -3,14 +3,13 @@
 //! Plain data: what an invocation needs to go on where another one stopped. `documents` has the keys.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::documents::{Folder, Key, Stamp, documents};
-pub use super::outcome::{FailedAttempt, Losses, RunPause};
-use crate::counts::{Counts, IdentifierCounts};
+pub use super::outcome::{FailedAttempt, FailedPart, Losses, RunPause};
+use crate::counts::{Counts, IdentifierCounts, Tallied};
 use crate::identity::{Repository, RepositoryId, SourceId};
 use crate::look::{Numbers, Progress};
 use crate::port::ResyncReport;
@@ -58,24 +57,43 @@ pub struct Run {
     /// may be of any blueprint.
     #[serde(default)]
     pub unsound: BTreeSet<String>,
+    /// Blueprints of which a list of several pages, which cannot be read by key, may have overlooked something: nothing of
+    /// them is adopted.
+    #[serde(default)]
+    pub open: BTreeSet<String>,
     /// What came of identifiers, by the fingerprints of their resources.
     #[serde(default)]
     pub identifiers: BTreeMap<String, IdentifierCounts>,
+    /// What the mapping could not do, each problem once.
+    #[serde(default)]
+    pub problems: Vec<Tallied>,
     /// Entities that several items make something else of, each with a line that says which; the first of many.
     #[serde(default)]
     pub clashes: BTreeMap<String, String>,
     /// Why entities that nothing claims any more stay.
     #[serde(default)]
     pub kept: BTreeSet<String>,
+    /// That some stay because Port does not call them ours, if any do.
+    #[serde(default)]
+    pub not_ours: Vec<Tallied>,
     /// Those of them that stay though the user has not asked for it.
     #[serde(default)]
     pub withheld: usize,
+    /// Lists that say they have objects and show none, as the last run has said already.
+    #[serde(default)]
+    pub hidden_before: BTreeSet<String>,
+    /// The same as this run finds it.
+    #[serde(default)]
+    pub hidden: BTreeSet<String>,
     /// Another installation works under our identifier: nothing is deleted.
     #[serde(default)]
     pub has_rival: bool,
     /// The lists are read; what they have not shown is being looked at.
     #[serde(default)]
     pub is_read: bool,
+    /// Port was told that nobody works on it for now.
+    #[serde(default)]
+    pub is_interrupted: bool,
     /// No request makes sense before.
     #[serde(default)]
     pub not_before: Option<Timestamp>,
@@ -91,6 +109,15 @@ pub struct Run {
     /// Pull requests that had changed since they were looked at last, as far as they were read.
     #[serde(default)]
     pub changed_pull_requests: usize,
+}
+
+/// Who worked on the run last, for people: the lease decides who may.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunHolder {
+    /// Of the process: on Lambda, of the stream that its log goes to.
+    pub name: String,
+    /// It has no longer than this.
+    pub until: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,9 +140,12 @@ pub struct RepositoryList {
     #[serde(default)]
     pub cursor: Option<String>,
     pub is_complete: bool,
-    /// Nothing can have slipped through it, or nobody can tell and what follows from that is noted.
+    /// Nothing seems to have slipped through it, or nobody can tell and what follows from that is noted.
     #[serde(default)]
     pub is_proven: bool,
+    /// Only its count speaks for that: before anything is adopted, it is read by key.
+    #[serde(default)]
+    pub is_open: bool,
     /// Why it could not be read to its end.
     #[serde(default)]
     pub failed: Option<String>,
@@ -137,21 +167,13 @@ pub struct RepositoryPage {
     /// repository holds for as long as there was no other.
     #[serde(default)]
     pub stamps: BTreeMap<SourceId, BTreeMap<u64, Stamp>>,
+    /// By source, the positions of the repositories whose list had several pages: before anything is adopted, it is read by
+    /// key.
+    #[serde(default)]
+    pub open: BTreeMap<SourceId, BTreeSet<u64>>,
     /// Numbers of pull requests that records name and lists have not shown.
     #[serde(default)]
     pub missing: BTreeMap<SourceId, BTreeMap<u64, Vec<u64>>>,
-}
-
-/// A part of the workspace that could not be read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FailedPart {
-    pub source: SourceId,
-    /// `None` where the source failed as a whole.
-    #[serde(default)]
-    pub repository: Option<RepositoryId>,
-    /// As people know it.
-    pub name: String,
-    pub reason: String,
 }
 
 /// That a run is wanted, and why.
@@ -236,12 +258,18 @@ impl Run {
             tally: BTreeMap::new(),
             vanished: BTreeSet::new(),
             unsound: BTreeSet::new(),
+            open: BTreeSet::new(),
             identifiers: BTreeMap::new(),
+            problems: Vec::new(),
             clashes: BTreeMap::new(),
             kept: BTreeSet::new(),
+            not_ours: Vec::new(),
             withheld: 0,
+            hidden_before: BTreeSet::new(),
+            hidden: BTreeSet::new(),
             has_rival: false,
             is_read: false,
+            is_interrupted: false,
             not_before: None,
             stalls: 0,
             commit_stalls: 0,
@@ -291,14 +319,9 @@ impl Run {
             left_out: self.counts.left_out,
             withheld: self.withheld,
             kept: self.kept.iter().next().cloned(),
+            hidden: self.hidden.difference(&self.hidden_before).count(),
             has_rival: self.has_rival,
         }
-    }
-}
-
-impl fmt::Display for FailedPart {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {}: {}", self.source, self.name, self.reason)
     }
 }
 
@@ -310,6 +333,7 @@ documents! {
     Watermark: "resync request of Port", version 1;
     ReportedStarts: "reported starts of runs", version 1;
     Rival: "rival installation", version 1;
+    RunHolder: "who works on the run", version 1;
     FailedRepositories: "repositories to be read first", version 1;
     RecordedSources: "sources with records", version 1;
     Usage: "use of Bitbucket's allowance", version 1;
@@ -327,6 +351,10 @@ pub fn run() -> Key<Run> {
 /// In a folder of its own, the only one that the receiver of webhooks may write to (template.yaml).
 pub fn run_request() -> Key<RunRequest> {
     Folder::named("request").key("run")
+}
+
+pub fn run_holder() -> Key<RunHolder> {
+    folder().key("holder")
 }
 
 pub fn untold_end() -> Key<UntoldEnd> {

@@ -1,15 +1,23 @@
-//! Documents that cannot be understood: why not, said once for each, counted for whoever begins a run because of them.
+//! Documents that cannot be understood: why not, said once for each, counted for whoever begins a run because of them,
+//! and done away with once a run has made them superfluous.
+//!
+//! Each writing of a document counts once in a process: what a run that has looked at everything has not replaced, the next
+//! one would not replace either.
 
-use crate::locked::locked;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use super::Found;
 use super::documents::Document;
 use super::raw::{Address, Revision, Stored};
+use super::{Store, StoreError};
+use crate::locked::locked;
 
 /// As many keys are remembered as said. A store of which more is unreadable is lost, and has been said to be.
 const REMEMBERED: usize = 10_000;
+
+/// Removed at once. A slice should not be spent on it.
+const REMOVED_AT_ONCE: usize = 200;
 
 #[derive(Default)]
 pub(super) struct Unreadable {
@@ -18,8 +26,9 @@ pub(super) struct Unreadable {
 
 #[derive(Default)]
 struct Seen {
-    warned: BTreeSet<String>,
-    since_asked: BTreeSet<String>,
+    /// What lies there unread, as far as this process knows.
+    known: BTreeMap<Address, Revision>,
+    since_asked: BTreeSet<Address>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +68,7 @@ pub(super) fn found<D: Document>(
         };
     };
     let value = decode::<D>(stored)
-        .map_err(|problem| unreadable.note(address.to_string(), D::NAME, &problem))
+        .map_err(|problem| unreadable.note(address, stored.revision, D::NAME, &problem))
         .ok();
     Found {
         value,
@@ -68,18 +77,72 @@ pub(super) fn found<D: Document>(
 }
 
 impl Unreadable {
-    fn note(&self, key: String, shape: &str, problem: &Illegible) {
+    fn note(&self, address: &Address, revision: Revision, shape: &str, problem: &Illegible) {
         let mut seen = locked(&self.seen);
-        if seen.warned.len() < REMEMBERED && seen.warned.insert(key.clone()) {
+        let known = seen.known.get(address).copied();
+        if known == Some(revision) || known.is_none() && REMEMBERED <= seen.known.len() {
+            return;
+        }
+        if known.is_none() {
+            let key = address.to_string();
             tracing::warn!(key, shape, %problem, "stored document is unreadable and counts as absent");
         }
-        if seen.since_asked.len() < REMEMBERED {
-            seen.since_asked.insert(key);
+        seen.known.insert(address.clone(), revision);
+        seen.since_asked.insert(address.clone());
+    }
+
+    /// This process has replaced or removed them.
+    pub(super) fn forget<'a>(&self, addresses: impl IntoIterator<Item = &'a Address>) {
+        let mut seen = locked(&self.seen);
+        if seen.known.is_empty() {
+            return;
+        }
+        for address in addresses {
+            seen.known.remove(address);
         }
     }
 
     pub(super) fn take(&self) -> Vec<String> {
         let mut seen = locked(&self.seen);
-        std::mem::take(&mut seen.since_asked).into_iter().collect()
+        let taken = std::mem::take(&mut seen.since_asked);
+        taken.iter().map(Address::to_string).collect()
+    }
+
+    fn take_replaced(&self) {
+        let mut seen = locked(&self.seen);
+        let Seen { known, since_asked } = &mut *seen;
+        since_asked.retain(|address| known.contains_key(address));
+    }
+
+    fn known(&self, is_meant: impl Fn(&str) -> bool) -> Vec<(Address, Revision)> {
+        let seen = locked(&self.seen);
+        let known = seen.known.iter();
+        let known = known.filter(|(address, _)| is_meant(&address.folder));
+        let known = known.map(|(address, revision)| (address.clone(), *revision));
+        known.take(REMOVED_AT_ONCE).collect()
+    }
+}
+
+impl Store {
+    /// Keys of documents that could not be understood since this was last asked.
+    pub fn take_unreadable(&self) -> Vec<String> {
+        self.unreadable.take()
+    }
+
+    /// A run has looked at everything: of what could not be understood, this process has replaced some, and nobody has to be
+    /// asked about that any more.
+    pub fn take_replaced(&self) {
+        self.unreadable.take_replaced();
+    }
+
+    /// Removes what this process could not understand in the folders that `is_meant` names, as far as nobody has replaced it.
+    pub async fn remove_unreadable(
+        &self,
+        is_meant: impl Fn(&str) -> bool,
+    ) -> Result<(), StoreError> {
+        for (address, revision) in self.unreadable.known(is_meant) {
+            self.remove_at(&address, revision).await?;
+        }
+        Ok(())
     }
 }

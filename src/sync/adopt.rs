@@ -33,6 +33,8 @@ impl Pen<'_> {
             &deadline,
         )
         .await;
+        let Answered { deleted, along, .. } = &answered;
+        self.audit.deleted(deleted, along, (&[], self.sources));
         let hit = self.hit_along(&unclaimed, &answered.along).await?;
         let looks = hit.into_iter().map(|item| Look::Item { item }).collect();
         let occasion = lease.epoch().to_string();
@@ -41,6 +43,8 @@ impl Pen<'_> {
         if answered.stopped.is_none() {
             answered.refuse_what_is_later();
         }
+        let left = std::mem::take(&mut answered.unconfirmed);
+        committed.leave(load::present(self.port, left, &deadline).await);
         committed.take_in_answers(answered);
         Ok(committed)
     }

@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::audit::Audit;
 use super::guard::Guard;
 use super::holders::Holders;
 use super::load::{self, Answered, Refusal};
 use super::outbox::Outbox;
 use super::plan::{Clash, Differs, Kept, Plan, Seen, Situation, plan};
-use super::settle::{Deletion, Fate, Results, announced, settle};
+use super::settle::{Deletion, Fate, Results, announced, note_writes, settle};
 use super::sources::Sources;
 use crate::counts::Counts;
 use crate::deadline::Clock;
@@ -36,6 +37,8 @@ pub struct Pen<'a> {
     pub clock: &'a Clock,
     /// How many entities may go, and when.
     pub guard: &'a Guard,
+    /// Who is told of it, and why it is done.
+    pub audit: &'a Audit,
     /// What Port shows as the cause of the writes.
     pub event: WriteEvent,
     pub differs: &'a Differs<'a>,
@@ -67,6 +70,8 @@ pub struct Committed {
     pub kept: Vec<(EntityKey, Kept)>,
     /// Entities that have gone, or are not ours.
     pub gone: BTreeSet<EntityKey>,
+    /// Entities that nothing claims any more and that stay, because Port does not say that they are ours.
+    pub not_ours: Vec<EntityKey>,
     /// Items that make something else of one entity.
     pub clashes: Vec<Clash>,
 }
@@ -79,6 +84,11 @@ impl Committed {
         self.kept = plan.kept.into_iter().collect();
         self.clashes = plan.clashes;
         self.take_in_answers(answered);
+    }
+
+    pub(super) fn leave(&mut self, not_ours: Vec<EntityKey>) {
+        self.counts.kept += not_ours.len();
+        self.not_ours = not_ours;
     }
 
     pub(super) fn take_in_answers(&mut self, answered: Answered) {
@@ -136,14 +146,17 @@ impl Pen<'_> {
         self.announce(&mut holders, &seen, &plan_of, (stamp, now))
             .await?;
         let answered = Box::pin(self.write(lease, &seen, &mut plan_of)).await;
+        let written = self.tell(&seen, (&plan_of, &answered));
         let creates_targets = self.sources.creates_targets();
-        let settlement = settle(
+        let mut settlement = settle(
             &seen,
             &plan_of,
             &answered.results,
             creates_targets,
             (stamp, now),
         );
+        let cause_of = |item: &ItemRef| self.audit.cause_of(item);
+        note_writes(&mut settlement.entries, &written, cause_of, now);
         self.wake(lease, &holders, &seen, (&plan_of, &answered))
             .await?;
         holders
@@ -155,6 +168,10 @@ impl Pen<'_> {
         committed.later = later
             .map(|item| (item.clone(), answered.reason(&plan_of, &seen, &item)))
             .collect();
+        // Where only relations led, somebody else's entity may well be.
+        let mut left = content_of(&seen);
+        left.retain(|key| answered.unconfirmed.contains(key));
+        committed.leave(load::present(self.port, left, &lease.deadline()).await);
         committed.take_in(plan_of, answered);
         let later = seen.into_iter();
         let later = later.filter(|seen| committed.later.contains_key(&seen.item));
@@ -192,6 +209,26 @@ impl Pen<'_> {
             entries.map(|(seen, claims)| (seen.item.clone(), announced(seen, claims, stamp)));
         holders.save(self.store, entries.collect(), now).await?;
         Ok(())
+    }
+
+    /// Tells of what Port has done, before anything else can fail. Returns the items of which it has taken something.
+    fn tell<'s>(
+        &self,
+        seen: &'s [Seen],
+        (plan, answered): (&Plan, &Answered),
+    ) -> BTreeSet<&'s ItemRef> {
+        let mut written = BTreeSet::new();
+        for (write, fate) in plan.writes.iter().zip(&answered.results.writes) {
+            if let (Fate::Written, Some(seen)) = (fate, seen.get(write.seen)) {
+                written.insert(&seen.item);
+                if let Some(key) = write.entity.key() {
+                    self.audit.written(&seen.item, &key);
+                }
+            }
+        }
+        let Answered { deleted, along, .. } = answered;
+        self.audit.deleted(deleted, along, (seen, self.sources));
+        written
     }
 
     /// Writes and deletes in Port. What fails is told entity by entity.
@@ -282,6 +319,14 @@ impl Pen<'_> {
         let keys = keys.filter(|key| !deletes.contains(key)).collect();
         Holders::claiming(self.store, keys).await
     }
+}
+
+/// Entities that the items claimed as their content before.
+fn content_of(seen: &[Seen]) -> BTreeSet<EntityKey> {
+    let claims = seen.iter().flat_map(|seen| &seen.before);
+    let claims = claims.flat_map(|entry| &entry.claims);
+    let held = claims.flat_map(|claim| &claim.content);
+    held.map(|held| held.key.clone()).collect()
 }
 
 /// Entities that stay because what an item has become instead is not in Port: it would lose the one and not get the

@@ -30,11 +30,29 @@ pub struct Current {
 #[derive(Default)]
 pub struct Generations {
     compiled: Mutex<Option<Arc<Sources>>>,
+    /// What was in force when the store was asked last.
+    last: Mutex<Option<Current>>,
 }
 
 impl Generations {
+    /// The mapping that was in force when the store was asked last, or is now. A look may be made with it: a commit
+    /// under another generation is refused.
+    pub async fn last(&self, store: &Store) -> Result<Option<Current>, Failure> {
+        let last = locked(&self.last).clone();
+        match last {
+            Some(last) => Ok(Some(last)),
+            None => self.current(store).await,
+        }
+    }
+
     /// The mapping in force; `None` before the first run, or when the store has lost it.
     pub async fn current(&self, store: &Store) -> Result<Option<Current>, Failure> {
+        let current = self.read(store).await?;
+        locked(&self.last).clone_from(&current);
+        Ok(current)
+    }
+
+    async fn read(&self, store: &Store) -> Result<Option<Current>, Failure> {
         // The mapping may be replaced between the two reads.
         for _ in 0..ATTEMPTS {
             let Some(found) = store.load(&generation()).await?.value else {
@@ -86,7 +104,9 @@ impl Generations {
         {
             store.remove(&mapping(&before.fingerprint)).await?;
         }
-        Ok(Current { number, sources })
+        let current = Current { number, sources };
+        *locked(&self.last) = Some(current.clone());
+        Ok(current)
     }
 
     fn known(&self, fingerprint: &str) -> Option<Arc<Sources>> {

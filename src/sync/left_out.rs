@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::counts::Tallied;
 use crate::port::{LeftOut, Misfit};
 
 /// Kinds that are told apart.
@@ -58,28 +59,24 @@ impl LeftOutReport {
     }
 
     /// One line for each kind, in the order of their blueprints and fields.
-    pub fn lines(&self) -> Vec<String> {
+    pub fn lines(&self) -> Vec<Tallied> {
         let line = |(kind, tally): (&LeftOutKind, &Tally)| {
             let LeftOutKind {
                 blueprint,
                 field,
                 misfit,
             } = kind;
-            let Tally { values, sample } = tally;
-            let values = match values {
-                1 => "1 value".to_owned(),
-                values => format!("{values} values"),
-            };
-            format!(
-                "blueprint {blueprint}, {field}: {values} left out: {misfit} (for example {sample})"
-            )
+            Tallied {
+                before: format!("blueprint {blueprint}, {field}: "),
+                count: tally.values,
+                unit: "value".to_owned(),
+                after: format!(" left out: {misfit}"),
+                sample: tally.sample.clone(),
+            }
         };
-        let mut lines: Vec<String> = self.kinds.iter().map(line).collect();
+        let mut lines: Vec<Tallied> = self.kinds.iter().map(line).collect();
         if 0 < self.more {
-            lines.push(format!(
-                "and {} more values of other kinds left out",
-                self.more
-            ));
+            lines.push(Tallied::more(self.more, "value"));
         }
         lines
     }
@@ -105,7 +102,8 @@ mod tests {
                 sample: "7".into(),
             });
         }
-        insta::assert_snapshot!(report.lines().join("\n"), @"
+        let lines: Vec<String> = report.lines().iter().map(Tallied::to_string).collect();
+        insta::assert_snapshot!(lines.join("\n"), @"
         blueprint pull, properties.size: 2 values left out: none of the values that the blueprint lists (for example a/1: 7)
         blueprint pull, relations.owners[]: 1 value left out: null in a list (for example 7)
         ");
@@ -125,8 +123,8 @@ mod tests {
         }
         assert_eq!(report.lines().len(), MOST_KINDS + 1);
         assert_eq!(
-            report.lines().pop().unwrap(),
-            "and 900 more values of other kinds left out"
+            report.lines().pop().unwrap().to_string(),
+            "and 900 more values of other kinds"
         );
     }
 }

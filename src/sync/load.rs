@@ -35,8 +35,12 @@ pub struct Answered {
     pub waiting: Vec<Refusal>,
     /// Why Port was not asked for all of it: an outage, no time.
     pub stopped: Option<Later>,
+    /// Entities that Port has deleted: they were there, and ours.
+    pub deleted: BTreeSet<EntityKey>,
     /// Identifiers that Port deleted along with others.
     pub along: BTreeSet<String>,
+    /// Entities to be deleted of which Port does not say that they are ours.
+    pub unconfirmed: BTreeSet<EntityKey>,
     /// Why writes have to be made later, by their positions.
     writes_later: BTreeMap<usize, Later>,
     /// Why deletions have to be made later.
@@ -157,6 +161,8 @@ pub(super) async fn delete(
         }
     };
     // What is not ours is not our business any more.
+    answered.unconfirmed = keys.clone();
+    answered.unconfirmed.retain(|key| !owned.contains(key));
     let done = all.into_iter().map(|key| (key, Deletion::Done));
     answered.results.deletes.extend(done);
     if owned.is_empty() {
@@ -174,6 +180,25 @@ pub(super) async fn delete(
         let options = DeleteOptions { dependents, event };
         let deleted = port.delete(&keys, &options, deadline).await;
         answered.take_deleted(keys, deleted);
+    }
+}
+
+/// Those of `keys` that are in Port; none where Port does not say.
+pub(super) async fn present(
+    port: &PortClient,
+    keys: BTreeSet<EntityKey>,
+    deadline: &Deadline,
+) -> Vec<EntityKey> {
+    if keys.is_empty() {
+        return Vec::new();
+    }
+    let keys: Vec<EntityKey> = keys.into_iter().collect();
+    match port.present(&keys, deadline).await {
+        Ok(present) => present.into_keys().collect(),
+        Err(error) => {
+            tracing::warn!(error = chain(&error), "Port does not say what is left");
+            Vec::new()
+        }
     }
 }
 
@@ -227,6 +252,7 @@ impl Answered {
         match outcome {
             DeleteOutcome::Deleted => {
                 self.counts.deleted += 1;
+                self.deleted.insert(key.clone());
                 Deletion::Done
             }
             DeleteOutcome::WasAbsent => Deletion::Done,

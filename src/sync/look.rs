@@ -222,6 +222,30 @@ impl Looker<'_> {
         Ok(seen)
     }
 
+    /// Pull requests of `repository` that are not `known`, of a list through which nothing slips, asked for by their
+    /// numbers. An error says that nobody can tell.
+    pub async fn overlooked(
+        &self,
+        group: &Group,
+        repository: &RepositoryId,
+        known: impl Fn(u64) -> bool,
+    ) -> Result<Vec<Seen>, Failure> {
+        let Source::PullRequests { query, .. } = &group.source else {
+            return Ok(Vec::new());
+        };
+        let mut overlooked = BTreeSet::new();
+        let mut pages = self
+            .bitbucket
+            .pull_requests_by_key(repository.as_str(), Some(query));
+        while let Some(values) = pages.next(self.deadline).await? {
+            let numbers = values.iter().filter_map(bitbucket::number_of);
+            overlooked.extend(numbers.filter(|number| !known(*number)));
+        }
+        let overlooked: Vec<u64> = overlooked.into_iter().collect();
+        self.pull_requests(group, repository, &overlooked, Bound::default())
+            .await
+    }
+
     /// Whether Bitbucket shows the pull request, whatever selects it, in a state no older than `bound`.
     async fn is_known(
         &self,

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::image::{Made, Twins};
 use super::left_out::LeftOutReport;
-use crate::counts::{Counts, IdentifierCounts};
+use crate::counts::{Counts, IdentifierCounts, Tallied};
 use crate::entity::{Entity, EntityKey, Identifier};
 use crate::locked::locked;
 use crate::mapping::jq::Input;
@@ -43,6 +43,8 @@ struct Noted {
     counts: Counts,
     /// Blueprints of which items could not be mapped.
     unsound: BTreeSet<String>,
+    /// Blueprints of which a list of several pages may have overlooked something.
+    open: BTreeSet<String>,
     /// By the fingerprints of their resources.
     identifiers: BTreeMap<String, IdentifierCounts>,
     /// Raw items by kind, those whose names have the smallest digests: the same ones in each run.
@@ -52,6 +54,12 @@ struct Noted {
 /// The blueprint of which something may be missing where an item of `resource` is; [`ANY`] where it may be any.
 pub fn blueprint_or_any(resource: &Resource) -> &str {
     resource.constant_blueprint().unwrap_or(ANY)
+}
+
+/// Of each of `resources`, as [`blueprint_or_any`] says.
+pub fn blueprints_of(resources: &[Arc<Resource>]) -> impl Iterator<Item = String> {
+    let blueprints = resources.iter().map(|one| blueprint_or_any(one));
+    blueprints.map(str::to_owned)
 }
 
 impl Mapper {
@@ -141,14 +149,14 @@ impl Mapper {
     }
 
     /// Every problem of the mapping and of what it gave since this was asked last, each once with its count.
-    pub fn take_problems(&self) -> Vec<String> {
+    pub fn take_problems(&self) -> Vec<Tallied> {
         let mut noted = self.noted();
         let report = std::mem::take(&mut noted.report);
         let left_out = std::mem::take(&mut noted.left_out);
         let twins = std::mem::take(&mut noted.twins);
         let mut lines = report.lines();
         lines.extend(left_out.lines());
-        lines.extend(twins.into_values());
+        lines.extend(twins.into_values().map(Tallied::single));
         lines
     }
 
@@ -169,10 +177,17 @@ impl Mapper {
 
     /// Something of `resources` may not have been seen.
     pub fn doubt(&self, resources: &[Arc<Resource>]) {
-        let blueprints = resources
-            .iter()
-            .map(|resource| blueprint_or_any(resource).to_owned());
-        self.noted().unsound.extend(blueprints);
+        self.noted().unsound.extend(blueprints_of(resources));
+    }
+
+    /// A list of several pages, which cannot be read by key, may have overlooked something of `resources`.
+    pub fn leave_open(&self, resources: &[Arc<Resource>]) {
+        self.noted().open.extend(blueprints_of(resources));
+    }
+
+    /// Blueprints of which a list may have overlooked something, since this was asked last; [`ANY`] where it may be any.
+    pub fn take_open(&self) -> BTreeSet<String> {
+        std::mem::take(&mut self.noted().open)
     }
 
     /// A few raw items of each kind.

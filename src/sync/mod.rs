@@ -10,6 +10,7 @@
 //! written and deleted. ARCHITECTURE.md has the protocol, `crates/protocol` checks it.
 
 mod adopt;
+pub mod audit;
 pub mod blueprints;
 pub mod commit;
 pub mod generation;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::deadline::{Clock, Deadline};
 use crate::failure::Failure;
-use crate::look::Look;
+use crate::look::{Cause, Look};
 use crate::queue::Queue;
 use crate::queue::again::{ask, forget_asked_before};
 use crate::store::Store;
@@ -15,6 +15,8 @@ pub struct Outbox<'a> {
     queue: Option<&'a Queue>,
     store: &'a Store,
     clock: &'a Clock,
+    /// What the looks are owed to.
+    cause: Option<Cause>,
 }
 
 impl<'a> Outbox<'a> {
@@ -23,7 +25,14 @@ impl<'a> Outbox<'a> {
             queue,
             store,
             clock,
+            cause: None,
         }
+    }
+
+    /// The same, for looks that are owed to `cause`.
+    #[must_use]
+    pub fn because(self, cause: Option<Cause>) -> Outbox<'a> {
+        Outbox { cause, ..self }
     }
 
     /// Returns when all are stored. `occasion` tells two wishes to look at the same object apart.
@@ -37,14 +46,18 @@ impl<'a> Outbox<'a> {
             return Ok(());
         }
         match self.queue {
-            Some(queue) => Ok(queue.send_looks(looks, occasion, deadline).await?),
+            Some(queue) => {
+                let owed = (occasion, self.cause.as_ref());
+                Ok(queue.send_looks(looks, owed, deadline).await?)
+            }
             None => self.remember(looks).await,
         }
     }
 
     /// Stores the looks as due now, each merged with what is stored of its object.
     pub async fn remember(&self, looks: Vec<Look>) -> Result<(), Failure> {
-        Ok(ask(self.store, looks, self.clock.now()).await?)
+        let now = self.clock.now();
+        Ok(ask(self.store, looks, self.cause.as_ref(), now).await?)
     }
 
     /// After everything was looked at: what was asked for before `begun` is done, unless it changes meanwhile.

@@ -106,6 +106,8 @@ pub enum Kept {
     Identifiers,
     /// What may have taken its place could not be read, mapped or written.
     Unsound,
+    /// A list of several pages may have overlooked what it belongs to, and cannot be read in a way that would tell.
+    Overlooked,
     /// Another installation works under our identifier.
     Rival,
 }
@@ -115,7 +117,7 @@ impl Kept {
     pub fn is_loss(self) -> bool {
         matches!(
             self,
-            Kept::Threshold | Kept::Identifiers | Kept::Unsound | Kept::Rival
+            Kept::Threshold | Kept::Identifiers | Kept::Unsound | Kept::Overlooked | Kept::Rival
         )
     }
 }
@@ -131,6 +133,10 @@ impl std::fmt::Display for Kept {
                 "too many items of its resource have no identifier that Port takes"
             }
             Kept::Unsound => "a part of the workspace could not be read, mapped or written",
+            Kept::Overlooked => {
+                "a list of several pages may have overlooked what it belongs to, and Bitbucket cannot be asked in a way that \
+                 would tell: delete it by hand if it is gone"
+            }
             Kept::Rival => "another installation works under this identifier",
         })
     }

@@ -8,7 +8,7 @@ use crate::bitbucket::Shown;
 use crate::extract::{Group, Listing};
 use crate::failure::Failure;
 use crate::identity::{ItemId, Repository};
-use crate::look::{Numbers, Progress};
+use crate::look::Progress;
 use crate::store::documents::Entry;
 
 pub struct Reading<'a> {
@@ -18,11 +18,8 @@ pub struct Reading<'a> {
     /// What was recorded before the list was asked for.
     entries: BTreeMap<ItemId, Entry>,
     listing: Listing<'a>,
-    /// What an earlier reading of this has shown.
-    met: Numbers,
     progress: Progress,
     nameless: usize,
-    is_over: bool,
 }
 
 impl<'a> Reading<'a> {
@@ -46,17 +43,14 @@ impl<'a> Reading<'a> {
             repository,
             entries,
             listing,
-            met: Numbers::default(),
             progress,
             nameless: 0,
-            is_over: false,
         })
     }
 
     /// The items of the next page; `None` after the last one.
     pub async fn next(&mut self) -> Result<Option<Vec<Seen>>, Failure> {
         let Some(batch) = self.listing.next(self.looker.deadline).await? else {
-            self.is_over = true;
             return Ok(None);
         };
         let source = &self.group.source;
@@ -67,26 +61,13 @@ impl<'a> Reading<'a> {
             .looker
             .listed(self.group, uuid, &batch, &self.entries)
             .await?;
-        let mut new = Vec::with_capacity(seen.len());
-        for seen in seen {
+        for seen in &seen {
             if let ItemId::Number(number) = seen.item.item {
                 self.progress.listed.insert(number);
-                if self.met.contains(number) {
-                    continue;
-                }
             }
-            new.push(seen);
         }
         self.progress.cursor = self.listing.cursor().map(str::to_owned);
-        Ok(Some(new))
-    }
-
-    /// Reads the list from its beginning again; only what it has not shown before is given.
-    pub fn again(&mut self) {
-        self.met = self.progress.listed.clone();
-        self.listing = Listing::open(self.looker.bitbucket, self.group, Some(self.repository));
-        self.progress.cursor = None;
-        self.is_over = false;
+        Ok(Some(seen))
     }
 
     /// What this reading of the list has shown.

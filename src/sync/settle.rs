@@ -12,8 +12,9 @@ use super::plan::{Plan, Seen, Sight, absorb, fill_in, led_to_only, retain};
 use crate::deadline::later;
 use crate::entity::{Entity, EntityKey};
 use crate::identity::{ItemId, ItemRef, Place};
+use crate::look::Cause;
 use crate::port::digest;
-use crate::store::documents::{Claim, Entry, Held, Record, Row, Stamp};
+use crate::store::documents::{Claim, Entry, Held, LastWrite, Record, Row, Stamp};
 
 /// How long an entry stays that claims nothing: no look takes longer.
 pub const TOMBSTONE_LIFETIME: Duration = Duration::from_secs(24 * 3600);
@@ -69,6 +70,7 @@ pub fn announced(seen: &Seen, claims: &[Claim], stamp: Stamp) -> Entry {
         stamp,
         sure: false,
         empty_since: None,
+        last_write: last_write(seen),
         claims: all,
     }
 }
@@ -135,11 +137,34 @@ pub fn settle(
                 stamp,
                 sure: true,
                 empty_since,
+                last_write: last_write(seen),
                 claims,
             },
         );
     }
     settlement
+}
+
+fn last_write(seen: &Seen) -> Option<LastWrite> {
+    let before = seen.before.as_ref();
+    before.and_then(|entry| entry.last_write.clone())
+}
+
+/// Notes that Port has taken something of these items, and why.
+pub fn note_writes(
+    entries: &mut BTreeMap<ItemRef, Entry>,
+    written: &BTreeSet<&ItemRef>,
+    cause_of: impl Fn(&ItemRef) -> Option<Cause>,
+    now: Timestamp,
+) {
+    let at = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    for (item, entry) in entries
+        .iter_mut()
+        .filter(|(item, _)| written.contains(item))
+    {
+        let cause = cause_of(item);
+        entry.last_write = cause.map(|cause| LastWrite { at, cause });
+    }
 }
 
 /// Where Port creates no targets, only those count that an entity waits for.

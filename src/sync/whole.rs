@@ -36,7 +36,7 @@ impl Looker<'_> {
             let proof = match &before {
                 // What the record names is asked for by name.
                 Some(_) => Proof::Complete,
-                None => readings.after(Some(listing.shown())),
+                None => readings.after(listing.shown()),
             };
             match proof {
                 Proof::Complete => {}
@@ -45,6 +45,9 @@ impl Looker<'_> {
                     tracing::warn!(%partition, "the list moves faster than it can be read");
                     self.mapper.doubt(&group.resources);
                 }
+            }
+            if !listing.shown().is_one_page {
+                self.mapper.leave_open(&group.resources);
             }
             break listing.is_cut();
         };

@@ -85,10 +85,11 @@ async fn send(
             Err(error) => return Err(error.into()),
         }
         let message = Message {
+            not_older_than: stored.not_older_than,
             tries: stored.tries,
             accepted_at: Some(stored.since),
             again: true,
-            ..Message::of_look(stored.look, now)
+            ..Message::of_look(stored.look, now).because(stored.cause.as_ref())
         };
         // Tells this sending from the one before, and from a repetition of itself.
         outgoing.push(message.outgoing(&format!("again {}", stored.due))?);
@@ -121,7 +122,8 @@ async fn take(
             .iter()
             .map(|(stored, _)| Wanted {
                 look: stored.look.clone(),
-                not_older_than: None,
+                not_older_than: stored.not_older_than,
+                causes: stored.cause.iter().cloned().collect(),
             })
             .collect();
         let taking = deadline.earlier_by(LEAST_TIME / 2);
@@ -132,12 +134,14 @@ async fn take(
                 Err(failure) => {
                     let failed = Failed {
                         look: &stored.look,
+                        not_older_than: stored.not_older_than,
                         failure,
+                        cause: stored.cause.clone(),
                         since: Some(stored.since),
                         tries: stored.tries,
                         was_due: true,
                     };
-                    failed.log(None);
+                    failed.log();
                     let kept = failed.remember_if_it_helps(&store, app.clock.now());
                     kept.await? == Remembered::NotNeeded
                 }
@@ -180,7 +184,9 @@ mod tests {
         };
         let failed = Failed {
             look: &look,
+            not_older_than: None,
             failure: &Failure::Bitbucket(crate::bitbucket::Error::OutOfTime),
+            cause: None,
             since: Some(now),
             tries: 0,
             was_due: false,

@@ -1,7 +1,8 @@
 //! The other end of the queue: a batch of messages, worked off object by object.
 //!
 //! Owns what is merged and what becomes of each message. One engine call takes all looks of a batch; one object that
-//! fails or hangs, and one message that is none, cost their neighbours nothing.
+//! fails or hangs, and one message that is none, cost their neighbours nothing. What only a later edition reads is left to
+//! its workers, and, where there are none any more, to a run.
 
 use std::time::Duration;
 
@@ -17,13 +18,14 @@ use crate::look::Look;
 use crate::metrics::Figure;
 use crate::queue::{MAX_RECEIVES, Message, PutOff, Queue, Undecodable, again};
 use crate::store::documents::Again;
-use crate::store::{Found, Store};
+use crate::store::run::{RunRequest, run_request};
+use crate::store::{Found, Revision, Store};
 use crate::telemetry::chain;
 
 /// Kept of the time for what follows the looks: storing what failed, and putting messages off.
 const CONCLUDING: Duration = Duration::from_secs(5);
 
-/// Between two receives of a message that a later edition wrote: its workers are about to take over.
+/// Between two receives of a message that a later edition wrote: its workers are about to take over, or had to give way.
 const EDITION_WAIT: Duration = Duration::from_secs(60);
 
 /// An event that fails and has waited for longer is late.
@@ -48,9 +50,14 @@ pub struct Received {
 /// Returns the ids of those to be delivered again; the queue has been told when. All others are done, or stored to be
 /// looked at again: nothing is acknowledged before.
 pub async fn work_off(app: &App, messages: &[Received], deadline: &Deadline) -> Vec<String> {
-    let (readable, mut back) = decode(messages);
-    let mut objects = objects(&readable);
     let store = app.store.within(deadline);
+    let Decoded {
+        readable,
+        later,
+        mut back,
+    } = decode(messages);
+    back.extend(leave_to_others(&store, later, app.clock.now()).await);
+    let mut objects = objects(&readable);
     load_stored(&store, &mut objects).await;
     let wanted: Vec<Wanted> = objects.iter().map(|object| object.wanted.clone()).collect();
     let outcomes = match wanted.is_empty() {
@@ -79,30 +86,67 @@ struct Object<'a> {
     stored: Option<Found<Again>>,
 }
 
-/// The messages, and those that are none.
-fn decode(messages: &[Received]) -> (Vec<(&Received, Message)>, Vec<Back<'_>>) {
-    let (mut readable, mut back) = (Vec::new(), Vec::new());
+/// Messages by what can be done with them.
+#[derive(Default)]
+struct Decoded<'a> {
+    readable: Vec<(&'a Received, Message)>,
+    /// A later edition wrote them.
+    later: Vec<&'a Received>,
+    /// They are none.
+    back: Vec<Back<'a>>,
+}
+
+fn decode(messages: &[Received]) -> Decoded<'_> {
+    let mut decoded = Decoded::default();
     for received in messages {
-        let error = match Message::decode(&received.body) {
-            Ok(message) => {
-                readable.push((received, message));
-                continue;
+        match Message::decode(&received.body) {
+            Ok(message) => decoded.readable.push((received, message)),
+            Err(Undecodable::Later(_)) => decoded.later.push(received),
+            Err(Undecodable::Malformed(error)) => {
+                tracing::error!(
+                    message_id = received.id,
+                    error = chain(&error),
+                    "message cannot be decoded: it will lie with the dead letters"
+                );
+                // Not ours to drop: where dead letters lie, somebody can look at it.
+                decoded.back.push((received, Duration::ZERO));
             }
-            Err(error) => error,
-        };
-        tracing::error!(
-            message = received.id,
-            error = chain(&error),
-            "message cannot be decoded: it will lie with the dead letters"
-        );
-        // Not ours to drop: where dead letters lie, somebody can look at it.
-        let wait = match error {
-            Undecodable::Later(_) => EDITION_WAIT,
-            Undecodable::Malformed(_) => Duration::ZERO,
-        };
-        back.push((received, wait));
+        }
     }
-    (readable, back)
+    decoded
+}
+
+/// Messages of a later edition come back for its workers. Where these have given way to us, nobody reads them any more:
+/// before they would lie with the dead letters a run is asked for, which looks at everything, and they are done.
+async fn leave_to_others<'a>(
+    store: &Store,
+    later: Vec<&'a Received>,
+    now: Timestamp,
+) -> Vec<Back<'a>> {
+    let is_last = |received: &&Received| MAX_RECEIVES <= received.receives.saturating_add(1);
+    let (last, mut back): (Vec<&Received>, Vec<&Received>) = later.into_iter().partition(is_last);
+    if !last.is_empty() {
+        let request = RunRequest {
+            reason: "messages of a later edition could not be read".to_owned(),
+            at: now,
+            failure: None,
+        };
+        match store
+            .save(&run_request(), &request, Revision::ANYTHING)
+            .await
+        {
+            Ok(_) => tracing::warn!(
+                messages = last.len(),
+                "messages of a later edition are left to a resync"
+            ),
+            Err(error) => {
+                tracing::error!(error = chain(&error), "resync not asked for");
+                back.extend(last);
+            }
+        }
+    }
+    let backs = back.into_iter().map(|received| (received, EDITION_WAIT));
+    backs.collect()
 }
 
 /// In the order in which they first occur.
@@ -117,14 +161,15 @@ fn objects<'a>(readable: &'a [(&'a Received, Message)]) -> Vec<Object<'a>> {
         {
             Some(object) => {
                 object.wanted.look.merge(message.look.clone());
-                let bound = &mut object.wanted.not_older_than;
-                *bound = (*bound).max(message.not_older_than);
+                object.wanted.not_older_than(message.not_older_than);
+                object.wanted.causes.extend(message.cause());
                 object.messages.push(pair);
             }
             None => objects.push(Object {
                 wanted: Wanted {
                     look: message.look.clone(),
                     not_older_than: message.not_older_than,
+                    causes: message.cause().into_iter().collect(),
                 },
                 messages: vec![pair],
                 stored: None,
@@ -158,6 +203,7 @@ async fn load_stored(store: &Store, objects: &mut [Object<'_>]) {
     for (object, found) in asked.iter_mut().zip(found) {
         if let Some(again) = &found.value {
             object.wanted.look.merge(again.look.clone());
+            object.wanted.not_older_than(again.not_older_than);
             object.stored = Some(found);
         }
     }
@@ -214,14 +260,16 @@ impl Object<'_> {
         let messages = || self.messages.iter();
         let failed = Failed {
             look: &self.wanted.look,
+            not_older_than: self.wanted.not_older_than,
             failure,
+            cause: messages().find_map(|(_, message)| message.cause()),
             since: messages()
                 .filter_map(|(_, message)| message.accepted_at)
                 .min(),
             tries: messages().map(|(_, message)| message.tries).max()?,
             was_due: self.is_again(),
         };
-        failed.log(messages().next().map(|(_, message)| message));
+        failed.log();
         let receives = messages().map(|(received, _)| received.receives).max()?;
         match verdict(failure.class(), failure.wait(), receives, self.is_again()) {
             Verdict::Done => {

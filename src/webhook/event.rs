@@ -123,6 +123,8 @@ pub fn parse(key: &str, body: &[u8], workspace: Option<&str>) -> Result<Parsed, 
     Ok(Parsed::Look(Wanted {
         look,
         not_older_than: updated_on(&body),
+        // Who has received it knows its delivery.
+        causes: BTreeSet::new(),
     }))
 }
 

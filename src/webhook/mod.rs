@@ -167,6 +167,10 @@ async fn take_now(app: &App, wanted: Wanted, message: &Message, deadline: &Deadl
         app.note_event(accepted).await;
     }
     let taking = deadline.earlier_by(STORING);
+    let wanted = Wanted {
+        causes: message.cause().into_iter().collect(),
+        ..wanted
+    };
     let outcome = live::take(app, std::slice::from_ref(&wanted), &taking)
         .await
         .pop();
@@ -175,12 +179,14 @@ async fn take_now(app: &App, wanted: Wanted, message: &Message, deadline: &Deadl
     };
     let failed = Failed {
         look: &wanted.look,
+        not_older_than: wanted.not_older_than,
         failure: &failure,
+        cause: message.cause(),
         since: message.accepted_at,
         tries: 0,
         was_due: false,
     };
-    failed.log(Some(message));
+    failed.log();
     match failed
         .remember_if_it_helps(&app.store.within(deadline), deadline.now())
         .await

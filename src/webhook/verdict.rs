@@ -9,9 +9,9 @@ use jiff::Timestamp;
 
 use super::shown;
 use crate::failure::{Class, Failure};
-use crate::look::Look;
+use crate::look::{Cause, Look};
 use crate::queue::again::{self, Pace, Setback};
-use crate::queue::{LONGEST_WAIT, MAX_RECEIVES, Message};
+use crate::queue::{LONGEST_WAIT, MAX_RECEIVES};
 use crate::store::{Store, StoreError};
 use crate::telemetry::chain;
 
@@ -73,7 +73,11 @@ fn pace(class: Class) -> Option<Pace> {
 /// A look that failed, with what is known of earlier ones at its object.
 pub(super) struct Failed<'a> {
     pub(super) look: &'a Look,
+    /// How recent Bitbucket's answer has to be.
+    pub(super) not_older_than: Option<Timestamp>,
     pub(super) failure: &'a Failure,
+    /// What it is owed to, if that is known.
+    pub(super) cause: Option<Cause>,
     /// When it was first asked for.
     pub(super) since: Option<Timestamp>,
     /// Looks that came to nothing before this one.
@@ -92,6 +96,8 @@ impl Failed<'_> {
     ) -> Result<(), StoreError> {
         let setback = Setback {
             look: self.look.clone(),
+            not_older_than: self.not_older_than,
+            cause: self.cause.clone(),
             since: self.since.unwrap_or(now),
             tries: self.tries,
             reason: chain(self.failure),
@@ -118,12 +124,13 @@ impl Failed<'_> {
     }
 
     /// The one place that tells of a failed look.
-    pub(super) fn log(&self, message: Option<&Message>) {
+    pub(super) fn log(&self) {
         let class = self.failure.class();
         let (error, error_type) = (chain(self.failure), self.failure.error_type());
         let object = shown(&self.look.object());
-        let event = message.map(|message| shown(&message.event_key));
-        let request_id = message.map(|message| shown(&message.request_id));
+        let cause = self.cause.as_ref();
+        let event = cause.map(|cause| shown(&cause.event));
+        let request_id = cause.map(|cause| shown(&cause.request_id));
         match class {
             Class::Credentials | Class::Ours => tracing::error!(
                 object,

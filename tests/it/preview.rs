@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use ferry::deadline::Deadline;
 use ferry::resync::{Preview, Scope, preview};
+use sandbox::fault::Fault;
 use sandbox::port::WriteKind;
 use serde_json::json;
 
@@ -53,7 +54,10 @@ fn announced(found: &Preview) -> [BTreeSet<String>; 3] {
         .iter()
         .map(|entity| entity.key().unwrap().to_string());
     let changed = found.changed.iter().map(|change| change.key.to_string());
-    let deleted = found.deleted.iter().map(ToString::to_string);
+    let deleted = found
+        .deleted
+        .iter()
+        .map(|deletion| deletion.key.to_string());
     [created.collect(), changed.collect(), deleted.collect()]
 }
 
@@ -113,5 +117,41 @@ async fn one_kind_says_nothing_about_deletions() {
         .collect();
     assert_eq!(fields, [("title", &json!("Payments and more"))]);
     assert!(found.deleted.is_empty() && found.kept.is_some());
+    world.finish();
+}
+
+/// What a repository holds is kept where it cannot be read: a preview that does not know the records would announce the end
+/// of all of it.
+#[tokio::test]
+async fn what_cannot_be_read_is_not_announced_as_deleted() {
+    let world = World::demo().await;
+    world.resync().await;
+    world.bitbucket.delete_repository("perl-scripts").unwrap();
+    let forbidden = Fault::refused("/pullrequests", 403);
+    world.bitbucket.server().misbehave(forbidden.always());
+    let found = look(&world, None).await;
+    assert!(!found.failed_partitions.is_empty());
+    let [_, _, announced] = announced(&found);
+    assert!(!announced.is_empty());
+    world.port.take_writes();
+    world.resync_with_losses().await;
+    let writes = world.port.take_writes().into_iter();
+    let deletions = writes.filter(|write| write.kind == WriteKind::Deleted);
+    let carried_out: BTreeSet<String> = deletions
+        .map(|write| format!("{}/{}", write.blueprint, write.identifier))
+        .collect();
+    assert_eq!(carried_out, announced);
+    world.bitbucket.server().behave();
+    world.finish();
+}
+
+#[tokio::test]
+async fn a_preview_that_knows_no_resync_says_what_it_cannot_know() {
+    let world = World::demo().await;
+    let found = look(&world, None).await;
+    assert_eq!(found.unknown.len(), 1, "{:?}", found.unknown);
+    world.resync().await;
+    let found = look(&world, None).await;
+    assert!(found.unknown.is_empty(), "{:?}", found.unknown);
     world.finish();
 }

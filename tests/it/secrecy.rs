@@ -1,42 +1,16 @@
 //! Answers that quote our credentials: nobody who reads logs, errors, outcomes or Port learns them.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sandbox::bitbucket::Bitbucket;
 use sandbox::server::{Fault, FaultKind, Request, Response};
 use serde_json::json;
-use tracing_subscriber::fmt::MakeWriter;
 
+use crate::log::Lines;
 use crate::support::{IDENTIFIER, PORT_CLIENT_SECRET, Settings, WEBHOOK_SECRET, World, event};
 
 const EMAIL: &str = "someone@example.com";
 const USER_TOKEN: &str = "scoped-token-of-someone";
-
-/// Everything that is logged, as it is before anything is hidden from it.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(line);
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Lines;
-
-    fn make_writer(&'a self) -> Lines {
-        self.clone()
-    }
-}
 
 /// What is secret about whoever sent `request`.
 fn quoted(request: &Request, padding: usize) -> String {
@@ -133,11 +107,7 @@ async fn shown(world: &World) -> String {
     world.port.server().behave();
     world.bitbucket.server().behave();
     let (logs, examples) = (world.port.logs(), world.port.examples());
-    let lines = lines.0.lock().unwrap().clone();
-    format!(
-        "{ended:#?}\n{logs:#?}\n{examples:#?}\n{}",
-        String::from_utf8(lines).unwrap()
-    )
+    format!("{ended:#?}\n{logs:#?}\n{examples:#?}\n{}", lines.text())
 }
 
 #[tokio::test]

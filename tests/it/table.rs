@@ -1,6 +1,6 @@
 //! What is asked of the table: counted, as it is paid for by item and waited for by request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ferry::queue::{Local, Queue};
@@ -46,7 +46,22 @@ fn tally(work: &[TableWork]) -> String {
     lines.collect::<Vec<String>>().join("\n")
 }
 
-/// Design: four writes. The reads are the mapping's generation, the record, the pen, and all of it again under the pen.
+/// The folders that are read one after the other, or at once, between the writes.
+fn reads(work: &[TableWork]) -> Vec<Vec<&str>> {
+    let reads = work.split(|work| work.writes);
+    let reads = reads.filter(|reads| !reads.is_empty());
+    reads
+        .map(|reads| reads.iter().filter_map(folder).collect())
+        .collect()
+}
+
+fn folder(work: &TableWork) -> Option<&str> {
+    let (folder, _) = work.items.first()?;
+    folder.split('/').next()
+}
+
+/// Design: four writes and three rounds of reads: the record, the pen, and all that the commit needs under the pen, at
+/// once. Which mapping is in force is known since the last event.
 #[tokio::test]
 async fn a_pull_request_event_writes_four_items() {
     let (world, table) = world_on_table(Workspace::demo().unwrap()).await;
@@ -67,11 +82,20 @@ async fn a_pull_request_event_writes_four_items() {
     BatchGetItem record ×2
     BatchGetItem row ×2
     GetItem lease ×1
-    GetItem mapping ×2
+    GetItem mapping ×1
     GetItem run ×1
     PutItem lease ×2
     PutItem record ×2
     ");
+    let rounds = reads(&work);
+    let [before, under_the_pen] = rounds.as_slice() else {
+        panic!("{rounds:?}");
+    };
+    assert_eq!(*before, ["record", "lease"], "one after the other");
+    let at_once: BTreeSet<&str> = under_the_pen.iter().copied().collect();
+    let read = ["mapping", "record", "row", "run"];
+    assert_eq!(at_once, BTreeSet::from(read), "{under_the_pen:?}");
+    assert_eq!(under_the_pen.len(), read.len(), "each once");
     let (bitbucket, port) = world.take_requests();
     assert_eq!((bitbucket.len(), port.len()), (1, 1));
     world.finish();

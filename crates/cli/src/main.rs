@@ -2,8 +2,10 @@
 
 mod check;
 mod command;
+mod explain;
+mod report;
 
-use std::io::stdout;
+use std::io::{Write as _, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -22,6 +24,7 @@ use ferry::own_secrets::OwnSecrets;
 use ferry::telemetry::chain;
 use ferry::{aws, telemetry};
 use indicatif::MultiProgress;
+use report::Files;
 use serde_json::Value;
 
 /// Keep a Port catalogue in step with a Bitbucket Cloud workspace.
@@ -30,8 +33,8 @@ use serde_json::Value;
 /// lists them. Without a subcommand, ferry serves; with
 /// `OCEAN__EVENT_LISTENER` as `{"type":"ONCE"}` it does one resync.
 ///
-/// Exits with 0 if it did what it was asked for, with 1 if it could not, with 2 if it was asked wrongly, with 3 if a
-/// resync completed with losses.
+/// Exits with 0 if it did what it was asked for, with 1 if it could not, with 2 if a preview found changes, with 3 if a
+/// resync completed with losses, with 64 if it was asked wrongly.
 #[derive(Parser)]
 #[command(name = "ferry", version)]
 struct Arguments {
@@ -52,6 +55,8 @@ enum Command {
         /// Map with this file, YAML or JSON, instead of the mapping stored in Port.
         #[arg(long, value_name = "FILE")]
         mapping: Option<PathBuf>,
+        #[command(flatten)]
+        files: Files,
     },
     /// Look at everything that could stand in the way, and say what to do about it.
     ///
@@ -68,12 +73,25 @@ enum Command {
         json: bool,
     },
     /// Say what a resync would create, change and delete, and write nothing.
+    ///
+    /// Exits with 0 if nothing would change, with 2 if something would, with 1 if it cannot tell.
     Preview {
         /// Map with this file, YAML or JSON, instead of the mapping stored in Port.
         #[arg(long, value_name = "FILE")]
         mapping: Option<PathBuf>,
         #[command(flatten)]
         options: command::preview::Options,
+    },
+    /// Say where an entity comes from, when and why it was written last, and what would delete it.
+    ///
+    /// Reads the records that the function keeps in its table (`FERRY__STATE_TABLE`), or `ferry` in
+    /// `FERRY__STATE_DIR`, and writes nothing.
+    Explain {
+        /// Blueprint and identifier, such as `service/cart`.
+        entity: command::explain::Named,
+        /// Print what is known as JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Take webhooks, and resync at intervals, until stopped.
     Serve {
@@ -120,7 +138,18 @@ const PATIENCE: Duration = Duration::from_secs(300);
 // One thing at a time is computed; what is waited for is waited for together.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(answer) => {
+            // Help and the version are answers, too.
+            let is_mistake = answer.use_stderr();
+            return match (answer.print(), is_mistake) {
+                (Ok(()), false) => ExitCode::SUCCESS,
+                (Ok(()), true) => ExitCode::from(ASKED_WRONGLY),
+                (Err(_), _) => ExitCode::FAILURE,
+            };
+        }
+    };
     let bars = MultiProgress::new();
     match run(arguments, &bars).await {
         Ok(code) => code,
@@ -145,7 +174,10 @@ struct UnusableMapping {
 async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         Some(Command::Completions { shell }) => {
-            clap_complete::generate(*shell, &mut Arguments::command(), "ferry", &mut stdout());
+            // The generator panics where it cannot write.
+            let mut text = Vec::new();
+            clap_complete::generate(*shell, &mut Arguments::command(), "ferry", &mut text);
+            stdout().write_all(&text)?;
             return Ok(ExitCode::SUCCESS);
         }
         Some(Command::Man) => {
@@ -168,8 +200,9 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
         EventListener::Once => Command::Resync {
             json: false,
             mapping: None,
+            files: Files::default(),
         },
-        EventListener::Serve => Command::Serve { port: None },
+        EventListener::Serve | EventListener::Events => Command::Serve { port: None },
     };
     if let Some(Command::Secret { action }) = &arguments.command {
         return command::secret::run(*action, config).await;
@@ -177,19 +210,29 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
     if let Some(Command::Status { json }) = &arguments.command {
         return command::status::run(config, own, *json).await;
     }
-    let mut app = connect(config, own).await?;
+    let connected = connect(config, own).await;
+    if let Some(Command::Explain { entity, json }) = &arguments.command {
+        let app = connected.map_err(command::explain::while_in_use)?;
+        command::explain::run(&app, entity, *json).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut app = connected?;
     match arguments.command.unwrap_or(default) {
-        Command::Resync { json, mapping } => {
+        Command::Resync {
+            json,
+            mapping,
+            files,
+        } => {
             app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
-            return command::resync::run(&app, Audience::of(json), bars).await;
+            return command::resync::run(&app, Audience::of(json), &files, bars).await;
         }
         Command::Check { url, mapping, json } => {
             app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
-            return Ok(command::check::run(&app, url.as_deref(), json).await);
+            return command::check::run(&app, url.as_deref(), json).await;
         }
         Command::Preview { mapping, options } => {
             app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
-            command::preview::run(&app, &options, bars).await?;
+            return command::preview::run(&app, &options, bars).await;
         }
         Command::Serve { port } => {
             let port = port.unwrap_or(app.config.listen_port);
@@ -199,7 +242,8 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
             command::webhook::run(&app, action, url.as_deref(), json).await?;
         }
         // These have been answered.
-        Command::Secret { .. }
+        Command::Explain { .. }
+        | Command::Secret { .. }
         | Command::Status { .. }
         | Command::Completions { .. }
         | Command::Man => {}
@@ -210,7 +254,7 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
 async fn connect(config: Config, own: OwnSecrets) -> anyhow::Result<App> {
     let http = Http::behind(config.proxies.clone(), Clock::System)?;
     let http = http.with_timeout(config.client_timeout).patient(PATIENCE);
-    let http = http.hiding(own);
+    let http = http.hiding(own).failing_fast();
     let aws = match config.uses_aws() {
         true => Some(aws::of_machine(&http).await),
         false => None,

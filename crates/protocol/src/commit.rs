@@ -284,6 +284,8 @@ impl Protocol {
             state.wrong_deletion = Some(WrongDeletion::NotOurs);
         } else if unlisted.iter().any(exists) {
             state.wrong_deletion = Some(WrongDeletion::Unlisted);
+        } else if actor.adopting && state.run.overlooked.iter().any(exists) {
+            state.wrong_deletion = Some(WrongDeletion::Overlooked);
         } else if actor.adopting && state.run.unread && (0..self.world.items()).any(exists) {
             state.wrong_deletion = Some(WrongDeletion::Unread);
         }

@@ -18,6 +18,7 @@ impl Protocol {
             {
                 let mut next = *state;
                 next.items[item] = to;
+                next.run.overlooked -= Set::one(item);
                 next.budget.changes -= 1;
                 let item = item as u8;
                 if state.budget.lost > 0 {

@@ -39,6 +39,7 @@ pub const CAUGHT: &[(&[Rule], World)] = &[
     (&[Rule::Adopt], NEW_TABLE),
     (&[Rule::AdoptNothingSearched], NEW_TABLE),
     (&[Rule::AdoptOnlyIfAllIsRead], NEW_TABLE),
+    (&[Rule::AdoptOnlyIfProven], NEW_TABLE),
     (&[Rule::AdoptUnderPen], HALF_DONE),
 ];
 

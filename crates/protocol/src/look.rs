@@ -45,6 +45,9 @@ impl Protocol {
         };
         let mut seen = *state;
         seen.actors[who].seen[item] = state.items[item];
+        if who == RUN {
+            seen.run.overlooked -= Set::one(item);
+        }
         self.item_is_read(&mut seen, who, item);
         out.push((
             Step::See {
@@ -61,11 +64,15 @@ impl Protocol {
     /// A list that does not show an item, and a part that cannot be read.
     fn misread(&self, state: &State, item: usize, out: &mut Vec<(Step, State)>) {
         let unknown = state.records[item].holds.is_empty();
-        if state.budget.omissions > 0 && state.items[item] != Variant::GONE {
+        let may_slip = !state.run.proven && state.items[item] != Variant::GONE;
+        if state.budget.omissions > 0 && may_slip {
             let mut next = *state;
             next.budget.omissions -= 1;
             next.actors[RUN].seen[item] = Variant::UNLISTED;
             next.run_owed |= unknown;
+            if unknown {
+                next.run.overlooked |= Set::one(item);
+            }
             self.item_is_read(&mut next, RUN, item);
             out.push((Step::Overlook { item: item as u8 }, next));
         }

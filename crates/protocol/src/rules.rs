@@ -80,6 +80,9 @@ rules! {
     AdoptNothingSearched,
     /// Line 8. Not while a part without a record is unread.
     AdoptOnlyIfAllIsRead,
+    /// Line 8. Only after a reading through which nothing can slip: an item without a record has nothing else to speak
+    /// for it.
+    AdoptOnlyIfProven,
     /// Line 8. Under the pen, with the rows as they are there.
     AdoptUnderPen,
 }

@@ -52,9 +52,15 @@ impl Protocol {
             state.queue |= state.run.missing;
             state.run.missing = Set::EMPTY;
             let orphans = self.orphans(&state);
+            let unrecorded = self.unrecorded(&state);
+            let is_open = self.has(Rule::AdoptOnlyIfProven) && !state.run.proven;
             if orphans.is_empty() {
                 state.run = Run::default();
                 state.actors[RUN] = Actor::default();
+            } else if is_open && !unrecorded.is_empty() {
+                state.run.proven = true;
+                state.run.done -= unrecorded;
+                state.actors[RUN] = self.looking(unrecorded, state.generation);
             } else {
                 self.adopt(&mut state, orphans);
             }
@@ -80,6 +86,12 @@ impl Protocol {
         } else {
             orphans
         }
+    }
+
+    /// Line 8: items for which no record speaks. They are read again, by a list through which nothing slips.
+    fn unrecorded(&self, state: &State) -> Set {
+        let items = (0..self.world.items()).collect::<Set>();
+        items.filter(|item| state.records[item].holds.is_empty())
     }
 
     fn adopt(&self, state: &mut State, orphans: Set) {

@@ -95,6 +95,10 @@ pub(crate) struct Run {
     pub(crate) missing: Set,
     /// A part without a record could not be read.
     pub(crate) unread: bool,
+    /// Items without a record that the list did not show though they were there, as they still are.
+    pub(crate) overlooked: Set,
+    /// What has no record was read again, by a list that overlooks nothing.
+    pub(crate) proven: bool,
     /// Port as the invocation found it.
     pub(crate) snapshot: [Content; ENTITIES],
 }
@@ -121,6 +125,8 @@ pub(crate) enum WrongDeletion {
     NotOurs,
     /// What could not be read.
     Unread,
+    /// What no record names, on the word of a list.
+    Overlooked,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -14,6 +14,9 @@ impl Protocol {
                 return Err("deleted what exists, on the word of a list".into());
             }
             Some(WrongDeletion::NotOurs) => return Err("deleted what is not ours".into()),
+            Some(WrongDeletion::Overlooked) => {
+                return Err("adopted what exists, on the word of a list".into());
+            }
             Some(WrongDeletion::Unread) => return Err("deleted what could not be read".into()),
             None => {}
         }

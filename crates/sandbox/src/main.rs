@@ -1,7 +1,7 @@
 //! The demonstration: the real function binary between a simulated Bitbucket and a simulated Port.
 //!
-//! Builds `ferry-lambda`, runs it under a local Lambda Runtime API, sends the schedule event and a few webhooks, and
-//! shows what each one changed in the catalogue. Ends with an error when something did not go as it should.
+//! Builds `ferry-lambda`, unless an argument says where one is, runs it under a local Lambda Runtime API, sends the
+//! schedule event and a few webhooks, and shows what each one changed in the catalogue. Ends with an error when something did not go as it should.
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -26,7 +26,8 @@ const TIME_LIMIT: Duration = Duration::from_secs(900);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    if std::env::args().nth(1).as_deref() == Some("servers") {
+    let argument = std::env::args().nth(1);
+    if argument.as_deref() == Some("servers") {
         return servers().await;
     }
     let style = if std::io::stdout().is_terminal() {
@@ -34,7 +35,10 @@ async fn main() -> anyhow::Result<()> {
     } else {
         Style::Plain
     };
-    let binary = build().await?;
+    let binary = match argument {
+        Some(path) => PathBuf::from(path),
+        None => build().await?,
+    };
     let world = World::start(binary, style).await?;
     world.tell().await
 }

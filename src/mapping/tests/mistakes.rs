@@ -118,7 +118,8 @@ fn problems_of_many_items_are_told_once() {
     ] {
         report.add(resource, &raw, &resource.map(&raw));
     }
-    insta::assert_snapshot!(report.lines().join("\n"), @r#"
+    let lines: Vec<String> = report.lines().iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(lines.join("\n"), @r#"
     resources[0].port.entity.mappings.identifier: gives an identifier that Port refuses: letters, digits and @_.+:\/=-' are allowed, at most 1000; replace the others with gsub: 1 item left out (for example not good: "not good")
     resources[0].port.entity.mappings.identifier: gives no identifier: 1 item left out (for example an item without a name: null)
     resources[0].port.entity.mappings.identifier: gives no text, which Port refuses: 1 item left out (for example acme/yes: true)

@@ -111,7 +111,8 @@ fn one_expression_may_give_the_whole_entity() {
         assert!(mapped.entities.is_empty(), "{content}");
         report.add(resource, &raw, &mapped);
     }
-    insta::assert_snapshot!(report.lines().join("\n"), @r#"
+    let lines: Vec<String> = report.lines().iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(lines.join("\n"), @r#"
     resources[0].port.entity.mappings: gives no map, as an entity is: 1 item left out (for example an item without a name: "text")
     resources[0].port.entity.mappings.blueprint: gives no name of a blueprint: 1 item left out (for example an item without a name: null)
     resources[0].port.entity.mappings.identifier: gives an identifier that Port refuses: letters, digits and @_.+:\/=-' are allowed, at most 1000; replace the others with gsub: 1 item left out (for example an item without a name: "a b")

@@ -113,7 +113,7 @@ impl Table {
     pub(super) async fn write_requests(
         &self,
         requests: Vec<WriteRequest>,
-        patience: &mut Patience,
+        patience: &mut Patience<'_>,
     ) -> anyhow::Result<()> {
         for page in requests.chunks(WRITES) {
             self.write_page(page.to_vec(), patience).await?;
@@ -125,7 +125,7 @@ impl Table {
     async fn write_page(
         &self,
         mut requests: Vec<WriteRequest>,
-        patience: &mut Patience,
+        patience: &mut Patience<'_>,
     ) -> anyhow::Result<()> {
         loop {
             let request = self
@@ -139,7 +139,7 @@ impl Table {
             if requests.is_empty() {
                 return Ok(());
             }
-            if !patience.pause().await {
+            if !patience.pause("it takes a part at a time").await {
                 return Err(self.throttled("writes", requests.len()));
             }
         }
@@ -149,7 +149,7 @@ impl Table {
     async fn read_page(
         &self,
         addresses: &[Address],
-        patience: &mut Patience,
+        patience: &mut Patience<'_>,
     ) -> anyhow::Result<Vec<(Address, TableItem)>> {
         let mut keys: Vec<TableItem> = addresses
             .iter()
@@ -184,7 +184,7 @@ impl Table {
                 return Ok(found);
             }
             // An answer has room for 16 MB: the rest of a full one need not wait.
-            if got == 0 && !patience.pause().await {
+            if got == 0 && !patience.pause("it takes a part at a time").await {
                 return Err(self.throttled("reads", keys.len()));
             }
         }

@@ -5,10 +5,12 @@
 use std::time::Duration;
 
 use anyhow::anyhow;
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 
+use crate::aws::explain;
 use crate::deadline::{Clock, Deadline};
+use crate::http::{Repeat, Repeats};
 use crate::store::PATIENCE;
 
 /// DynamoDB answers within milliseconds; a request that takes longer has got lost.
@@ -29,10 +31,13 @@ const LATER: &[&str] = &[
 ];
 
 /// The time and the pauses of one operation, which may need several requests.
-pub(super) struct Patience {
-    clock: Clock,
+pub(super) struct Patience<'a> {
+    clock: &'a Clock,
+    repeats: &'a Repeats,
     deadline: Deadline,
     pauses: backon::ExponentialBackoff,
+    /// Pauses so far.
+    attempt: u32,
 }
 
 /// Why a request did not succeed.
@@ -43,8 +48,11 @@ pub(super) enum TableRefusal<E> {
     Other(anyhow::Error),
 }
 
-impl Patience {
-    pub(super) fn new(clock: &Clock, deadline: Option<&Deadline>) -> Patience {
+impl<'a> Patience<'a> {
+    pub(super) fn new(
+        (clock, repeats): (&'a Clock, &'a Repeats),
+        deadline: Option<&Deadline>,
+    ) -> Patience<'a> {
         let deadline = match deadline {
             Some(deadline) => deadline.at_most(PATIENCE),
             None => Deadline::after(clock, PATIENCE),
@@ -55,9 +63,11 @@ impl Patience {
             .with_jitter()
             .without_max_times();
         Patience {
-            clock: clock.clone(),
+            clock,
+            repeats,
             deadline,
             pauses: pauses.build(),
+            attempt: 0,
         }
     }
 
@@ -74,36 +84,50 @@ impl Patience {
                     "no time is left for a request"
                 )));
             }
-            let problem = match tokio::time::timeout(timeout, send()).await {
+            let (problem, reason) = match tokio::time::timeout(timeout, send()).await {
                 Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error)) if is_passing(&error) => explain(&error),
+                Ok(Err(error)) if is_passing(&error) => {
+                    let reason = error.code().unwrap_or("no answer").to_owned();
+                    (anyhow!(explain(&error)), reason)
+                }
                 Ok(Err(SdkError::ServiceError(answer))) => {
                     return Err(TableRefusal::Service(answer.into_err()));
                 }
-                Ok(Err(error)) => return Err(TableRefusal::Other(explain(&error))),
-                Err(_) => anyhow!("no answer within {timeout:?}"),
+                Ok(Err(error)) => return Err(TableRefusal::Other(anyhow!(explain(&error)))),
+                Err(_) => {
+                    let reason = "no answer in time".to_owned();
+                    (anyhow!("no answer within {timeout:?}"), reason)
+                }
             };
-            if !self.pause().await {
+            if !self.pause(&reason).await {
                 return Err(TableRefusal::Other(problem));
             }
         }
     }
 
     /// Waits a little longer than the last time; false if there is no time for it.
-    pub(super) async fn pause(&mut self) -> bool {
+    pub(super) async fn pause(&mut self, reason: &str) -> bool {
         let pause = self.pauses.next().unwrap_or(LONGEST_PAUSE);
         let fits = self.deadline.has(pause);
         if fits {
+            self.attempt += 1;
+            self.repeats.tell(Repeat {
+                server: "DynamoDB",
+                request: "the table",
+                reason,
+                attempt: self.attempt,
+                wait: pause,
+            });
             self.clock.sleep(pause).await;
         }
         fits
     }
 }
 
-impl<E: std::error::Error + 'static> TableRefusal<E> {
+impl<E: std::error::Error + ProvideErrorMetadata> TableRefusal<E> {
     pub(super) fn into_error(self) -> anyhow::Error {
         match self {
-            TableRefusal::Service(error) => anyhow!("{}", DisplayErrorContext(error)),
+            TableRefusal::Service(error) => anyhow!(explain(&error)),
             TableRefusal::Other(error) => error,
         }
     }
@@ -119,8 +143,4 @@ fn is_passing<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
         }
         _ => false,
     }
-}
-
-fn explain<E: std::error::Error + 'static>(error: &SdkError<E>) -> anyhow::Error {
-    anyhow!("{}", DisplayErrorContext(error))
 }

@@ -13,6 +13,7 @@ use std::sync::Mutex;
 use anyhow::{Context as _, anyhow};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
@@ -20,6 +21,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditi
 
 use super::raw::{Address, Draft, Leaf, Revision, Stored};
 use crate::deadline::{Clock, Deadline};
+use crate::http::Repeats;
 use crate::locked::locked;
 use call::{Patience, TableRefusal};
 use item::{Parts, Sheaf, TableItem};
@@ -31,6 +33,7 @@ pub(super) struct Table {
     client: Client,
     name: String,
     clock: Clock,
+    repeats: Repeats,
     /// Documents that this process has seen in parts. A batch does not say what it replaces, so they are written
     /// one by one, and their old parts removed.
     split: Mutex<BTreeSet<Address>>,
@@ -43,6 +46,7 @@ impl Table {
         Table {
             client: Client::from_conf(config),
             name,
+            repeats: Repeats::new(clock.clone()),
             clock,
             split: Mutex::default(),
         }
@@ -117,7 +121,7 @@ impl Table {
     }
 
     /// Removes a document with its parts.
-    async fn remove(&self, address: &Address, patience: &mut Patience) -> anyhow::Result<()> {
+    async fn remove(&self, address: &Address, patience: &mut Patience<'_>) -> anyhow::Result<()> {
         let request = self
             .client
             .delete_item()
@@ -228,7 +232,7 @@ impl Table {
         address: &Address,
         mut header: Option<TableItem>,
         version: u32,
-        patience: &mut Patience,
+        patience: &mut Patience<'_>,
     ) -> anyhow::Result<Option<Stored>> {
         for _ in 0..ATTEMPTS {
             let Some(item) = header else {
@@ -257,7 +261,7 @@ impl Table {
     async fn header(
         &self,
         address: &Address,
-        patience: &mut Patience,
+        patience: &mut Patience<'_>,
     ) -> anyhow::Result<Option<TableItem>> {
         let request = self
             .client
@@ -274,7 +278,7 @@ impl Table {
         &self,
         address: &Address,
         parts: Parts,
-        patience: &mut Patience,
+        patience: &mut Patience<'_>,
     ) -> anyhow::Result<Option<Vec<u8>>> {
         let (folder, prefix) = (
             item::parts_folder(address),
@@ -317,7 +321,7 @@ impl Table {
         &self,
         address: &Address,
         parts: Option<Parts>,
-        patience: &mut Patience,
+        patience: &mut Patience<'_>,
     ) -> anyhow::Result<()> {
         let Some(parts) = parts else {
             return Ok(());
@@ -337,11 +341,14 @@ impl Table {
         split.contains(address)
     }
 
-    fn patience(&self, deadline: Option<&Deadline>) -> Patience {
-        Patience::new(&self.clock, deadline)
+    fn patience(&self, deadline: Option<&Deadline>) -> Patience<'_> {
+        Patience::new((&self.clock, &self.repeats), deadline)
     }
 
-    fn explain<E: std::error::Error + 'static>(&self, refusal: TableRefusal<E>) -> anyhow::Error {
+    fn explain<E: std::error::Error + ProvideErrorMetadata>(
+        &self,
+        refusal: TableRefusal<E>,
+    ) -> anyhow::Error {
         let error = refusal.into_error();
         anyhow!("DynamoDB table `{}`: {error:#}", self.name)
     }

@@ -7,7 +7,6 @@ use super::*;
 use crate::bitbucket;
 use crate::identity::RepositoryId;
 use crate::look::News;
-use crate::queue::MAX_RECEIVES;
 use crate::queue::again::{Pace, Setback};
 use crate::store::{Revision, documents};
 
@@ -74,8 +73,10 @@ async fn concluded(
     messages: &[Received],
     outcomes: Vec<Option<Failure>>,
 ) -> Vec<(String, u64)> {
-    let (readable, unreadable) = decode(messages);
-    let mut objects = objects(&readable);
+    let decoded = decode(messages);
+    let mut unreadable = decoded.back;
+    unreadable.extend(leave_to_others(store, decoded.later, at(1000)).await);
+    let mut objects = objects(&decoded.readable);
     load_stored(store, &mut objects).await;
     assert_eq!(objects.len(), outcomes.len());
     let outcomes: Vec<LookOutcome> = outcomes
@@ -115,6 +116,30 @@ async fn a_message_that_is_none_costs_its_neighbours_nothing() {
     assert_eq!(back, [("garbage".to_owned(), 0), ("newer".to_owned(), 60)]);
 }
 
+/// An update that was taken back: nobody is left who reads what the later edition has sent.
+#[tokio::test]
+async fn before_a_later_editions_message_would_be_a_dead_letter_a_run_is_asked_for() {
+    let store = Store::memory();
+    let newer = |receives| {
+        let body = r#"{"version": 99}"#.to_owned();
+        [Received {
+            id: "newer".to_owned(),
+            body,
+            receives,
+            ..Received::default()
+        }]
+    };
+    let asked = async || store.load(&run_request()).await.unwrap().value;
+    for receives in 1..MAX_RECEIVES - 1 {
+        let back = concluded(&store, &newer(receives), Vec::new()).await;
+        assert_eq!(back, [("newer".to_owned(), 60)]);
+        assert_eq!(asked().await, None);
+    }
+    let back = concluded(&store, &newer(MAX_RECEIVES - 1), Vec::new()).await;
+    assert!(back.is_empty(), "{back:?}");
+    assert!(asked().await.is_some());
+}
+
 #[tokio::test]
 async fn messages_about_one_object_are_one_look_and_share_its_fate() {
     let mut early = message(push("main"));
@@ -126,8 +151,8 @@ async fn messages_about_one_object_are_one_look_and_share_its_fate() {
         received("b", 1, &message(pull_request(1))),
         received("c", 3, &early),
     ];
-    let (readable, _) = decode(&messages);
-    let merged = objects(&readable);
+    let decoded = decode(&messages);
+    let merged = objects(&decoded.readable);
     let [repository, _] = merged.as_slice() else {
         panic!("two objects");
     };
@@ -209,6 +234,8 @@ async fn a_defect_ends_with_the_dead_letters() {
 
 async fn remembered(store: &Store, branch: &str) -> Message {
     let setback = Setback {
+        not_older_than: None,
+        cause: None,
         look: push(branch),
         since: at(-500),
         tries: 0,
@@ -256,7 +283,7 @@ async fn what_was_asked_for_meanwhile_stays_stored() {
     let store = Store::memory();
     let from_again = remembered(&store, "main").await;
     let messages = [received("a", 1, &from_again)];
-    let (readable, _) = decode(&messages);
+    let readable = decode(&messages).readable;
     let mut objects = objects(&readable);
     remembered(&store, "other").await;
     load_stored(&store, &mut objects).await;

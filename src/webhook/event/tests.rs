@@ -42,6 +42,7 @@ fn shown(parsed: &Parsed) -> String {
         Parsed::Look(Wanted {
             look,
             not_older_than,
+            ..
         }) => {
             let since = not_older_than.map(|since| format!(" since {since}"));
             let news = match look {

@@ -1,6 +1,6 @@
 //! What no list shows and nobody has recorded, or what cannot be told apart: it is not taken for gone.
 
-use sandbox::bitbucket::{Bitbucket, Quirks, Workspace};
+use sandbox::bitbucket::{Bitbucket, NewPullRequest, Quirks, Workspace};
 use sandbox::server::{Fault, FaultKind, Request, Response};
 use serde_json::{Value, json};
 
@@ -72,16 +72,56 @@ async fn what_slips_through_a_list_without_records_stays() {
     }
 }
 
-/// It cannot be proven then, and nothing goes on its word.
+/// One goes and another comes while the list is read: the count is right, and one that exists is not shown.
 #[tokio::test]
-async fn a_list_that_never_holds_still_makes_nothing_go() {
-    let mut world = several_pages(vec![repositories()]).await;
-    forget(&mut world).await;
+async fn what_slips_through_while_another_comes_stays() {
+    for list in ["/repositories/", "/pullrequests"] {
+        let mut world = several_pages(vec![repositories(), pull_requests()]).await;
+        // What comes last stands last.
+        world.bitbucket.set_quirks(Quirks {
+            longest_page: 3,
+            reversed_lists: list == "/pullrequests",
+            ..Quirks::default()
+        });
+        forget(&mut world).await;
+        let first = world.bitbucket.repositories()[0].clone();
+        let replace = move |bitbucket: &Bitbucket| match list {
+            "/pullrequests" => {
+                bitbucket.decline(&first, 1, "Dana Okafor", "No").unwrap();
+                let new = NewPullRequest::new("One more", "Person 1");
+                bitbucket.open_pull_request(&first, new).unwrap();
+            }
+            _ => {
+                bitbucket.delete_repository(&first).unwrap();
+                bitbucket.create_repository("P1", "One more").unwrap();
+            }
+        };
+        let fault = Fault::new(list, world.bitbucket.before(replace)).when(is_second_page);
+        world.bitbucket.server().misbehave(fault.times(1));
+        run(&world).await.unwrap();
+        world.settle().await;
+        assert_spared(&world, &world.fresh_catalogue().await, list);
+        run(&world).await.unwrap();
+        assert_fresh(&world, list).await;
+        world.finish();
+    }
+}
+
+/// Something of ours that nothing makes.
+fn leave_over(world: &World) {
     let ours = format!("port-ocean/bitbucket-cloud/1/{IDENTIFIER}/exporter");
     world
         .port
         .put_entity("repository", &json!({"identifier": "left-over"}), &ours)
         .unwrap();
+}
+
+/// By number it cannot be read; by key it can.
+#[tokio::test]
+async fn a_list_that_never_holds_still_is_read_by_key() {
+    let mut world = several_pages(vec![repositories()]).await;
+    forget(&mut world).await;
+    leave_over(&world);
     let remove = move |bitbucket: &Bitbucket| {
         if let Some(first) = bitbucket.repositories().first() {
             bitbucket.delete_repository(first).unwrap();
@@ -92,12 +132,48 @@ async fn a_list_that_never_holds_still_makes_nothing_go() {
         .bitbucket
         .server()
         .misbehave(fault.when(is_second_page).always());
-    world.resync_with_losses().await;
-    assert_eq!(super::deleted(&world), []);
+    run(&world).await.unwrap();
+    assert_spared(&world, &world.fresh_catalogue().await, "never still");
+    let left_over = ("repository".to_owned(), "left-over".to_owned());
+    assert!(super::deleted(&world).contains(&left_over));
     world.bitbucket.server().behave();
     run(&world).await.unwrap();
     assert_fresh(&world, "the list holds still").await;
     world.finish();
+}
+
+/// Bitbucket refuses to sort long lists, or ignores that it should.
+#[tokio::test]
+async fn a_list_that_cannot_be_read_by_key_makes_nothing_go() {
+    let ignored = FaultKind::rewrite("in any order", |_, mut response: Response| {
+        let mut page: Value = serde_json::from_slice(&response.body).unwrap();
+        if let Some(values) = page["values"].as_array_mut() {
+            values.reverse();
+            response.body = page.to_string().into_bytes();
+        }
+        response
+    });
+    for kind in [FaultKind::refused(400), ignored] {
+        let mut world = several_pages(vec![repositories()]).await;
+        forget(&mut world).await;
+        leave_over(&world);
+        let is_sorted = |request: &Request| request.query("sort").is_some();
+        let fault = Fault::new("/repositories/", kind).when(is_sorted);
+        world.bitbucket.server().misbehave(fault.always());
+        let outcome = world.resync_with_losses().await;
+        assert_eq!(super::deleted(&world), []);
+        assert_eq!(outcome["withheld"], 1, "{outcome:#}");
+        world.bitbucket.server().behave();
+        world.resync().await;
+        let asked = world.take_requests().0;
+        assert_fresh(&world, "it can be read by key").await;
+        // Once nothing is left over, nothing is asked for by key.
+        world.resync().await;
+        let by_key = |requests: &[Request]| requests.iter().filter(|it| is_sorted(it)).count();
+        assert!(0 < by_key(&asked));
+        assert_eq!(by_key(&world.take_requests().0), 0);
+        world.finish();
+    }
 }
 
 /// As on the way to a repository that no list shows: one is forbidden, the lists lag behind another.

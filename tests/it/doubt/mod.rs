@@ -9,6 +9,7 @@ mod queue;
 mod rights;
 mod secret;
 mod store;
+mod told;
 mod worst;
 
 use std::time::Duration;

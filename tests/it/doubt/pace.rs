@@ -28,7 +28,7 @@ async fn a_page_with_files() -> World {
 }
 
 /// Ticks through the hours until the run is over; returns its outcome and how many hours it took.
-async fn by_the_hour(world: &World) -> (Value, usize) {
+pub(super) async fn by_the_hour(world: &World) -> (Value, usize) {
     let mut outcome = world.invoke(event("eventbridge-rule")).await.unwrap();
     for hours in 0..60 {
         if outcome["status"] != "paused" && outcome["status"] != "idle" {

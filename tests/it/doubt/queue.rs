@@ -328,6 +328,25 @@ async fn an_answer_older_than_the_event_is_asked_for_again() {
     world.finish();
 }
 
+/// The replica lags for so long that the look is stored, and still lags when it is taken again.
+#[tokio::test]
+async fn a_stored_look_believes_no_older_answer_either() {
+    for world in [World::demo().await, World::demo().await.with_queue().await] {
+        world.resync().await;
+        world.port.take_writes();
+        let old = world.bitbucket.moment();
+        let told = retitle(&world.bitbucket, REPOSITORY, 1, "Told once");
+        let fault = Fault::new("/pullrequests", world.bitbucket.as_of(&old));
+        world.bitbucket.server().misbehave(fault.always());
+        world.accept(&told).await;
+        hours(&world, 4).await;
+        world.bitbucket.server().behave();
+        hours(&world, 4).await;
+        assert_fresh(&world, "after the replica has caught up").await;
+        world.finish();
+    }
+}
+
 /// One entity that Port fails at is its own affair. Two side by side look like an outage, each time.
 #[tokio::test]
 async fn entities_that_port_always_fails_at_do_not_hold_up_a_run() {

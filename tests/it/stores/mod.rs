@@ -41,6 +41,7 @@ fn record(text: &str) -> Record {
         stamp: Stamp(u64::MAX),
         sure: true,
         empty_since: None,
+        last_write: None,
         claims: vec![claim],
     };
     Record {

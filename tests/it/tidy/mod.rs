@@ -2,6 +2,7 @@
 //! begins with.
 
 mod debts;
+mod messages;
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,15 +3,16 @@
 //! Knows nothing of the mapping.
 
 use ferry::bitbucket::{self, BitbucketClient, Credential};
+use ferry::class::Class;
 use ferry::deadline::Deadline;
 use ferry::telemetry::chain;
 use secrecy::ExposeSecret as _;
 
-use super::Findings;
+use super::{Findings, reason_of};
 
 /// Bitbucket answers a token of the wrong kind with a plain 401. Tokens begin with what they are (Atlassian support,
 /// "Using API tokens", "Using access tokens").
-pub(super) fn check_tokens(credentials: &[Credential], findings: &mut Findings) {
+pub(super) fn check_tokens(credentials: &[Credential], findings: &mut Findings<'_>) {
     for (index, credential) in credentials.iter().enumerate() {
         let what = format!(
             "Bitbucket credential {} of {}",
@@ -48,7 +49,7 @@ pub(super) fn check_tokens(credentials: &[Credential], findings: &mut Findings) 
 /// Whether there is any use in asking for what is in it.
 pub(super) async fn check_workspace(
     bitbucket: &BitbucketClient,
-    findings: &mut Findings,
+    findings: &mut Findings<'_>,
     deadline: &Deadline,
 ) -> bool {
     let what = "Bitbucket workspace";
@@ -75,8 +76,13 @@ pub(super) async fn check_workspace(
             true
         }
         Err(error) => {
-            let remedy = "create a workspace access token, or an API token with scopes; app passwords are refused";
-            findings.wrong(what, chain(&error), remedy);
+            let remedy = match error.class() {
+                Class::Later => "look at the network, and try again",
+                _ => {
+                    "create a workspace access token, or an API token with scopes; app passwords are refused"
+                }
+            };
+            findings.wrong(what, reason_of(&error), remedy);
             false
         }
     }

@@ -15,16 +15,15 @@ use ferry::sync::blueprints::Blueprints;
 use ferry::sync::image::Image;
 use ferry::sync::mapper::Mapper;
 use ferry::sync::sources::Sources;
-use ferry::telemetry::chain;
 
-use super::Findings;
 use super::names::check_names;
+use super::{Findings, a_line, reason_of, reason_of_port};
 
 /// Asks for the first page of everything that the mapping wants.
 pub(super) async fn check_items(
     session: &Session,
     mapping: Mapping,
-    findings: &mut Findings,
+    findings: &mut Findings<'_>,
     deadline: &Deadline,
 ) {
     let sources = Sources::new(Arc::new(mapping));
@@ -34,10 +33,10 @@ pub(super) async fn check_items(
     let mut asked = BTreeSet::new();
     for group in sources.groups() {
         if first.is_none() && group.source.repositories().is_some() {
-            match first_repository(session, &group.source, deadline).await {
+            match first_repository(session, &group.source, &a_line(deadline)).await {
                 Ok(found) => first = found,
                 Err(error) => {
-                    findings.wrong("kind repository", chain(&error), scope_of("repository"));
+                    findings.wrong("kind repository", reason_of(&error), scope_of("repository"));
                     continue;
                 }
             }
@@ -52,7 +51,7 @@ pub(super) async fn check_items(
             findings.doubtful(what, "no repository with commits is selected", remedy);
             continue;
         }
-        match first_items(session, group, first.as_ref(), deadline).await {
+        match first_items(session, group, first.as_ref(), &a_line(deadline)).await {
             Ok(batch) => {
                 findings.fine(what, "can be read");
                 for raw in &batch.items {
@@ -61,15 +60,20 @@ pub(super) async fn check_items(
                     sample.made.extend(made);
                 }
             }
-            Err(error) => findings.wrong(what, chain(&error), scope_of(kind)),
+            Err(error) => findings.wrong(what, reason_of(&error), scope_of(kind)),
         }
     }
     check_names(session, &sources, findings, deadline).await;
-    match Blueprints::of(&session.port, sample.blueprints(), deadline).await {
+    match Blueprints::of(&session.port, sample.blueprints(), &a_line(deadline)).await {
         Ok(blueprints) => mapper.left_out(sample.resolve(&blueprints)),
-        Err(error) => findings.doubtful("values", chain(&error), "try again"),
+        Err(error) => findings.doubtful("values", reason_of_port(&error), "try again"),
     }
-    check_sample(&sources, &sample, mapper.take_problems(), findings);
+    let problems = mapper
+        .take_problems()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    check_sample(&sources, &sample, problems, findings);
     if !sources.creates_targets() {
         check_targets(&session.port, &sources, sample, findings, deadline).await;
     }
@@ -101,7 +105,12 @@ async fn first_items(
 }
 
 /// What the mapping makes of the first items of each kind.
-fn check_sample(sources: &Sources, sample: &Image, problems: Vec<String>, findings: &mut Findings) {
+fn check_sample(
+    sources: &Sources,
+    sample: &Image,
+    problems: Vec<String>,
+    findings: &mut Findings<'_>,
+) {
     let what = "first items of each kind";
     if problems.is_empty() {
         let entities = sample.entities(sources.merges()).len();
@@ -118,11 +127,11 @@ async fn check_targets(
     port: &PortClient,
     sources: &Sources,
     sample: Image,
-    findings: &mut Findings,
+    findings: &mut Findings<'_>,
     deadline: &Deadline,
 ) {
     let what = "relations";
-    match missing_targets(port, sources, sample, deadline).await {
+    match missing_targets(port, sources, sample, &a_line(deadline)).await {
         Ok(missing) => match missing.first() {
             None => findings.fine(what, "lead to entities that exist, or will"),
             Some(first) => {
@@ -135,7 +144,7 @@ async fn check_targets(
                 findings.wrong(what, reason, remedy);
             }
         },
-        Err(error) => findings.doubtful(what, chain(&error), "try again"),
+        Err(error) => findings.doubtful(what, reason_of_port(&error), "try again"),
     }
 }
 

@@ -11,13 +11,13 @@ use ferry::port::{self, Integration, PortClient};
 use ferry::telemetry::chain;
 use serde_json::Value;
 
-use super::Findings;
+use super::{Findings, a_line, reason_of_port};
 
 /// The mapping, if Port lets us in and has one that can be read.
 pub(super) async fn check_port(
     app: &App,
     port: &PortClient,
-    findings: &mut Findings,
+    findings: &mut Findings<'_>,
     deadline: &Deadline,
 ) -> Option<Mapping> {
     let config = given_mapping(app, port, findings, deadline).await?;
@@ -47,7 +47,7 @@ pub(super) async fn check_port(
 async fn given_mapping(
     app: &App,
     port: &PortClient,
-    findings: &mut Findings,
+    findings: &mut Findings<'_>,
     deadline: &Deadline,
 ) -> Option<Value> {
     let integration = check_login(port, findings, deadline).await?;
@@ -74,10 +74,10 @@ async fn given_mapping(
 /// What Port knows of the installation, if it lets us in.
 pub(super) async fn check_login(
     port: &PortClient,
-    findings: &mut Findings,
+    findings: &mut Findings<'_>,
     deadline: &Deadline,
 ) -> Option<Option<Integration>> {
-    match port.integration(deadline).await {
+    match port.integration(&a_line(deadline)).await {
         Ok(integration) => Some(integration),
         Err(error) => {
             let remedy = match error {
@@ -87,7 +87,7 @@ pub(super) async fn check_login(
                 }
                 _ => "check OCEAN__PORT__BASE_URL, and try again",
             };
-            findings.wrong("Port", chain(&error), remedy);
+            findings.wrong("Port", reason_of_port(&error), remedy);
             None
         }
     }
@@ -96,7 +96,7 @@ pub(super) async fn check_login(
 pub(super) async fn check_blueprints(
     port: &PortClient,
     mapping: &Mapping,
-    findings: &mut Findings,
+    findings: &mut Findings<'_>,
     deadline: &Deadline,
 ) {
     let mut missing = BTreeSet::new();
@@ -106,7 +106,7 @@ pub(super) async fn check_blueprints(
             findings.fine(what, "the items say which blueprint is theirs");
             continue;
         };
-        match port.blueprint(identifier, deadline).await {
+        match port.blueprint(identifier, &a_line(deadline)).await {
             Ok(blueprint) => check_fields(resource, identifier, &blueprint, findings),
             Err(port::Error::NotFound { .. }) if missing.insert(identifier.to_owned()) => {
                 let initial = defaults::mapping().to_string().contains(identifier);
@@ -121,7 +121,7 @@ pub(super) async fn check_blueprints(
                 );
             }
             Err(port::Error::NotFound { .. }) => {}
-            Err(error) => findings.wrong(resource.name(), chain(&error), "try again"),
+            Err(error) => findings.wrong(resource.name(), reason_of_port(&error), "try again"),
         }
     }
 }
@@ -130,7 +130,7 @@ fn check_fields(
     resource: &Resource,
     identifier: &str,
     blueprint: &port::Blueprint,
-    findings: &mut Findings,
+    findings: &mut Findings<'_>,
 ) {
     let properties = resource
         .property_names()

@@ -8,12 +8,14 @@ mod mapping;
 mod names;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ferry::app::{App, Session};
 use ferry::config::PublicAddress;
 use ferry::deadline::Deadline;
 use ferry::subscription::{self, Standing};
 use ferry::telemetry::chain;
+use ferry::{bitbucket, port};
 
 use access::{check_tokens, check_workspace};
 use items::check_items;
@@ -40,9 +42,40 @@ pub(crate) enum Verdict {
     },
 }
 
-struct Findings(Vec<Finding>);
+impl Finding {
+    pub(crate) fn is_wrong(&self) -> bool {
+        matches!(self.verdict, Verdict::Wrong { .. })
+    }
+}
 
-impl Findings {
+/// What was found so far, told as it is found.
+pub(crate) struct Findings<'a> {
+    found: Vec<Finding>,
+    tell: Box<dyn FnMut(&Finding) -> anyhow::Result<()> + 'a>,
+    /// The first that could not be told.
+    untold: Option<anyhow::Error>,
+}
+
+/// What stands behind one line takes no longer, whoever does not answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl<'a> Findings<'a> {
+    pub(crate) fn telling(tell: impl FnMut(&Finding) -> anyhow::Result<()> + 'a) -> Findings<'a> {
+        Findings {
+            found: Vec::new(),
+            tell: Box::new(tell),
+            untold: None,
+        }
+    }
+
+    /// All of them, unless they could not be told.
+    fn end(self) -> anyhow::Result<Vec<Finding>> {
+        match self.untold {
+            Some(error) => Err(error),
+            None => Ok(self.found),
+        }
+    }
+
     fn fine(&mut self, what: impl Into<String>, how: impl Into<String>) {
         self.add(what, Verdict::Fine(how.into()));
     }
@@ -58,16 +91,51 @@ impl Findings {
     }
 
     fn add(&mut self, what: impl Into<String>, verdict: Verdict) {
-        let what = what.into();
-        self.0.push(Finding { what, verdict });
+        let finding = Finding {
+            what: what.into(),
+            verdict,
+        };
+        if self.untold.is_none() {
+            self.untold = (self.tell)(&finding).err();
+        }
+        self.found.push(finding);
     }
 }
 
+/// The time for one line.
+fn a_line(deadline: &Deadline) -> Deadline {
+    deadline.at_most(PATIENCE)
+}
+
+/// Why somebody has not said what he was asked for.
+fn reason_of(error: &bitbucket::Error) -> String {
+    match error {
+        bitbucket::Error::OutOfTime => no_answer("Bitbucket"),
+        error => chain(error),
+    }
+}
+
+/// The same of Port.
+fn reason_of_port(error: &port::Error) -> String {
+    match error {
+        port::Error::OutOfTime { .. } => no_answer("Port"),
+        error => chain(error),
+    }
+}
+
+fn no_answer(whom: &str) -> String {
+    format!("no answer of {whom} within {} s", PATIENCE.as_secs())
+}
+
 /// Looks at everything that can be looked at; `base` is where Bitbucket reaches us, if that is known.
-pub(crate) async fn check(app: &App, base: Option<&str>, deadline: &Deadline) -> Vec<Finding> {
-    let mut findings = Findings(Vec::new());
-    let Some(session) = open_session(app, &mut findings, deadline).await else {
-        return findings.0;
+pub(crate) async fn check(
+    app: &App,
+    base: Option<&str>,
+    mut findings: Findings<'_>,
+    deadline: &Deadline,
+) -> anyhow::Result<Vec<Finding>> {
+    let Some(session) = open_session(app, &mut findings, &a_line(deadline)).await else {
+        return findings.end();
     };
     findings.fine("configuration", "every value can be read");
     for setting in &app.config.without_effect {
@@ -80,35 +148,38 @@ pub(crate) async fn check(app: &App, base: Option<&str>, deadline: &Deadline) ->
     }
     check_tokens(&session.credentials.bitbucket, &mut findings);
     let in_port = check_port(app, &session.port, &mut findings, deadline).await;
-    let workspace = check_workspace(&session.bitbucket, &mut findings, deadline).await;
+    let workspace = check_workspace(&session.bitbucket, &mut findings, &a_line(deadline)).await;
     if let Some(mapping) = in_port {
         check_blueprints(&session.port, &mapping, &mut findings, deadline).await;
         if workspace {
             check_items(&session, mapping, &mut findings, deadline).await;
         }
     }
-    check_webhook(app, base, &mut findings, deadline).await;
-    findings.0
+    check_webhook(app, base, &mut findings, &a_line(deadline)).await;
+    findings.end()
 }
 
 /// Whether both sides take the credentials; what they will be used for is not looked at.
-pub(crate) async fn check_credentials(app: &App, deadline: &Deadline) -> Vec<Finding> {
-    let mut findings = Findings(Vec::new());
-    let Some(session) = open_session(app, &mut findings, deadline).await else {
-        return findings.0;
+pub(crate) async fn check_credentials(
+    app: &App,
+    mut findings: Findings<'_>,
+    deadline: &Deadline,
+) -> anyhow::Result<Vec<Finding>> {
+    let Some(session) = open_session(app, &mut findings, &a_line(deadline)).await else {
+        return findings.end();
     };
     check_tokens(&session.credentials.bitbucket, &mut findings);
     let port = check_login(&session.port, &mut findings, deadline).await;
     if port.is_some() {
         findings.fine("Port", "takes the credentials");
     }
-    check_workspace(&session.bitbucket, &mut findings, deadline).await;
-    findings.0
+    check_workspace(&session.bitbucket, &mut findings, &a_line(deadline)).await;
+    findings.end()
 }
 
 async fn open_session(
     app: &App,
-    findings: &mut Findings,
+    findings: &mut Findings<'_>,
     deadline: &Deadline,
 ) -> Option<Arc<Session>> {
     let opened = app.session(deadline).await;
@@ -123,7 +194,7 @@ async fn open_session(
 async fn check_webhook(
     app: &App,
     base: Option<&str>,
-    findings: &mut Findings,
+    findings: &mut Findings<'_>,
     deadline: &Deadline,
 ) {
     let what = "webhook";

@@ -7,15 +7,14 @@ use ferry::extract::{Group, Listing, Source};
 use ferry::identity::Repository;
 use ferry::mapping::RepositoryFilter;
 use ferry::sync::sources::Sources;
-use ferry::telemetry::chain;
 
-use super::Findings;
+use super::{Findings, a_line, reason_of};
 
 /// Lists the repositories that each resource with such names is about.
 pub(super) async fn check_names(
     session: &Session,
     sources: &Sources,
-    findings: &mut Findings,
+    findings: &mut Findings<'_>,
     deadline: &Deadline,
 ) {
     let what = "names of repositories";
@@ -28,21 +27,21 @@ pub(super) async fn check_names(
         if resources.all(|resource| resource.unmet_names(filter, &[]).is_empty()) {
             continue;
         }
-        let repositories = match listed(session, filter, deadline).await {
+        let repositories = match listed(session, filter, &a_line(deadline)).await {
             Ok(repositories) => repositories,
             Err(error) => {
-                findings.doubtful(what, chain(&error), "try again");
+                findings.doubtful(what, reason_of(&error), "try again");
                 continue;
             }
         };
         let resources = group.resources.iter();
         let unmet = resources.flat_map(|resource| resource.unmet_names(filter, &repositories));
-        let before = findings.0.len();
+        let before = findings.found.len();
         for problem in unmet {
             let remedy = "correct it in the mapping, or take it out";
             findings.wrong(what, problem.to_string(), remedy);
         }
-        if findings.0.len() == before {
+        if findings.found.len() == before {
             findings.fine(what, "mean repositories that are there");
         }
     }

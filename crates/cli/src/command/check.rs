@@ -9,23 +9,25 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::terminal::{BAD, DOUBTFUL, GOOD, painted, print};
-use crate::check::{Finding, Verdict, check};
+use crate::check::{Finding, Findings, Verdict, check};
 
-/// Succeeds if nothing is wrong; what is only doubtful does not count.
-pub(crate) async fn run(app: &App, base: Option<&str>, as_json: bool) -> ExitCode {
+/// Succeeds if nothing is wrong; what is only doubtful does not count. People are told each finding as it is made.
+pub(crate) async fn run(app: &App, base: Option<&str>, as_json: bool) -> anyhow::Result<ExitCode> {
     let deadline = Deadline::at(&app.clock, Timestamp::MAX);
     let base = base.or(app.config.base_url.as_ref().map(PublicAddress::as_str));
-    let findings = Box::pin(check(app, base, &deadline)).await;
-    let text = match as_json {
-        true => format!("{:#}", findings.iter().map(json_of).collect::<Value>()),
-        false => findings.iter().map(line_of).collect::<Vec<_>>().join("\n"),
+    let tell = |finding: &Finding| match as_json {
+        true => Ok(()),
+        false => print(line_of(finding)),
     };
-    print(text);
-    let wrong = |finding: &Finding| matches!(finding.verdict, Verdict::Wrong { .. });
-    match findings.iter().any(wrong) {
+    let findings = Box::pin(check(app, base, Findings::telling(tell), &deadline)).await?;
+    if as_json {
+        let all: Value = findings.iter().map(json_of).collect();
+        print(format!("{all:#}"))?;
+    }
+    Ok(match findings.iter().any(Finding::is_wrong) {
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,
-    }
+    })
 }
 
 pub(super) fn line_of(finding: &Finding) -> String {

@@ -45,9 +45,13 @@ pub(crate) async fn show(
                 }
                 let now = progress.borrow_and_update();
                 told.note(&now);
-                print(json!({"progress": *now}));
+                if let Err(error) = print(json!({"progress": *now})) {
+                    // The run goes on; that its outcome cannot be told either makes it fail.
+                    tracing::warn!(error = format!("{error:#}"), "progress not told");
+                    break;
+                }
             }
-            // Whoever tells is gone; so is the one who waits for this.
+            // Nobody tells any more, or nobody listens: whoever waits for this waits for the run.
             std::future::pending().await
         }
     }

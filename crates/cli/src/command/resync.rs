@@ -21,9 +21,13 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::progress::show;
+use super::reach::reach;
 use super::shutdown::Shutdown;
 use super::terminal::{Audience, BAD, DOUBTFUL, GOOD, painted, print, table};
 use super::{COMPLETED, COMPLETED_WITH_LOSSES};
+use crate::report::Files;
+use crate::report::outcome::Outcome;
+use crate::report::plan::Subject;
 
 /// How long to stay away while another process works on the run.
 const BUSY: Duration = Duration::from_secs(15);
@@ -47,17 +51,50 @@ enum Ended {
 pub(crate) async fn run(
     app: &App,
     audience: Audience,
+    files: &Files,
     bars: &MultiProgress,
 ) -> anyhow::Result<ExitCode> {
+    reach(app).await?;
     let shutdown = Shutdown::default();
     let ended = tokio::select! {
         ended = shutdown.end(app, to_the_end(app, &shutdown)) => ended,
         () = show(app.progress.subscribe(), audience, bars) => None,
     };
     let Some(ended) = ended.transpose()?.flatten() else {
-        bail!("the resync was interrupted: {}", what_is_kept(app));
+        bail!(
+            "the resync was interrupted: the next one {}",
+            what_is_kept(app)
+        );
     };
-    Ok(tell(&ended, audience, &app.progress.borrow()))
+    let progress = app.progress.borrow().clone();
+    report(app, &ended, files, &progress).await?;
+    tell(&ended, audience, &progress)
+}
+
+/// Writes the files that were asked for. Another process's resync is that one's to report.
+async fn report(
+    app: &App,
+    ended: &Ended,
+    files: &Files,
+    progress: &RunProgress,
+) -> anyhow::Result<()> {
+    let Ended::Here {
+        summary,
+        looks_left,
+        is_complete,
+    } = ended
+    else {
+        return Ok(());
+    };
+    let deadline = Deadline::at(&app.clock, Timestamp::MAX);
+    let losses = (!is_complete).then(|| losses(summary, *looks_left));
+    let outcome = Outcome {
+        subject: Subject::of(app, &deadline).await?,
+        summary,
+        progress,
+        losses: losses.as_deref(),
+    };
+    files.write(|| outcome.html(), || outcome.markdown())
 }
 
 /// `None` if a signal came first: what was done is saved.
@@ -67,6 +104,7 @@ async fn to_the_end(app: &App, shutdown: &Shutdown) -> anyhow::Result<Option<End
     let mut outcome = resync::resync(app, "asked for on the command line", &deadline).await;
     loop {
         if outcome.is_err() && shutdown.is_begun() {
+            tell_interrupted(app, &deadline).await;
             return Ok(None);
         }
         let (summary, is_complete) = match outcome
@@ -86,6 +124,7 @@ async fn to_the_end(app: &App, shutdown: &Shutdown) -> anyhow::Result<Option<End
                 };
                 shutdown.pause(&app.clock, wait).await;
                 if shutdown.is_begun() {
+                    tell_interrupted(app, &deadline).await;
                     return Ok(None);
                 }
                 outcome = resync::tick(app, &deadline).await;
@@ -98,6 +137,18 @@ async fn to_the_end(app: &App, shutdown: &Shutdown) -> anyhow::Result<Option<End
             looks_left,
             is_complete: is_complete && looks_left == 0,
         }));
+    }
+}
+
+/// Tells Port that nobody works on the run any more; the lease is let go by now.
+pub(super) async fn tell_interrupted(app: &App, deadline: &Deadline) {
+    match resync::interrupted(app, deadline).await {
+        Ok(None) => {}
+        Ok(Some(run)) => tracing::info!(run, "Port is told that the resync is aborted"),
+        Err(failure) => tracing::warn!(
+            error = chain(&failure),
+            "Port is not told that the resync is aborted"
+        ),
     }
 }
 
@@ -140,14 +191,15 @@ async fn stored_looks(app: &App) -> Result<usize, StoreError> {
     Ok(count)
 }
 
-fn what_is_kept(app: &App) -> &'static str {
+/// What becomes of a run that was interrupted.
+pub(super) fn what_is_kept(app: &App) -> &'static str {
     match (&app.config.state_table, &app.config.state_dir) {
-        (None, None) => "the next one begins anew (FERRY__STATE_DIR would keep what is done)",
-        _ => "the next one goes on where it stopped",
+        (None, None) => "begins anew (FERRY__STATE_DIR would keep what is done)",
+        _ => "goes on where it stopped",
     }
 }
 
-fn tell(ended: &Ended, audience: Audience, progress: &RunProgress) -> ExitCode {
+fn tell(ended: &Ended, audience: Audience, progress: &RunProgress) -> anyhow::Result<ExitCode> {
     let (summary, looks_left, is_complete) = match ended {
         Ended::Here {
             summary,
@@ -156,20 +208,20 @@ fn tell(ended: &Ended, audience: Audience, progress: &RunProgress) -> ExitCode {
         } => (summary, *looks_left, *is_complete),
         Ended::Elsewhere { is_complete } => {
             tracing::info!("another process has done it");
-            return code(*is_complete);
+            return Ok(code(*is_complete));
         }
     };
     let losses = (!is_complete).then(|| losses(summary, looks_left));
     match audience {
-        Audience::People => print(as_text(summary, losses.as_deref(), progress)),
+        Audience::People => print(as_text(summary, losses.as_deref(), progress))?,
         Audience::Machine => {
-            print(as_json(summary, looks_left, is_complete));
+            print(as_json(summary, looks_left, is_complete))?;
             if let Some(losses) = losses {
                 tracing::warn!("{losses}");
             }
         }
     }
-    code(is_complete)
+    Ok(code(is_complete))
 }
 
 fn code(is_complete: bool) -> ExitCode {
@@ -208,6 +260,12 @@ fn losses(summary: &Summary, looks_left: usize) -> String {
             "left in place",
             "stale entity",
             "stale entities",
+        ),
+        (
+            summary.hidden.len(),
+            "that show nothing of what they count",
+            "list",
+            "lists",
         ),
         (counts.left_out, "left out", "value", "values"),
         (looks_left, "to be looked at again", "object", "objects"),

@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 
 use super::check::line_of;
 use super::terminal::{GOOD, painted, print};
-use crate::check::{Verdict, check_credentials};
+use crate::check::{Finding, Findings, check_credentials};
 
 /// For both sides to say what they think of the credentials, and for Secrets Manager to take them.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -47,19 +47,18 @@ pub(crate) async fn run(action: Action, config: Config) -> anyhow::Result<ExitCo
     });
     let given = parse("standard input", &text)?;
     let http = Http::new(Clock::System)?.with_timeout(config.client_timeout);
+    let http = http.failing_fast();
     let deadline = Deadline::after(http.clock(), PATIENCE);
-    let mut refused = false;
-    for finding in check_credentials(&trial(&config, given, &http), &deadline).await {
-        refused |= matches!(finding.verdict, Verdict::Wrong { .. });
-        print(line_of(&finding));
-    }
-    if refused {
+    let findings = Findings::telling(|finding| print(line_of(finding)));
+    let trial = trial(&config, given, &http);
+    let findings = check_credentials(&trial, findings, &deadline).await?;
+    if findings.iter().any(Finding::is_wrong) {
         bail!("nothing is stored: the credentials do not work");
     }
     let aws = aws::of_machine(&http).await;
     let secrets = Secrets::connect(&config, Some(&aws), http.clock().clone());
     secrets.put(&text, &deadline).await?;
-    print(painted(GOOD, format!("stored in {id}")));
+    print(painted(GOOD, format!("stored in {id}")))?;
     Ok(ExitCode::SUCCESS)
 }
 

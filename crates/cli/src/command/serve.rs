@@ -13,7 +13,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::Response;
 use ferry::app::App;
-use ferry::config::PublicAddress;
+use ferry::config::{EventListener, PublicAddress};
 use ferry::deadline::{Deadline, later};
 use ferry::health::Rounds;
 use ferry::invocation::{self, Request};
@@ -28,6 +28,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
+use super::resync::{tell_interrupted, what_is_kept};
 use super::shutdown::Shutdown;
 use super::status::STATUS;
 
@@ -87,7 +88,7 @@ pub(crate) async fn run(mut app: App, port: u16) -> anyhow::Result<()> {
             worker(app, shutdown),
             worker(app, shutdown),
             stored_looks(app, shutdown),
-            runs(app, shutdown),
+            runs_or_none(app, shutdown),
         )
         .0
     };
@@ -97,8 +98,9 @@ pub(crate) async fn run(mut app: App, port: u16) -> anyhow::Result<()> {
     ended.unwrap_or(Ok(())).context("the server stopped")
 }
 
-/// A queue in memory ends with the process.
+/// How it goes on; a queue in memory ends with the process.
 fn say_what_is_left(app: &App) {
+    tracing::info!(next_resync = what_is_kept(app), "stopped");
     if let Some(Queue::Local(queue)) = &app.queue
         && app.config.state_dir.is_none()
         && queue.next_at().is_some()
@@ -252,11 +254,48 @@ async fn stored_looks(app: &App, shutdown: &Shutdown) {
     while !shutdown.is_begun() {
         let deadline = shutdown.deadline(&app.clock, BATCH_TIME);
         let address = app.config.base_url.as_ref().map(PublicAddress::as_str);
-        if let Err(failure) = Box::pin(watch::look_around(app, address, &deadline)).await {
+        // Who takes events alone knows nothing of the runs of others.
+        if !matches!(app.config.event_listener, EventListener::Events)
+            && let Err(failure) = Box::pin(watch::look_around(app, address, &deadline)).await
+        {
             tracing::error!(error = chain(&failure), "the state cannot be looked at");
         }
         webhook::again::settle(app, &deadline).await;
         shutdown.pause(&app.clock, STORED_LOOKS_EVERY).await;
+    }
+}
+
+async fn runs_or_none(app: &App, shutdown: &Shutdown) {
+    match app.config.event_listener {
+        EventListener::Events => events_alone(app, shutdown).await,
+        EventListener::Serve | EventListener::Once => runs(app, shutdown).await,
+    }
+}
+
+/// In the place of runs, which another process makes: the webhook is kept, and the mapping followed.
+async fn events_alone(app: &App, shutdown: &Shutdown) {
+    tracing::info!("events alone are taken: resyncs are left to others (WEBHOOKS_ONLY)");
+    let mut is_first = true;
+    while !shutdown.is_begun() {
+        let deadline = shutdown.deadline(&app.clock, BATCH_TIME);
+        if let Some(base) = &app.config.base_url {
+            subscription::keep(app, base.as_str(), is_first, &deadline).await;
+        }
+        is_first = false;
+        if let Err(failure) = resync::follow_mapping(app, &deadline).await {
+            let (error, error_type) = (chain(&failure), failure.error_type());
+            tracing::error!(error, error_type, "mapping not followed");
+        }
+        shutdown.pause(&app.clock, app.config.poll_interval).await;
+    }
+}
+
+/// Asks Port whether it takes the credentials, where nothing else has: `/health/ready` goes by it.
+async fn introduce(app: &App, deadline: &Deadline) {
+    if let Ok(session) = app.session(deadline).await
+        && let Err(error) = session.port.introduce(deadline).await
+    {
+        tracing::debug!(error = chain(&error), "not introduced to Port");
     }
 }
 
@@ -289,6 +328,10 @@ async fn runs(app: &App, shutdown: &Shutdown) {
                 not_before: Some(not_before),
                 ..
             }) => until(app, not_before).min(tick),
+            Ok(RunOutcome::Idle) if app.unusable_credentials().is_some() => {
+                introduce(app, &deadline).await;
+                tick
+            }
             Ok(_) => tick,
             Err(failure) => {
                 let (error, error_type) = (chain(&failure), failure.error_type());
@@ -298,6 +341,7 @@ async fn runs(app: &App, shutdown: &Shutdown) {
         };
         shutdown.pause(&app.clock, wait).await;
     }
+    tell_interrupted(app, &deadline).await;
 }
 
 fn until(app: &App, at: Timestamp) -> Duration {

@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write};
 
 use anstyle::{AnsiColor, Style};
+use anyhow::Context as _;
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::MultiProgress;
 
@@ -33,8 +34,11 @@ impl Audience {
     }
 }
 
-pub(crate) fn print(text: impl Display) {
-    anstream::println!("{text}");
+/// Fails where standard output is closed (`ferry preview | head`), or its disk is full.
+pub(crate) fn print(text: impl Display) -> anyhow::Result<()> {
+    let mut out = anstream::stdout().lock();
+    let written = writeln!(out, "{text}").and_then(|()| out.flush());
+    written.context("cannot write to standard output")
 }
 
 pub(crate) fn painted(style: Style, text: impl Display) -> String {

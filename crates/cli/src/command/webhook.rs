@@ -46,7 +46,7 @@ pub(crate) async fn run(
             print(match as_json {
                 true => json!({"url": address.to_string(), "removed": removed}).to_string(),
                 false => format!("{removed} webhook(s) removed"),
-            });
+            })?;
             return Ok(());
         }
     };
@@ -55,16 +55,13 @@ pub(crate) async fn run(
     match (as_json, wrong) {
         (true, wrong) => {
             let is_right = wrong.is_none();
-            print(json!({"url": address.to_string(), "right": is_right, "reason": wrong}));
+            print(json!({"url": address.to_string(), "right": is_right, "reason": wrong}))?;
             match is_right {
                 true => Ok(()),
                 false => bail!("the webhook is not right"),
             }
         }
-        (false, None) => {
-            print(painted(GOOD, format!("the webhook of {address} is right")));
-            Ok(())
-        }
+        (false, None) => print(painted(GOOD, format!("the webhook of {address} is right"))),
         (false, Some(wrong)) => bail!(wrong),
     }
 }

@@ -77,6 +77,11 @@ async fn an_interrupted_resync_goes_on_at_once_where_it_stopped() {
         last.ends_with("the next one goes on where it stopped"),
         "{last}"
     );
+    let states = |world: &World| -> Vec<Value> {
+        let states = world.port.resync_states().into_iter();
+        states.map(|state| state["status"].clone()).collect()
+    };
+    assert_eq!(states(&world), ["running", "aborted"]);
     let (_, run) = log.seen.split_once("resync paused run=").unwrap();
     let run = run.split_whitespace().next().unwrap();
 
@@ -86,6 +91,16 @@ async fn an_interrupted_resync_goes_on_at_once_where_it_stopped() {
         log.contains(&format!("resync completed run={run}")),
         "{log}"
     );
+    // The run that was interrupted, and then the one that was asked for.
+    let expected = [
+        "running",
+        "aborted",
+        "running",
+        "completed",
+        "running",
+        "completed",
+    ];
+    assert_eq!(states(&world), expected);
     assert_eq!(world.port.catalogue(), world.fresh_catalogue().await);
     world.finish();
 }
@@ -127,6 +142,8 @@ async fn what_is_stored_to_be_looked_at_again_belongs_to_the_resync() {
         (now + Duration::from_secs(60), 3, 1),
     ] {
         let setback = Setback {
+            not_older_than: None,
+            cause: None,
             look: Look::PullRequest {
                 repository: RepositoryId::new("{nobody-knows-it}"),
                 id: 1,

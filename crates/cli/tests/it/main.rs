@@ -4,7 +4,9 @@
 
 mod check;
 mod command;
+mod container;
 mod ending;
+mod explain;
 mod pipelines;
 mod program;
 mod secret;
@@ -17,3 +19,4 @@ mod status;
     reason = "the stories of the function need more of it"
 )]
 mod support;
+mod trouble;

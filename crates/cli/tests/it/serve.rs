@@ -5,10 +5,10 @@ use std::process::Stdio;
 use sandbox::bitbucket::NewPullRequest;
 use sandbox::fault::{Fault, FaultKind};
 use sandbox::webhook::Delivery;
-#[cfg(target_os = "linux")]
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
+#[cfg(target_os = "linux")]
+use crate::program::probe;
 use crate::program::{Log, StateDir, ended, ferry, free_port, signal};
 use crate::support::{WEBHOOK_SECRET, World};
 
@@ -173,19 +173,6 @@ fn limit(pid: u32, bytes: &str) {
         ])
         .status();
     assert!(prlimit.unwrap().success());
-}
-
-/// The status that a probe gets.
-#[cfg(target_os = "linux")]
-async fn probe(port: u16, path: &str) -> String {
-    let mut connection = tokio::net::TcpStream::connect(("127.0.0.1", port))
-        .await
-        .unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-    connection.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).await.unwrap();
-    answer.split(' ').nth(1).unwrap().to_owned()
 }
 
 #[cfg(target_os = "linux")]

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value, json};
 
+use super::edition::Edition;
 use crate::server::{Request, Response, Server};
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
@@ -49,9 +50,19 @@ pub struct TableWork {
 
 impl Table {
     pub async fn start() -> anyhow::Result<Table> {
-        let content = Arc::new(Mutex::new(Content::default()));
+        Table::serve(Arc::default(), Edition::Present).await
+    }
+
+    /// The same table as an edition uses it whose shapes the present one does not know, nor it the present one's: the
+    /// next version of each, with a garbled body.
+    pub async fn of_later_edition(&self) -> anyhow::Result<Table> {
+        Table::serve(Arc::clone(&self.content), Edition::Later).await
+    }
+
+    async fn serve(content: Arc<Mutex<Content>>, edition: Edition) -> anyhow::Result<Table> {
         let model = Arc::clone(&content);
-        let server = Server::start(move |request| lock(&model).answer(request)).await?;
+        let answer = move |request: &Request| lock(&model).answer(request, edition);
+        let server = Server::start(answer).await?;
         Ok(Table { server, content })
     }
 
@@ -75,8 +86,8 @@ fn lock(content: &Mutex<Content>) -> MutexGuard<'_, Content> {
 }
 
 impl Content {
-    fn answer(&mut self, request: &Request) -> Response {
-        let body = request.json();
+    fn answer(&mut self, request: &Request, edition: Edition) -> Response {
+        let body = edition.asks(request.json());
         let target = request.header("x-amz-target").unwrap_or_default();
         let operation = target.rsplit('.').next().unwrap_or_default();
         self.work.push(TableWork::of(operation, &body));
@@ -93,7 +104,7 @@ impl Content {
             _ => Err(("UnknownOperationException", operation)),
         };
         let (status, answer) = match answer {
-            Ok(answer) => (200, answer),
+            Ok(answer) => (200, edition.is_answered(answer)),
             Err((kind, message)) => (400, json!({"__type": kind, "message": message})),
         };
         Response::bytes(status, CONTENT_TYPE, answer.to_string().into_bytes())

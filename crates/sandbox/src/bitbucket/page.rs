@@ -65,6 +65,7 @@ pub(super) fn list<T>(
     known_parameters(request, rules)?;
     let length = page_length(request, rules)?.min(quirks.longest_page.max(1));
     let (query, sort) = (query(request, rules)?, sort(request, rules)?);
+    let is_reversed = quirks.reversed_lists && sort.is_none();
     let items = if query.is_some() || sort.is_some() {
         let mut all: Vec<Value> = items.iter().map(&render).collect();
         if let Some(query) = query {
@@ -80,7 +81,7 @@ pub(super) fn list<T>(
     } else {
         items.into_iter().map(Item::Raw).collect::<Vec<_>>()
     };
-    let order: Vec<usize> = if quirks.reversed_lists {
+    let order: Vec<usize> = if is_reversed {
         (0..items.len()).rev().collect()
     } else {
         (0..items.len()).collect()
