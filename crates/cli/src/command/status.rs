@@ -93,7 +93,7 @@ fn text(status: &Value) -> String {
     }
     for (name, told) in [
         ("last run", last_run(&status["last_run"])),
-        ("run", run(&status["run"], &status["wanted_run"])),
+        ("run", run_now(&status["run"], &status["wanted_run"])),
         ("next run", or(&status["next_run"], "as the schedule says")),
         ("queue", queue(status)),
         ("last webhook", last_webhook(status)),
@@ -116,7 +116,7 @@ fn last_run(run: &Value) -> String {
     format!("completed at {at}{losses}; {entities} entities")
 }
 
-fn run(run: &Value, wanted: &Value) -> String {
+fn run_now(run: &Value, wanted: &Value) -> String {
     if !run.is_null() {
         let begun = shown(&run["started_at"]);
         return match run["pause"].as_str() {
