@@ -3,6 +3,7 @@
 //! Looks at several objects go on side by side, and what they have come to is committed together. One that hangs or
 //! fails is told as failed, and costs the others nothing. Knows nothing of queues' messages or of runs.
 
+mod kept;
 mod objects;
 mod projects;
 mod repository;
@@ -18,7 +19,6 @@ use uuid::Uuid;
 
 use self::objects::{Looked, look_at};
 use crate::app::{App, Errand, Session};
-use crate::condition::Condition;
 use crate::deadline::Deadline;
 use crate::entity::Entity;
 use crate::failure::{Class, Failure};
@@ -35,7 +35,7 @@ use crate::sync::guard::Guard;
 use crate::sync::look::Looker;
 use crate::sync::mapper::Mapper;
 use crate::sync::outbox::Outbox;
-use crate::sync::plan::{Clash, Kept, Seen};
+use crate::sync::plan::{Clash, Seen};
 use crate::sync::settle::differs_from_record;
 
 /// Something to be looked at.
@@ -359,15 +359,6 @@ impl<'a> Taking<'a> {
             sources: &self.current.sources,
             mapper,
             deadline,
-        }
-    }
-
-    /// The next run decides about what stays; until then somebody may want to.
-    async fn note_kept(&self, committed: &Committed) {
-        let mut kept = committed.kept.iter();
-        if let Some((key, kept)) = kept.find(|(_, kept)| *kept == Kept::Threshold) {
-            let cause = format!("{key} stays: {kept}");
-            self.app.note(Condition::DeletionsHeldBack, &cause).await;
         }
     }
 
