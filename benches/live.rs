@@ -84,7 +84,7 @@ async fn while_a_run_is_at_work() -> anyhow::Result<()> {
     let runner = app(&bitbucket, &port, store(&table)?).await?;
     let mut worker = app(&bitbucket, &port, store(&table)?).await?;
     let figures = Figures::default();
-    worker.metrics = Metrics::to("bench".to_owned(), figures.clone());
+    worker.metrics = Metrics::to("bench".to_owned(), true, figures.clone());
     for server in [bitbucket.server(), port.server()] {
         server.answer_after(SLOW);
     }

@@ -9,9 +9,11 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::bitbucket::{self, BitbucketClient};
+use crate::condition::Condition;
 use crate::config::Config;
 use crate::deadline::{Clock, Deadline};
 use crate::failure::Failure;
+use crate::health::Rounds;
 use crate::http::Http;
 use crate::locked::locked;
 use crate::metrics::{Figure, Metrics};
@@ -21,6 +23,7 @@ use crate::progress::RunProgress;
 use crate::queue::Queue;
 use crate::secrets::{Credentials, Secrets, SecretsError};
 use crate::store::documents::Distrusted;
+use crate::store::incidents;
 use crate::store::{Asker, Lease, LeaseName, Leases, Store, StoreError};
 use crate::sync::audit::Audit;
 use crate::sync::commit::Pen;
@@ -48,6 +51,8 @@ pub struct App {
     /// Takes the place of the mapping stored in Port (`--mapping` on the command line).
     pub mapping_override: Option<Value>,
     pub metrics: Metrics,
+    /// When this process has asked everybody for news.
+    pub rounds: Rounds,
     /// How far the resync is that this process works on, for whoever watches.
     pub progress: watch::Sender<RunProgress>,
     session: Mutex<Option<Arc<Session>>>,
@@ -91,7 +96,8 @@ impl App {
         let queue = config.queue_url.clone().zip(aws);
         let queue = queue.map(|(url, aws)| Queue::sqs(aws_sdk_sqs::Client::new(aws), url));
         let namespace = config.metrics_namespace.clone();
-        let metrics = namespace.map(|namespace| Metrics::to(namespace, std::io::stdout()));
+        let all = config.all_figures;
+        let metrics = namespace.map(|namespace| Metrics::to(namespace, all, std::io::stdout()));
         Ok(App {
             queue,
             metrics: metrics.unwrap_or_default(),
@@ -113,6 +119,7 @@ impl App {
             queue: None,
             mapping_override: None,
             metrics: Metrics::default(),
+            rounds: Rounds::default(),
             progress: watch::Sender::default(),
             session: Mutex::default(),
         }
@@ -215,7 +222,33 @@ impl App {
             Figure::count("PenSteals", usize::from(lease.was_stolen())),
         ];
         self.metrics.put(self.clock.now(), figures);
+        if lease.was_stolen() {
+            self.note(
+                Condition::WorkerDied,
+                "a process died while it wrote to Port",
+            )
+            .await;
+        }
         Ok(lease)
+    }
+
+    /// Notes that `condition` was met, for whoever tells how the installation stands. Its failure costs nothing else.
+    pub async fn note(&self, condition: Condition, cause: &str) {
+        let noted = incidents::note(&self.store, condition, cause, self.clock.now());
+        if let Err(error) = noted.await {
+            let (condition, error) = (condition.name(), chain(&error));
+            tracing::warn!(condition, cause, error, "condition not noted");
+        }
+    }
+
+    /// Notes that an event came at `at`; once every few minutes is enough.
+    pub async fn note_event(&self, at: Timestamp) {
+        if !self.rounds.note_event(at) {
+            return;
+        }
+        if let Err(error) = incidents::note_event(&self.store, at).await {
+            tracing::warn!(error = chain(&error), "that an event came is not noted");
+        }
     }
 
     /// Where this fails, the pen runs out.
@@ -240,6 +273,7 @@ impl App {
         App {
             leases: Leases::new(store.clone(), self.clock.clone()),
             generations: Generations::default(),
+            rounds: Rounds::default(),
             store,
             ..self
         }

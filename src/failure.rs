@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::bitbucket;
 pub use crate::class::Class;
+use crate::condition::Condition;
 use crate::identity::RepositoryId;
 use crate::mapping::InvalidMapping;
 use crate::port;
@@ -116,6 +117,38 @@ impl Failure {
             | Failure::Outdated
             | Failure::Invisible { .. }
             | Failure::MappingChanged => Class::Later,
+        }
+    }
+
+    /// What it comes to for an installation, when it lasts.
+    pub fn condition(&self) -> Condition {
+        use bitbucket::Error as Bitbucket;
+        use port::Error as Port;
+        match self {
+            Failure::Secrets(SecretsError::Invalid(_))
+            | Failure::Port(Port::NoPort { .. } | Port::TakenIdentifier { .. }) => {
+                Condition::SettingsInvalid
+            }
+            Failure::Secrets(SecretsError::Empty { .. }) => Condition::SecretEmpty,
+            Failure::Secrets(
+                SecretsError::Unavailable { .. } | SecretsError::NotWritten { .. },
+            ) => Condition::SecretUnreadable,
+            Failure::Bitbucket(Bitbucket::Unauthorized { .. }) => Condition::BitbucketRefused,
+            Failure::Bitbucket(
+                Bitbucket::Unavailable { .. }
+                | Bitbucket::Redirected { .. }
+                | Bitbucket::Unexpected { .. },
+            ) => Condition::BitbucketUnreachable,
+            Failure::Port(Port::Unauthorized { .. } | Port::Forbidden { .. }) => {
+                Condition::PortRefused
+            }
+            Failure::Port(
+                Port::Unavailable { .. } | Port::Redirected { .. } | Port::Unexpected { .. },
+            ) => Condition::PortUnreachable,
+            Failure::CommitLater(later) if later.wait.is_none() => Condition::PortUnreachable,
+            Failure::Mapping(_) => Condition::MappingRefused,
+            failure if failure.is_retryable() => Condition::RunPaused,
+            _ => Condition::RunFailed,
         }
     }
 

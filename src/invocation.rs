@@ -17,7 +17,7 @@ use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::subscription::Occasion;
 use crate::telemetry::chain;
-use crate::{resync, subscription, webhook};
+use crate::{resync, subscription, watch, webhook};
 use event::Invocation;
 
 /// The invocation failed as a whole. Lambda counts it, and alarms go by [`error_type`](Error::error_type).
@@ -108,12 +108,8 @@ async fn serve(app: &App, event: Value, deadline: &Deadline) -> Result<Value, Er
             to_value(&outcome)
         }
         Invocation::Tick { address } => {
-            if let Some(address) = address {
-                let address = app.config.reached_at(&address);
-                Box::pin(subscription::keep(app, &address, Occasion::Tick, deadline)).await;
-            }
-            Box::pin(webhook::again::settle(app, deadline)).await;
-            let outcome = Box::pin(resync::tick(app, deadline)).await?;
+            let address = address.map(|address| app.config.reached_at(&address));
+            let outcome = Box::pin(watch::tick(app, address.as_deref(), deadline)).await?;
             to_value(&outcome)
         }
         Invocation::Uninstall { address } => {

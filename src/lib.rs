@@ -22,7 +22,9 @@
 pub mod invocation;
 
 pub mod resync;
+pub mod status;
 pub mod subscription;
+pub mod watch;
 pub mod webhook;
 
 pub mod app;
@@ -44,6 +46,7 @@ pub mod port;
 pub mod aws;
 pub mod config;
 pub mod failure;
+pub mod health;
 pub mod secrets;
 
 pub mod counts;
@@ -52,6 +55,7 @@ pub mod progress;
 pub mod telemetry;
 
 pub mod class;
+pub mod condition;
 pub mod deadline;
 pub mod entity;
 pub mod file_format;

@@ -17,7 +17,14 @@ const MOST_VALUES: usize = 100;
 /// Where figures go, if anywhere.
 #[derive(Default)]
 pub struct Metrics {
-    to: Option<(String, Mutex<Box<dyn Write + Send>>)>,
+    to: Option<Destination>,
+}
+
+struct Destination {
+    namespace: String,
+    out: Mutex<Box<dyn Write + Send>>,
+    /// Every figure, not only the one that the alarm goes by.
+    all: bool,
 }
 
 /// A name, and one value or several.
@@ -55,25 +62,42 @@ impl Figure {
 }
 
 impl Metrics {
-    /// Prints to `out`, which CloudWatch Logs must get line by line; `namespace` is where CloudWatch keeps them.
-    pub fn to(namespace: String, out: impl Write + Send + 'static) -> Metrics {
+    /// Prints `Health` to `out`, which CloudWatch Logs must get line by line; `namespace` is where CloudWatch keeps it.
+    /// With `all`, the figures of the dashboard as well: each costs money.
+    pub fn to(namespace: String, all: bool, out: impl Write + Send + 'static) -> Metrics {
+        let out = Mutex::new(Box::new(out) as Box<dyn Write + Send>);
         Metrics {
-            to: Some((namespace, Mutex::new(Box::new(out)))),
+            to: Some(Destination {
+                namespace,
+                out,
+                all,
+            }),
         }
+    }
+
+    /// The number of the most serious [`Condition`](crate::condition::Condition); 0: all is well.
+    pub fn put_health(&self, now: Timestamp, number: u8) {
+        self.print(now, None, vec![Figure::ratio("Health", f64::from(number))]);
     }
 
     /// Figures of the installation as a whole.
     pub fn put(&self, now: Timestamp, figures: Vec<Figure>) {
-        self.print(now, None, figures);
+        self.print_of_all(now, None, figures);
     }
 
     /// Figures of one kind.
     pub fn put_of_kind(&self, now: Timestamp, kind: &str, figures: Vec<Figure>) {
-        self.print(now, Some(kind), figures);
+        self.print_of_all(now, Some(kind), figures);
+    }
+
+    fn print_of_all(&self, now: Timestamp, kind: Option<&str>, figures: Vec<Figure>) {
+        if self.to.as_ref().is_some_and(|to| to.all) {
+            self.print(now, kind, figures);
+        }
     }
 
     fn print(&self, now: Timestamp, kind: Option<&str>, figures: Vec<Figure>) {
-        let Some((namespace, out)) = &self.to else {
+        let Some(Destination { namespace, out, .. }) = &self.to else {
             return;
         };
         let figures: Vec<Figure> = figures
@@ -121,7 +145,7 @@ impl Metrics {
 
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let namespace = self.to.as_ref().map(|(namespace, _)| namespace);
+        let namespace = self.to.as_ref().map(|to| &to.namespace);
         f.debug_struct("Metrics")
             .field("namespace", &namespace)
             .finish_non_exhaustive()
@@ -149,9 +173,21 @@ mod tests {
     }
 
     #[test]
+    fn without_a_dashboard_only_the_health_is_told() {
+        let kept = Kept::default();
+        let metrics = Metrics::to("Ferry/demo".to_owned(), false, kept.clone());
+        let now = "2026-11-23T12:00:00Z".parse().unwrap();
+        metrics.put_of_kind(now, "pull-request", vec![Figure::count("Entities", 12)]);
+        metrics.put(now, vec![Figure::count("Events", 12)]);
+        metrics.put_health(now, 54);
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        insta::assert_snapshot!(text, @r#"{"timestamp":"2026-11-23T12:00:00Z","level":"INFO","_aws":{"Timestamp":1795435200000,"CloudWatchMetrics":[{"Namespace":"Ferry/demo","Dimensions":[[]],"Metrics":[{"Name":"Health","Unit":"None"}]}]},"Health":54.0}"#);
+    }
+
+    #[test]
     fn a_line_declares_what_it_holds() {
         let kept = Kept::default();
-        let metrics = Metrics::to("Ferry/demo".to_owned(), kept.clone());
+        let metrics = Metrics::to("Ferry/demo".to_owned(), true, kept.clone());
         let now = "2026-11-23T12:00:00Z".parse().unwrap();
         metrics.put_of_kind(now, "pull-request", vec![Figure::count("Entities", 12)]);
         metrics.put(now, vec![Figure::seconds("Lag", vec![0.5, 2.0])]);

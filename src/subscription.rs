@@ -4,18 +4,21 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::app::App;
 use crate::bitbucket::{self, Hook, HookSettings};
+use crate::condition::Condition;
 use crate::config::PublicAddress;
 use crate::deadline::{Deadline, later};
 use crate::failure::Failure;
+use crate::resync;
 use crate::secrets::SecretsError;
 use crate::store::Revision;
-use crate::store::documents::{Subscription, subscription};
+use crate::store::subscribed::{Subscription, WebhookTrouble, subscription};
 use crate::telemetry::chain;
 use crate::webhook::subscribed_events;
 
@@ -24,11 +27,16 @@ const DESCRIPTION: &str = "Ferry: keeps Port in step with this workspace";
 /// Where Bitbucket's requests go, below the address of the function.
 const PATH: &str = "webhook";
 
+/// Where Port asks for resyncs.
+const PORT_PATH: &str = "resync";
+
+const NOT_ACTIVE: &str = "it is not active";
+
 /// Where Ocean's subscriptions lead; the same address, and taken in as well.
 const OCEAN_PATH: &str = "integration/webhook";
 
-/// A subscription that was right this recently is left alone by ticks.
-const TRUSTED_FOR: Duration = Duration::from_secs(24 * 3600);
+/// A subscription that was looked at this recently is left alone by ticks: what is lost meanwhile, a run finds.
+const TRUSTED_FOR: Duration = Duration::from_secs(300);
 
 /// How the subscription stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +82,7 @@ async fn try_to_keep(
     deadline: &Deadline,
 ) -> Result<(), Failure> {
     let url = address(base);
+    let now = occasion != Occasion::Tick;
     let key = subscription();
     let found = app.store.load(&key).await?.value;
     let is_uninstalled = found.as_ref().is_some_and(|found| found.uninstalled);
@@ -87,7 +96,15 @@ async fn try_to_keep(
             && found.secret == digest
             && app.clock.now() < later(found.checked_at, TRUSTED_FOR)
     });
-    if settled && occasion == Occasion::Tick {
+    if settled && !now {
+        if let Some(found) = found.filter(|found| found.port_asks_at.is_none()) {
+            let port_asks_at = register_with_port(app, base, Some(&found), now, deadline).await;
+            let found = Subscription {
+                port_asks_at,
+                ..found
+            };
+            app.store.save(&key, &found, Revision::ANYTHING).await?;
+        }
         return Ok(());
     }
     let known_secret = found.as_ref().is_some_and(|found| found.secret == digest);
@@ -97,9 +114,15 @@ async fn try_to_keep(
         standing = repair(app, &url, deadline).await?;
         if standing == Standing::Right {
             tracing::info!(url = %PublicAddress::new(&url), found = ?before, "webhook subscription made right");
+            let was_right = |found: &Subscription| found.url == url && found.trouble.is_none();
+            if known_secret && is_deaf(&before) && found.as_ref().is_some_and(was_right) {
+                make_up(app).await?;
+            }
         }
     }
     let refused = matches!(standing, Standing::Refused(_));
+    let trouble = trouble(&standing, found.as_ref(), app.clock.now());
+    let port_asks_at = register_with_port(app, base, found.as_ref(), now, deadline).await;
     match standing {
         Standing::Refused(reason) if !found.is_some_and(|found| found.refused) => tracing::warn!(
             url = %PublicAddress::new(&url),
@@ -119,9 +142,74 @@ async fn try_to_keep(
         checked_at: app.clock.now(),
         refused,
         uninstalled: false,
+        trouble,
+        port_asks_at,
     };
     app.store.save(&key, &found, Revision::ANYTHING).await?;
     Ok(())
+}
+
+/// Whether Bitbucket has told nothing meanwhile.
+fn is_deaf(standing: &Standing) -> bool {
+    match standing {
+        Standing::Missing => true,
+        Standing::Wrong(wrong) => wrong.contains(&NOT_ACTIVE),
+        Standing::Right | Standing::Refused(_) | Standing::NoSecret => false,
+    }
+}
+
+/// What events would have told while there was no webhook, a run finds.
+async fn make_up(app: &App) -> Result<(), Failure> {
+    let cause = "the webhook of the workspace had gone, or was switched off, and was made again";
+    app.note(Condition::WebhookLost, cause).await;
+    resync::request(app, "the webhook had gone").await
+}
+
+/// Why no webhook may lead here, and since when that is so.
+fn trouble(
+    standing: &Standing,
+    found: Option<&Subscription>,
+    now: Timestamp,
+) -> Option<WebhookTrouble> {
+    let reason = match standing {
+        Standing::Refused(reason) => {
+            format!("these credentials may not keep the webhook: {reason}")
+        }
+        Standing::NoSecret => "no webhook secret is configured".to_owned(),
+        Standing::Right | Standing::Missing | Standing::Wrong(_) => return None,
+    };
+    let known = found.and_then(|found| found.trouble.as_ref());
+    let since = known.map_or(now, |known| known.since);
+    Some(WebhookTrouble { since, reason })
+}
+
+/// Has Port ask for resyncs at our address, so that they need not wait until Port is asked. Its failure costs nothing
+/// else: Port is asked all the same. Returns where Port asks, as far as that is known.
+async fn register_with_port(
+    app: &App,
+    base: &str,
+    found: Option<&Subscription>,
+    now: bool,
+    deadline: &Deadline,
+) -> Option<String> {
+    let url = format!("{}/{PORT_PATH}", base.trim_end_matches('/'));
+    let known = found.and_then(|found| found.port_asks_at.clone());
+    if known.as_ref() == Some(&url) && !now {
+        return known;
+    }
+    let session = app.session(deadline).await.ok()?;
+    match session.port.register_webhook(&url, deadline).await {
+        Ok(true) => Some(url),
+        // The first run registers the installation.
+        Ok(false) => None,
+        Err(error) => {
+            tracing::warn!(
+                error = chain(&error),
+                "Port is not told where to ask for resyncs"
+            );
+            known
+        }
+    }
 }
 
 /// How the subscription for `url` stands. `known_secret`: Bitbucket was given the present one.
@@ -144,7 +232,7 @@ async fn look(
     };
     let mut wrong = Vec::new();
     if !hook.active {
-        wrong.push("it is not active");
+        wrong.push(NOT_ACTIVE);
     }
     let is_told = |event: &&str| hook.events.iter().any(|told| told == event);
     if !subscribed_events().iter().all(is_told) {
@@ -180,6 +268,8 @@ pub async fn install(app: &App, base: &str, deadline: &Deadline) -> Result<Stand
             checked_at: app.clock.now(),
             refused: false,
             uninstalled: false,
+            trouble: None,
+            port_asks_at: None,
         };
         app.store
             .save(&subscription(), &found, Revision::ANYTHING)
@@ -255,6 +345,8 @@ pub async fn uninstall(
         checked_at: app.clock.now(),
         refused: false,
         uninstalled: true,
+        trouble: None,
+        port_asks_at: None,
     };
     app.store.save(&key, &mark, Revision::ANYTHING).await?;
     let webhooks_removed = match base {

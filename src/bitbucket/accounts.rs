@@ -128,6 +128,15 @@ impl Accounts {
         named.collect()
     }
 
+    /// In the order of the credentials.
+    pub(super) fn allowances(&self) -> Vec<Allowance> {
+        let accounts = self.lock();
+        accounts
+            .iter()
+            .map(|account| account.allowance.clone())
+            .collect()
+    }
+
     pub(super) fn learn_usage(&self, usage: &BTreeMap<String, Allowance>) {
         for account in self.lock().iter_mut() {
             if let Some(known) = usage.get(&account.credential.name()) {
@@ -179,6 +188,29 @@ impl Accounts {
                 None => {}
             }
         }
+    }
+
+    /// Those that may be used now, each with its header.
+    pub(super) fn usable(&self, group: RateGroup, now: Timestamp) -> Vec<Chosen> {
+        let mut accounts = self.lock();
+        let usable = accounts
+            .iter_mut()
+            .filter(|account| !account.allowance.revoked);
+        let chosen = usable.filter_map(|account| {
+            let is_open = 0 < account.allowance.left(group, 0.0, now);
+            let header = account.credential.header().filter(|_| is_open)?;
+            let (id, kind) = (account.id, account.credential.kind());
+            Some(Chosen { id, kind, header })
+        });
+        chosen.collect()
+    }
+
+    /// Numbers of those that are set aside, from 1, and how many there are in all.
+    pub(super) fn refused(&self) -> (Vec<usize>, usize) {
+        let accounts = self.lock();
+        let refused = accounts.iter().enumerate();
+        let refused = refused.filter(|(_, account)| account.allowance.revoked);
+        (refused.map(|(at, _)| at + 1).collect(), accounts.len())
     }
 
     /// Counts a request that is about to be sent.

@@ -186,6 +186,11 @@ impl BitbucketClient {
         self.shared.accounts.usage()
     }
 
+    /// The allowance of each credential, in their order.
+    pub fn allowances(&self) -> Vec<Allowance> {
+        self.shared.accounts.allowances()
+    }
+
     /// Takes in the [`usage`](Self::usage) that another process has left.
     pub fn learn(&self, usage: &BTreeMap<String, Allowance>) {
         self.shared.accounts.learn_usage(usage);
@@ -194,6 +199,11 @@ impl BitbucketClient {
     /// Which credentials were set aside since this was asked last, and why.
     pub fn take_set_aside(&self) -> Vec<String> {
         self.shared.accounts.take_set_aside()
+    }
+
+    /// Numbers of the credentials that are set aside, from 1, and how many there are in all.
+    pub fn refused(&self) -> (Vec<usize>, usize) {
+        self.shared.accounts.refused()
     }
 
     /// Not repeated: whoever keeps something right looks before the next try.

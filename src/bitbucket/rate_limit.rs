@@ -99,6 +99,16 @@ impl Allowance {
         }
     }
 
+    /// Requests to the API that may go within this hour.
+    pub fn requests_left(&mut self, now: Timestamp) -> u32 {
+        self.left(RateGroup::Api, 0.0, now)
+    }
+
+    /// Requests to the API that Bitbucket takes within an hour.
+    pub fn requests_an_hour(&self) -> u32 {
+        self.api.limit
+    }
+
     /// Requests that may go within this hour, a `reserve` apart.
     pub(super) fn left(&mut self, group: RateGroup, reserve: f64, now: Timestamp) -> u32 {
         self.window(group).left(reserve, now).unwrap_or(0)

@@ -130,6 +130,20 @@ impl BitbucketClient {
         });
     }
 
+    /// Asks whether Bitbucket accepts each of the credentials that have anything left of their allowance; those that it
+    /// does not are set aside ([`refused`](Self::refused)). An error says that there is no telling.
+    pub async fn probe(&self, deadline: &Deadline) -> Result<(), Error> {
+        let (accounts, now) = (&self.shared.accounts, self.shared.http.clock().now());
+        for chosen in accounts.usable(RateGroup::Api, now) {
+            match self.is_alive(&chosen, deadline).await {
+                Ok(true) | Err(Error::RateLimited { .. }) => {}
+                Ok(false) => accounts.set_aside(chosen.id, "Bitbucket refuses it"),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// The right to have one more request of its group under way.
     async fn slot(&self, sending: &Sending<'_>) -> Result<OwnedSemaphorePermit, Error> {
         let slots = locked(&self.shared.slots).of(sending.group);

@@ -84,6 +84,8 @@ pub struct Config {
     pub queue_url: Option<String>,
     /// `FERRY__METRICS_NAMESPACE`: where CloudWatch keeps the figures that the function prints; none without it.
     pub metrics_namespace: Option<String>,
+    /// `FERRY__FIGURES`: `all` prints the figures of the dashboard, too; default `health`, the one of the alarm.
+    pub all_figures: bool,
     /// `FERRY__LOG`, `OCEAN__APPLICATION__LOG_LEVEL`, `APPLICATION__LOG_LEVEL` or `AWS_LAMBDA_LOG_LEVEL` (set by
     /// Lambda): a level, or a filter such as `ferry=debug`.
     pub log_level: Option<String>,

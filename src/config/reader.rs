@@ -14,6 +14,7 @@ use crate::http::Proxies;
 const IDENTIFIER: &str = "OCEAN__INTEGRATION__IDENTIFIER";
 const INTERVAL: &str = "OCEAN__SCHEDULED_RESYNC_INTERVAL";
 const LIVE_RESERVE: &str = "FERRY__LIVE_RESERVE";
+const FIGURES: &str = "FERRY__FIGURES";
 const SLICE_SECONDS: &str = "FERRY__SLICE_SECONDS";
 const PORT_URL: &str = "OCEAN__PORT__BASE_URL";
 const BITBUCKET_URL: &str = "OCEAN__INTEGRATION__CONFIG__BITBUCKET_HOST_URL";
@@ -77,6 +78,7 @@ impl VariableReader<'_> {
             state_table: self.text("FERRY__STATE_TABLE"),
             queue_url: self.text("FERRY__QUEUE_URL"),
             metrics_namespace: self.text("FERRY__METRICS_NAMESPACE"),
+            all_figures: self.all_figures(),
             log_level: self.first(&LOG_LEVEL),
             process: self.process(),
             proxies: self.proxies(),
@@ -209,6 +211,18 @@ impl VariableReader<'_> {
             self.report(name, "is `0`", "use a whole number of seconds from 1 on");
         }
         number.map(|seconds| Duration::from_secs(seconds.into()))
+    }
+
+    fn all_figures(&mut self) -> bool {
+        match self.text(FIGURES).map(|text| text.to_ascii_lowercase()) {
+            None => false,
+            Some(text) if text == "health" => false,
+            Some(text) if text == "all" => true,
+            Some(text) => {
+                self.report(FIGURES, format!("is `{text}`"), "use `all` or `health`");
+                false
+            }
+        }
     }
 
     fn live_reserve(&mut self) -> f64 {

@@ -3,6 +3,7 @@
 //! Looks at several objects go on side by side, and what they have come to is committed together. One that hangs or
 //! fails is told as failed, and costs the others nothing. Knows nothing of queues' messages or of runs.
 
+mod kept;
 mod objects;
 mod projects;
 mod repository;
@@ -308,6 +309,7 @@ impl<'a> Taking<'a> {
                         tell(&mut std::iter::once(item), Some(Err(Arc::new(failure))));
                     }
                     self.report(&committed);
+                    self.note_kept(&committed).await;
                 }
             }
         }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -81,28 +81,20 @@ impl PortClient {
     /// Another program must not share the identifier: each would delete what the other writes.
     fn check_installation(&self, integration: &Integration) -> Result<(), Error> {
         let identifier = &self.inner.identifier;
-        let conflict = |source: anyhow::Error| Error::Unexpected {
-            request: format!("GET /v1/integration/{identifier}"),
-            trace_id: TraceId::default(),
-            source,
-        };
         let is =
             |value: &Option<String>, test: fn(&str) -> bool| value.as_deref().is_some_and(test);
         if is(&integration.installation_type, |kind| {
             kind.starts_with("Saas")
         }) {
-            return Err(conflict(anyhow!(
-                "Port itself hosts the integration `{identifier}`: remove it there, or set \
-                 OCEAN__INTEGRATION__IDENTIFIER to another identifier"
-            )));
+            let reason = format!("Port itself hosts the integration `{identifier}`");
+            return Err(Error::TakenIdentifier { reason });
         }
         if is(&integration.app_type, |kind| {
             !kind.eq_ignore_ascii_case(INTEGRATION_TYPE)
         }) {
-            return Err(conflict(anyhow!(
-                "the integration `{identifier}` is not of the type {INTEGRATION_TYPE}: set \
-                 OCEAN__INTEGRATION__IDENTIFIER to another identifier"
-            )));
+            let reason =
+                format!("the integration `{identifier}` is not of the type {INTEGRATION_TYPE}");
+            return Err(Error::TakenIdentifier { reason });
         }
         Ok(())
     }

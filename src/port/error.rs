@@ -83,6 +83,9 @@ pub enum Error {
     /// The settings lead to something that is not Port.
     #[error("there is no Port API at OCEAN__PORT__BASE_URL ({request}){trace_id}")]
     NoPort { request: String, trace_id: TraceId },
+    /// The identifier belongs to somebody else: each would delete what the other writes.
+    #[error("{reason}: set OCEAN__INTEGRATION__IDENTIFIER to another identifier")]
+    TakenIdentifier { reason: String },
     /// Nobody follows: whoever is there may be a stranger to our credentials and entities.
     #[error(
         "the answer to {request} leads to {target}, and is not followed{trace_id}: check OCEAN__PORT__BASE_URL, and \
@@ -111,7 +114,9 @@ impl Error {
     /// says about a single entity is in its outcome.
     pub fn class(&self) -> Class {
         match self {
-            Error::Unauthorized { .. } | Error::NoPort { .. } => Class::Credentials,
+            Error::Unauthorized { .. } | Error::NoPort { .. } | Error::TakenIdentifier { .. } => {
+                Class::Credentials
+            }
             Error::RateLimited { .. }
             | Error::Unavailable { .. }
             | Error::Unreachable(_)
@@ -158,6 +163,7 @@ impl Error {
             | Error::Unexpected { .. }
             | Error::Redirected { .. }
             | Error::NoPort { .. }
+            | Error::TakenIdentifier { .. }
             | Error::Invalid { .. } => None,
         }
     }

@@ -85,6 +85,21 @@ impl PortClient {
         Ok(answer.integration.into())
     }
 
+    /// Has Port ask for resyncs with a request to `url`. False: nobody has registered the integration yet.
+    pub async fn register_webhook(&self, url: &str, deadline: &Deadline) -> Result<bool, Error> {
+        let Some(integration) = self.integration(deadline).await? else {
+            return Ok(false);
+        };
+        let destination = json!({ "type": "WEBHOOK", "url": url, "agent": false });
+        let found = &integration.changelog_destination;
+        let leads_here = |name: &str| found.get(name) == destination.get(name);
+        if !(leads_here("type") && leads_here("url")) {
+            let changes = json!({ "changelogDestination": destination });
+            self.update_integration(&changes, deadline).await?;
+        }
+        Ok(true)
+    }
+
     /// Changes the fields in `changes`, an object in Port's spelling, without asking ourselves for a resync.
     pub async fn update_integration(
         &self,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{MAX_BATCH, MAX_RECEIVES, Outgoing, PutOff, QueueError};
+use super::{MAX_BATCH, MAX_RECEIVES, Outgoing, PutOff, QueueDepth, QueueError};
 use crate::deadline::{Clock, later};
 use crate::locked::locked;
 use crate::store::documents::{QueuedMessage, dead_letters, queued, queued_name};
@@ -189,6 +189,20 @@ impl Local {
             .values()
             .map(|waiting| waiting.visible_at)
             .min()
+    }
+
+    pub(super) fn depth(&self, now: Timestamp) -> QueueDepth {
+        let messages = self.messages();
+        let all = messages.waiting.len();
+        let waiting = messages.waiting.values();
+        let waiting = waiting.filter(|waiting| waiting.visible_at <= now && !waiting.is_out);
+        let waiting = waiting.count();
+        QueueDepth {
+            waiting,
+            out: all - waiting,
+            dead_letters: messages.dead,
+            is_shared: false,
+        }
     }
 
     pub fn dead_letters(&self) -> usize {

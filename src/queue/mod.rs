@@ -11,6 +11,8 @@ mod sqs;
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 pub use local::{Local, Taken};
 pub use message::{Message, Outgoing, Undecodable};
 pub use sqs::Sqs;
@@ -39,6 +41,19 @@ pub struct PutOff {
     /// Names the receipt, not the message.
     pub receipt: String,
     pub wait: Duration,
+}
+
+/// How many messages there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct QueueDepth {
+    /// A worker may have them now.
+    pub waiting: usize,
+    /// A worker has them, or they are put off.
+    pub out: usize,
+    /// Nobody could deal with them.
+    pub dead_letters: usize,
+    /// It lies outside of this process.
+    pub is_shared: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +111,14 @@ impl Queue {
             })
             .collect::<Result<_, _>>()?;
         self.send_all(&messages, deadline).await
+    }
+
+    /// As SQS counts, about so many.
+    pub async fn depth(&self, deadline: &Deadline) -> Result<QueueDepth, QueueError> {
+        match self {
+            Queue::Local(local) => Ok(local.depth(deadline.now())),
+            Queue::Sqs(sqs) => sqs.depth(deadline).await,
+        }
     }
 
     /// Makes messages come back when their time has come.

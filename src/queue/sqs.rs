@@ -2,13 +2,16 @@
 //!
 //! The only file that talks to SQS.
 
+use std::collections::HashMap;
+
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::{
-    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, SendMessageBatchRequestEntry,
+    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, QueueAttributeName,
+    SendMessageBatchRequestEntry,
 };
 
-use super::{LONGEST_WAIT, MAX_BATCH, Outgoing, PutOff, QueueError};
+use super::{LONGEST_WAIT, MAX_BATCH, Outgoing, PutOff, QueueDepth, QueueError};
 use crate::aws::explain;
 use crate::deadline::Deadline;
 
@@ -122,6 +125,67 @@ impl Sqs {
             Some(first) => Err(refused("put off", answer.failed(), postponed.len(), first)),
         }
     }
+}
+
+impl Sqs {
+    /// Of the queue, and of the one with its dead letters.
+    pub(super) async fn depth(&self, deadline: &Deadline) -> Result<QueueDepth, QueueError> {
+        use QueueAttributeName as Name;
+        let counts = [
+            Name::ApproximateNumberOfMessages,
+            Name::ApproximateNumberOfMessagesNotVisible,
+            Name::ApproximateNumberOfMessagesDelayed,
+            Name::RedrivePolicy,
+        ];
+        let found = self.attributes(&self.url, &counts, deadline).await?;
+        let out = count(&found, &Name::ApproximateNumberOfMessagesNotVisible)
+            + count(&found, &Name::ApproximateNumberOfMessagesDelayed);
+        let dead = found
+            .get(&Name::RedrivePolicy)
+            .and_then(|policy| dead_letters_of(policy));
+        let dead_letters = match dead {
+            None => 0,
+            Some((owner, name)) => {
+                let url = self.client.get_queue_url().queue_name(name);
+                let url = url.queue_owner_aws_account_id(owner).send();
+                let url = within(deadline, url).await?.queue_url.unwrap_or_default();
+                let found = self.attributes(&url, &counts, deadline).await?;
+                count(&found, &Name::ApproximateNumberOfMessages)
+            }
+        };
+        Ok(QueueDepth {
+            waiting: count(&found, &Name::ApproximateNumberOfMessages),
+            out,
+            dead_letters,
+            is_shared: true,
+        })
+    }
+
+    async fn attributes(
+        &self,
+        url: &str,
+        names: &[QueueAttributeName],
+        deadline: &Deadline,
+    ) -> Result<HashMap<QueueAttributeName, String>, QueueError> {
+        let request = self.client.get_queue_attributes().queue_url(url);
+        let request = request.set_attribute_names(Some(names.to_vec())).send();
+        let answer = within(deadline, request).await?;
+        Ok(answer.attributes.unwrap_or_default())
+    }
+}
+
+fn count(found: &HashMap<QueueAttributeName, String>, name: &QueueAttributeName) -> usize {
+    let count = found.get(name).and_then(|count| count.parse().ok());
+    count.unwrap_or_default()
+}
+
+/// Account and name of the queue that a redrive policy (JSON) names by its ARN.
+fn dead_letters_of(policy: &str) -> Option<(String, String)> {
+    let policy: serde_json::Value = serde_json::from_str(policy).ok()?;
+    let arn = policy.get("deadLetterTargetArn")?.as_str()?;
+    let mut parts = arn.rsplit(':');
+    let (name, owner) = (parts.next()?, parts.next()?);
+    Some((owner.to_owned(), name.to_owned()))
 }
 
 /// How many of the first `messages` fit into one call; one at least.

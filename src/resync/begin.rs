@@ -5,7 +5,7 @@ use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
-use super::rival::{look_for_rival, note_start, rival_line};
+use super::rival::{look_for_rival, rival_line};
 use super::told::report;
 use super::unreadable::leave_looks_to_run;
 use crate::app::{App, Session};
@@ -124,7 +124,6 @@ pub(super) async fn begin(
     app.store.remove(&run_request()).await?;
     leave_looks_to_run(&app.store).await?;
     tracing::info!(run = new.id, "resync begun");
-    note_start(app, started_at).await?;
     report(app, session, ResyncStatus::Running, started_at, deadline).await;
     Ok(Begun {
         run: new,

@@ -14,6 +14,7 @@ use super::slice::{RunPart, Slice, Step};
 use crate::app::Errand;
 use crate::counts::Tallied;
 use crate::entity::Entity;
+use crate::extract::Source;
 use crate::failure::{Failure, Later};
 use crate::identity::ItemRef;
 use crate::locked::locked;
@@ -23,7 +24,8 @@ use crate::store::documents::Held;
 use crate::store::{Asker, Lease};
 use crate::sync::commit::{Committed, Pen, SECTION};
 use crate::sync::outbox::Outbox;
-use crate::sync::plan::Seen;
+use crate::sync::plan::{Seen, Sight};
+use crate::sync::settle::differs_from_record;
 
 /// Something that was read of a partition.
 pub(super) struct ReadPart {
@@ -72,6 +74,27 @@ const SAVED_EVERY: Duration = Duration::from_secs(30);
 
 /// Of the parts that are gathered without any change: more would only delay what is remembered of them.
 const MOST_WAITING: usize = 2_000;
+
+/// Whether Bitbucket says something else of the item than was recorded of it: an event should have told. What was changed
+/// in Port alone is none.
+fn has_changed(seen: &Seen) -> bool {
+    let Sight::Present(image) = &seen.sight else {
+        return false;
+    };
+    let mut entities = image.made.iter().flat_map(|made| &made.entities);
+    let Some(before) = &seen.before else {
+        return entities.next().is_some();
+    };
+    let held = |entity: &Entity| {
+        let content = before.claims.iter().flat_map(|claim| &claim.content);
+        content
+            .filter(|held| held.written.is_some() && held.below.is_empty())
+            .find(|held| Some(&held.key) == entity.key().as_ref())
+    };
+    before.sure
+        && entities
+            .any(|entity| held(entity).is_some_and(|held| differs_from_record(entity, Some(held))))
+}
 
 impl Slice<'_> {
     /// Commits what comes until nobody reads any more, or the run cannot go on.
@@ -138,11 +161,19 @@ impl Slice<'_> {
         let (changed, unchanged): (Vec<Seen>, Vec<Seen>) = seen
             .into_iter()
             .partition(|seen| self.snapshots.is_changed(sources, seen));
+        let told_of = |seen: &&Seen| self.is_pull_request(seen) && has_changed(seen);
+        let changed_pull_requests = changed.iter().filter(told_of).count();
+        self.run().changed_pull_requests += changed_pull_requests;
         self.find_clashes(&unchanged).await?;
         let left: usize = changed.iter().map(Seen::size).sum();
         self.run().counts.unchanged += entities - left;
         tracing::trace!(items = all, changed = changed.len(), "compared");
         Ok(changed)
+    }
+
+    fn is_pull_request(&self, seen: &Seen) -> bool {
+        let group = self.sources().group(&seen.item.partition.source);
+        group.is_some_and(|group| matches!(group.source, Source::PullRequests { .. }))
     }
 
     /// Commits a section, and notes what is done with it. Parts that wait stay where the run has to pause.

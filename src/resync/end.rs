@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::journal::Phase;
@@ -10,15 +11,17 @@ use super::told::report;
 use super::unreadable::drop_superfluous;
 use super::{RunOutcome, clean_up};
 use crate::bitbucket;
+use crate::condition::Condition;
 use crate::counts::Counts;
 use crate::deadline::later;
 use crate::failure::Failure;
 use crate::locked::locked;
 use crate::port::{self, ResyncStatus};
 use crate::progress::Paused;
-use crate::store::Revision;
 use crate::store::documents::{CompletedRun, completed};
-use crate::store::run::{FailedRepositories, Run, failed_repositories};
+use crate::store::incidents::{incidents, last_event};
+use crate::store::run::{FailedRepositories, Run, RunPause, failed_repositories};
+use crate::store::{Revision, WantedDocuments};
 use crate::sync::outbox::Outbox;
 use crate::telemetry::chain;
 
@@ -40,6 +43,25 @@ pub struct Summary {
     /// Each problem of the mapping once, with the number of items it cost.
     pub mapping_problems: Vec<String>,
 }
+
+impl Summary {
+    fn of(run: &Run, mapping_problems: Vec<String>) -> Summary {
+        Summary {
+            run: run.id.clone(),
+            counts: run.counts,
+            failed_partitions: run.failed.iter().map(ToString::to_string).collect(),
+            failures: run.failures,
+            kept: (!run.kept.is_empty())
+                .then(|| run.kept.iter().cloned().collect::<Vec<_>>().join("; ")),
+            withheld: run.withheld,
+            hidden: run.hidden.iter().cloned().collect(),
+            mapping_problems,
+        }
+    }
+}
+
+/// A slice that pauses again within this time has got nowhere.
+const BRIEF: Duration = Duration::from_secs(300);
 
 /// How long to stay away after a failure that may pass by itself and says nothing about when.
 pub(super) const PAUSE: Duration = Duration::from_secs(60);
@@ -66,31 +88,24 @@ impl Slice<'_> {
         mapping_problems.extend(run.problems.iter().map(ToString::to_string));
         mapping_problems.extend(run.clashes.values().cloned());
         let now = self.app.clock.now();
-        let summary = Summary {
-            run: run.id.clone(),
-            counts: run.counts,
-            failed_partitions: run.failed.iter().map(ToString::to_string).collect(),
-            failures: run.failures,
-            kept: (!run.kept.is_empty())
-                .then(|| run.kept.iter().cloned().collect::<Vec<_>>().join("; ")),
-            withheld: run.withheld,
-            hidden: run.hidden.iter().cloned().collect(),
-            mapping_problems,
-        };
+        let summary = Summary::of(&run, mapping_problems);
         let failed = run
             .failed
             .iter()
             .filter_map(|failed| failed.repository.clone());
         let failed = FailedRepositories(failed.collect());
+        let store = self.store();
         let end = CompletedRun {
             at: now,
+            started_at: Some(run.started_at),
+            losses: run.losses(),
+            untold_changes: self.untold_changes(&run).await?,
             mapping: self.sources().mapping().fingerprint().to_owned(),
             owned: run.owned,
             all_recorded: run.failures == 0 && run.unsound.is_empty(),
             distrusted: self.distrusted(),
             hidden: run.hidden.clone(),
         };
-        let store = self.store();
         let key = failed_repositories();
         if store.load(&key).await?.value.as_ref() != Some(&failed) {
             store.save(&key, &failed, Revision::ANYTHING).await?;
@@ -121,6 +136,39 @@ impl Slice<'_> {
             true => RunOutcome::CompletedWithLosses(summary),
             false => RunOutcome::Completed(summary),
         })
+    }
+
+    /// A slice that gets nowhere is part of the pause before it.
+    fn paused_since(&self) -> Timestamp {
+        let now = self.app.clock.now();
+        let before = self.run().pause.as_ref().map(|pause| pause.since);
+        before.filter(|_| self.age() < BRIEF).unwrap_or(now)
+    }
+
+    /// Pull requests that this run has found changed, if no event at all has come since the one before: then webhooks
+    /// do not come. A run under another mapping finds all of them changed.
+    async fn untold_changes(&self, run: &Run) -> Result<usize, Failure> {
+        let changed = run.changed_pull_requests;
+        if changed == 0 || run.is_first {
+            return Ok(0);
+        }
+        let known = WantedDocuments::default()
+            .and(&completed())
+            .and(&last_event())
+            .and(&incidents());
+        let known = self.store().load_together(known).await?;
+        let fingerprint = self.sources().mapping().fingerprint();
+        let before = known.get(&completed()).value;
+        let before = before.filter(|before| before.all_recorded && before.mapping == fingerprint);
+        let last_event = known.get(&last_event()).value;
+        let incidents = known.get(&incidents()).value.unwrap_or_default();
+        let lost = incidents.get(Condition::WebhookLost);
+        let is_untold = before.is_some_and(|before| {
+            // That the webhook had gone has been told, and mended.
+            lost.is_none_or(|lost| lost.seen < before.at)
+                && last_event.is_none_or(|it| it.0 < before.at)
+        });
+        Ok(if is_untold { changed } else { 0 })
     }
 
     fn log_completed(&self, run: &Run, summary: &Summary) {
@@ -164,10 +212,19 @@ impl Slice<'_> {
             | Failure::PenIsBusy => Duration::ZERO,
             failure => failure.wait().unwrap_or(PAUSE),
         };
-        let not_before = later(self.app.clock.now(), wait);
-        self.run().not_before = Some(not_before);
-        self.save().await?;
         let reason = chain(&failure);
+        let not_before = later(self.app.clock.now(), wait);
+        let pause = (!wait.is_zero()).then(|| RunPause {
+            since: self.paused_since(),
+            reason: reason.clone(),
+            number: failure.condition().number(),
+        });
+        {
+            let mut run = self.run();
+            run.not_before = Some(not_before);
+            run.pause = pause;
+        }
+        self.save().await?;
         self.publish(Some(Paused {
             until: not_before,
             reason: reason.clone(),

@@ -1,6 +1,7 @@
-//! Figures of runs, for whoever watches the function, and how far one is, for whoever watches that.
+//! Figures of runs, for whoever watches the function, and how far one is, for whoever watches that; how long a slice takes.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -12,26 +13,34 @@ use crate::locked::locked;
 use crate::mapping::Kind;
 use crate::metrics::Figure;
 use crate::progress::{KindProgress, Paused, RunProgress};
-use crate::store::StoreError;
-use crate::store::documents::completed;
+use crate::store::documents::CompletedRun;
 use crate::store::run::Tally;
 
 /// Says how old the last completed resync is, in intervals: one that is due is overdue from 1 on.
-pub(super) async fn put_age(app: &App) -> Result<(), StoreError> {
+pub fn put_age(app: &App, completed: Option<&CompletedRun>) {
     let now = app.clock.now();
     let Some(interval) = app.config.resync_interval else {
-        return Ok(());
+        return;
     };
-    let completed = app.store.load(&completed()).await?.value;
     // Nothing is late before it could have been in time: the first run begins by itself.
     let at = completed.map_or(app.started_at, |completed| completed.at);
     let age = now.duration_since(at).as_secs_f64();
     let age = Figure::ratio("ResyncAge", age / interval.as_secs_f64().max(1.0));
     app.metrics.put(now, vec![age]);
-    Ok(())
 }
 
 impl Slice<'_> {
+    /// How long it has been at work.
+    pub(super) fn age(&self) -> Duration {
+        self.app.clock.elapsed().saturating_sub(self.begun_at)
+    }
+
+    /// How long nothing of the run was stored.
+    pub(super) fn since_saved(&self) -> Duration {
+        let now = self.app.clock.elapsed();
+        now.saturating_sub(*locked(&self.saved_at))
+    }
+
     /// Of a run that is over.
     pub(super) fn put_completed(&self, now: Timestamp, summary: &Summary) {
         let run = self.run();

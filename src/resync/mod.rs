@@ -25,23 +25,23 @@ mod partition;
 mod preview;
 mod proof;
 mod read;
+mod retry;
 mod rival;
 mod slice;
 mod snapshots;
 mod told;
 mod unreadable;
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::app::{App, Session};
 use crate::bitbucket::Purpose;
+use crate::condition::Condition;
 use crate::deadline::Deadline;
 use crate::failure::Failure;
+use crate::health::Facts;
 use crate::port::ResyncStatus;
-use crate::store::documents::generation;
 use crate::store::run::{
     Run, RunRequest, Usage, Watermark, pages, run, run_request, usage, watermark,
 };
@@ -49,12 +49,12 @@ use crate::store::{Asker, Attempt, Lease, LeaseName, Revision};
 use crate::telemetry::chain;
 
 pub use end::Summary;
+pub use figures::put_age;
 pub use holder::interrupted;
 pub use preview::{FieldChange, Preview, PreviewedChange, PreviewedDeletion, Scope, preview};
 pub use unreadable::request_for_unreadable;
 
 use begin::{Begun, begin, resume};
-use figures::put_age;
 use holder::{note_holder, tell_holder};
 use journal::Phase;
 use rival::rival_line;
@@ -93,6 +93,7 @@ pub async fn request(app: &App, reason: &str) -> Result<(), Failure> {
     let request = RunRequest {
         reason: reason.to_owned(),
         at: app.clock.now(),
+        failure: None,
     };
     app.store
         .save(&run_request(), &request, Revision::ANYTHING)
@@ -100,27 +101,26 @@ pub async fn request(app: &App, reason: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How long a tick may ask whether there is anything to do: it comes back in a minute, and Lambda bills for waiting.
-const ASKING: Duration = Duration::from_secs(20);
-
-/// Goes on with an unfinished run, or begins one that was asked for here or in Port, or that the store needs.
+/// Goes on with an unfinished run, or begins one that was asked for, or that the store needs.
 pub async fn tick(app: &App, deadline: &Deadline) -> Result<RunOutcome, Failure> {
-    let asking = &deadline.at_most(ASKING);
-    put_age(app).await?;
-    report_again(app, asking).await;
-    if let Some(run) = app.store.load(&run()).await?.value {
+    let facts = Facts::read(&app.store).await?;
+    go_on(app, &facts, deadline).await
+}
+
+/// The same by what was read a moment ago.
+pub async fn go_on(app: &App, facts: &Facts, deadline: &Deadline) -> Result<RunOutcome, Failure> {
+    report_again(app, facts.untold_end, deadline).await;
+    let now = app.clock.now();
+    if let Some(run) = &facts.run {
         return match run.not_before {
-            Some(not_before) if app.clock.now() < not_before => Ok(RunOutcome::Idle),
+            Some(not_before) if now < not_before => Ok(RunOutcome::Idle),
             _ => work(app, deadline).await,
         };
     }
-    if app.secrets.credentials_if_filled(asking).await?.is_none() {
+    if app.secrets.credentials_if_filled(deadline).await?.is_none() {
         return Ok(RunOutcome::Idle);
     }
-    let wanted = app.store.load(&run_request()).await?.value.is_some()
-        || store_asks(app).await?
-        || port_asks(app, asking).await?;
-    match wanted {
+    match facts.want_run(now, app.started_at) || store_asks(app, facts).await? {
         true => work(app, deadline).await,
         false => Ok(RunOutcome::Idle),
     }
@@ -133,8 +133,8 @@ pub async fn follow_mapping(app: &App, deadline: &Deadline) -> Result<(), Failur
 }
 
 /// Whether the store has lost something that only a run can find again.
-async fn store_asks(app: &App) -> Result<bool, Failure> {
-    if app.store.load(&generation()).await?.value.is_none() {
+async fn store_asks(app: &App, facts: &Facts) -> Result<bool, Failure> {
+    if facts.generation.is_none() && facts.request.is_none() {
         app.store.take_unreadable();
         request(app, "nothing is known of an earlier run").await?;
         return Ok(true);
@@ -142,20 +142,19 @@ async fn store_asks(app: &App) -> Result<bool, Failure> {
     request_for_unreadable(app).await
 }
 
-/// Whether Port asks for a resync that was not followed yet: a saved mapping, the Resync button. Notes the request.
-async fn port_asks(app: &App, deadline: &Deadline) -> Result<bool, Failure> {
-    let session = app.session(deadline).await?;
+/// Notes whether Port asks for a resync that was not followed yet: a saved mapping, the Resync button.
+pub async fn port_asks(app: &App, session: &Session, deadline: &Deadline) -> Result<(), Failure> {
     let asked_at = session.port.resync_request(deadline).await?;
     let followed = app.store.load(&watermark()).await?.value;
     let followed = followed.map_or(Timestamp::UNIX_EPOCH, |watermark| watermark.0);
     let Some(asked_at) = asked_at.filter(|asked_at| followed < *asked_at) else {
-        return Ok(false);
+        return Ok(());
     };
     request(app, "asked for in Port").await?;
     app.store
         .save(&watermark(), &Watermark(asked_at), Revision::ANYTHING)
         .await?;
-    Ok(true)
+    Ok(())
 }
 
 /// Works on what is to be done until it is done or the deadline is near. One invocation at a time does.
@@ -167,7 +166,12 @@ async fn work(app: &App, deadline: &Deadline) -> Result<RunOutcome, Failure> {
             return Ok(RunOutcome::Busy);
         }
     };
+    if lease.was_stolen() {
+        let cause = "the process that worked on the resync ended without saying so";
+        app.note(Condition::WorkerDied, cause).await;
+    }
     let lease = tokio::sync::Mutex::new(lease);
+    let before = app.store.load(&run_request()).await?.value;
     let mut outcome = Box::pin(work_under_lease(app, &lease, deadline)).await;
     if matches!(&outcome, Err(failure) if failure.is_unauthorized()) && app.secrets.forget() {
         tracing::info!("reading the credentials again after a refusal");
@@ -176,6 +180,9 @@ async fn work(app: &App, deadline: &Deadline) -> Result<RunOutcome, Failure> {
             request(app, "the credentials were refused").await?;
         }
         outcome = work_under_lease(app, &lease, deadline).await;
+    }
+    if let Err(failure) = &outcome {
+        retry::ask_again(app, before, failure).await?;
     }
     lease.into_inner().release().await?;
     outcome
@@ -236,10 +243,6 @@ async fn not_begun(
     failure: Failure,
     deadline: &Deadline,
 ) -> Result<RunOutcome, Failure> {
-    if !failure.is_retryable() && !failure.is_unauthorized() {
-        // Asking again every minute would not change it; the schedule and Port will.
-        app.store.remove(&run_request()).await?;
-    }
     let now = app.clock.now();
     report(app, session, ResyncStatus::Failed, now, deadline).await;
     Err(failure)

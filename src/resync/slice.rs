@@ -53,8 +53,10 @@ pub(super) struct Slice<'a> {
     pub(super) revision: tokio::sync::Mutex<Revision>,
     /// The right to work on the run.
     pub(super) lease: &'a tokio::sync::Mutex<Lease>,
+    /// When it began, by the clock's count.
+    pub(super) begun_at: Duration,
     /// When it was stored last, by the clock's count.
-    saved_at: Mutex<Duration>,
+    pub(super) saved_at: Mutex<Duration>,
     /// Digests of the entities that this slice has deleted.
     pub(super) gone: Mutex<HashSet<u64>>,
     /// What the mapping could not do in this slice.
@@ -160,6 +162,7 @@ impl<'a> Slice<'a> {
             state: Mutex::new(run),
             revision: tokio::sync::Mutex::new(revision),
             lease,
+            begun_at: app.clock.elapsed(),
             saved_at: Mutex::new(app.clock.elapsed()),
             gone: Mutex::default(),
             problems: Mutex::default(),
@@ -271,12 +274,6 @@ impl<'a> Slice<'a> {
         *locked(&self.saved_at) = self.app.clock.elapsed();
         self.publish(None);
         Ok(())
-    }
-
-    /// How long nothing of the run was stored.
-    pub(super) fn since_saved(&self) -> Duration {
-        let now = self.app.clock.elapsed();
-        now.saturating_sub(*locked(&self.saved_at))
     }
 
     /// What became of `part` is unknown to this run. `is_recorded`: its claims stand for what it may hold; otherwise that

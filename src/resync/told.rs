@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::rival::note_start;
 use crate::app::{App, Session};
 use crate::deadline::{Deadline, later};
 use crate::port::{ResyncReport, ResyncStatus};
@@ -28,6 +29,11 @@ pub(super) async fn report(
         next: interval.map(|interval| later(started_at, interval)),
         interval_minutes: minutes.and_then(|minutes| u32::try_from(minutes).ok()),
     };
+    // A start that Port knows and we do not would be another installation's.
+    if let Err(error) = note_start(app, started_at).await {
+        tracing::warn!(error = chain(&error), "resync state not reported to Port");
+        return;
+    }
     let told = session.port.report_resync(report, deadline).await;
     if let Err(error) = &told {
         tracing::warn!(error = chain(error), "resync state not reported to Port");
@@ -42,19 +48,9 @@ pub(super) async fn report(
 }
 
 /// Tells Port how the last run has ended, if it could not be told then.
-pub(super) async fn report_again(app: &App, deadline: &Deadline) {
-    let UntoldEnd(report) = match app.store.load(&untold_end()).await {
-        Ok(found) => match found.value {
-            Some(untold) => untold,
-            None => return,
-        },
-        Err(error) => {
-            tracing::warn!(
-                error = chain(&error),
-                "whether Port has to be told is not known"
-            );
-            return;
-        }
+pub(super) async fn report_again(app: &App, untold: Option<UntoldEnd>, deadline: &Deadline) {
+    let Some(UntoldEnd(report)) = untold else {
+        return;
     };
     let Ok(session) = app.session(deadline).await else {
         // Whatever comes next says why.

@@ -17,6 +17,7 @@ use sha2::{Digest as _, Sha256};
 use crate::entity::EntityKey;
 use crate::identity::{Bucket, ItemId, PartitionId, Place, SourceId};
 use crate::look::{Cause, Look};
+use crate::store::run::Losses;
 
 /// A stored shape.
 pub trait Document: Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -238,6 +239,13 @@ pub struct CompletedRun {
     pub all_recorded: bool,
     #[serde(default)]
     pub distrusted: Distrusted,
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
+    #[serde(default)]
+    pub losses: Losses,
+    /// Pull requests that it found changed, though no event had come since the run before.
+    #[serde(default)]
+    pub untold_changes: usize,
     /// Lists that say they have objects and show none: a run says so once.
     #[serde(default)]
     pub hidden: BTreeSet<String>,
@@ -268,20 +276,6 @@ pub struct LiveDeletions {
     pub by_hour: BTreeMap<i64, usize>,
 }
 
-/// What was found when the workspace's webhook was looked at last.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Subscription {
-    pub url: String,
-    /// Digest of the secret that Bitbucket was given: it never shows it.
-    pub secret: String,
-    pub checked_at: Timestamp,
-    /// We may not look, or not repair.
-    pub refused: bool,
-    /// It was removed for good: neither ticks nor the schedule make it again.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub uninstalled: bool,
-}
-
 /// Who may do something that only one may do at a time. Every change of it is a conditional write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeaseState {
@@ -306,7 +300,6 @@ documents! {
     QueuedMessage: "queued message", version 1;
     CompletedRun: "end of the last run", version 1;
     LiveDeletions: "live deletions", version 1;
-    Subscription: "webhook subscription", version 1;
     LeaseState: "lease", version 1;
 }
 
@@ -392,8 +385,4 @@ pub const LEASES: &str = "lease";
 
 pub fn lease(name: &str) -> Key<LeaseState> {
     Key::new(LEASES, name)
-}
-
-pub fn subscription() -> Key<Subscription> {
-    Key::new("webhook", "subscription")
 }

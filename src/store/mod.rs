@@ -10,14 +10,19 @@
 mod batch;
 pub mod documents;
 mod dynamodb;
+mod error;
 #[cfg(feature = "file-store")]
 mod file;
+pub mod incidents;
 pub mod lease;
 mod memory;
+mod outcome;
 mod raw;
+mod reading;
 mod rehearsal;
 mod removal;
 pub mod run;
+pub mod subscribed;
 mod unreadable;
 
 use std::ops::ControlFlow;
@@ -26,19 +31,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use batch::DocumentBatch;
+pub use error::StoreError;
 pub use lease::{Asker, Attempt, Lease, LeaseName, Leases};
 pub use raw::Revision;
+pub use reading::{FoundDocuments, WantedDocuments};
 
 use crate::deadline::{Clock, Deadline};
 use batch::{address, draft};
 use documents::{Document, Folder, Key};
 use dynamodb::Table;
+use error::unavailable;
 #[cfg(feature = "file-store")]
 use file::File;
 use memory::Memory;
 use raw::{Address, Leaf, Stored};
 use rehearsal::Below;
-use unreadable::{Unreadable, decode};
+use unreadable::{Unreadable, found};
 
 /// How long an operation goes on against a store that throttles or does not answer, unless its handle has a deadline
 /// that is nearer.
@@ -68,37 +76,6 @@ pub struct Found<D> {
     pub value: Option<D>,
     /// What a save that replaces exactly this has to expect.
     pub revision: Revision,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Somebody else wrote first. Nothing was written.
-    #[error("the document `{key}` has changed meanwhile")]
-    Conflict { key: String },
-    /// Another process works with this database.
-    #[error(
-        "`{}` is in use by another process: stop the other `ferry`, or give this one another directory \
-         (FERRY__STATE_DIR)", path.display()
-    )]
-    InUse { path: PathBuf },
-    /// There is no place to keep documents at.
-    #[error(
-        "the state cannot be kept in `{}`: FERRY__STATE_DIR has to name a directory that this process can write, on a \
-         disk with room", path.display()
-    )]
-    Unusable {
-        path: PathBuf,
-        source: anyhow::Error,
-    },
-    /// The store does not answer, refuses, or has not answered in time. A write may have taken effect or not.
-    #[error("cannot reach the store for `{key}`")]
-    Unavailable { key: String, source: anyhow::Error },
-    /// A value that JSON cannot hold.
-    #[error("the document `{key}` cannot be written")]
-    Unwritable {
-        key: String,
-        source: serde_json::Error,
-    },
 }
 
 impl Store {
@@ -172,25 +149,44 @@ impl Store {
             return Ok(Vec::new());
         };
         let addresses: Vec<Address> = keys.iter().map(address).collect();
-        let stored = match &self.backend {
-            Backend::Memory(memory) => addresses.iter().map(|at| memory.load(at)).collect(),
-            Backend::Rehearsal(memory, below) => {
-                below.draw(keys, memory).await?;
-                addresses.iter().map(|at| memory.load(at)).collect()
-            }
-            #[cfg(feature = "file-store")]
-            Backend::File(file) => {
-                let loaded = file.load(addresses.clone()).await;
-                loaded.map_err(unavailable(first))?
-            }
-            Backend::Table(table) => {
-                let deadline = self.deadline();
-                let loaded = table.load_all(&addresses, D::VERSION, deadline).await;
-                loaded.map_err(unavailable(first))?
-            }
-        };
+        if let Backend::Rehearsal(memory, below) = &self.backend {
+            below.draw(keys, memory).await?;
+        }
+        let wanted = addresses.iter().map(|at| (at.clone(), D::VERSION));
+        let stored = self.load_stored(&wanted.collect::<Vec<_>>()).await;
+        let stored = stored.map_err(unavailable(first))?;
         let found = addresses.iter().zip(stored);
         Ok(found.map(|(at, stored)| self.found(at, stored)).collect())
+    }
+
+    /// Documents of any shapes.
+    pub async fn load_together(
+        &self,
+        wanted: WantedDocuments,
+    ) -> Result<FoundDocuments, StoreError> {
+        let WantedDocuments { wanted } = wanted;
+        let stored = self.load_stored(&wanted).await;
+        let stored = stored.map_err(unavailable("several documents"))?;
+        let addresses = wanted.into_iter().map(|(address, _)| address);
+        let found = addresses.zip(stored);
+        Ok(FoundDocuments {
+            stored: found
+                .filter_map(|(at, stored)| Some((at, stored?)))
+                .collect(),
+            unreadable: Arc::clone(&self.unreadable),
+        })
+    }
+
+    /// What lies at each address, in their order; each with the version that its reader knows.
+    async fn load_stored(&self, wanted: &[(Address, u32)]) -> anyhow::Result<Vec<Option<Stored>>> {
+        let addresses = wanted.iter().map(|(address, _)| address);
+        match &self.backend {
+            Backend::Memory(memory) => Ok(addresses.map(|at| memory.load(at)).collect()),
+            Backend::Rehearsal(memory, below) => below.peek(wanted, memory).await,
+            #[cfg(feature = "file-store")]
+            Backend::File(file) => file.load(addresses.cloned().collect()).await,
+            Backend::Table(table) => table.load_all(wanted, self.deadline()).await,
+        }
     }
 
     /// Hands each document of `folder` whose name begins with `prefix` to `each`, in the order of their names, until that
@@ -340,36 +336,12 @@ impl Store {
     }
 
     fn found<D: Document>(&self, address: &Address, stored: Option<Stored>) -> Found<D> {
-        let Some(stored) = stored else {
-            return Found {
-                value: None,
-                revision: Revision::ABSENT,
-            };
-        };
-        let value = decode::<D>(&stored)
-            .map_err(|problem| {
-                let revision = stored.revision;
-                self.unreadable.note(address, revision, D::NAME, &problem);
-            })
-            .ok();
-        Found {
-            value,
-            revision: stored.revision,
-        }
+        found(&self.unreadable, address, stored.as_ref())
     }
 
     /// By when an operation that begins now has to end, as far as the handle says.
     fn deadline(&self) -> Option<&Deadline> {
         self.deadline.as_ref()
-    }
-}
-
-fn unavailable<E: Into<anyhow::Error>>(
-    key: impl std::fmt::Display,
-) -> impl FnOnce(E) -> StoreError {
-    move |source| StoreError::Unavailable {
-        key: key.to_string(),
-        source: source.into(),
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use super::batch::{address, draft};
 use super::documents::{Document, Folder, Key};
 use super::memory::Memory;
-use super::raw::{Address, Draft, Mutation};
+use super::raw::{Address, Draft, Mutation, Stored};
 use super::{Found, Revision, Store, StoreError};
 use crate::locked::locked;
 
@@ -47,6 +47,22 @@ impl Below {
             self.keep(key, found, above)?;
         }
         Ok(())
+    }
+
+    /// What lies at each address, in their order, without drawing it.
+    pub(super) async fn peek(
+        &self,
+        wanted: &[(Address, u32)],
+        above: &Memory,
+    ) -> anyhow::Result<Vec<Option<Stored>>> {
+        let below = Box::pin(self.store.load_stored(wanted)).await?;
+        let known = locked(&self.known);
+        let found = wanted.iter().zip(below);
+        let found = found.map(|((at, _), below)| match known.contains(at) {
+            true => above.load(at),
+            false => below,
+        });
+        Ok(found.collect())
     }
 
     /// The same for everything of `folder` whose name begins with `prefix`.

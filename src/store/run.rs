@@ -3,12 +3,12 @@
 //! Plain data: what an invocation needs to go on where another one stopped. `documents` has the keys.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::documents::{Folder, Key, Stamp, documents};
+pub use super::outcome::{FailedAttempt, FailedPart, Losses, RunPause};
 use crate::counts::{Counts, IdentifierCounts, Tallied};
 use crate::identity::{Repository, RepositoryId, SourceId};
 use crate::look::{Numbers, Progress};
@@ -103,6 +103,12 @@ pub struct Run {
     /// Times in a row that Port has stopped the section at hand.
     #[serde(default)]
     pub commit_stalls: u32,
+    /// What it waits for, if it does.
+    #[serde(default)]
+    pub pause: Option<RunPause>,
+    /// Pull requests that had changed since they were looked at last, as far as they were read.
+    #[serde(default)]
+    pub changed_pull_requests: usize,
 }
 
 /// Who worked on the run last, for people: the lease decides who may.
@@ -170,23 +176,14 @@ pub struct RepositoryPage {
     pub missing: BTreeMap<SourceId, BTreeMap<u64, Vec<u64>>>,
 }
 
-/// A part of the workspace that could not be read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FailedPart {
-    pub source: SourceId,
-    /// `None` where the source failed as a whole.
-    #[serde(default)]
-    pub repository: Option<RepositoryId>,
-    /// As people know it.
-    pub name: String,
-    pub reason: String,
-}
-
 /// That a run is wanted, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRequest {
     pub reason: String,
     pub at: Timestamp,
+    /// The attempt that failed, where this asks for another one.
+    #[serde(default)]
+    pub failure: Option<FailedAttempt>,
 }
 
 /// The last resync request of Port that was followed.
@@ -280,22 +277,25 @@ impl Run {
 
     /// Whether anything that should be in Port may not be there as it should.
     pub fn has_losses(&self) -> bool {
-        let lists = self.lists.values();
-        0 < self.failures
-            || 0 < self.counts.refused
-            || 0 < self.counts.waiting
-            || 0 < self.counts.not_mapped
-            || 0 < self.counts.left_out
-            || 0 < self.withheld
-            || !self.hidden.is_subset(&self.hidden_before)
-            || self.has_rival
-            || lists.into_iter().any(|list| list.failed.is_some())
+        self.losses().are_any()
     }
-}
 
-impl fmt::Display for FailedPart {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {}: {}", self.source, self.name, self.reason)
+    pub fn losses(&self) -> Losses {
+        let lists = self.lists.values();
+        let mut reasons = lists.filter_map(|list| list.failed.clone());
+        let failed = self.failed.first().map(ToString::to_string);
+        Losses {
+            first_failure: failed.or_else(|| reasons.next()),
+            failures: self.failures,
+            refused: self.counts.refused,
+            waiting: self.counts.waiting,
+            not_mapped: self.counts.not_mapped,
+            left_out: self.counts.left_out,
+            withheld: self.withheld,
+            kept: self.kept.iter().next().cloned(),
+            hidden: self.hidden.difference(&self.hidden_before).count(),
+            has_rival: self.has_rival,
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
+use super::Found;
 use super::documents::Document;
 use super::raw::{Address, Revision, Stored};
 use super::{Store, StoreError};
@@ -43,7 +44,7 @@ pub(super) enum Illegible {
 }
 
 /// Looks at the version first: a body of another one need not even be JSON.
-pub(super) fn decode<D: Document>(stored: &Stored) -> Result<D, Illegible> {
+fn decode<D: Document>(stored: &Stored) -> Result<D, Illegible> {
     let known = D::VERSION;
     match stored.version {
         None => return Err(Illegible::NoVersion),
@@ -54,14 +55,29 @@ pub(super) fn decode<D: Document>(stored: &Stored) -> Result<D, Illegible> {
     serde_json::from_slice(body).map_err(Illegible::Malformed)
 }
 
+/// What was stored at `address`, as far as this edition can read it.
+pub(super) fn found<D: Document>(
+    unreadable: &Unreadable,
+    address: &Address,
+    stored: Option<&Stored>,
+) -> Found<D> {
+    let Some(stored) = stored else {
+        return Found {
+            value: None,
+            revision: Revision::ABSENT,
+        };
+    };
+    let value = decode::<D>(stored)
+        .map_err(|problem| unreadable.note(address, stored.revision, D::NAME, &problem))
+        .ok();
+    Found {
+        value,
+        revision: stored.revision,
+    }
+}
+
 impl Unreadable {
-    pub(super) fn note(
-        &self,
-        address: &Address,
-        revision: Revision,
-        shape: &str,
-        problem: &Illegible,
-    ) {
+    fn note(&self, address: &Address, revision: Revision, shape: &str, problem: &Illegible) {
         let mut seen = locked(&self.seen);
         let known = seen.known.get(address).copied();
         if known == Some(revision) || known.is_none() && REMEMBERED <= seen.known.len() {

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 
 use super::verdict::{Failed, Verdict, verdict};
 use crate::app::App;
-use crate::deadline::Deadline;
+use crate::condition::Condition;
+use crate::deadline::{Deadline, later};
 use crate::failure::{Class, Failure};
 use crate::live::{self, LookOutcome, Wanted};
 use crate::look::Look;
@@ -26,6 +27,9 @@ const CONCLUDING: Duration = Duration::from_secs(5);
 
 /// Between two receives of a message that a later edition wrote: its workers are about to take over, or had to give way.
 const EDITION_WAIT: Duration = Duration::from_secs(60);
+
+/// An event that fails and has waited for longer is late.
+const LATE: Duration = Duration::from_secs(3600);
 
 /// Until a look that could not even be stored is taken again.
 const STORE_WAIT: Duration = Duration::from_secs(60);
@@ -64,6 +68,7 @@ pub async fn work_off(app: &App, messages: &[Received], deadline: &Deadline) -> 
     if let Some(queue) = &app.queue {
         put_off(queue, &back, deadline).await;
     }
+    note(app, &readable, &objects, &outcomes, &back).await;
     tell(app, &objects, &outcomes, back.len());
     back.into_iter()
         .map(|(message, _)| message.id.clone())
@@ -124,6 +129,7 @@ async fn leave_to_others<'a>(
         let request = RunRequest {
             reason: "messages of a later edition could not be read".to_owned(),
             at: now,
+            failure: None,
         };
         match store
             .save(&run_request(), &request, Revision::ANYTHING)
@@ -232,6 +238,14 @@ impl Object<'_> {
         self.messages.iter().any(|(_, message)| message.again)
     }
 
+    fn is_late(&self, now: Timestamp) -> bool {
+        let accepted = self.messages.iter();
+        let accepted = accepted
+            .filter_map(|(_, message)| message.accepted_at)
+            .min();
+        accepted.is_some_and(|accepted| later(accepted, LATE) <= now)
+    }
+
     async fn forget(&self, store: &Store) {
         let Some(stored) = &self.stored else {
             return;
@@ -271,6 +285,43 @@ impl Object<'_> {
                 }
             },
         }
+    }
+}
+
+/// Notes what somebody has to know of later: that events come, that some are late, that some are given up.
+async fn note(
+    app: &App,
+    readable: &[(&Received, Message)],
+    objects: &[Object<'_>],
+    outcomes: &[LookOutcome],
+    back: &[Back<'_>],
+) {
+    let events = readable
+        .iter()
+        .filter(|(_, message)| !message.event_key.is_empty());
+    if let Some(last) = events.filter_map(|(_, message)| message.accepted_at).max() {
+        app.note_event(last).await;
+    }
+    let is_out = |received: &Received| MAX_RECEIVES <= received.receives;
+    let gives_up = |received: &Received| {
+        let mut back = back.iter();
+        is_out(received) && back.any(|(message, _)| message.id == received.id)
+    };
+    for (object, outcome) in objects.iter().zip(outcomes) {
+        let Err(failure) = outcome else { continue };
+        let mut messages = object.messages.iter().map(|(received, _)| *received);
+        let cause = || format!("{}: {}", object.wanted.look.object(), chain(&**failure));
+        if messages.any(gives_up) {
+            app.note(Condition::DeadLetters, &cause()).await;
+        } else if object.is_late(app.clock.now()) {
+            app.note(Condition::EventsLate, &cause()).await;
+        }
+    }
+    let is_readable = |id: &str| readable.iter().any(|(received, _)| received.id == id);
+    let mut given_up = back.iter().filter(|(received, _)| is_out(received));
+    if let Some((received, _)) = given_up.find(|(received, _)| !is_readable(&received.id)) {
+        let cause = format!("the message {} cannot be decoded", received.id);
+        app.note(Condition::DeadLetters, &cause).await;
     }
 }
 

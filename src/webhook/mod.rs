@@ -163,6 +163,9 @@ async fn enqueue(
 
 /// Without a queue: takes the look before Bitbucket is answered.
 async fn take_now(app: &App, wanted: Wanted, message: &Message, deadline: &Deadline) -> Receipt {
+    if let Some(accepted) = message.accepted_at {
+        app.note_event(accepted).await;
+    }
     let taking = deadline.earlier_by(STORING);
     let wanted = Wanted {
         causes: message.cause().into_iter().collect(),

@@ -16,6 +16,7 @@ mod files;
 mod functions;
 mod guards;
 mod histories;
+mod incidents;
 mod installations;
 mod invocation;
 mod journal;

@@ -57,7 +57,7 @@ async fn a_story_leaves_figures_for_the_dashboard_and_the_alarms() {
         .with_queue()
         .await;
     let log = Log::default();
-    world.app_mut().metrics = Metrics::to("Ferry/tests".to_owned(), log.clone());
+    world.app_mut().metrics = Metrics::to("Ferry/tests".to_owned(), true, log.clone());
 
     world.resync().await;
     let figures = log.take();

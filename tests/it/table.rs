@@ -9,10 +9,11 @@ use ferry::store::run::pages;
 use sandbox::aws::{Table, TableWork};
 use sandbox::bitbucket::Workspace;
 use sandbox::server::Request;
+use serde_json::json;
 
 use crate::doubt::retitle;
 use crate::emulated::sdk_config;
-use crate::support::{Settings, World};
+use crate::support::{Settings, World, event};
 
 /// A world whose documents lie in a table.
 async fn world_on_table(workspace: Workspace) -> (World, Table) {
@@ -65,6 +66,11 @@ fn folder(work: &TableWork) -> Option<&str> {
 async fn a_pull_request_event_writes_four_items() {
     let (world, table) = world_on_table(Workspace::demo().unwrap()).await;
     world.resync().await;
+    // That events come is noted every ten minutes.
+    world
+        .accept(&retitle(&world.bitbucket, "payments-api", 2, "One"))
+        .await;
+    world.work_off().await;
     world.take_requests();
     let told = retitle(&world.bitbucket, "payments-api", 2, "Other");
     world.accept(&told).await;
@@ -132,5 +138,37 @@ async fn an_unchanged_run_writes_an_item_for_each_page_of_repositories() {
     world.resync().await;
     let pages = world.app().store.names(&pages(), "").await.unwrap();
     assert_eq!(pages.len(), (repositories - 40).div_ceil(100), "{pages:?}");
+    world.finish();
+}
+
+/// Nobody pays for minutes in which nothing happens: one read of the table, and everybody is asked for news in one of
+/// five.
+#[tokio::test]
+async fn an_idle_tick_reads_the_table_once_and_asks_nobody() {
+    let (world, table) = world_on_table(Workspace::demo().unwrap()).await;
+    world.invoke(event("tick")).await.unwrap();
+    // The run may have left looks behind.
+    world.invoke(event("tick")).await.unwrap();
+    for minute in 1..20 {
+        table.take_work();
+        world.take_requests();
+        assert_eq!(
+            world.invoke(event("tick")).await.unwrap(),
+            json!({"status": "idle"})
+        );
+        let work = table.take_work();
+        let (bitbucket, port) = world.take_requests();
+        let (bitbucket, port) = (bitbucket.len(), port.len());
+        assert_eq!(written(&work), usize::from(minute % 5 == 0), "{work:#?}");
+        match minute % 5 {
+            // The workspace with each token, its hooks; whether Port wants a resync.
+            0 => assert_eq!((bitbucket, port), (2, 1), "in minute {minute}"),
+            _ => {
+                assert_eq!((bitbucket, port), (0, 0), "in minute {minute}");
+                let operations: Vec<&str> = work.iter().map(|it| it.operation.as_str()).collect();
+                assert_eq!(operations, ["BatchGetItem"], "in minute {minute}");
+            }
+        }
+    }
     world.finish();
 }

@@ -100,6 +100,16 @@ enum Command {
         #[arg(long)]
         port: Option<u16>,
     },
+    /// Say how the installation stands: resyncs, queue, webhooks, allowance, and what is wrong with it.
+    ///
+    /// Reads what is stored (`FERRY__STATE_TABLE` and `FERRY__QUEUE_URL`, or `FERRY__STATE_DIR`; while `ferry serve`
+    /// has that directory, it is asked), and asks neither Bitbucket nor Port. Exits with 0 if nothing is wrong, with 1
+    /// otherwise.
+    Status {
+        /// Print the status as JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Look at the workspace's webhook, make it, or remove it.
     Webhook {
         #[command(subcommand)]
@@ -218,6 +228,9 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
         }
         _ => {}
     }
+    if let Some(Command::Status { json }) = &arguments.command {
+        return command::status::run(config, own, *json).await;
+    }
     let connected = connect(config, own).await;
     if let Some(Command::Explain { entity, json }) = &arguments.command {
         let app = connected.map_err(command::explain::while_in_use)?;
@@ -254,6 +267,7 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
         | Command::Uninstall(_)
         | Command::Explain { .. }
         | Command::Secret { .. }
+        | Command::Status { .. }
         | Command::Completions { .. }
         | Command::Man => {}
     }

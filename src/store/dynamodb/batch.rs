@@ -1,6 +1,6 @@
 //! Many documents in few requests, several of which are under way at once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context as _, anyhow};
 use aws_sdk_dynamodb::types::{DeleteRequest, KeysAndAttributes, PutRequest, WriteRequest};
@@ -22,28 +22,26 @@ const WRITES: usize = 25;
 const AT_ONCE: usize = 8;
 
 impl Table {
-    /// What lies at each of `addresses`, in their order.
+    /// What lies at each address, in their order. Of a document of another version than is given, only that it is there.
     pub(in crate::store) async fn load_all(
         &self,
-        addresses: &[Address],
-        version: u32,
+        wanted: &[(Address, u32)],
         deadline: Option<&Deadline>,
     ) -> anyhow::Result<Vec<Option<Stored>>> {
         // DynamoDB refuses to be asked for an item twice.
-        let mut keys: Vec<&Address> = addresses.iter().collect();
+        let mut keys: Vec<&(Address, u32)> = wanted.iter().collect();
         keys.sort();
         keys.dedup();
-        let owned = |page: &[&Address]| page.iter().copied().cloned().collect();
-        let pages: Vec<Vec<Address>> = keys.chunks(READS).map(owned).collect();
-        let pages = pages
-            .into_iter()
-            .map(|page| self.load_page(page, version, deadline));
+        let owned = |page: &[&(Address, u32)]| page.iter().copied().cloned().collect();
+        let pages: Vec<BTreeMap<Address, u32>> = keys.chunks(READS).map(owned).collect();
+        let pages = pages.into_iter().map(|page| self.load_page(page, deadline));
         let pages: Vec<Vec<(Address, Stored)>> = stream::iter(pages)
             .buffer_unordered(AT_ONCE)
             .try_collect()
             .await?;
         let found: HashMap<Address, Stored> = pages.into_iter().flatten().collect();
-        Ok(addresses.iter().map(|at| found.get(at).cloned()).collect())
+        let addresses = wanted.iter().map(|(address, _)| address);
+        Ok(addresses.map(|at| found.get(at).cloned()).collect())
     }
 
     /// Writes and removes, in any order.
@@ -82,13 +80,14 @@ impl Table {
 
     async fn load_page(
         &self,
-        addresses: Vec<Address>,
-        version: u32,
+        wanted: BTreeMap<Address, u32>,
         deadline: Option<&Deadline>,
     ) -> anyhow::Result<Vec<(Address, Stored)>> {
         let mut patience = self.patience(deadline);
         let mut found = Vec::new();
+        let addresses: Vec<Address> = wanted.keys().cloned().collect();
         for (address, item) in self.read_page(&addresses, &mut patience).await? {
+            let version = wanted.get(&address).copied().unwrap_or_default();
             let stored = self.whole(&address, Some(item), version, &mut patience);
             found.extend(stored.await?.map(|stored| (address, stored)));
         }

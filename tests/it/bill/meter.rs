@@ -72,7 +72,7 @@ impl Meter {
         let store = Store::dynamodb(client, "ferry".to_owned(), world.clock.clone());
         let client = aws_sdk_sqs::Client::new(&sdk_config(queue.url()));
         let mut world = world.on(store, Queue::sqs(client, format!("{}/ferry", queue.url())));
-        world.app_mut().metrics = Metrics::to("Ferry/tests".to_owned(), log.clone());
+        world.app_mut().metrics = Metrics::to("Ferry/tests".to_owned(), false, log.clone());
         let meter = Meter {
             table,
             queue,

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
 use ferry::app::App;
 use ferry::config::Config;
 use ferry::deadline::{Clock, Deadline};
@@ -21,6 +20,8 @@ use sandbox::port::{Port, Write};
 use sandbox::server::{Request, Server};
 use sandbox::webhook::Delivery;
 use serde_json::{Value, json};
+
+use super::secrets::secrets_client;
 
 pub(crate) const IDENTIFIER: &str = "ferry-tests";
 pub(crate) const WEBHOOK_SECRET: &str = "It's a Secret to Everybody";
@@ -72,7 +73,11 @@ impl World {
         World::start(Workspace::demo().unwrap(), settings, client).await
     }
 
-    async fn start(workspace: Workspace, settings: Settings, secrets: Option<Client>) -> World {
+    pub(crate) async fn start(
+        workspace: Workspace,
+        settings: Settings,
+        secrets: Option<Client>,
+    ) -> World {
         let bitbucket = Bitbucket::start(workspace).await.unwrap();
         let port = Port::start()
             .await
@@ -343,19 +348,6 @@ impl Drop for World {
             "a story has to end with `finish`"
         );
     }
-}
-
-fn secrets_client(secrets: &SecretsManager) -> Client {
-    let http = Http::new(Clock::System).unwrap();
-    let credentials = Credentials::new("AKIAIOSFODNN7EXAMPLE", "not-a-secret", None, None, "test");
-    let config = aws_sdk_secretsmanager::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("eu-central-1"))
-        .endpoint_url(secrets.url())
-        .credentials_provider(credentials)
-        .http_client(ferry::aws::http_client(&http))
-        .build();
-    Client::from_conf(config)
 }
 
 fn app(

@@ -25,6 +25,7 @@ const LAYERS: &[&str] = &[
     "file_format",
     "deadline",
     "class",
+    "condition",
     "entity",
     "identity",
     "look",
@@ -46,6 +47,7 @@ const LAYERS: &[&str] = &[
     "store",
     "queue",
     "failure",
+    "health",
     // The engine.
     "extract",
     "sync",
@@ -55,6 +57,8 @@ const LAYERS: &[&str] = &[
     "resync",
     "webhook",
     "subscription",
+    "watch",
+    "status",
     "invocation",
     "bin",
 ];
@@ -75,8 +79,10 @@ const IMPURE: &[&str] = &["reqwest", "tokio", "aws_", "lambda_", "Clock", "PortC
 /// Files and folders that decide, or are plain data.
 const PURE: &[&str] = &[
     "src/class.rs",
+    "src/condition.rs",
     "src/entity.rs",
     "src/file_format.rs",
+    "src/health/diagnosis.rs",
     "src/identity.rs",
     "src/look.rs",
     "src/mapping",
@@ -85,6 +91,7 @@ const PURE: &[&str] = &[
     "src/port/schema.rs",
     "src/store/documents.rs",
     "src/store/lease/decision.rs",
+    "src/store/outcome.rs",
     "src/store/run.rs",
     "src/sync/left_out.rs",
     "src/sync/plan",

@@ -12,6 +12,7 @@ pub(crate) mod resync;
 pub(crate) mod secret;
 pub(crate) mod serve;
 mod shutdown;
+pub(crate) mod status;
 pub(crate) mod terminal;
 pub(crate) mod uninstall;
 pub(crate) mod webhook;

@@ -3,29 +3,35 @@
 //! Owns the tasks that run at once: the server answers, two workers empty the queue, a timer brings stored looks back, a
 //! loop works on runs. A signal stops them all.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::Response;
 use ferry::app::App;
-use ferry::config::EventListener;
+use ferry::config::{EventListener, PublicAddress};
 use ferry::deadline::{Deadline, later};
+use ferry::health::Rounds;
 use ferry::invocation::{self, Request};
 use ferry::queue::{Local, Queue, Taken};
 use ferry::resync::{self, RunOutcome};
+use ferry::status::status;
 use ferry::subscription::{self, Occasion};
 use ferry::telemetry::chain;
-use ferry::webhook;
+use ferry::{watch, webhook};
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
 use super::resync::{tell_interrupted, what_is_kept};
 use super::shutdown::Shutdown;
+use super::status::STATUS;
 
 /// A little more than the handler takes, so that it is the one who says that a body is too large.
 const BODY_LIMIT: usize = webhook::MAX_BODY + 1024;
@@ -59,6 +65,7 @@ pub(crate) async fn run(mut app: App, port: u16) -> anyhow::Result<()> {
         let local = Local::open(app.store.clone(), app.clock.clone()).await;
         app.queue = Some(Queue::Local(local.context("cannot open the queue")?));
     }
+    app.rounds = Rounds::every(app.config.poll_interval);
     let listener = TcpListener::bind(("0.0.0.0", port))
         .await
         .with_context(|| format!("cannot listen on port {port}"))?;
@@ -69,7 +76,8 @@ pub(crate) async fn run(mut app: App, port: u16) -> anyhow::Result<()> {
     let router = axum::Router::new()
         .fallback(ask)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .with_state(questions);
+        .with_state(questions)
+        .into_make_service_with_connect_info::<SocketAddr>();
     let until = shutdown.clone();
     let server =
         axum::serve(listener, router).with_graceful_shutdown(async move { until.begun().await });
@@ -105,15 +113,27 @@ fn say_what_is_left(app: &App) {
 }
 
 /// A request, and where its answer is waited for. The server's tasks are many; the flows run in one.
-type Question = (Request, oneshot::Sender<invocation::Response>);
+type Question = (Request, oneshot::Sender<Answer>);
+
+/// What is sent back.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: String,
+}
 
 async fn ask(
     State(questions): State<mpsc::Sender<Question>>,
+    peer: ConnectInfo<SocketAddr>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, StatusCode> {
+    if uri.path() == STATUS && !is_at_home(peer.0, &headers) {
+        // To others there is no such place.
+        return Err(StatusCode::NOT_FOUND);
+    }
     let request = Request {
         method,
         path: uri.path().to_owned(),
@@ -127,10 +147,46 @@ async fn ask(
         .await
         .map_err(|_| stopped)?;
     let answer = answer.await.map_err(|_| stopped)?;
-    let mut response = Response::new(Body::from(answer.body()));
+    let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() = answer.status;
-    *response.headers_mut() = answer.headers();
+    *response.headers_mut() = answer.headers;
     Ok(response)
+}
+
+/// Whether it was asked on this machine, and by no proxy on somebody else's behalf.
+fn is_at_home(peer: SocketAddr, headers: &HeaderMap) -> bool {
+    const OF_PROXIES: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];
+    peer.ip().to_canonical().is_loopback()
+        && !OF_PROXIES.iter().any(|name| headers.contains_key(*name))
+}
+
+async fn answer(app: &App, request: &Request, deadline: &Deadline) -> Answer {
+    if request.path == STATUS && request.method == Method::GET {
+        return match status(app, deadline).await {
+            Ok(status) => Answer::json(StatusCode::OK, &json!(status)),
+            Err(failure) => {
+                let message = json!({"message": chain(&failure)});
+                Answer::json(StatusCode::SERVICE_UNAVAILABLE, &message)
+            }
+        };
+    }
+    let answer = invocation::route(app, request, deadline).await;
+    Answer {
+        status: answer.status,
+        headers: answer.headers(),
+        body: answer.body(),
+    }
+}
+
+impl Answer {
+    fn json(status: StatusCode, body: &Value) -> Answer {
+        let json = HeaderValue::from_static("application/json");
+        Answer {
+            status,
+            headers: HeaderMap::from_iter([(CONTENT_TYPE, json)]),
+            body: body.to_string(),
+        }
+    }
 }
 
 async fn answers(app: &App, asked: mpsc::Receiver<Question>) {
@@ -139,7 +195,7 @@ async fn answers(app: &App, asked: mpsc::Receiver<Question>) {
     })
     .for_each_concurrent(REQUESTS_AT_ONCE, |(request, reply)| async move {
         let deadline = Deadline::after(&app.clock, PATIENCE);
-        let answer = invocation::route(app, &request, &deadline).await;
+        let answer = answer(app, &request, &deadline).await;
         // Whoever has gone away needs no answer.
         reply.send(answer).ok();
     })
@@ -194,10 +250,17 @@ async fn work_off(app: &App, queue: &Local, deadline: &Deadline) -> anyhow::Resu
     Ok(count)
 }
 
-/// The timer takes stored looks again when they are due, also while a run is under way.
+/// The timer looks around and takes stored looks again when they are due, also while a run is under way.
 async fn stored_looks(app: &App, shutdown: &Shutdown) {
     while !shutdown.is_begun() {
         let deadline = shutdown.deadline(&app.clock, BATCH_TIME);
+        let address = app.config.base_url.as_ref().map(PublicAddress::as_str);
+        // Who takes events alone knows nothing of the runs of others.
+        if !matches!(app.config.event_listener, EventListener::Events)
+            && let Err(failure) = Box::pin(watch::look_around(app, address, &deadline)).await
+        {
+            tracing::error!(error = chain(&failure), "the state cannot be looked at");
+        }
         webhook::again::settle(app, &deadline).await;
         shutdown.pause(&app.clock, STORED_LOOKS_EVERY).await;
     }
@@ -252,12 +315,8 @@ async fn runs(app: &App, shutdown: &Shutdown) {
     };
     while !shutdown.is_begun() {
         let is_due = due.is_some_and(|due| due <= app.clock.now());
-        if let Some(base) = &app.config.base_url {
-            let occasion = match is_due {
-                true => Occasion::Schedule,
-                false => Occasion::Tick,
-            };
-            subscription::keep(app, base.as_str(), occasion, &deadline).await;
+        if let Some(base) = app.config.base_url.as_ref().filter(|_| is_due) {
+            subscription::keep(app, base.as_str(), Occasion::Schedule, &deadline).await;
         }
         let outcome = if is_due {
             due = next(app);

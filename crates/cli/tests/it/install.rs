@@ -61,7 +61,9 @@ async fn what_is_missing_is_told_as_a_wrong_question() {
         command.args(&arguments).stdin(Stdio::null());
         command.env("FERRY__DELETE", "off");
         // There may be none yet.
-        CREDENTIALS.map(|name| command.env_remove(name));
+        for name in CREDENTIALS {
+            command.env_remove(name);
+        }
         let (code, _, log) = ended(&mut command).await;
         assert_eq!(code, 64, "{arguments:?}: {log}");
         assert!(log.contains(part), "{part} in {log}");

@@ -12,6 +12,7 @@ mod pipelines;
 mod program;
 mod secret;
 mod serve;
+mod status;
 #[path = "../../../../tests/it/support/mod.rs"]
 #[expect(
     dead_code,
