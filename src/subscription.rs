@@ -2,11 +2,12 @@
 //!
 //! Looks from time to time, repairs what is wrong, and says once what it may not repair.
 
+mod removal;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::app::App;
@@ -21,6 +22,8 @@ use crate::store::Revision;
 use crate::store::subscribed::{Subscription, WebhookTrouble, subscription};
 use crate::telemetry::chain;
 use crate::webhook::subscribed_events;
+
+pub use removal::{Uninstalled, allow, remove_from_bitbucket, uninstall};
 
 const DESCRIPTION: &str = "Ferry: keeps Port in step with this workspace";
 
@@ -123,19 +126,7 @@ async fn try_to_keep(
     let refused = matches!(standing, Standing::Refused(_));
     let trouble = trouble(&standing, found.as_ref(), app.clock.now());
     let port_asks_at = register_with_port(app, base, found.as_ref(), now, deadline).await;
-    match standing {
-        Standing::Refused(reason) if !found.is_some_and(|found| found.refused) => tracing::warn!(
-            url = %PublicAddress::new(&url),
-            reason,
-            remedy = "give the token the webhook scope of a workspace administrator, or add the webhook by hand",
-            "webhook subscription not kept: these credentials may not"
-        ),
-        Standing::NoSecret => tracing::warn!(
-            remedy = "set webhookSecret in the secret, or FERRY__WEBHOOK_SECRET_ID",
-            "webhook subscription not kept: no webhook secret is configured"
-        ),
-        _ => {}
-    }
+    tell(&standing, &url, found.is_some_and(|found| found.refused));
     let found = Subscription {
         url,
         secret: digest,
@@ -147,6 +138,23 @@ async fn try_to_keep(
     };
     app.store.save(&key, &found, Revision::ANYTHING).await?;
     Ok(())
+}
+
+/// Says what may not be repaired: a refusal once, until it is over.
+fn tell(standing: &Standing, url: &str, is_known: bool) {
+    match standing {
+        Standing::Refused(reason) if !is_known => tracing::warn!(
+            url = %PublicAddress::new(url),
+            reason,
+            remedy = "give the token the webhook scope of a workspace administrator, or add the webhook by hand",
+            "webhook subscription not kept: these credentials may not"
+        ),
+        Standing::NoSecret => tracing::warn!(
+            remedy = "set webhookSecret in the secret, or FERRY__WEBHOOK_SECRET_ID",
+            "webhook subscription not kept: no webhook secret is configured"
+        ),
+        _ => {}
+    }
 }
 
 /// Whether Bitbucket has told nothing meanwhile.
@@ -312,83 +320,6 @@ async fn repair(app: &App, url: &str, deadline: &Deadline) -> Result<Standing, F
 pub async fn remove(app: &App, base: &str, deadline: &Deadline) -> Result<usize, Failure> {
     let removed = remove_from_bitbucket(app, base, deadline).await?;
     app.store.remove(&subscription()).await?;
-    Ok(removed)
-}
-
-/// What [`uninstall`] has done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Uninstalled {
-    /// Where the webhooks led; `None` where none was ever made.
-    pub url: Option<String>,
-    pub webhooks_removed: usize,
-}
-
-/// Removes the subscriptions that lead to `base`, or without it to where the last one led.
-///
-/// Ticks and the schedule make none until somebody asks for a resync or [installs](allow) anew. It may be repeated.
-pub async fn uninstall(
-    app: &App,
-    base: Option<&str>,
-    deadline: &Deadline,
-) -> Result<Uninstalled, Failure> {
-    let key = subscription();
-    let found = app.store.load(&key).await?.value;
-    let known = found
-        .as_ref()
-        .and_then(|found| found.url.strip_suffix(PATH));
-    let base = base.or(known);
-    let url = base.map(address);
-    // First: a tick in the meantime would make it again.
-    let mark = Subscription {
-        url: url.clone().unwrap_or_default(),
-        secret: String::new(),
-        checked_at: app.clock.now(),
-        refused: false,
-        uninstalled: true,
-        trouble: None,
-        port_asks_at: None,
-    };
-    app.store.save(&key, &mark, Revision::ANYTHING).await?;
-    let webhooks_removed = match base {
-        Some(base) => remove_from_bitbucket(app, base, deadline).await?,
-        None => 0,
-    };
-    tracing::info!(webhooks_removed, "webhook uninstalled");
-    Ok(Uninstalled {
-        url,
-        webhooks_removed,
-    })
-}
-
-/// Takes back an [uninstallation](uninstall): the next tick makes the webhook.
-pub async fn allow(app: &App) -> Result<(), Failure> {
-    let key = subscription();
-    let found = app.store.load(&key).await?.value;
-    if found.is_some_and(|found| found.uninstalled) {
-        app.store.remove(&key).await?;
-    }
-    Ok(())
-}
-
-/// Removes the subscriptions that lead to `base` and changes nothing in the store: for when the functions are gone. Returns
-/// how many there were.
-pub async fn remove_from_bitbucket(
-    app: &App,
-    base: &str,
-    deadline: &Deadline,
-) -> Result<usize, Failure> {
-    let url = address(base);
-    let session = app.session(deadline).await?;
-    let hooks = session.bitbucket.hooks(deadline).await?;
-    let mut removed = 0;
-    for hook in hooks.iter().filter(|hook| leads_to(hook, &url)) {
-        match session.bitbucket.delete_hook(&hook.uuid, deadline).await {
-            Ok(()) => removed += 1,
-            // Somebody was faster.
-            Err(bitbucket::Error::NotFound { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
     Ok(removed)
 }
 

@@ -80,7 +80,7 @@ pub async fn look_around(
     deadline: &Deadline,
 ) -> Result<Around, Failure> {
     let store = app.store.within(deadline);
-    let mut facts = match Facts::read(&store).await {
+    let mut facts = match Facts::glance(&store).await {
         Ok(facts) => facts,
         Err(error) => {
             tell(app, &[of_store(app, &error)]);

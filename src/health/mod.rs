@@ -39,7 +39,16 @@ pub struct Facts {
 impl Facts {
     /// One request of a table.
     pub async fn read(store: &Store) -> Result<Facts, StoreError> {
-        let wanted = WantedDocuments::default()
+        Facts::take(store, Facts::wanted()).await
+    }
+
+    /// The same at half the price, for who looks again in a minute: what was written a moment ago may be left out.
+    pub async fn glance(store: &Store) -> Result<Facts, StoreError> {
+        Facts::take(store, Facts::wanted().at_a_glance()).await
+    }
+
+    fn wanted() -> WantedDocuments {
+        WantedDocuments::default()
             .and(&run())
             .and(&run_request())
             .and(&completed())
@@ -47,7 +56,10 @@ impl Facts {
             .and(&untold_end())
             .and(&subscription())
             .and(&last_event())
-            .and(&incidents());
+            .and(&incidents())
+    }
+
+    async fn take(store: &Store, wanted: WantedDocuments) -> Result<Facts, StoreError> {
         let found = store.load_together(wanted).await?;
         Ok(Facts {
             run: found.get(&run()).value,

@@ -61,18 +61,18 @@ impl NoConnection {
 
 fn of_cause(cause: &(dyn Error + 'static)) -> Option<NoConnection> {
     // The library has no type for this that others may name.
-    if cause.to_string() == "dns error" {
+    if ["dns error", "invalid dns name"].contains(&cause.to_string().as_str()) {
         return Some(NoConnection::UnknownName);
     }
     if cause.is::<rustls::Error>() {
         return Some(NoConnection::Untrusted);
     }
     let error = cause.downcast_ref::<io::Error>()?;
-    let inner = error.get_ref();
+    // What it wraps is no source of it: that one's is.
+    if let Some(found) = error.get_ref().and_then(|inner| of_cause(inner)) {
+        return Some(found);
+    }
     match error.kind() {
-        _ if inner.is_some_and(|inner| inner.is::<rustls::Error>()) => {
-            Some(NoConnection::Untrusted)
-        }
         io::ErrorKind::ConnectionRefused => Some(NoConnection::Refused),
         io::ErrorKind::TimedOut => Some(NoConnection::Silent),
         _ => None,

@@ -100,6 +100,18 @@ impl PortClient {
         Ok(true)
     }
 
+    /// Takes back [`register_webhook`](Self::register_webhook), whatever the address was; Kafka and others' are left alone.
+    pub async fn unregister_webhook(&self, deadline: &Deadline) -> Result<(), Error> {
+        let Some(integration) = self.integration(deadline).await? else {
+            return Ok(());
+        };
+        if integration.changelog_destination.get("type") == Some(&json!("WEBHOOK")) {
+            let changes = json!({ "changelogDestination": {} });
+            self.update_integration(&changes, deadline).await?;
+        }
+        Ok(())
+    }
+
     /// Changes the fields in `changes`, an object in Port's spelling, without asking ourselves for a resync.
     pub async fn update_integration(
         &self,

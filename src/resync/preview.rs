@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::begin::begin_rehearsal;
@@ -84,15 +85,7 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
         bitbucket: session.bitbucket.clone(),
         port: session.port.rehearsing(),
     };
-    let integration = session.port.integration(deadline).await?;
-    let last_start = integration
-        .as_ref()
-        .and_then(|found| found.last_resync_start);
-    let config = match (&app.mapping_override, integration) {
-        (Some(config), _) => config.clone(),
-        (None, Some(integration)) => integration.mapping().ok_or(Failure::NoMapping)?,
-        (None, None) => defaults::mapping(),
-    };
+    let (config, last_start) = followed(app, &session, deadline).await?;
     let config = narrowed(config, scope);
     let problems = Mapping::from_config(&config)?;
     let problems: Vec<String> = problems
@@ -153,6 +146,24 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
         mapping: config,
         counts: run.counts,
     })
+}
+
+/// The mapping that a resync would follow, and when the last one began of which Port has heard.
+async fn followed(
+    app: &App,
+    session: &Session,
+    deadline: &Deadline,
+) -> Result<(Value, Option<Timestamp>), Failure> {
+    let integration = session.port.integration(deadline).await?;
+    let last_start = integration
+        .as_ref()
+        .and_then(|found| found.last_resync_start);
+    let config = match (&app.mapping_override, integration) {
+        (Some(config), _) => config.clone(),
+        (None, Some(integration)) => integration.mapping().ok_or(Failure::NoMapping)?,
+        (None, None) => defaults::mapping(),
+    };
+    Ok((config, last_start))
 }
 
 /// What the installation remembers, or nothing and what is not known therefore.

@@ -34,6 +34,7 @@ pub use batch::DocumentBatch;
 pub use error::StoreError;
 pub use lease::{Asker, Attempt, Lease, LeaseName, Leases};
 pub use raw::Revision;
+use reading::Freshness;
 pub use reading::{FoundDocuments, WantedDocuments};
 
 use crate::deadline::{Clock, Deadline};
@@ -153,7 +154,8 @@ impl Store {
             below.draw(keys, memory).await?;
         }
         let wanted = addresses.iter().map(|at| (at.clone(), D::VERSION));
-        let stored = self.load_stored(&wanted.collect::<Vec<_>>()).await;
+        let wanted: Vec<_> = wanted.collect();
+        let stored = self.load_stored(&wanted, Freshness::Latest).await;
         let stored = stored.map_err(unavailable(first))?;
         let found = addresses.iter().zip(stored);
         Ok(found.map(|(at, stored)| self.found(at, stored)).collect())
@@ -164,8 +166,8 @@ impl Store {
         &self,
         wanted: WantedDocuments,
     ) -> Result<FoundDocuments, StoreError> {
-        let WantedDocuments { wanted } = wanted;
-        let stored = self.load_stored(&wanted).await;
+        let WantedDocuments { wanted, freshness } = wanted;
+        let stored = self.load_stored(&wanted, freshness).await;
         let stored = stored.map_err(unavailable("several documents"))?;
         let addresses = wanted.into_iter().map(|(address, _)| address);
         let found = addresses.zip(stored);
@@ -178,14 +180,18 @@ impl Store {
     }
 
     /// What lies at each address, in their order; each with the version that its reader knows.
-    async fn load_stored(&self, wanted: &[(Address, u32)]) -> anyhow::Result<Vec<Option<Stored>>> {
+    async fn load_stored(
+        &self,
+        wanted: &[(Address, u32)],
+        freshness: Freshness,
+    ) -> anyhow::Result<Vec<Option<Stored>>> {
         let addresses = wanted.iter().map(|(address, _)| address);
         match &self.backend {
             Backend::Memory(memory) => Ok(addresses.map(|at| memory.load(at)).collect()),
             Backend::Rehearsal(memory, below) => below.peek(wanted, memory).await,
             #[cfg(feature = "file-store")]
             Backend::File(file) => file.load(addresses.cloned().collect()).await,
-            Backend::Table(table) => table.load_all(wanted, self.deadline()).await,
+            Backend::Table(table) => table.load_all(wanted, freshness, self.deadline()).await,
         }
     }
 

@@ -13,6 +13,17 @@ use super::unreadable::{Unreadable, found};
 #[derive(Debug, Default)]
 pub struct WantedDocuments {
     pub(super) wanted: Vec<(Address, u32)>,
+    pub(super) freshness: Freshness,
+}
+
+/// How recent what is read has to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Freshness {
+    /// All that was written before.
+    #[default]
+    Latest,
+    /// A table may leave out what was written a moment ago; it costs half.
+    Recent,
 }
 
 /// What was found of them.
@@ -26,6 +37,15 @@ impl WantedDocuments {
     pub fn and<D: Document>(mut self, key: &Key<D>) -> WantedDocuments {
         self.wanted.push((address(key), D::VERSION));
         self
+    }
+
+    /// What was written a moment ago may be left out: at half the price, for who looks again in a minute.
+    #[must_use]
+    pub fn at_a_glance(self) -> WantedDocuments {
+        WantedDocuments {
+            freshness: Freshness::Recent,
+            ..self
+        }
     }
 }
 

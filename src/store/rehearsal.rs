@@ -10,6 +10,7 @@ use super::batch::{address, draft};
 use super::documents::{Document, Folder, Key};
 use super::memory::Memory;
 use super::raw::{Address, Draft, Mutation, Stored};
+use super::reading::Freshness;
 use super::{Found, Revision, Store, StoreError};
 use crate::locked::locked;
 
@@ -55,7 +56,7 @@ impl Below {
         wanted: &[(Address, u32)],
         above: &Memory,
     ) -> anyhow::Result<Vec<Option<Stored>>> {
-        let below = Box::pin(self.store.load_stored(wanted)).await?;
+        let below = Box::pin(self.store.load_stored(wanted, Freshness::Latest)).await?;
         let known = locked(&self.known);
         let found = wanted.iter().zip(below);
         let found = found.map(|((at, _), below)| match known.contains(at) {

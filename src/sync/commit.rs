@@ -168,21 +168,19 @@ impl Pen<'_> {
         committed.later = later
             .map(|item| (item.clone(), answered.reason(&plan_of, &seen, &item)))
             .collect();
-        // Where only relations led, somebody else's entity may well be.
-        let mut left = content_of(&seen);
-        left.retain(|key| answered.unconfirmed.contains(key));
-        committed.leave(load::present(self.port, left, &lease.deadline()).await);
+        committed.leave(self.left_over(lease, &seen, &answered).await);
         committed.take_in(plan_of, answered);
         let later = seen.into_iter();
         let later = later.filter(|seen| committed.later.contains_key(&seen.item));
-        committed.unfinished = later
-            .map(|seen| Seen {
-                // Their own announcement, which is all that has been written of them since they were looked at.
-                before: holders.entry(&seen.item).cloned(),
-                ..seen
-            })
-            .collect();
+        committed.unfinished = later.map(|seen| announced_again(seen, &holders)).collect();
         Ok(committed)
+    }
+
+    /// What stays in Port because that is not ours there. Where only relations led, somebody else's entity may well be.
+    async fn left_over(&self, lease: &Lease, seen: &[Seen], answered: &Answered) -> Vec<EntityKey> {
+        let mut left = content_of(seen);
+        left.retain(|key| answered.unconfirmed.contains(key));
+        load::present(self.port, left, &lease.deadline()).await
     }
 
     /// One round of reads: the generation, how the last run ended, and the records and rows.
@@ -318,6 +316,14 @@ impl Pen<'_> {
         });
         let keys = keys.filter(|key| !deletes.contains(key)).collect();
         Holders::claiming(self.store, keys).await
+    }
+}
+
+/// With its own announcement, which is all that has been written of it since it was looked at.
+fn announced_again(seen: Seen, holders: &Holders) -> Seen {
+    Seen {
+        before: holders.entry(&seen.item).cloned(),
+        ..seen
     }
 }
 

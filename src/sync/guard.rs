@@ -12,7 +12,8 @@ use crate::store::documents::{LiveDeletions, completed, live_deletions};
 use crate::store::run::{Run, rival};
 use crate::store::{Revision, Store, StoreError};
 
-/// What live looks, or the first run, may delete of what they have written before there is a count of what we own.
+/// What live looks, or the first run, may delete of what they have written before there is a count of what we own, or
+/// after one that has found nothing.
 const BEFORE_THE_FIRST_RUN: usize = 100;
 
 const HOURS: i64 = 24;
@@ -96,7 +97,9 @@ impl Guard {
                 if rival.value.is_some() {
                     return Ok(Some(Kept::Rival));
                 }
-                let share = completed.value.map_or(BEFORE_THE_FIRST_RUN, |completed| {
+                // A run that has found nothing to be ours says nothing about what was written since.
+                let counted = completed.value.filter(|completed| 0 < completed.owned);
+                let share = counted.map_or(BEFORE_THE_FIRST_RUN, |completed| {
                     share(self.threshold, completed.owned)
                 });
                 let deletions = deletions.value.unwrap_or_default();

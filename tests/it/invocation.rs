@@ -125,7 +125,7 @@ async fn the_error_for_an_unknown_event_names_what_came_and_what_was_expected() 
         .invoke(json!({"source": "aws.ec2", "detail": {"state": "running"}}))
         .await
         .unwrap_err();
-    insta::assert_snapshot!(error, @r#"unknown event with the fields [source, detail]: expected an HTTP request (function URL, API Gateway), SQS records, an EventBridge schedule, or {"action":"resync"} or {"action":"tick"}"#);
+    insta::assert_snapshot!(error, @r#"unknown event with the fields [source, detail]: expected an HTTP request (function URL, API Gateway), SQS records, an EventBridge schedule, or {"action":"resync"}, {"action":"tick"} or {"action":"uninstall"}"#);
     for event in [
         json!(null),
         json!([]),

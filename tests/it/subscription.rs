@@ -1,5 +1,7 @@
 //! The workspace's webhook: made, kept right, and left alone where we may not touch it.
 
+use std::time::Duration;
+
 use ferry::deadline::{Clock, Deadline};
 use ferry::http::Http;
 use ferry::subscription::{self, Standing};
@@ -196,12 +198,16 @@ async fn what_was_uninstalled_stays_away_until_a_resync_is_asked_for() {
     let world = World::demo().await;
     world.invoke(event("tick")).await.unwrap();
     assert_eq!(hooks(&world).await, 1);
+    let port_asks = || world.port.integration().unwrap()["changelogDestination"].clone();
+    world.invoke(event("scheduler-resync")).await.unwrap();
+    assert_eq!(port_asks()["type"], "WEBHOOK", "{}", port_asks());
     // An address is not needed: it is known where the webhook led.
     for removed in [1, 0] {
         let answer = world.invoke(event("uninstall")).await.unwrap();
         assert_eq!(answer["webhooks_removed"], removed);
         assert_eq!(answer["url"], format!("{ADDRESS}webhook"));
         assert_eq!(hooks(&world).await, 0);
+        assert_eq!(port_asks(), json!({}));
     }
     world.invoke(event("tick")).await.unwrap();
     assert_eq!(hooks(&world).await, 0, "after a tick");
@@ -215,6 +221,8 @@ async fn what_was_uninstalled_stays_away_until_a_resync_is_asked_for() {
     let named = json!({"action": "uninstall", "url": ADDRESS});
     assert_eq!(world.invoke(named).await.unwrap()["webhooks_removed"], 1);
     subscription::allow(world.app()).await.unwrap();
+    // Ticks ask for news every five minutes.
+    world.clock.advance(Duration::from_secs(300));
     world.invoke(event("tick")).await.unwrap();
     assert_eq!(hooks(&world).await, 1, "after another installation");
     world.finish();

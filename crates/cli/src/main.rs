@@ -197,7 +197,60 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
         }
         _ => {}
     }
-    let config = match &arguments.command {
+    let (config, own) = set_up(arguments.command.as_ref(), bars)?;
+    let command = arguments.command.unwrap_or_else(|| default(&config));
+    match command {
+        Command::Install(options) => {
+            Box::pin(command::install::run(&options, config, own, bars)).await
+        }
+        Command::Uninstall(options) => {
+            Box::pin(command::uninstall::run(&options, config, own, bars)).await
+        }
+        Command::Secret { action } => command::secret::run(action, config).await,
+        Command::Status { json } => command::status::run(config, own, json).await,
+        Command::Explain { entity, json } => {
+            let connected = connect(config, own).await;
+            let app = connected.map_err(command::explain::while_in_use)?;
+            command::explain::run(&app, &entity, json).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Preview { mapping, options } => {
+            let mut app = connect_beside(config, own).await?;
+            app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
+            command::preview::run(&app, &options, bars).await
+        }
+        Command::Resync {
+            json,
+            mapping,
+            files,
+        } => {
+            let mut app = connect(config, own).await?;
+            app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
+            command::resync::run(&app, Audience::of(json), &files, bars).await
+        }
+        Command::Check { url, mapping, json } => {
+            let mut app = connect(config, own).await?;
+            app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
+            command::check::run(&app, url.as_deref(), json).await
+        }
+        Command::Serve { port } => {
+            let port = port.unwrap_or(config.listen_port);
+            command::serve::run(connect(config, own).await?, port).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Webhook { action, url, json } => {
+            let app = connect(config, own).await?;
+            command::webhook::run(&app, action, url.as_deref(), json).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        // These have been answered.
+        Command::Completions { .. } | Command::Man => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// The configuration, with the log written above the bars. Whoever begins an installation has no credentials yet.
+fn set_up(command: Option<&Command>, bars: &MultiProgress) -> anyhow::Result<(Config, OwnSecrets)> {
+    let config = match command {
         Some(Command::Install(_) | Command::Uninstall(_)) => Config::from_env_without_credentials(),
         _ => Config::from_env(),
     };
@@ -210,68 +263,19 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
     telemetry::init_text(level, own.clone(), move || above.clone());
     let config = config?;
     config.tell_what_has_no_effect();
-    let default = match config.event_listener {
+    Ok((config, own))
+}
+
+/// What `ferry` alone means.
+fn default(config: &Config) -> Command {
+    match config.event_listener {
         EventListener::Once => Command::Resync {
             json: false,
             mapping: None,
             files: Files::default(),
         },
         EventListener::Serve | EventListener::Events => Command::Serve { port: None },
-    };
-    match &arguments.command {
-        Some(Command::Secret { action }) => return command::secret::run(*action, config).await,
-        Some(Command::Install(options)) => {
-            return Box::pin(command::install::run(options, config, own, bars)).await;
-        }
-        Some(Command::Uninstall(options)) => {
-            return Box::pin(command::uninstall::run(options, config, own, bars)).await;
-        }
-        _ => {}
     }
-    if let Some(Command::Status { json }) = &arguments.command {
-        return command::status::run(config, own, *json).await;
-    }
-    let connected = connect(config, own).await;
-    if let Some(Command::Explain { entity, json }) = &arguments.command {
-        let app = connected.map_err(command::explain::while_in_use)?;
-        command::explain::run(&app, entity, *json).await?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let mut app = connected?;
-    match arguments.command.unwrap_or(default) {
-        Command::Resync {
-            json,
-            mapping,
-            files,
-        } => {
-            app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
-            return command::resync::run(&app, Audience::of(json), &files, bars).await;
-        }
-        Command::Check { url, mapping, json } => {
-            app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
-            return command::check::run(&app, url.as_deref(), json).await;
-        }
-        Command::Preview { mapping, options } => {
-            app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
-            return command::preview::run(&app, &options, bars).await;
-        }
-        Command::Serve { port } => {
-            let port = port.unwrap_or(app.config.listen_port);
-            command::serve::run(app, port).await?;
-        }
-        Command::Webhook { action, url, json } => {
-            command::webhook::run(&app, action, url.as_deref(), json).await?;
-        }
-        // These have been answered.
-        Command::Install(_)
-        | Command::Uninstall(_)
-        | Command::Explain { .. }
-        | Command::Secret { .. }
-        | Command::Status { .. }
-        | Command::Completions { .. }
-        | Command::Man => {}
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 async fn connect(config: Config, own: OwnSecrets) -> anyhow::Result<App> {
@@ -283,6 +287,21 @@ async fn connect(config: Config, own: OwnSecrets) -> anyhow::Result<App> {
         false => None,
     };
     Ok(App::connect(config, http, aws.as_ref())?)
+}
+
+/// For who only reads: where another process works with the stored state, as if nothing were stored.
+async fn connect_beside(config: Config, own: OwnSecrets) -> anyhow::Result<App> {
+    match connect(config.clone(), own.clone()).await {
+        Err(error) if command::status::is_in_use(&error) => {
+            tracing::warn!(error = format!("{error:#}"), "the stored state is not read");
+            let beside = Config {
+                state_dir: None,
+                ..config
+            };
+            connect(beside, own).await
+        }
+        connected => connected,
+    }
 }
 
 fn read_mapping(path: &Path) -> Result<Value, UnusableMapping> {

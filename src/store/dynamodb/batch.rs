@@ -11,6 +11,7 @@ use super::call::Patience;
 use super::item::{self, Sheaf, TableItem};
 use crate::deadline::Deadline;
 use crate::store::raw::{Address, Mutation, Revision, Stored};
+use crate::store::reading::Freshness;
 
 /// DynamoDB: keys of one `BatchGetItem`.
 const READS: usize = 100;
@@ -26,6 +27,7 @@ impl Table {
     pub(in crate::store) async fn load_all(
         &self,
         wanted: &[(Address, u32)],
+        freshness: Freshness,
         deadline: Option<&Deadline>,
     ) -> anyhow::Result<Vec<Option<Stored>>> {
         // DynamoDB refuses to be asked for an item twice.
@@ -34,7 +36,8 @@ impl Table {
         keys.dedup();
         let owned = |page: &[&(Address, u32)]| page.iter().copied().cloned().collect();
         let pages: Vec<BTreeMap<Address, u32>> = keys.chunks(READS).map(owned).collect();
-        let pages = pages.into_iter().map(|page| self.load_page(page, deadline));
+        let pages = pages.into_iter();
+        let pages = pages.map(|page| self.load_page(page, freshness, deadline));
         let pages: Vec<Vec<(Address, Stored)>> = stream::iter(pages)
             .buffer_unordered(AT_ONCE)
             .try_collect()
@@ -81,12 +84,14 @@ impl Table {
     async fn load_page(
         &self,
         wanted: BTreeMap<Address, u32>,
+        freshness: Freshness,
         deadline: Option<&Deadline>,
     ) -> anyhow::Result<Vec<(Address, Stored)>> {
         let mut patience = self.patience(deadline);
         let mut found = Vec::new();
         let addresses: Vec<Address> = wanted.keys().cloned().collect();
-        for (address, item) in self.read_page(&addresses, &mut patience).await? {
+        let items = self.read_page(&addresses, freshness, &mut patience).await?;
+        for (address, item) in items {
             let version = wanted.get(&address).copied().unwrap_or_default();
             let stored = self.whole(&address, Some(item), version, &mut patience);
             found.extend(stored.await?.map(|stored| (address, stored)));
@@ -149,6 +154,7 @@ impl Table {
     async fn read_page(
         &self,
         addresses: &[Address],
+        freshness: Freshness,
         patience: &mut Patience<'_>,
     ) -> anyhow::Result<Vec<(Address, TableItem)>> {
         let mut keys: Vec<TableItem> = addresses
@@ -159,7 +165,7 @@ impl Table {
         loop {
             let wanted = KeysAndAttributes::builder()
                 .set_keys(Some(keys))
-                .consistent_read(true)
+                .consistent_read(freshness == Freshness::Latest)
                 .build()
                 .context("a batch without keys")?;
             let request = self

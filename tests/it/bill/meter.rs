@@ -148,8 +148,13 @@ impl Meter {
             counted.note_sizes(&request.json());
             match work.writes {
                 true => used.table_writes += counted.units(&work.items, 1 << 10),
-                // Consistent reads.
-                false => used.table_reads += counted.units(&work.items, 4 << 10),
+                // A reading that may be a moment old costs half.
+                false => {
+                    let units = counted.units(&work.items, 4 << 10);
+                    let is_glance =
+                        String::from_utf8_lossy(&request.body).contains("\"ConsistentRead\":false");
+                    used.table_reads += if is_glance { units.div_ceil(2) } else { units };
+                }
             }
         }
         used

@@ -32,7 +32,7 @@ pub(crate) const PORT_CLIENT_ID: &str = "test-client";
 pub(crate) const PORT_CLIENT_SECRET: &str = "port-client-secret-for-tests";
 
 /// What passes between two events.
-pub(super) const PAUSE: Duration = Duration::from_secs(60);
+pub(crate) const PAUSE: Duration = Duration::from_secs(60);
 
 /// Lambda's longest invocation.
 pub(super) const INVOCATION: Duration = Duration::from_secs(900);

@@ -92,7 +92,7 @@ impl Installer {
         let table = output("StateTableName").filter(|_| !stack.is_being_deleted());
         let config = Config {
             secret_id: output(OWN_SECRET),
-            webhook_secret_id: output("WebhookSecretArn"),
+            derives_webhook_secret: true,
             state_table: table,
             ..subject.config(&self.config)?
         };

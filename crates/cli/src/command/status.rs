@@ -52,7 +52,8 @@ pub(crate) async fn run(
     })
 }
 
-fn is_in_use(error: &anyhow::Error) -> bool {
+/// Whether another process works with the stored state.
+pub(crate) fn is_in_use(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(StoreError::InUse { .. }))
 }
 

@@ -67,7 +67,7 @@ async fn an_entity_is_explained_by_what_makes_it_and_by_what_would_delete_it() {
         (&json!("absent"), &json!([]))
     );
     let (code, _, log) = ended(&mut explain(&world, &state, "no-identifier")).await;
-    assert!(code == 2 && log.contains("service/cart"), "{log}");
+    assert!(code == 64 && log.contains("service/cart"), "{log}");
     assert!(world.port.take_writes().is_empty());
 
     let nothing = StateDir::new("explain-nothing");

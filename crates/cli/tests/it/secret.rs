@@ -70,7 +70,7 @@ async fn only_credentials_that_work_are_stored() {
         (
             "portClientId",
             json!(7),
-            2,
+            64,
             "standard input is not a JSON object of texts",
         ),
     ] {

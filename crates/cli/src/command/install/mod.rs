@@ -133,22 +133,30 @@ pub(crate) async fn run(
         asking,
     )
     .await?;
-    let what = match before {
-        Some(_) => "Brings up to date",
-        None => "Creates",
-    };
-    let region = installer.cloud.region();
-    if !asking.agrees(&format!(
-        "{what} the stack `{}` in {region}; go on?",
-        options.stack
-    ))? {
-        bail!("nothing is deployed");
-    }
+    agreed(options, &installer, before.is_some(), asking)?;
     let nothing = std::collections::BTreeMap::new();
     let of_before = (&settings, old.unwrap_or(&nothing));
     let stack = deployed(options, &installer, &placed, of_before, bars).await?;
     settle_down(options, &installer, &stack, &subject, credentials, bars).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Fails where somebody was asked, and does not want it.
+fn agreed(
+    options: &Options,
+    installer: &Installer,
+    is_there: bool,
+    asking: Asking,
+) -> anyhow::Result<()> {
+    let what = match is_there {
+        true => "Brings up to date",
+        false => "Creates",
+    };
+    let (stack, region) = (&options.stack, installer.cloud.region());
+    if !asking.agrees(&format!("{what} the stack `{stack}` in {region}; go on?"))? {
+        bail!("nothing is deployed");
+    }
+    Ok(())
 }
 
 /// The commands for somebody else to run.

@@ -120,7 +120,10 @@ async fn look(options: &Options, installer: &Installer) -> anyhow::Result<Found>
             Ok(_) => app = Some(candidate),
             // Nobody has filled it, so nothing was made with it.
             Err(SecretsError::Empty { .. }) => {}
-            Err(error) => tracing::warn!("{}", chain(&error)),
+            Err(error) => tracing::warn!(
+                error = chain(&error),
+                "the installation's credentials cannot be read"
+            ),
         }
     }
     if app.is_none()
