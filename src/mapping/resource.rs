@@ -53,6 +53,20 @@ pub(super) struct Field<T> {
     pub(super) value: T,
 }
 
+/// Those of the selector, and those that values name (`file://`).
+fn included_files(selector: &Selector, entities: &[EntityMapping]) -> Vec<String> {
+    let mut included = selector.included_files().to_vec();
+    let fields = entities
+        .iter()
+        .flat_map(|entity| entity.properties.iter().flatten());
+    for file in fields.filter_map(|field| field.value.file()) {
+        if !included.iter().any(|known| known == file) {
+            included.push(file.to_owned());
+        }
+    }
+    included
+}
+
 impl Resource {
     pub(super) fn read(
         reader: &mut Reader,
@@ -106,15 +120,7 @@ impl Resource {
             Some((entities, whole.collect::<Vec<_>>()))
         });
         let (selector, (entities, whole)) = (selector?, entities?);
-        let mut included_files = selector.included_files().to_vec();
-        let files = entities
-            .iter()
-            .flat_map(|entity| entity.properties.iter().flatten());
-        for file in files.filter_map(|field| field.value.file()) {
-            if !included_files.iter().any(|included| included == file) {
-                included_files.push(file.to_owned());
-            }
-        }
+        let included_files = included_files(&selector, &entities);
         Some(Resource {
             index,
             fingerprint,

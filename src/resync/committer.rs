@@ -4,6 +4,7 @@
 //! A partition counts as done only after the commit of everything that was read of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc::Receiver;
@@ -202,9 +203,11 @@ impl Slice<'_> {
                     self.pages.advance(&spot, &source, progress);
                 }
                 (Some(spot), Then::Done(missing)) => {
+                    self.parts_done.fetch_add(1, Ordering::Relaxed);
                     self.pages.done(&spot, &source, missing);
                 }
                 (None, Then::Done(_)) => {
+                    self.parts_done.fetch_add(1, Ordering::Relaxed);
                     self.run().read.insert(source);
                 }
                 (None, Then::More(_)) => {}

@@ -45,8 +45,6 @@ pub(super) struct RunReader<'a> {
     /// Why parts were left for the next slice.
     left: Mutex<Option<Failure>>,
     failed_in_a_row: AtomicUsize,
-    has_begun: AtomicUsize,
-    has_ended: AtomicUsize,
 }
 
 impl Slice<'_> {
@@ -59,16 +57,24 @@ impl Slice<'_> {
             stopped: Mutex::default(),
             left: Mutex::default(),
             failed_in_a_row: AtomicUsize::new(0),
-            has_begun: AtomicUsize::new(0),
-            has_ended: AtomicUsize::new(0),
         };
         let committing = Box::pin(self.commit_parts(received));
         let (read, committed) = tokio::join!(Box::pin(reader.everything()), committing);
+        self.narrow();
         let step = match (read?, committed?) {
             (Step::Paused(one), Step::Paused(other)) => Step::Paused(soonest(one, other)),
             (Step::Done, step) | (step, Step::Done) => step,
         };
         Ok(step)
+    }
+
+    /// Where parts have used up the slice, and none of them was committed, fewer are read at once in the next.
+    fn narrow(&self) {
+        let has = |what: &AtomicUsize| 0 < what.load(Ordering::Relaxed);
+        if has(&self.parts_begun) && !has(&self.parts_done) {
+            let at_once = self.repositories_at_once() / NARROWED;
+            self.run().at_once = Some(at_once.max(1));
+        }
     }
 
     pub(super) fn repositories_at_once(&self) -> usize {
@@ -110,11 +116,6 @@ impl RunReader<'_> {
     }
 
     fn end(self) -> Step {
-        let has = |what: &AtomicUsize| 0 < what.load(Ordering::Relaxed);
-        if has(&self.has_begun) && !has(&self.has_ended) {
-            let at_once = self.slice.repositories_at_once() / NARROWED;
-            self.slice.run().at_once = Some(at_once.max(1));
-        }
         if let Some(failure) = locked(&self.stopped).take() {
             return Step::Paused(failure);
         }
@@ -147,7 +148,7 @@ impl RunReader<'_> {
 
     /// A partition is being read.
     pub(super) fn begin(&self) {
-        self.has_begun.fetch_add(1, Ordering::Relaxed);
+        self.slice.parts_begun.fetch_add(1, Ordering::Relaxed);
     }
 
     /// All of `part` was read.
@@ -158,9 +159,6 @@ impl RunReader<'_> {
     /// Hands what was read of `part` to the task that commits.
     pub(super) async fn send(&self, part: &RunPart, seen: Vec<Seen>, then: Then) {
         self.failed_in_a_row.store(0, Ordering::Relaxed);
-        if let Then::Done(_) = then {
-            self.has_ended.fetch_add(1, Ordering::Relaxed);
-        }
         let part = part.clone();
         // Whoever does not take it any more says why.
         self.parts.send(ReadPart { part, seen, then }).await.ok();

@@ -4,6 +4,7 @@
 //! shown.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -61,6 +62,10 @@ pub(super) struct Slice<'a> {
     pub(super) gone: Mutex<HashSet<u64>>,
     /// What the mapping could not do in this slice.
     pub(super) problems: Mutex<Vec<Tallied>>,
+    /// Parts whose reading has begun in this slice.
+    pub(super) parts_begun: AtomicUsize,
+    /// Those of which all is committed.
+    pub(super) parts_done: AtomicUsize,
     /// How many partitions are done, by source, for whoever watches.
     pub(super) through: Mutex<BTreeMap<String, usize>>,
 }
@@ -166,6 +171,8 @@ impl<'a> Slice<'a> {
             saved_at: Mutex::new(app.clock.elapsed()),
             gone: Mutex::default(),
             problems: Mutex::default(),
+            parts_begun: AtomicUsize::new(0),
+            parts_done: AtomicUsize::new(0),
             through: Mutex::default(),
             current,
         }

@@ -160,7 +160,7 @@ async fn a_tick_that_gets_no_answer_is_over_within_twenty_seconds() {
     let down = Fault::status("resync-request", 503).always();
     world.port.server().misbehave(down);
     let begun = world.clock.now();
-    world.tick().await.unwrap_err();
+    world.tick().await.unwrap();
     let took = Duration::try_from(world.clock.now().duration_since(begun)).unwrap();
     assert!(took <= Duration::from_secs(20) + PAUSE, "{took:?}");
     world.finish();
