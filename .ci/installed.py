@@ -260,6 +260,11 @@ def installed_at_a_terminal(world):
     for part in ("first run: completed", "webhook: leads to", "Port: "):
         require(part in shown.replace("\x1b[0m", ""), f"an installation tells what it has come to: {part} in {shown}")
     require(world.hooks() == [outputs["WebhookUrl"]], f"it has a webhook: {world.hooks()}")
+    code, shown = world.ferry("status", "--stack", "ferry")
+    told = all(part in shown for part in ("nothing is wrong", "last run     completed", "queue        0 waiting"))
+    require(code == 0 and told, f"its status is told: {code} {shown}")
+    code, shown = world.ferry("status", "--stack", "nowhere")
+    require(code == 1 and "there is no stack `nowhere`" in shown, f"a stack that is not there is named: {shown}")
 
     # Again, as an update: what is not named stays, what is named as empty is cleared.
     code, shown = install(world, "--parameter", "LogRetentionDays=14", "--parameter", "AlarmEmail=team@example.com")

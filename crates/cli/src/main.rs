@@ -102,14 +102,10 @@ enum Command {
     },
     /// Say how the installation stands: resyncs, queue, webhooks, allowance, and what is wrong with it.
     ///
-    /// Reads what is stored (`FERRY__STATE_TABLE` and `FERRY__QUEUE_URL`, or `FERRY__STATE_DIR`; while `ferry serve`
+    /// Reads what is stored (of a stack; `FERRY__STATE_TABLE` and `FERRY__QUEUE_URL`, or `FERRY__STATE_DIR`; while `ferry serve`
     /// has that directory, it is asked), and asks neither Bitbucket nor Port. Exits with 0 if nothing is wrong, with 1
     /// otherwise.
-    Status {
-        /// Print the status as JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    Status(command::status::Options),
     /// Look at the workspace's webhook, make it, or remove it.
     Webhook {
         #[command(subcommand)]
@@ -207,7 +203,7 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
             Box::pin(command::uninstall::run(&options, config, own, bars)).await
         }
         Command::Secret { action } => command::secret::run(action, config).await,
-        Command::Status { json } => command::status::run(config, own, json).await,
+        Command::Status(options) => Box::pin(command::status::run(&options, config, own)).await,
         Command::Explain { entity, json } => {
             let connected = connect(config, own).await;
             let app = connected.map_err(command::explain::while_in_use)?;
@@ -252,6 +248,9 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
 fn set_up(command: Option<&Command>, bars: &MultiProgress) -> anyhow::Result<(Config, OwnSecrets)> {
     let config = match command {
         Some(Command::Install(_) | Command::Uninstall(_)) => Config::from_env_without_credentials(),
+        Some(Command::Status(options)) if options.stack.is_some() => {
+            Config::from_env_without_credentials()
+        }
         _ => Config::from_env(),
     };
     let level = config

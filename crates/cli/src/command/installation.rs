@@ -94,6 +94,7 @@ impl Installer {
             secret_id: output(OWN_SECRET),
             derives_webhook_secret: true,
             state_table: table,
+            queue_url: output("EventQueueUrl"),
             ..subject.config(&self.config)?
         };
         self.app(config)

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use ferry::app::App;
 use ferry::config::Config;
 use ferry::deadline::{Clock, Deadline};
 use ferry::http::{Http, Proxies};
@@ -14,6 +15,7 @@ use ferry::store::StoreError;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::installation::{Installer, Subject};
 use super::terminal::{BAD, GOOD, STRONG, painted, print};
 use crate::connect;
 
@@ -23,14 +25,28 @@ pub(crate) const STATUS: &str = "/status";
 /// For everything that is read.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Look at this stack in AWS, whose outputs say where it remembers; without it, the variables do.
+    #[arg(long)]
+    pub(crate) stack: Option<String>,
+    /// Print the status as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 /// Succeeds with 0 if no condition holds, with 1 otherwise.
 pub(crate) async fn run(
+    options: &Options,
     config: Config,
     own: OwnSecrets,
-    as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     let port = config.listen_port;
-    let found = match connect(config, own).await {
+    let connected = match &options.stack {
+        Some(stack) => of_stack(stack, config, own).await,
+        None => connect(config, own).await,
+    };
+    let found = match connected {
         Ok(app) => {
             let deadline = Deadline::after(&app.clock, PATIENCE);
             json!(status(&app, &deadline).await?)
@@ -42,7 +58,7 @@ pub(crate) async fn run(
         })?,
         Err(error) => return Err(error),
     };
-    print(match as_json {
+    print(match options.json {
         true => format!("{found:#}"),
         false => text(&found),
     })?;
@@ -50,6 +66,19 @@ pub(crate) async fn run(
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     })
+}
+
+/// Connected to the table and the queue of a stack, with its secret.
+async fn of_stack(name: &str, config: Config, own: OwnSecrets) -> anyhow::Result<App> {
+    let installer = Installer::open(config, own).await?;
+    let Some(stack) = installer.cloud.find(name).await? else {
+        let region = installer.cloud.region();
+        bail!(
+            "there is no stack `{name}` in {region}: look at --stack, AWS_REGION and AWS_PROFILE"
+        );
+    };
+    let subject = Subject::of_stack(&stack, &installer.config);
+    installer.app_of(&stack, &subject)
 }
 
 /// Whether another process works with the stored state.
