@@ -3,7 +3,7 @@
 //! Builds `ferry-lambda`, unless an argument says where one is, runs it under a local Lambda Runtime API, sends the
 //! schedule event and a few webhooks, and shows what each one changed in the catalogue. Ends with an error when something did not go as it should.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -26,14 +26,30 @@ const TIME_LIMIT: Duration = Duration::from_secs(900);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    match run().await {
+        // Whoever reads has seen enough: `| head`.
+        Err(error) if is_closed_pipe(&error) => Ok(()),
+        ended => ended,
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn say(text: &str) -> io::Result<()> {
+    writeln!(io::stdout(), "{text}")
+}
+
+async fn run() -> anyhow::Result<()> {
     let argument = std::env::args().nth(1);
     if argument.as_deref() == Some("servers") {
         return servers().await;
     }
-    let style = if std::io::stdout().is_terminal() {
-        Style::Ansi
-    } else {
-        Style::Plain
+    let style = match io::stdout().is_terminal() && !wants_no_color() {
+        true => Style::Ansi,
+        false => Style::Plain,
     };
     let binary = match argument {
         Some(path) => PathBuf::from(path),
@@ -43,17 +59,21 @@ async fn main() -> anyhow::Result<()> {
     world.tell().await
 }
 
+/// As <https://no-color.org> has it.
+fn wants_no_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
 /// Serves the demo workspace and an empty catalogue for a function that runs elsewhere. The first line says where they
 /// are; each line of input, a number, makes a change at random, and is answered with its deliveries.
-#[expect(clippy::print_stdout, reason = "its callers read it")]
 async fn servers() -> anyhow::Result<()> {
     let bitbucket = Bitbucket::start(Workspace::demo()?).await?;
     let port = Port::start().await?.with_credentials("id", "secret");
-    let say = |value: Value| println!("{value}");
-    say(json!({
+    let tell = |value: Value| say(&value.to_string());
+    tell(json!({
         "bitbucket": bitbucket.url(), "workspace": bitbucket.workspace(), "token": Bitbucket::TOKEN,
         "port": port.url(), "clientId": "id", "clientSecret": "secret",
-    }));
+    }))?;
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
         let (what, deliveries) = bitbucket.change_at_random(line.trim().parse()?)?;
@@ -63,7 +83,7 @@ async fn servers() -> anyhow::Result<()> {
                 "body": String::from_utf8_lossy(&delivery.body),
             })
         });
-        say(json!({"what": what, "deliveries": deliveries.collect::<Vec<Value>>()}));
+        tell(json!({"what": what, "deliveries": deliveries.collect::<Vec<Value>>()}))?;
     }
     Ok(())
 }
@@ -76,6 +96,7 @@ async fn build() -> anyhow::Result<PathBuf> {
         reason = "cargo says this way which cargo runs the demo"
     )]
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    say("Building the function, ferry-lambda: some minutes the first time, seconds afterwards ..")?;
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
     let output = Command::new(cargo)
         .args([
@@ -151,12 +172,12 @@ impl World {
         world.say(&format!(
             "ferry-lambda started in {} ms and waits for its first event",
             started.elapsed().as_millis()
-        ));
+        ))?;
         Ok(world)
     }
 
     async fn tell(&self) -> anyhow::Result<()> {
-        self.title("1. EventBridge: the scheduled resync, on an empty catalogue");
+        self.title("1. EventBridge: the scheduled resync, on an empty catalogue")?;
         let schedule: Value =
             serde_json::from_str(include_str!("../../../events/eventbridge-rule.json"))?;
         let first = self.resync(schedule.clone()).await?;
@@ -166,9 +187,9 @@ impl World {
             style: self.style,
             ..TableOptions::default()
         };
-        self.say(&render_table(&self.port.entities(), &options));
+        self.say(&render_table(&self.port.entities(), &options))?;
 
-        self.title("2. The same again, on an unchanged workspace");
+        self.title("2. The same again, on an unchanged workspace")?;
         let second = self.resync(schedule).await?;
         ensure!(0 < first, "the first resync wrote nothing");
         ensure!(
@@ -177,12 +198,12 @@ impl World {
         );
 
         let repository = "checkout-service";
-        self.title("3. Bitbucket: the repository Checkout Service is renamed to Checkout");
+        self.title("3. Bitbucket: the repository Checkout Service is renamed to Checkout")?;
         self.webhooks(self.bitbucket.rename_repository(repository, "Checkout")?)
             .await?;
 
         let repository = "checkout";
-        self.title("4. Bitbucket: a pull request is opened, with two reviewers");
+        self.title("4. Bitbucket: a pull request is opened, with two reviewers")?;
         let pull_request = NewPullRequest::new("Round cart totals to cents", "Luis Ferro")
             .reviewed_by("Dana Okafor")
             .reviewed_by("Mina Sato");
@@ -191,15 +212,15 @@ impl World {
 
         self.title(
             "5. Bitbucket: it is merged, and no longer matches the mapping's query (state OPEN)",
-        );
+        )?;
         self.webhooks(self.bitbucket.merge(repository, id, "Dana Okafor")?)
             .await?;
 
-        self.title("6. Bitbucket: the repository perl-scripts is deleted");
+        self.title("6. Bitbucket: the repository perl-scripts is deleted")?;
         self.webhooks(self.bitbucket.delete_repository("perl-scripts")?)
             .await?;
 
-        self.title("7. Somebody else: a webhook with a wrong signature");
+        self.title("7. Somebody else: a webhook with a wrong signature")?;
         let forged = self.bitbucket.describe_repository("monorepo", "Forged")?;
         for delivery in &forged {
             let before = self.requests();
@@ -212,7 +233,7 @@ impl World {
             self.say(&format!(
                 "{} → {status}, no request to anybody",
                 delivery.event_key
-            ));
+            ))?;
         }
 
         let unknown = self.port.unknown_requests();
@@ -220,7 +241,7 @@ impl World {
             unknown.is_empty(),
             "requests that Port does not know: {unknown:?}"
         );
-        self.say("\nThat is all: one function, two kinds of event, one catalogue.");
+        self.say("\nThat is all: one function, two kinds of event, one catalogue.")?;
         Ok(())
     }
 
@@ -243,14 +264,14 @@ impl World {
             counts["written"],
             counts["unchanged"],
             counts["deleted"],
-        ));
+        ))?;
         self.say(&format!(
             "requests: {} to Bitbucket, {} to Port\n",
             after.0 - before.0,
             after.1 - before.1
-        ));
+        ))?;
         for problem in outcome["mapping_problems"].as_array().into_iter().flatten() {
-            self.say(&format!("mapping: {problem}"));
+            self.say(&format!("mapping: {problem}"))?;
         }
         Ok(counts["written"].as_u64().unwrap_or_default())
     }
@@ -272,10 +293,10 @@ impl World {
                 elapsed.as_millis(),
                 after.0 - before.0,
                 after.1 - before.1,
-            ));
+            ))?;
             let changed = changes(&catalogue, &self.port.entities());
             if !changed.is_empty() {
-                self.say(&render_changes(&changed, self.style));
+                self.say(&render_changes(&changed, self.style))?;
             }
         }
         Ok(())
@@ -317,15 +338,14 @@ impl World {
         )
     }
 
-    fn title(&self, text: &str) {
+    fn title(&self, text: &str) -> io::Result<()> {
         match self.style {
             Style::Ansi => self.say(&format!("\n\x1b[1m{text}\x1b[0m")),
             Style::Plain => self.say(&format!("\n{text}")),
         }
     }
 
-    #[expect(clippy::print_stdout, reason = "this program's purpose")]
-    fn say(&self, text: &str) {
-        println!("{text}");
+    fn say(&self, text: &str) -> io::Result<()> {
+        say(text)
     }
 }
