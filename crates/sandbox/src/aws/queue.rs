@@ -324,19 +324,15 @@ mod tests {
             let answer = post("SendMessageBatch", entry.clone()).await;
             assert_eq!(answer["Successful"][0]["Id"], "0");
             assert_eq!(queue.len(), expected);
-            if queue.content().ids[0].2 == queue.content().now && expected == 1 {
-                pass(&queue, 200);
-            }
+            pass(&queue, 200);
         }
         let handed_out = queue.hand_out();
         let receipt = handed_out[0].receipt.clone();
         let entry = json!({"Id": "0", "ReceiptHandle": receipt, "VisibilityTimeout": 30});
         post("ChangeMessageVisibilityBatch", entry).await;
         pass(&queue, 30);
-        assert_eq!(
-            bodies(&queue.hand_out()),
-            ["m"],
-            "the other one is still out"
-        );
+        assert!(queue.hand_out().is_empty(), "the other one is still out");
+        queue.delete(&[handed_out[1].receipt.clone()]);
+        assert_eq!(bodies(&queue.hand_out()), ["m"]);
     }
 }
