@@ -53,6 +53,8 @@ pub struct App {
     pub metrics: Metrics,
     /// When this process has asked everybody for news.
     pub rounds: Rounds,
+    /// Held by who looks at the workspace's webhook: two who find none would make two.
+    pub subscribing: tokio::sync::Mutex<()>,
     /// How far the resync is that this process works on, for whoever watches.
     pub progress: watch::Sender<RunProgress>,
     session: Mutex<Option<Arc<Session>>>,
@@ -120,6 +122,7 @@ impl App {
             mapping_override: None,
             metrics: Metrics::default(),
             rounds: Rounds::default(),
+            subscribing: tokio::sync::Mutex::default(),
             progress: watch::Sender::default(),
             session: Mutex::default(),
         }
@@ -274,6 +277,7 @@ impl App {
             leases: Leases::new(store.clone(), self.clock.clone()),
             generations: Generations::default(),
             rounds: Rounds::default(),
+            subscribing: tokio::sync::Mutex::default(),
             store,
             ..self
         }

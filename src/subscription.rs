@@ -68,6 +68,7 @@ pub enum Occasion {
 /// Makes sure that the workspace's webhook leads to `base`, the function's address, unless it was [uninstalled](uninstall).
 /// Its failure costs nothing else.
 pub async fn keep(app: &App, base: &str, occasion: Occasion, deadline: &Deadline) {
+    let _alone = app.subscribing.lock().await;
     match try_to_keep(app, base, occasion, deadline).await {
         // A tick says so.
         Ok(()) | Err(Failure::Secrets(SecretsError::Empty { .. })) => {}
@@ -235,10 +236,13 @@ async fn look(
         Ok(hooks) => hooks,
         Err(reason) => return Ok(Standing::Refused(reason)),
     };
-    let Some(hook) = ours(&hooks, url) else {
+    let [hook, others @ ..] = &ours(&hooks, url)[..] else {
         return Ok(Standing::Missing);
     };
     let mut wrong = Vec::new();
+    if !others.is_empty() {
+        wrong.push("there are several of them");
+    }
     if !hook.active {
         wrong.push(NOT_ACTIVE);
     }
@@ -296,7 +300,8 @@ async fn repair(app: &App, url: &str, deadline: &Deadline) -> Result<Standing, F
         Ok(hooks) => hooks,
         Err(reason) => return Ok(Standing::Refused(reason)),
     };
-    let hook = ours(&hooks, url);
+    let ours = ours(&hooks, url);
+    let hook = ours.first();
     let settings = HookSettings {
         description: DESCRIPTION,
         url: hook.map_or(url, |hook| &hook.url),
@@ -310,10 +315,17 @@ async fn repair(app: &App, url: &str, deadline: &Deadline) -> Result<Standing, F
         }
         None => session.bitbucket.create_hook(&settings, deadline).await,
     };
-    Ok(match allowed(written)? {
-        Ok(()) => Standing::Right,
-        Err(reason) => Standing::Refused(reason),
-    })
+    if let Err(reason) = allowed(written)? {
+        return Ok(Standing::Refused(reason));
+    }
+    // Two processes that found none may have made one each: every event would come twice.
+    for surplus in ours.iter().skip(1) {
+        let removed = session.bitbucket.delete_hook(&surplus.uuid, deadline).await;
+        if let Err(reason) = allowed(removed)? {
+            tracing::warn!(reason, "a second webhook is not removed");
+        }
+    }
+    Ok(Standing::Right)
 }
 
 /// Removes the subscriptions that lead to `base`; returns how many there were.
@@ -323,8 +335,11 @@ pub async fn remove(app: &App, base: &str, deadline: &Deadline) -> Result<usize,
     Ok(removed)
 }
 
-fn ours<'a>(hooks: &'a [Hook], url: &str) -> Option<&'a Hook> {
-    hooks.iter().find(|hook| leads_to(hook, url))
+/// Those that lead to us, in an order on which all agree.
+fn ours<'a>(hooks: &'a [Hook], url: &str) -> Vec<&'a Hook> {
+    let mut ours: Vec<&Hook> = hooks.iter().filter(|hook| leads_to(hook, url)).collect();
+    ours.sort_by(|one, other| one.uuid.cmp(&other.uuid));
+    ours
 }
 
 fn leads_to(hook: &Hook, url: &str) -> bool {

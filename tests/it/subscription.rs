@@ -96,6 +96,34 @@ async fn the_webhook_is_made_and_kept_right() {
     world.finish();
 }
 
+/// Two processes that begin at once may each find none, and make one.
+#[tokio::test]
+async fn of_two_webhooks_one_goes() {
+    let world = World::demo().await;
+    world.invoke(event("scheduler-resync")).await.unwrap();
+    let url = format!("{ADDRESS}webhook");
+    let second =
+        json!({"description": "a second one", "url": url, "events": ["repo:push"], "active": true});
+    let hooks_url = format!(
+        "{}/workspaces/{}/hooks",
+        world.bitbucket.url(),
+        world.bitbucket.workspace()
+    );
+    let http = Http::new(Clock::System).unwrap();
+    let post = http
+        .client()
+        .post(&hooks_url)
+        .bearer_auth(Bitbucket::TOKEN)
+        .json(&second);
+    assert!(post.send().await.unwrap().status().is_success());
+    assert_eq!(hooks(&world).await, 2);
+    assert!(matches!(standing(&world).await, Standing::Wrong(_)));
+    world.invoke(event("scheduler-resync")).await.unwrap();
+    assert_eq!(hooks(&world).await, 1);
+    assert_eq!(standing(&world).await, Standing::Right);
+    world.finish();
+}
+
 #[tokio::test]
 async fn without_the_right_to_it_the_resync_goes_on() {
     let world = World::demo().await;
