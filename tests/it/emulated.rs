@@ -265,7 +265,7 @@ async fn a_queue_in_sqs_keeps_objects_apart_and_waits() {
 
     let refused = Queue::sqs(client, url.replace("ferry.fifo", "gone.fifo"));
     let error = refused.send(&message(1), "d", &deadline).await.unwrap_err();
-    assert!(error.to_string().contains("QueueDoesNotExist"), "{error}");
+    assert!(error.to_string().contains("NonExistentQueue"), "{error}");
 }
 
 #[tokio::test]
