@@ -208,7 +208,7 @@ impl Http {
     /// `read` is given each success. What it cannot read is no answer to what was asked, whatever the status says
     /// (a gateway's HTML, half a body), and is repeated as an outage is.
     ///
-    /// How often and after how long it is asked again, [`Repetition`] says.
+    /// How often and after how long it is asked again, `Repetition` says.
     pub async fn send<T>(
         &self,
         policy: &RetryPolicy,

@@ -20,7 +20,7 @@ pub struct Incidents(pub BTreeMap<u8, Sighting>);
 pub struct Sighting {
     /// When it was met first.
     pub since: Timestamp,
-    /// When it was noted last. Within [`FRESH_SECONDS`] it is not noted again.
+    /// When it was noted last. Within `FRESH_SECONDS` it is not noted again.
     pub seen: Timestamp,
     pub cause: String,
 }
