@@ -306,10 +306,13 @@ def other_parameters(folder, places):
     variables = functions.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
     policies = boto3.client("iam")
     role = functions.get_function_configuration(FunctionName=function)["Role"].split("/")[-1]
-    policy = json.dumps(policies.get_role_policy(RoleName=role, PolicyName="ferry")["PolicyDocument"])
+    # What all functions need beside their own stands in a policy for all of them.
+    names = policies.list_role_policies(RoleName=role)["PolicyNames"]
+    documents = [policies.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names]
+    policy = json.dumps(documents)
     require(
         variables["FERRY__SECRET_ID"] == own and own in policy and key in policy,
-        f"a secret of one's own is read, with its key: {variables['FERRY__SECRET_ID']}",
+        f"a secret of one's own is read, with its key: {variables['FERRY__SECRET_ID']}, {names}, {policy}",
     )
     boto3.client("cloudformation").delete_stack(StackName="own")
 
