@@ -2,7 +2,7 @@
 //!
 //! Documents are drawn from the store below when they are first asked for. Nothing is ever written there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Mutex;
 
@@ -50,18 +50,25 @@ impl Below {
         Ok(())
     }
 
-    /// What lies at each address, in their order, without drawing it.
+    /// What lies at each address, in their order, without drawing it. What is known is not asked for below.
     pub(super) async fn peek(
         &self,
         wanted: &[(Address, u32)],
         above: &Memory,
     ) -> anyhow::Result<Vec<Option<Stored>>> {
-        let below = Box::pin(self.store.load_stored(wanted, Freshness::Latest)).await?;
-        let known = locked(&self.known);
-        let found = wanted.iter().zip(below);
-        let found = found.map(|((at, _), below)| match known.contains(at) {
-            true => above.load(at),
-            false => below,
+        let unknown: Vec<(Address, u32)> = {
+            let known = locked(&self.known);
+            let unknown = wanted.iter().filter(|(at, _)| !known.contains(at));
+            unknown.cloned().collect()
+        };
+        let mut below: BTreeMap<&Address, Option<Stored>> = BTreeMap::new();
+        if !unknown.is_empty() {
+            let found = Box::pin(self.store.load_stored(&unknown, Freshness::Latest)).await?;
+            below.extend(unknown.iter().map(|(at, _)| at).zip(found));
+        }
+        let found = wanted.iter().map(|(at, _)| match below.get(at) {
+            Some(found) => found.clone(),
+            None => above.load(at),
         });
         Ok(found.collect())
     }
