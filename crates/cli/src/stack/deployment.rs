@@ -115,13 +115,12 @@ impl Cloud {
         template: &Placed,
         settings: &BTreeMap<String, Setting>,
     ) -> Result<String, AwsRefusal> {
-        let request = self.formation.create_stack();
-        let request = match template {
-            Placed::Inline(body) => request.template_body(body),
-            Placed::Url(url) => request.template_url(url),
-        };
-        let request = request
+        let request = self
+            .formation
+            .create_stack()
             .stack_name(name)
+            .set_template_body(template.body())
+            .set_template_url(template.url())
             .set_parameters(Some(parameters(settings)))
             .set_capabilities(Some(CAPABILITIES.map(Capability::from).to_vec()));
         match request.send().await {
@@ -139,13 +138,12 @@ impl Cloud {
         template: &Placed,
         settings: &BTreeMap<String, Setting>,
     ) -> Result<bool, AwsRefusal> {
-        let request = self.formation.update_stack();
-        let request = match template {
-            Placed::Inline(body) => request.template_body(body),
-            Placed::Url(url) => request.template_url(url),
-        };
-        let request = request
+        let request = self
+            .formation
+            .update_stack()
             .stack_name(name)
+            .set_template_body(template.body())
+            .set_template_url(template.url())
             .set_parameters(Some(parameters(settings)))
             .set_capabilities(Some(CAPABILITIES.map(Capability::from).to_vec()));
         match request.send().await {

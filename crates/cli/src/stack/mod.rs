@@ -147,10 +147,11 @@ impl Cloud {
 
     /// The parameters that a template takes.
     pub(crate) async fn declared(&self, template: &Placed) -> Result<Vec<Declared>, AwsRefusal> {
-        let asked = match template {
-            Placed::Inline(body) => self.formation.get_template_summary().template_body(body),
-            Placed::Url(url) => self.formation.get_template_summary().template_url(url),
-        };
+        let asked = self
+            .formation
+            .get_template_summary()
+            .set_template_body(template.body())
+            .set_template_url(template.url());
         let answer = asked.send().await;
         let answer =
             answer.map_err(|error| refused("CloudFormation does not take the template", error))?;

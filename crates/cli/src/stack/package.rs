@@ -51,6 +51,24 @@ pub(crate) enum Placed {
     Url(String),
 }
 
+impl Placed {
+    /// The template itself, where it goes along with the request.
+    pub(super) fn body(&self) -> Option<String> {
+        match self {
+            Placed::Inline(body) => Some(body.clone()),
+            Placed::Url(_) => None,
+        }
+    }
+
+    /// Where CloudFormation takes it from instead.
+    pub(super) fn url(&self) -> Option<String> {
+        match self {
+            Placed::Inline(_) => None,
+            Placed::Url(url) => Some(url.clone()),
+        }
+    }
+}
+
 impl FromStr for Origin {
     type Err = String;
 
