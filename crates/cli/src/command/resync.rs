@@ -26,7 +26,7 @@ use super::shutdown::Shutdown;
 use super::terminal::{Audience, BAD, DOUBTFUL, GOOD, painted, print, table};
 use super::{COMPLETED, COMPLETED_WITH_LOSSES};
 use crate::report::Files;
-use crate::report::outcome::Outcome;
+use crate::report::outcome::{Outcome, figures};
 use crate::report::plan::Subject;
 
 /// How long to stay away while another process works on the run.
@@ -297,24 +297,8 @@ fn as_text(summary: &Summary, losses: Option<&str>, progress: &RunProgress) -> S
         ]
     });
     let mut lines = vec![table(&["kind", "partitions", "items", "entities"], kinds)];
-    let counts = summary.counts;
-    let rows = [
-        ("written", counts.written),
-        ("as they were", counts.unchanged),
-        ("deleted", counts.deleted),
-        ("kept, though nothing claims them any more", counts.kept),
-        ("refused by Port", counts.refused),
-        ("without what they point at", counts.waiting),
-        ("items filtered out", counts.filtered_out),
-        ("items not mapped", counts.not_mapped),
-        ("values left out", counts.left_out),
-        ("files left out", counts.skipped),
-    ];
-    lines.extend(
-        rows.into_iter()
-            .filter(|(_, count)| 0 < *count)
-            .map(|(what, count)| format!("{:>9} {what}", number(count))),
-    );
+    let figures = figures(&summary.counts).into_iter();
+    lines.extend(figures.map(|(count, what, _)| format!("{:>9} {what}", number(count))));
     let problems = summary.mapping_problems.iter();
     lines.extend(problems.map(|problem| painted(DOUBTFUL, format!("mapping: {problem}"))));
     lines.extend(summary.kept.iter().map(|kept| painted(DOUBTFUL, kept)));

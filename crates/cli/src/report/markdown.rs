@@ -1,7 +1,18 @@
 //! Texts from outside as Markdown in which nothing of them is a sign. Knows no report.
 
+use super::plan::Subject;
+
 /// Lines of a list.
 const LINES: usize = 30;
+
+/// Whose workspace, and which installation.
+pub(super) fn heading(subject: &Subject) -> String {
+    format!(
+        "### Ferry: workspace {} into Port ({})",
+        code(&subject.workspace),
+        code(&subject.identifier)
+    )
+}
 
 pub(super) fn list(heading: &str, all: &[String]) -> Vec<String> {
     if all.is_empty() {

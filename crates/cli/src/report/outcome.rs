@@ -5,7 +5,7 @@ use ferry::progress::RunProgress;
 use ferry::resync::Summary;
 use serde_json::{Value, json};
 
-use super::markdown::{code, list};
+use super::markdown::{code, heading, list};
 use super::page::{Head, Sheet, Tone, page};
 use super::plan::Subject;
 
@@ -31,10 +31,7 @@ impl Outcome<'_> {
                 None => Tone::Good,
                 Some(_) => Tone::Doubt,
             },
-            tiles: figures(&self.summary.counts)
-                .into_iter()
-                .filter(|(count, ..)| 0 < *count)
-                .collect(),
+            tiles: figures(&self.summary.counts),
             notes: self.summary.kept.iter().cloned().collect(),
             problems: self.summary.mapping_problems.clone(),
             unread: self.summary.failed_partitions.clone(),
@@ -46,11 +43,7 @@ impl Outcome<'_> {
     pub(crate) fn markdown(&self) -> String {
         let Sheet { columns, rows, .. } = self.kinds();
         let mut lines = vec![
-            format!(
-                "### Ferry: workspace {} into Port ({})",
-                code(&self.subject.workspace),
-                code(&self.subject.identifier)
-            ),
+            heading(&self.subject),
             String::new(),
             format!("**{}**", self.headline()),
             String::new(),
@@ -66,7 +59,6 @@ impl Outcome<'_> {
         }));
         lines.push(String::new());
         let figures = figures(&self.summary.counts).into_iter();
-        let figures = figures.filter(|(count, ..)| 0 < *count);
         lines.extend(figures.map(|(count, label, _)| format!("- {count} {label}")));
         lines.push(String::new());
         lines.extend(list(
@@ -102,12 +94,12 @@ impl Outcome<'_> {
     }
 }
 
-/// All that is counted, most important first.
-fn figures(counts: &Counts) -> Vec<(usize, &'static str, Tone)> {
-    vec![
+/// All that was counted and is not 0.
+pub(crate) fn figures(counts: &Counts) -> Vec<(usize, &'static str, Tone)> {
+    let all = [
         (counts.written, "written", Tone::Good),
-        (counts.deleted, "deleted", Tone::Bad),
         (counts.unchanged, "as they were", Tone::Plain),
+        (counts.deleted, "deleted", Tone::Bad),
         (
             counts.kept,
             "kept, though nothing claims them any more",
@@ -119,5 +111,7 @@ fn figures(counts: &Counts) -> Vec<(usize, &'static str, Tone)> {
         (counts.not_mapped, "items not mapped", Tone::Bad),
         (counts.left_out, "values left out", Tone::Doubt),
         (counts.skipped, "files left out", Tone::Doubt),
-    ]
+    ];
+    let counted = all.into_iter().filter(|(count, ..)| 0 < *count);
+    counted.collect()
 }

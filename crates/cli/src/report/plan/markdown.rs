@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Fate, Plan, name_of, shortened, title_beside};
-use crate::report::markdown::{code, list, plain};
+use crate::report::markdown::{code, heading, list, plain};
 
 /// Entities of each list: GitHub cuts a step's summary at 1 MiB, Bitbucket a comment at 32 KiB.
 const ENTITIES: usize = 20;
@@ -13,11 +13,7 @@ const VALUE_CHARS: usize = 80;
 
 pub(crate) fn render(plan: &Plan) -> String {
     let mut lines = vec![
-        format!(
-            "### Ferry: workspace {} into Port ({})",
-            code(&plan.subject.workspace),
-            code(&plan.subject.identifier)
-        ),
+        heading(&plan.subject),
         String::new(),
         format!("**{}**", plan.headline()),
         String::new(),
