@@ -28,14 +28,18 @@ impl Lines {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
-    /// Those with this message, and forgets all.
-    pub(crate) fn take(&self, message: &str) -> Vec<Value> {
+    /// All, and forgets them.
+    pub(crate) fn take_all(&self) -> Vec<Value> {
         let text = self.text();
         self.0.lock().unwrap().clear();
         let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
-        lines
-            .filter(|line: &Value| line["message"] == message)
-            .collect()
+        lines.collect()
+    }
+
+    /// Those with this message, and forgets all.
+    pub(crate) fn take(&self, message: &str) -> Vec<Value> {
+        let lines = self.take_all().into_iter();
+        lines.filter(|line| line["message"] == message).collect()
     }
 }
 

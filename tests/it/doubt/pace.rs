@@ -27,6 +27,20 @@ async fn a_page_with_files() -> World {
     world
 }
 
+/// So many requests of each group an hour, of which Bitbucket says nothing.
+pub(super) fn allow(world: &World, requests: usize) {
+    let limit = RateLimit {
+        requests,
+        raw_files: requests,
+        retry_after: None,
+        headers: false,
+    };
+    world
+        .bitbucket
+        .set_rate_limit(Bitbucket::TOKEN, limit)
+        .unwrap();
+}
+
 /// Ticks through the hours until the run is over; returns its outcome and how many hours it took.
 pub(super) async fn by_the_hour(world: &World) -> (Value, usize) {
     let mut outcome = world.invoke(event("eventbridge-rule")).await.unwrap();
@@ -45,16 +59,7 @@ pub(super) async fn by_the_hour(world: &World) -> (Value, usize) {
 async fn a_page_of_repositories_gets_done_with_a_small_allowance() {
     for allowance in [10, 25, 60] {
         let world = a_page_with_files().await;
-        let limit = RateLimit {
-            requests: allowance,
-            raw_files: allowance,
-            retry_after: None,
-            headers: false,
-        };
-        world
-            .bitbucket
-            .set_rate_limit(Bitbucket::TOKEN, limit)
-            .unwrap();
+        allow(&world, allowance);
         let (outcome, hours) = by_the_hour(&world).await;
         assert_eq!(outcome["status"], "completed", "{allowance}: {outcome:#}");
         let requests = world.bitbucket.server().requests();

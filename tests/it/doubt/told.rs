@@ -1,10 +1,10 @@
 //! What a run leaves, it says: once, with how much of it there is, and not for ever.
 
-use sandbox::bitbucket::{Bitbucket, RateLimit, Workspace};
+use sandbox::bitbucket::Workspace;
 use sandbox::server::{Fault, FaultKind, Request, Response};
 use serde_json::{Value, json};
 
-use super::pace::by_the_hour;
+use super::pace::{allow, by_the_hour};
 use super::{NUMBERED, assert_fresh, assert_spared, blueprint, resource, run, with_resources};
 use crate::support::{IDENTIFIER, Settings, World};
 
@@ -94,16 +94,7 @@ async fn what_the_mapping_could_not_do_is_told_at_the_end_of_a_run_of_several_sl
     world
         .port
         .install(IDENTIFIER, json!({"resources": resources}));
-    let limit = RateLimit {
-        requests: 10,
-        raw_files: 10,
-        retry_after: None,
-        headers: false,
-    };
-    world
-        .bitbucket
-        .set_rate_limit(Bitbucket::TOKEN, limit)
-        .unwrap();
+    allow(&world, 10);
     let (outcome, hours) = by_the_hour(&world).await;
     assert!(1 < hours, "it took one slice");
     let problems = outcome["mapping_problems"].to_string();

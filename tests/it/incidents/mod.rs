@@ -19,6 +19,7 @@ use crate::credentials::{SECRET_ID, document};
 use crate::doubt::retitle;
 use crate::runs::{killed_when, sent};
 use crate::support::{IDENTIFIER, PORT_CLIENT_SECRET, World, event};
+use crate::unread::delete_four_of_nine;
 use operator::Operator;
 
 /// The mapping in Port, changed, saved there: Port asks for a resync then.
@@ -180,14 +181,7 @@ async fn more_deletions_than_the_threshold_allows() {
         config["entityDeletionThreshold"] = json!(0.1)
     });
     world.resync().await;
-    for slug in [
-        "checkout-service",
-        "payments-api",
-        "monorepo",
-        "perl-scripts",
-    ] {
-        world.bitbucket.delete_repository(slug).unwrap();
-    }
+    delete_four_of_nine(world);
     world.resync_with_losses().await;
     operator
         .assert_alarm(Condition::DeletionsHeldBack, "entityDeletionThreshold")

@@ -1,7 +1,5 @@
 //! Somebody who has installed Ferry and looks at nothing but what it tells: figures, log lines, `ferry status`.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ferry::condition::Condition;
@@ -12,9 +10,9 @@ use jiff::Timestamp;
 use sandbox::aws::SecretsManager;
 use sandbox::bitbucket::Workspace;
 use serde_json::{Value, json};
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::credentials::{from_secrets, secrets};
+use crate::log::Lines;
 use crate::support::{World, event, secrets_client};
 
 /// Nobody has to wait longer to be told.
@@ -31,38 +29,6 @@ pub(super) struct Operator {
     _guard: tracing::subscriber::DefaultGuard,
 }
 
-/// What was printed, line by line.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Lines;
-
-    fn make_writer(&'a self) -> Lines {
-        self.clone()
-    }
-}
-
-impl Lines {
-    fn take(&self) -> Vec<Value> {
-        let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
-        let lines = text.lines();
-        lines
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
-    }
-}
-
 impl Operator {
     /// A function with its schedule of six hours, its credentials in Secrets Manager and its queue, after its first run.
     pub(super) async fn installed(workspace: Workspace) -> Operator {
@@ -72,24 +38,19 @@ impl Operator {
         let client = Some(secrets_client(&secrets));
         let world = World::start(workspace, settings, client).await;
         let mut world = world.with_queue().await;
-        let (figures, log) = (Lines::default(), Lines::default());
+        let figures = Lines::default();
         world.app_mut().metrics = Metrics::to("Ferry/tests".to_owned(), false, figures.clone());
-        let subscriber = tracing_subscriber::fmt()
-            .json()
-            .flatten_event(true)
-            .with_max_level(tracing::Level::INFO)
-            .with_writer(log.clone())
-            .finish();
+        let (log, guard) = Lines::of_json();
         let operator = Operator {
             world,
             secrets,
             figures,
             log,
-            _guard: tracing::subscriber::set_default(subscriber),
+            _guard: guard,
         };
         let outcome = operator.world.invoke(event("tick")).await.unwrap();
         assert_eq!(outcome["status"], "completed", "{outcome:#}");
-        operator.figures.take();
+        operator.figures.take_all();
         assert_eq!(operator.minute().await, 0, "after the first run");
         operator
     }
@@ -110,7 +71,7 @@ impl Operator {
         }
         // A tick that fails is for the log.
         self.world.invoke(event("tick")).await.ok();
-        let healths = self.figures.take();
+        let healths = self.figures.take_all();
         let [line] = healths.as_slice() else {
             panic!("one figure in a tick: {healths:?}");
         };
@@ -125,7 +86,7 @@ impl Operator {
     /// The alarm comes in time, and log and status say the same: what, why, and what to do.
     pub(super) async fn assert_alarm(&self, expected: Condition, cause: &str) {
         let begun = self.world.clock.now();
-        self.log.take();
+        self.log.take_all();
         let number = loop {
             let number = self.minute().await;
             let waited = Duration::try_from(self.world.clock.now().duration_since(begun)).unwrap();
@@ -133,10 +94,10 @@ impl Operator {
                 assert!(waited <= TIME_TO_ALARM, "{waited:?} until the alarm");
                 break number;
             }
-            let lines = self.log.take();
+            let lines = self.log.take_all();
             assert!(waited < TIME_TO_ALARM, "no alarm: {lines:#?}");
         };
-        let lines = self.log.take();
+        let lines = self.log.take_all();
         assert_eq!(number, expected.number(), "{lines:#?}");
         let mut told = lines.iter().filter(|line| line["message"] == "health");
         let line = told.next().unwrap_or_else(|| panic!("no line: {lines:#?}"));
@@ -159,13 +120,13 @@ impl Operator {
 
     /// All is well after so many ticks at most, though nobody does anything.
     pub(super) async fn assert_health_within(&self, minutes: usize) {
-        self.log.take();
+        self.log.take_all();
         for _ in 0..minutes {
             if self.minute().await == 0 {
                 return;
             }
         }
-        panic!("still unwell: {:#?}", self.log.take());
+        panic!("still unwell: {:#?}", self.log.take_all());
     }
 
     pub(super) async fn status(&self) -> Value {
