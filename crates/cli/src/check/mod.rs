@@ -59,7 +59,7 @@ pub(crate) struct Findings<'a> {
     untold: Option<anyhow::Error>,
 }
 
-/// What stands behind one line takes no longer, whoever does not answer.
+/// `ferry check` spends at most this on each line, also where a server does not answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl<'a> Findings<'a> {
@@ -110,7 +110,7 @@ fn a_line(deadline: &Deadline) -> Deadline {
     deadline.at_most(PATIENCE)
 }
 
-/// Why somebody has not said what he was asked for.
+/// Why Bitbucket has not answered.
 fn reason_of(error: &bitbucket::Error) -> String {
     match error {
         bitbucket::Error::OutOfTime => no_answer("Bitbucket"),

@@ -22,7 +22,7 @@ pub(crate) const WORKSPACE: &str = "BitbucketWorkspace";
 pub(crate) const PORT_URL: &str = "PortBaseUrl";
 pub(crate) const IDENTIFIER: &str = "IntegrationIdentifier";
 
-/// The parameter with the ARN of a secret that somebody else has created.
+/// The parameter with the ARN of a secret that the stack has not created.
 pub(crate) const OWN_SECRET: &str = "CredentialsSecretArn";
 
 /// Where the template takes the function's code from.
@@ -52,7 +52,7 @@ pub(crate) enum Asking {
 }
 
 impl Asking {
-    /// Without a terminal somebody has to have said `--yes`.
+    /// Without a terminal the user has to give `--yes`.
     pub(crate) fn of(yes: bool) -> Result<Asking, AskedWrongly> {
         match (yes, io::stdin().is_terminal()) {
             (true, _) => Ok(Asking::Nobody),

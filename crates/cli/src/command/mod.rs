@@ -29,8 +29,8 @@ pub(crate) const CHANGES: u8 = 2;
 /// A resync looked at everything, and not all of it is in Port as it should be.
 pub(crate) const COMPLETED_WITH_LOSSES: u8 = 3;
 
-/// It was asked wrongly: arguments, variables or a mapping file (`EX_USAGE` of sysexits.h). Nobody should take a misspelt
-/// option for changes.
+/// It was asked wrongly: arguments, variables or a mapping file (`EX_USAGE` of sysexits.h). A pipeline must not
+/// take a misspelt option for changes.
 pub(crate) const ASKED_WRONGLY: u8 = 64;
 
 /// What is asked for cannot be understood, or lacks something.

@@ -51,7 +51,7 @@ pub(crate) async fn show(
                     break;
                 }
             }
-            // Nobody tells any more, or nobody listens: whoever waits for this waits for the run.
+            // The run tells of no more progress, or the reader has closed the pipe: the caller goes on to wait for the run.
             std::future::pending().await
         }
     }

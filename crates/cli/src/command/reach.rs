@@ -10,7 +10,7 @@ use ferry::deadline::Deadline;
 use ferry::telemetry::chain;
 use ferry::{bitbucket, port};
 
-/// Both are asked at once. Whoever has not answered by then is left to the flow.
+/// Both are asked at once. The flow waits for a side that has not answered by then.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Fails where a wrong address, a missing proxy or an unknown certificate stands in the way: waiting would not mend it.

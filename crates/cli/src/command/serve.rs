@@ -153,7 +153,7 @@ async fn ask(
     Ok(response)
 }
 
-/// Whether it was asked on this machine, and by no proxy on somebody else's behalf.
+/// Whether a process of this machine asks, and not a proxy that passes a request on.
 fn is_at_home(peer: SocketAddr, headers: &HeaderMap) -> bool {
     const OF_PROXIES: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];
     peer.ip().to_canonical().is_loopback()

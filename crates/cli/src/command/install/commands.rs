@@ -1,5 +1,5 @@
-//! What `ferry install --print` prints: the installation as commands of the AWS command line, for whoever may run them.
-//! Pure.
+//! The commands of the AWS command line that `ferry install --print` prints, so that an administrator can install what the
+//! user may not. Pure.
 
 use std::collections::BTreeMap;
 

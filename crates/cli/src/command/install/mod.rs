@@ -141,7 +141,7 @@ pub(crate) async fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Fails where somebody was asked, and does not want it.
+/// Asks the user whether to go on, and fails if the user says no.
 fn agreed(
     options: &Options,
     installer: &Installer,
@@ -159,7 +159,7 @@ fn agreed(
     Ok(())
 }
 
-/// The commands for somebody else to run.
+/// The commands that an administrator runs in the user's place.
 fn printed(
     options: &Options,
     origin: &Origin,

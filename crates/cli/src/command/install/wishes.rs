@@ -1,4 +1,4 @@
-//! What somebody wants the template's parameters to be, as arguments, answers and the environment say it. Pure.
+//! The values that the user wishes for the template's parameters: arguments, answers and the environment give them. Pure.
 
 use std::collections::BTreeMap;
 
