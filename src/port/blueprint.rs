@@ -1,7 +1,7 @@
 //! What Ferry reads of a blueprint: what its entities may hold, and where its relations point. Read once, kept for a
 //! while.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ pub struct Blueprint {
     /// Those that can be written; calculated, mirrored and aggregated ones are not among them. `None`: Port does not say.
     pub properties: Option<BTreeMap<String, Property>>,
     pub relations: BTreeMap<String, Relation>,
+    /// Properties that each entity has to have.
+    pub required: BTreeSet<String>,
     /// Port takes no team then.
     pub inherits_team: bool,
 }
@@ -44,6 +46,12 @@ pub struct Relation {
 }
 
 impl Blueprint {
+    /// Of a body as it is sent to Port; one that cannot be read allows everything.
+    pub(super) fn of_definition(definition: Map<String, Value>) -> Blueprint {
+        let wire: Result<WireBlueprint, _> = serde_json::from_value(definition.into());
+        wire.map(Blueprint::from).unwrap_or_default()
+    }
+
     /// Whether entities may hold the property `name`, as far as Port says.
     pub fn may_have(&self, name: &str) -> bool {
         let properties = self.properties.as_ref();
@@ -96,6 +104,9 @@ impl PortClient {
         identifier: &str,
         deadline: &Deadline,
     ) -> Result<Arc<Blueprint>, Error> {
+        if let Some(blueprint) = self.promised_blueprint(identifier) {
+            return Ok(blueprint);
+        }
         let read_at = self.now();
         let call = Call::get(["blueprints", identifier]);
         let answer: Wire = self
@@ -109,6 +120,33 @@ impl PortClient {
         };
         locked(&self.inner.blueprints).insert(identifier.to_owned(), cached);
         Ok(blueprint)
+    }
+
+    /// One that there would be by now.
+    fn promised_blueprint(&self, identifier: &str) -> Option<Arc<Blueprint>> {
+        self.stand_in.as_ref()?.blueprint(identifier)
+    }
+
+    /// All blueprints of the organisation, as they are now, by their identifiers.
+    pub(super) async fn all_blueprints(
+        &self,
+        deadline: &Deadline,
+    ) -> Result<Vec<(String, Blueprint)>, Error> {
+        #[derive(Deserialize)]
+        struct All {
+            blueprints: Vec<Named>,
+        }
+        #[derive(Deserialize)]
+        struct Named {
+            identifier: String,
+            #[serde(flatten)]
+            blueprint: WireBlueprint,
+        }
+        let all: All = self.call_json(Call::get(["blueprints"]), deadline).await?;
+        let all = all.blueprints.into_iter();
+        Ok(all
+            .map(|it| (it.identifier, Blueprint::from(it.blueprint)))
+            .collect())
     }
 
     /// Port has refused something that this blueprint seemed to allow: it may have changed.
@@ -136,6 +174,9 @@ struct WireBlueprint {
 #[derive(Deserialize)]
 struct WireSchema {
     properties: Option<Map<String, Value>>,
+    /// Names; what has another shape requires nothing.
+    #[serde(default)]
+    required: Value,
 }
 
 #[derive(Deserialize)]
@@ -163,8 +204,16 @@ impl From<WireBlueprint> for Blueprint {
             };
             Some((name, relation))
         };
-        let definitions = wire.schema.and_then(|schema| schema.properties);
+        let schema = wire.schema;
+        let required = schema.as_ref().map(|schema| &schema.required);
+        let required = required.and_then(Value::as_array).into_iter().flatten();
+        let required = required
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect();
+        let definitions = schema.and_then(|schema| schema.properties);
         Blueprint {
+            required,
             properties: definitions.map(|definitions| properties(&definitions).collect()),
             relations: wire.relations.into_iter().filter_map(relation).collect(),
             inherits_team: wire.team_inheritance.is_some()

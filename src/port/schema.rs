@@ -5,6 +5,7 @@
 use std::fmt;
 
 use jiff::civil::Date;
+use regex::Regex;
 use serde_json::{Map, Value};
 
 /// What one property may hold (Port API, blueprint: `schema.properties`).
@@ -16,8 +17,17 @@ pub struct Property {
     /// The only values it takes, where the blueprint lists them.
     allowed: Option<Vec<Value>>,
     bounds: Bounds,
+    pattern: Option<Pattern>,
     /// Of the elements of a list.
     items: Option<Box<Property>>,
+}
+
+/// What a text has to match in some part of it (JSON Schema, `pattern`: a regular expression as JavaScript has it).
+#[derive(Clone, Debug)]
+struct Pattern {
+    text: String,
+    /// `None`: it may mean something else there than here, so Port has the word.
+    regex: Option<Regex>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +63,7 @@ pub enum Misfit {
     Format(String),
     NotAllowed,
     OutOfBounds,
+    Pattern(String),
     /// Null among the elements of a list: nothing with a value is left out.
     Null,
     NoIdentifier,
@@ -78,6 +89,7 @@ impl fmt::Display for Misfit {
             Misfit::Type(kind) => write!(f, "not of the type {kind}"),
             Misfit::Format(format) => write!(f, "not of the format {format}"),
             Misfit::NotAllowed => f.write_str("none of the values that the blueprint lists"),
+            Misfit::Pattern(pattern) => write!(f, "it does not match the blueprint's pattern {pattern}"),
             Misfit::OutOfBounds => f.write_str("shorter, longer, less or more than the blueprint allows"),
             Misfit::Null => f.write_str("null in a list"),
             Misfit::NoIdentifier => f.write_str(
@@ -144,6 +156,7 @@ impl Property {
                 items: Range(count("minItems"), count("maxItems")),
                 value: Range(number("minimum"), number("maximum")),
             },
+            pattern: text("pattern").map(Pattern::of),
             items: items.map(|items| Box::new(Property::of(items))),
         }
     }
@@ -166,6 +179,11 @@ impl Property {
         {
             return Some(Misfit::Format(format.clone()));
         }
+        if let (Some(pattern), Some(text)) = (&self.pattern, value.as_str())
+            && !pattern.may_match(text)
+        {
+            return Some(Misfit::Pattern(pattern.text.clone()));
+        }
         (!self.bounds.hold(value)).then_some(Misfit::OutOfBounds)
     }
 
@@ -177,6 +195,33 @@ impl Property {
             (Some(_), Value::Null) => Some(Misfit::Null),
             (_, element) => items.misfit(element),
         }
+    }
+}
+
+/// Classes that take in other signs here than in JavaScript, where they know ASCII only: what is not in one of them here
+/// may be in it there.
+const OTHER_CLASSES: [&str; 5] = ["\\W", "\\D", "\\S", "\\B", "\\b"];
+
+impl Pattern {
+    fn of(text: &str) -> Pattern {
+        let is_doubtful = OTHER_CLASSES.iter().any(|class| text.contains(class))
+            || text.contains("[^") && text.contains('\\');
+        let regex = (!is_doubtful).then(|| Regex::new(text).ok()).flatten();
+        Pattern {
+            text: text.to_owned(),
+            regex,
+        }
+    }
+
+    fn may_match(&self, text: &str) -> bool {
+        let regex = self.regex.as_ref();
+        regex.is_none_or(|regex| regex.is_match(text))
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Pattern) -> bool {
+        self.text == other.text
     }
 }
 

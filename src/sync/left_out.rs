@@ -11,6 +11,12 @@ use crate::port::{LeftOut, Misfit};
 /// Kinds that are told apart.
 const MOST_KINDS: usize = 100;
 
+/// What a line begins with.
+const BLUEPRINT: &str = "blueprint ";
+
+/// What stands in it between the number and the reason.
+const LEFT_OUT: &str = " left out: ";
+
 #[derive(Debug, Default)]
 pub struct LeftOutReport {
     kinds: BTreeMap<LeftOutKind, Tally>,
@@ -67,10 +73,10 @@ impl LeftOutReport {
                 misfit,
             } = kind;
             Tallied {
-                before: format!("blueprint {blueprint}, {field}: "),
+                before: format!("{BLUEPRINT}{blueprint}, {field}: "),
                 count: tally.values,
                 unit: "value".to_owned(),
-                after: format!(" left out: {misfit}"),
+                after: format!("{LEFT_OUT}{misfit}"),
                 sample: tally.sample.clone(),
             }
         };
@@ -80,6 +86,30 @@ impl LeftOutReport {
         }
         lines
     }
+}
+
+/// What a line says, in its parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeftOutLine<'a> {
+    pub blueprint: &'a str,
+    pub field: &'a str,
+    pub misfit: &'a str,
+    /// Values.
+    pub count: usize,
+    pub sample: &'a str,
+}
+
+/// Reads a line back; `None` where it is about something else.
+pub fn read(line: &Tallied) -> Option<LeftOutLine<'_>> {
+    let place = line.before.strip_prefix(BLUEPRINT)?.strip_suffix(": ")?;
+    let (blueprint, field) = place.split_once(", ")?;
+    Some(LeftOutLine {
+        blueprint,
+        field,
+        misfit: line.after.strip_prefix(LEFT_OUT)?,
+        count: line.count,
+        sample: &line.sample,
+    })
 }
 
 #[cfg(test)]
@@ -102,7 +132,21 @@ mod tests {
                 sample: "7".into(),
             });
         }
-        let lines: Vec<String> = report.lines().iter().map(Tallied::to_string).collect();
+        let lines = report.lines();
+        let read: Vec<_> = lines.iter().filter_map(read).collect();
+        assert_eq!(read.len(), lines.len());
+        assert_eq!(
+            read[0],
+            LeftOutLine {
+                blueprint: "pull",
+                field: "properties.size",
+                misfit: "none of the values that the blueprint lists",
+                count: 2,
+                sample: "a/1: 7",
+            }
+        );
+        assert_eq!(super::read(&Tallied::more(7, "value")), None);
+        let lines: Vec<String> = lines.iter().map(Tallied::to_string).collect();
         insta::assert_snapshot!(lines.join("\n"), @"
         blueprint pull, properties.size: 2 values left out: none of the values that the blueprint lists (for example a/1: 7)
         blueprint pull, relations.owners[]: 1 value left out: null in a list (for example 7)

@@ -53,6 +53,9 @@ enum Command {
         /// Print JSON lines on a terminal too.
         #[arg(long)]
         json: bool,
+        /// Exit with 3 where the mapping has problems, too, whatever they cost.
+        #[arg(long)]
+        strict: bool,
         /// Map with this file, YAML or JSON, instead of the mapping stored in Port.
         #[arg(long, value_name = "FILE")]
         mapping: Option<PathBuf>,
@@ -72,10 +75,14 @@ enum Command {
         /// Print the findings as JSON.
         #[arg(long)]
         json: bool,
+        /// Exit with 1 where there is a note, too.
+        #[arg(long)]
+        strict: bool,
     },
     /// Say what a resync would create, change and delete, and write nothing.
     ///
-    /// Exits with 0 if nothing would change, with 2 if something would, with 1 if it cannot tell.
+    /// Exits with 0 if nothing would change, with 2 if something would, with 1 if it cannot tell. With `--strict`, with 3
+    /// where not all would be as the mapping says.
     Preview {
         /// Map with this file, YAML or JSON, instead of the mapping stored in Port.
         #[arg(long, value_name = "FILE")]
@@ -217,17 +224,28 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
         }
         Command::Resync {
             json,
+            strict,
             mapping,
             files,
         } => {
             let mut app = connect(config, own).await?;
             app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
-            command::resync::run(&app, Audience::of(json), &files, bars).await
+            let options = command::resync::Options {
+                audience: Audience::of(json),
+                files,
+                strict,
+            };
+            command::resync::run(&app, &options, bars).await
         }
-        Command::Check { url, mapping, json } => {
+        Command::Check {
+            url,
+            mapping,
+            json,
+            strict,
+        } => {
             let mut app = connect(config, own).await?;
             app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
-            command::check::run(&app, url.as_deref(), json).await
+            command::check::run(&app, url.as_deref(), json, strict).await
         }
         Command::Serve { port } => {
             let port = port.unwrap_or(config.listen_port);
@@ -270,6 +288,7 @@ fn default(config: &Config) -> Command {
     match config.event_listener {
         EventListener::Once => Command::Resync {
             json: false,
+            strict: false,
             mapping: None,
             files: Files::default(),
         },

@@ -1,5 +1,7 @@
 //! What is left of entities whose values do not fit, and what is said of them.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use super::*;
@@ -19,6 +21,7 @@ fn blueprint() -> Blueprint {
         "more": {"type": "string"},
     });
     Blueprint {
+        required: BTreeSet::new(),
         properties: Some(properties(definitions.as_object().unwrap()).collect()),
         relations: [
             ("one".into(), relation(false)),

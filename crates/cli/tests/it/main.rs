@@ -21,3 +21,5 @@ mod status;
 )]
 mod support;
 mod trouble;
+#[cfg(target_os = "linux")]
+mod width;

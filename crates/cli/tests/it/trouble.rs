@@ -103,6 +103,9 @@ fn commands(world: &World) -> Vec<(&'static str, Command)> {
         &["check"],
         &["check", "--json"],
         &["resync"],
+        &["status"],
+        &["explain", "bitbucketProject/PAY"],
+        &["webhook", "status"],
         &["completions", "bash"],
         &["man"],
     ];

@@ -1,8 +1,9 @@
 //! A plan as Markdown: for a comment on a pull request, or the summary of a pipeline's step.
 
+use ferry::resync::ForeseenRefusal;
 use serde_json::Value;
 
-use super::{Fate, Plan, name_of, shortened, title_beside};
+use super::{Fate, Plan, STUB, name_of, shortened, title_beside};
 use crate::report::markdown::{code, heading, list, plain};
 
 /// Entities of each list: GitHub cuts a step's summary at 1 MiB, Bitbucket a comment at 32 KiB.
@@ -33,10 +34,13 @@ pub(crate) fn render(plan: &Plan) -> String {
     for (blueprint, fate) in &plan.fates {
         lines.extend(deletions(blueprint, fate));
     }
+    lines.extend(list("The first resync creates", &plan.found.set_up));
     for (blueprint, fate) in &plan.fates {
-        lines.extend(changes(blueprint, fate));
+        lines.extend(changes(blueprint, fate, plan));
     }
     let found = plan.found;
+    let refused: Vec<String> = found.refused.iter().map(told).collect();
+    lines.extend(list("Port would refuse", &refused));
     lines.extend(list("Problems of the mapping", &found.problems));
     lines.extend(list("Not readable", &found.failed_partitions));
     let kept = found
@@ -69,7 +73,12 @@ fn deletions(blueprint: &str, fate: &Fate) -> Vec<String> {
     section(&heading, "| identifier | title | because |", rows, true)
 }
 
-fn changes(blueprint: &str, fate: &Fate) -> Vec<String> {
+/// A refusal with the resources that ask for it.
+fn told(refusal: &ForeseenRefusal) -> String {
+    format!("{}: {refusal}", refusal.resources.join(", "))
+}
+
+fn changes(blueprint: &str, fate: &Fate, plan: &Plan) -> Vec<String> {
     let tallies = fate.fields();
     let rows = tallies.iter().map(|tally| {
         let (change, field) = tally.sample;
@@ -91,7 +100,10 @@ fn changes(blueprint: &str, fate: &Fate) -> Vec<String> {
     );
     let rows = fate.created.iter().map(|entity| {
         let identifier = name_of(entity);
-        let title = title_beside(&identifier, entity.title.as_ref()).unwrap_or_default();
+        let title = match plan.is_stub(entity) {
+            true => STUB,
+            false => title_beside(&identifier, entity.title.as_ref()).unwrap_or_default(),
+        };
         format!("| {} | {} |", code(&identifier), plain(title))
     });
     let heading = format!(
