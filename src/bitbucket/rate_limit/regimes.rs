@@ -85,7 +85,11 @@ impl Server {
             taken.pop_front();
         }
         let is_burst = self.regime.burst.is_some_and(|(most, within)| {
-            most <= taken.iter().rev().take_while(|at| now < **at + within).count()
+            most <= taken
+                .iter()
+                .rev()
+                .take_while(|at| now < **at + within)
+                .count()
         });
         taken.len() < limit && !is_burst
     }
@@ -242,7 +246,10 @@ fn holds(regime: &Regime, work: &Work, window: i64) {
     assert!(took * 100 <= least * 102, "{told}");
     let apart = incidents.windows(2).map(|pair| pair[1] - pair[0]);
     let first = usize::from(10 * SECOND < window && window < HOUR / 2);
-    assert!(apart.skip(first).min().is_none_or(|apart| window <= apart), "{told}");
+    assert!(
+        apart.skip(first).min().is_none_or(|apart| window <= apart),
+        "{told}"
+    );
 }
 
 #[test]

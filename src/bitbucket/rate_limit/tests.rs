@@ -120,8 +120,17 @@ fn a_429_blocks_as_long_as_it_says_and_longer_each_time_it_says_nothing() {
     let sent = allowance.count(RateGroup::Api, now);
     allowance.accept(RateGroup::Api, sent, &silent(), now);
     let sent = allowance.count(RateGroup::Api, now);
-    allowance.refuse(RateGroup::Api, sent, &silent(), Some(Duration::from_secs(2)), now);
-    assert_eq!(one(&mut allowance, 0.0, now), Slot::Wait(Duration::from_secs(2)));
+    allowance.refuse(
+        RateGroup::Api,
+        sent,
+        &silent(),
+        Some(Duration::from_secs(2)),
+        now,
+    );
+    assert_eq!(
+        one(&mut allowance, 0.0, now),
+        Slot::Wait(Duration::from_secs(2))
+    );
 }
 
 #[test]
@@ -163,9 +172,19 @@ fn a_429_that_contents_do_not_explain_joins_them_with_everything_else() {
         allowance.refuse(RateGroup::RawFiles, sent, headers, None, now);
         one(&mut allowance, 0.0, now)
     };
-    assert_eq!(refused(300, 0, &silent()), Slot::Wait(Duration::from_secs(10)));
-    assert_eq!(refused(300, 701, &silent()), Slot::Wait(Duration::from_secs(3610)));
-    assert_eq!(refused(4_500, 0, &silent()), Slot::Take(0), "their own limit");
+    assert_eq!(
+        refused(300, 0, &silent()),
+        Slot::Wait(Duration::from_secs(10))
+    );
+    assert_eq!(
+        refused(300, 701, &silent()),
+        Slot::Wait(Duration::from_secs(3610))
+    );
+    assert_eq!(
+        refused(4_500, 0, &silent()),
+        Slot::Take(0),
+        "their own limit"
+    );
     assert_eq!(refused(300, 0, &named("files")), Slot::Take(0));
 }
 

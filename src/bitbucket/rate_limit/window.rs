@@ -261,7 +261,10 @@ impl Window {
                 since: now,
             });
         }
-        if let Some(spacing) = self.spacing.filter(|spacing| later(spacing.since, hour) <= now) {
+        if let Some(spacing) = self
+            .spacing
+            .filter(|spacing| later(spacing.since, hour) <= now)
+        {
             self.space(self.spacing().mul_f64(DENSER), spacing.pauses, now);
         }
     }
