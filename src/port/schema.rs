@@ -282,6 +282,21 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn a_pattern_is_judged_where_it_means_the_same_here() {
+        let lower = json!({"type": "string", "pattern": "^[a-z-]+$"});
+        assert_eq!(misfit(&lower, &json!("web-api")), None);
+        let refused = Some(Misfit::Pattern("^[a-z-]+$".into()));
+        assert_eq!(misfit(&lower, &json!("Api")), refused);
+        let part = json!({"type": "string", "pattern": "[0-9]"});
+        assert_eq!(misfit(&part, &json!("a1b")), None);
+        // JavaScript's classes know ASCII only; what cannot be read here may be something there.
+        for doubtful in [r"^\W+$", r"^(?!x).*$", "(", r"^[^\d]+$"] {
+            let definition = json!({"type": "string", "pattern": doubtful});
+            assert_eq!(misfit(&definition, &json!("٣ö")), None, "{doubtful}");
+        }
+    }
+
     fn misfit(definition: &Value, value: &Value) -> Option<Misfit> {
         Property::of(definition).misfit(value)
     }

@@ -142,3 +142,34 @@ async fn a_preview_that_knows_no_resync_says_what_it_cannot_know() {
     assert!(found.unknown.is_empty(), "{:?}", found.unknown);
     world.finish();
 }
+
+/// Of a mapping of which only a part is looked at, places are those of the whole.
+#[tokio::test]
+async fn one_kind_is_told_by_its_place_in_the_whole_mapping() {
+    let world = World::demo().await;
+    world.resync().await;
+    let resource = |kind: &str, query: &str| {
+        json!({"kind": kind, "selector": {"query": query}, "port": {"entity": {"mappings": {
+            "identifier": ".key // .slug", "blueprint": "'nowhere'"}}}})
+    };
+    let resources = [
+        resource("pull-request", "true"),
+        resource("repository", "true"),
+        resource("project", "true"),
+        resource("project", "true ||"),
+    ];
+    world.port.set_config(json!({ "resources": resources }));
+    let found = look(&world, Some("project")).await;
+    let problems = &found.problems;
+    assert!(
+        problems[0].starts_with("resources[3].selector.query"),
+        "{problems:?}"
+    );
+    let refused: Vec<&String> = found.refused.iter().flat_map(|it| &it.resources).collect();
+    assert!(
+        refused.contains(&&"resources[2] (project)".to_owned()),
+        "{refused:?}"
+    );
+    assert_eq!(found.mapping["resources"], json!(resources));
+    world.finish();
+}

@@ -68,6 +68,21 @@ impl EntityContent {
         }
     }
 
+    /// Whether a rule of a search query about `field` may tell them apart. What they do not hold (`$updatedAt`) may.
+    pub(super) fn differs_in(&self, other: &EntityContent, field: &str) -> bool {
+        match field {
+            "$identifier" | "$blueprint" => false,
+            "$title" => self.title != other.title,
+            "$icon" => self.icon != other.icon,
+            "$team" => self.team != other.team,
+            field if field.starts_with('$') => true,
+            field => {
+                self.properties.get(field) != other.properties.get(field)
+                    || self.relations.get(field) != other.relations.get(field)
+            }
+        }
+    }
+
     /// The identifiers that `relation` leads to.
     pub(super) fn targets(&self, relation: &str) -> impl Iterator<Item = &str> {
         let value = self.relations.get(relation);

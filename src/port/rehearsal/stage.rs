@@ -195,12 +195,12 @@ impl Stage {
         }
     }
 
-    /// What Port finds, less what is gone by now. Where something of the blueprint was written, nobody knows what it finds
-    /// then.
+    /// What Port finds, less what is gone by now. Where a field that the query asks about was written, nobody knows what it
+    /// finds then.
     pub(super) fn found(&self, blueprint: &str, query: &Value) -> Hits {
         let question = (blueprint.to_owned(), query.to_string());
         match self.hits.get(&question) {
-            Some(Hits::These(_)) if self.has_written(blueprint) => Hits::Unknown,
+            Some(Hits::These(_)) if self.unsettles(blueprint, query) => Hits::Unknown,
             Some(Hits::These(found)) => {
                 let is_there = |identifier: &&String| {
                     self.exists(&EntityKey::new(blueprint, *identifier)) != Some(false)
@@ -212,9 +212,17 @@ impl Stage {
         }
     }
 
-    fn has_written(&self, blueprint: &str) -> bool {
+    /// Whether what was written may change what `query` finds. What is gone does not: it is left out.
+    fn unsettles(&self, blueprint: &str, query: &Value) -> bool {
+        let fields = asked_about(query);
         let mut entities = self.of(blueprint);
-        entities.any(|(_, entity)| entity.is_written)
+        entities.any(|(_, entity)| match (&entity.before, &entity.after) {
+            (None, Some(_)) => true,
+            (Some(before), Some(after)) => fields
+                .iter()
+                .any(|field| entity.is_written && before.differs_in(after, field)),
+            (_, None) => false,
+        })
     }
 
     fn of(&self, blueprint: &str) -> impl Iterator<Item = (&EntityKey, &RehearsedEntity)> {
@@ -321,4 +329,16 @@ impl Stage {
                 })
             })
     }
+}
+
+/// Names of the fields that the rules of a search query are about.
+fn asked_about(query: &Value) -> Vec<&str> {
+    let mut fields = Vec::new();
+    let mut open = vec![query];
+    while let Some(rule) = open.pop() {
+        fields.extend(rule.get("property").and_then(Value::as_str));
+        let rules = rule.get("rules").and_then(Value::as_array);
+        open.extend(rules.into_iter().flatten());
+    }
+    fields
 }

@@ -73,6 +73,16 @@ impl Preview {
         }
     }
 
+    /// Items that are looked at on their own account once the run is over: others have let go of what they claim too.
+    pub(super) fn take_looks(&mut self, looks: usize) {
+        if 0 < looks {
+            self.unknown.push(format!(
+                "what becomes of the entities of {looks} items that are looked at once more after the resync: they are the first \
+                 to claim an entity now, or wait for one"
+            ));
+        }
+    }
+
     /// Relations and teams of which only Port can say where they lead.
     pub(super) fn take_unanswered(&mut self, unanswered: usize) {
         if 0 < unanswered {

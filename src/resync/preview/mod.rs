@@ -4,6 +4,7 @@ mod changes;
 mod refusals;
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,8 +20,8 @@ use crate::entity::{Entity, EntityKey};
 use crate::failure::Failure;
 use crate::mapping::{Mapping, defaults};
 use crate::port::ForeseenIntegration;
-use crate::store::documents::completed;
-use crate::store::{Asker, LeaseName, Leases, Store};
+use crate::store::documents::{agains, completed};
+use crate::store::{Asker, Found, LeaseName, Leases, Store};
 use crate::sync::left_out;
 use crate::telemetry::chain;
 
@@ -110,10 +111,10 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
         bitbucket: session.bitbucket.clone(),
         port,
     };
-    let config = narrowed(config, scope);
-    let mapping = Mapping::from_config(&config)?;
+    let (followed, places) = narrowed(config.clone(), scope);
+    let mapping = Mapping::from_config(&followed)?;
     let (store, unknown) = what_is_stored(app).await;
-    let app = &app.rehearsing(config.clone(), store);
+    let app = &app.rehearsing(followed, store);
     let bitbucket = session.bitbucket.with_purpose(Purpose::Resync);
     let begun = begin_rehearsal(app, &session, last_start, deadline).await?;
     let lease = app
@@ -121,8 +122,10 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
         .take(LeaseName::Run, Asker::Run, deadline)
         .await?;
     let lease = tokio::sync::Mutex::new(lease.ok_or(Failure::PenIsBusy)?);
+    let looks_before = stored_looks(app).await?;
     let slice = Slice::new(app, &session, &bitbucket, begun, &lease, deadline);
     rehearse(app, &slice, scope).await?;
+    let looks = stored_looks(app).await?.saturating_sub(looks_before);
     let run = slice.run().clone();
     let (left_out, met): (Vec<Tallied>, Vec<Tallied>) = run
         .problems
@@ -151,7 +154,20 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
     preview.take_entities(rehearsed.entities, &slice.audit.take_reasons());
     preview.take_unresolved(&rehearsed.unresolved);
     preview.take_unanswered(rehearsed.unanswered);
+    preview.take_looks(looks);
+    preview.name_places(&places);
     Ok(preview)
+}
+
+/// Looks that a run leaves to others.
+async fn stored_looks(app: &App) -> Result<usize, Failure> {
+    let mut count = 0;
+    let each = |_: &str, found: Found<_>| {
+        count += usize::from(found.value.is_some());
+        ControlFlow::Continue(())
+    };
+    app.store.list(&agains(), "", each).await?;
+    Ok(count)
 }
 
 /// The whole run.
@@ -211,15 +227,41 @@ async fn sit_out(app: &App, failure: &Failure) {
     app.clock.sleep(wait).await;
 }
 
-fn narrowed(mut config: Value, scope: &Scope) -> Value {
-    if let (Some(kind), Some(resources)) = (
-        &scope.kind,
-        config.get_mut("resources").and_then(Value::as_array_mut),
-    ) {
-        resources
-            .retain(|resource| resource.get("kind").and_then(Value::as_str) == Some(kind.as_str()));
+/// The mapping with the resources that are looked at, and the positions that they have in the whole mapping.
+fn narrowed(mut config: Value, scope: &Scope) -> (Value, Vec<usize>) {
+    let mut places = Vec::new();
+    if let Some(resources) = config.get_mut("resources").and_then(Value::as_array_mut) {
+        let is_wanted = |resource: &Value| {
+            let kind = resource.get("kind").and_then(Value::as_str);
+            scope.kind.is_none() || kind == scope.kind.as_deref()
+        };
+        let all = std::mem::take(resources).into_iter().enumerate();
+        for (place, resource) in all.filter(|(_, resource)| is_wanted(resource)) {
+            places.push(place);
+            resources.push(resource);
+        }
     }
-    config
+    (config, places)
+}
+
+impl Preview {
+    /// Has texts name resources by their `places` in the whole mapping.
+    fn name_places(&mut self, places: &[usize]) {
+        let refused = self.refused.iter_mut();
+        let texts = refused.flat_map(|refusal| &mut refusal.resources);
+        for text in texts.chain(&mut self.problems) {
+            if let Some(renamed) = renamed(text, places) {
+                *text = renamed;
+            }
+        }
+    }
+}
+
+/// `resources[1].port: ..` as it is called where its resource is at `places[1]`.
+fn renamed(text: &str, places: &[usize]) -> Option<String> {
+    let (place, rest) = text.strip_prefix("resources[")?.split_once(']')?;
+    let place = places.get(place.parse::<usize>().ok()?)?;
+    Some(format!("resources[{place}]{rest}"))
 }
 
 impl App {

@@ -4,7 +4,9 @@
 //! Compared is what people see: the catalogue before and after, entity by entity and field by field, and what Port
 //! refused. Nothing of how Ferry comes to its announcement is known here.
 
+mod drawn;
 mod made_up;
+mod searches;
 mod verdict;
 
 use std::collections::BTreeSet;
@@ -18,11 +20,12 @@ use sandbox::bitbucket::{NewPullRequest, Workspace};
 use serde_json::{Value, json};
 
 use crate::support::{IDENTIFIER, Settings, World, event};
-use made_up::{BLUEPRINTS, ByHand, MadeUp, made_up};
+use drawn::made_up;
+use made_up::{BLUEPRINTS, ByHand, MadeUp};
 
 pub(crate) use verdict::compare;
 
-use verdict::{RefusedByPort, compare_refusals};
+use verdict::{RefusedByPort, compare_but, compare_refusals};
 
 /// Invocations of one run.
 const MOST_INVOCATIONS: usize = 20;
@@ -194,8 +197,25 @@ async fn play(made_up: &MadeUp) -> Result<(), String> {
         blueprints: &blueprints,
         refused: &refused,
     };
-    compare(&found, &before, &after)
-        .and_then(|()| compare_refusals(&found, &refused))
+    // What is looked at once more after the run is told as what cannot be known.
+    let later = writes.iter().filter(|write| write.resync.is_none());
+    let later: BTreeSet<String> = later
+        .map(|write| format!("{}/{}", write.blueprint, write.identifier))
+        .collect();
+    let is_told = found
+        .unknown
+        .iter()
+        .any(|line| line.contains("looked at once more"));
+    if !later.is_empty() && !is_told {
+        return Err(format!(
+            "{later:?} are written after the run, and nobody has said so"
+        ));
+    }
+    compare_but(&found, (&before, &after), &later)
+        .and_then(|()| match is_told {
+            true => Ok(()),
+            false => compare_refusals(&found, &refused),
+        })
         .map_err(|wrong| {
             let writes: Vec<String> = writes.iter().map(ToString::to_string).collect();
             let (refused, foreseen) = (refused.refused, &found.refused);

@@ -230,7 +230,7 @@ fn tell(ended: &Ended, options: &Options, progress: &RunProgress) -> anyhow::Res
         }
     }
     if let Some(faults) = &faults {
-        tracing::warn!("not as --strict asks: {faults}");
+        tracing::warn!(faults, "completed, and --strict asks for more");
     }
     Ok(code(is_complete && faults.is_none()))
 }

@@ -89,7 +89,7 @@ pub(super) fn check(name: &str, schema: &Value, value: &Value) -> Result<(), Ref
         )));
     }
     if let (Some(pattern), Some(text)) = (schema["pattern"].as_str(), value.as_str())
-        && !Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(text))
+        && Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text))
     {
         return Err(Refusal::mismatch(format!(
             "property {name:?} must match pattern {pattern}"
