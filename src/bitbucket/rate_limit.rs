@@ -23,6 +23,8 @@ pub(super) enum RateGroup {
     Api,
     /// Contents of files.
     RawFiles,
+    /// What git sends.
+    Git,
 }
 
 /// The rolling window, in seconds.
@@ -44,6 +46,7 @@ impl RateGroup {
         match self {
             RateGroup::Api => 1_000,
             RateGroup::RawFiles => 5_000,
+            RateGroup::Git => 60_000,
         }
     }
 }
@@ -53,6 +56,8 @@ impl RateGroup {
 pub struct Allowance {
     api: Window,
     raw_files: Window,
+    #[serde(default = "Window::of_git")]
+    git: Window,
     /// Refused with a 401.
     #[serde(skip)]
     pub(super) revoked: bool,
@@ -82,6 +87,7 @@ impl Allowance {
         Allowance {
             api: Window::new(RateGroup::Api),
             raw_files: Window::new(RateGroup::RawFiles),
+            git: Window::of_git(),
             revoked: false,
         }
     }
@@ -90,12 +96,14 @@ impl Allowance {
     pub(super) fn learn(&mut self, other: &Allowance) {
         self.api.learn(&other.api);
         self.raw_files.learn(&other.raw_files);
+        self.git.learn(&other.git);
     }
 
     fn window(&mut self, group: RateGroup) -> &mut Window {
         match group {
             RateGroup::Api => &mut self.api,
             RateGroup::RawFiles => &mut self.raw_files,
+            RateGroup::Git => &mut self.git,
         }
     }
 
@@ -184,6 +192,11 @@ impl Window {
             strikes: 0,
             incident: Incident::default(),
         }
+    }
+
+    /// Of a process that knew of no git, there is nothing to learn.
+    fn of_git() -> Window {
+        Window::new(RateGroup::Git)
     }
 
     /// The larger count of each bucket: part of what both have counted is the same.

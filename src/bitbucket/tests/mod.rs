@@ -16,6 +16,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::config::ContentsOver;
 use crate::deadline::{Clock, Deadline};
 use crate::http::Http;
 
@@ -35,6 +36,7 @@ fn setup(url: &str, workspace: &str, credentials: Vec<Credential>) -> Setup {
         base_url: url.parse().unwrap(),
         workspace: workspace.to_owned(),
         credentials,
+        contents_over: ContentsOver::Rest,
         live_reserve: 0.1,
     };
     let client = BitbucketClient::new(Http::new(clock.clone()).unwrap(), settings);
