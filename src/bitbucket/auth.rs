@@ -77,11 +77,13 @@ impl Credential {
 
     /// What must not be shown: the secret itself, and what stands for it in a header.
     pub(super) fn forms(&self) -> Vec<SecretString> {
-        let sent = [RateGroup::Api, RateGroup::Git].into_iter().filter_map(|group| {
-            let header = self.header(group)?;
-            let (_, sent) = header.to_str().ok()?.split_once(' ')?;
-            Some(SecretString::from(sent))
-        });
+        let sent = [RateGroup::Api, RateGroup::Git]
+            .into_iter()
+            .filter_map(|group| {
+                let header = self.header(group)?;
+                let (_, sent) = header.to_str().ok()?.split_once(' ')?;
+                Some(SecretString::from(sent))
+            });
         sent.chain([self.secret().clone()]).collect()
     }
 

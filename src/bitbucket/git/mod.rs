@@ -129,7 +129,9 @@ impl BitbucketClient {
             if !self.may_ask_git(full_name, deadline).await? {
                 return Ok(None);
             }
-            let objects = self.fetch(full_name, fetch::trees(commits), deadline).await?;
+            let objects = self
+                .fetch(full_name, fetch::trees(commits), deadline)
+                .await?;
             let trees = CommitTrees { objects };
             for commit in commits {
                 trees.walk(*commit, None, &mut |_, _| ())?;
@@ -315,7 +317,10 @@ fn files(objects: &Objects, ids: &[ObjectId]) -> Result<HashMap<ObjectId, GitFil
     }
     match kept <= MAX_KEPT_BYTES {
         true => Ok(files),
-        false => Err(Failure::of_repository("its files are too much", String::new())),
+        false => Err(Failure::of_repository(
+            "its files are too much",
+            String::new(),
+        )),
     }
 }
 
@@ -367,7 +372,10 @@ mod tests {
     fn git_is_beside_the_api() {
         for (api, git) in [
             ("https://api.bitbucket.org/2.0", "https://bitbucket.org/"),
-            ("https://proxy.example:8443/bb/2.0", "https://proxy.example:8443/"),
+            (
+                "https://proxy.example:8443/bb/2.0",
+                "https://proxy.example:8443/",
+            ),
             ("http://127.0.0.1:3000/2.0", "http://127.0.0.1:3000/"),
         ] {
             let git_url = Git::beside(&api.parse().unwrap(), ContentsOver::Auto).base_url;

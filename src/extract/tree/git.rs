@@ -29,7 +29,9 @@ impl GitContents {
         let commits: Option<BTreeSet<ObjectId>> =
             heads.iter().map(|head| head.commit.parse().ok()).collect();
         let commits: Vec<ObjectId> = commits?.into_iter().collect();
-        let trees = bitbucket.trees_over_git(full_name, &commits, deadline).await?;
+        let trees = bitbucket
+            .trees_over_git(full_name, &commits, deadline)
+            .await?;
         let mut read = GitContents {
             trees,
             files: HashMap::new(),
@@ -37,12 +39,18 @@ impl GitContents {
         let mut work = Vec::new();
         for head in heads {
             for entry in read.entries(head)? {
-                work.extend(wanted_by(&head.searches, entry, (&head.branch, &head.commit)));
+                work.extend(wanted_by(
+                    &head.searches,
+                    entry,
+                    (&head.branch, &head.commit),
+                ));
             }
         }
         for named in [GitContents::named_by_items, GitContents::named_by_values] {
             let named = named(&read, &work);
-            let files = bitbucket.files_over_git(full_name, &named, deadline).await?;
+            let files = bitbucket
+                .files_over_git(full_name, &named, deadline)
+                .await?;
             read.files.extend(files);
         }
         Some((read, work))
@@ -106,9 +114,11 @@ impl GitContents {
                 }
             };
             let included = work.included_files.iter();
-            named.extend(included.filter_map(|name| {
-                self.readable(&work.commit, &content::included(folder, name))
-            }));
+            named.extend(
+                included.filter_map(|name| {
+                    self.readable(&work.commit, &content::included(folder, name))
+                }),
+            );
         }
         named
     }

@@ -198,7 +198,8 @@ impl Access {
             ("x-token-auth", token) => self.credentials.get(token),
             ("x-bitbucket-api-token-auth", token) => {
                 let mut pairs = self.credentials.iter();
-                let of_user = |key: &str| key.split_once(':').is_some_and(|(_, known)| known == token);
+                let of_user =
+                    |key: &str| key.split_once(':').is_some_and(|(_, known)| known == token);
                 pairs.find_map(|(key, known)| of_user(key).then_some(known))
             }
             _ => None,

@@ -121,7 +121,11 @@ impl Wish {
             let (content, after) = after
                 .split_at_checked(length.saturating_sub(4))
                 .ok_or("a packet that ends too early")?;
-            lines.push(if length < 4 { "0001" } else { content.trim_end() });
+            lines.push(if length < 4 {
+                "0001"
+            } else {
+                content.trim_end()
+            });
             rest = after;
         }
         let ["command=fetch", "0001", arguments @ .., "0001"] = lines.as_slice() else {
