@@ -20,6 +20,7 @@ use super::pages::Pages;
 use super::rate_limit::{Allowance, Purpose, RateGroup};
 use super::sending::{Body, Sending};
 use super::slots::{self, Slots};
+use super::tree::TreeQueries;
 use crate::config::ContentsOver;
 use crate::deadline::Deadline;
 use crate::http::{Answer, Http, RetryPolicy};
@@ -93,6 +94,7 @@ pub(super) struct Shared {
     /// Held while a credential is probed, so that several refusals ask once.
     pub(super) probing: tokio::sync::Mutex<()>,
     pub(super) slots: Mutex<Slots>,
+    pub(super) tree_queries: TreeQueries,
 }
 
 impl BitbucketClient {
@@ -114,6 +116,7 @@ impl BitbucketClient {
             slots: Mutex::new(Slots::new(credentials.len())),
             accounts: Accounts::new(credentials),
             probing: tokio::sync::Mutex::default(),
+            tree_queries: TreeQueries::default(),
         };
         BitbucketClient {
             shared: Arc::new(shared),
@@ -285,7 +288,18 @@ impl BitbucketClient {
         deadline: &Deadline,
         read: impl Fn(&Answer) -> anyhow::Result<T>,
     ) -> Result<T, Error> {
-        let sending = Sending::get(RateGroup::Api, &JSON, url);
+        self.read_as(&JSON, url, deadline, read).await
+    }
+
+    /// The same, as patiently as `policy` says.
+    pub(super) async fn read_as<T>(
+        &self,
+        policy: &RetryPolicy,
+        url: &Url,
+        deadline: &Deadline,
+        read: impl Fn(&Answer) -> anyhow::Result<T>,
+    ) -> Result<T, Error> {
+        let sending = Sending::get(RateGroup::Api, policy, url);
         self.request(&sending, deadline, read).await
     }
 

@@ -35,7 +35,7 @@ pub use hooks::{Hook, HookSettings};
 pub use pages::Pages;
 pub use rate_limit::{Allowance, Purpose};
 pub use shown::{Proof, Readings, Shown};
-pub use tree::list_tree;
+pub use tree::{TreeWish, list_tree};
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@
 mod entry;
 mod git;
 mod item;
+mod query;
 mod texts;
 mod wanted;
 
@@ -14,7 +15,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
 use super::{Batch, FILES_AT_ONCE};
-use crate::bitbucket::{self, BitbucketClient, list_tree};
+use crate::bitbucket::{self, BitbucketClient, TreeWish, list_tree};
 use crate::deadline::Deadline;
 use crate::identity::Repository;
 use entry::{Entry, listed_kind, listed_path};
@@ -184,8 +185,13 @@ impl<'a> TreeListing<'a> {
             let keep = |entry: &Value| {
                 listed_kind(entry).is_some_and(|kind| head.wants(kind, listed_path(entry)))
             };
-            let (commit, depth) = (&head.commit, head.depth());
-            let entries = list_tree(self.bitbucket, uuid, commit, depth, &keep, deadline).await?;
+            let wish = TreeWish {
+                depth: head.depth(),
+                query: query::query(&head.searches),
+                keep: &keep,
+            };
+            let commit = &head.commit;
+            let entries = list_tree(self.bitbucket, uuid, commit, &wish, deadline).await?;
             for entry in entries {
                 let entry = Entry::Listed(entry);
                 work.extend(wanted_by(&head.searches, entry, (&head.branch, commit)));

@@ -2,6 +2,7 @@
 //! git costs nothing but that.
 
 mod differential;
+mod picked;
 mod trouble;
 
 use std::collections::BTreeMap;
