@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use reqwest::header::HeaderValue;
 
 use super::auth::{Credential, CredentialKind};
-use super::rate_limit::{Allowance, Incident, RateGroup, Slot, turn};
+use super::rate_limit::{Allowance, Incident, RateGroup, RateHeaders, Slot, turn};
 use crate::deadline::later;
 use crate::locked::locked;
 
@@ -22,14 +22,6 @@ const ALIVE_FOR: Duration = Duration::from_secs(60);
 /// One credential, for as long as it is in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AccountId(u64);
-
-/// What the answers to one request say about an account.
-pub(super) struct Learned {
-    /// `X-RateLimit-Limit`.
-    pub(super) limit: Option<u32>,
-    /// `X-RateLimit-NearLimit`.
-    pub(super) near_limit: bool,
-}
 
 /// The credential whose turn it is.
 pub(super) struct Chosen {
@@ -121,6 +113,14 @@ impl Accounts {
             .filter(|allowance| !allowance.revoked)
             .map(|allowance| allowance.left(group, reserve, now))
             .sum()
+    }
+
+    /// Whether contents of files are counted apart from everything else, with each credential.
+    pub(super) fn count_contents_apart(&self) -> bool {
+        let accounts = self.lock();
+        accounts
+            .iter()
+            .all(|account| account.allowance.counts_contents_apart())
     }
 
     pub(super) fn usage(&self) -> BTreeMap<String, Allowance> {
@@ -229,11 +229,12 @@ impl Accounts {
         id: AccountId,
         group: RateGroup,
         sent: Incident,
+        headers: &RateHeaders,
         wait: Option<Duration>,
         now: Timestamp,
     ) {
         self.with(id, |account| {
-            account.allowance.refuse(group, sent, wait, now);
+            account.allowance.refuse(group, sent, headers, wait, now);
         });
     }
 
@@ -243,14 +244,11 @@ impl Accounts {
         id: AccountId,
         group: RateGroup,
         sent: Incident,
-        learned: &Learned,
+        headers: &RateHeaders,
         now: Timestamp,
     ) {
-        let Learned { limit, near_limit } = *learned;
         self.with(id, |account| {
-            account
-                .allowance
-                .accept(group, sent, limit, near_limit, now);
+            account.allowance.accept(group, sent, headers, now);
         });
     }
 

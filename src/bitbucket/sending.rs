@@ -12,10 +12,10 @@ use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use url::Url;
 
-use super::accounts::{Choice, Chosen, Learned};
+use super::accounts::{Choice, Chosen};
 use super::client::{BitbucketClient, JSON, Shared};
 use super::error::Error;
-use super::rate_limit::{Incident, RateGroup};
+use super::rate_limit::{Incident, RateGroup, RateHeaders};
 use super::redirect::Redirect;
 use crate::class::Class;
 use crate::deadline::Deadline;
@@ -105,7 +105,14 @@ impl BitbucketClient {
                     clock.sleep(wait).await;
                     continue;
                 }
-                Choice::Wait(retry_after) => return Err(Error::RateLimited { retry_after }),
+                Choice::Wait(retry_after) => {
+                    let contents_alone =
+                        sending.group == RateGroup::RawFiles && accounts.count_contents_apart();
+                    return Err(Error::RateLimited {
+                        retry_after,
+                        contents_alone,
+                    });
+                }
                 Choice::Nobody if refused.is_empty() => {
                     return Err(Error::Unauthorized { message });
                 }
@@ -204,11 +211,12 @@ impl BitbucketClient {
             .await
             .map_err(|error| Error::from_http(url.path(), error, deadline))?;
         let (answer, now, sent) = (&reply.answer, http.clock().now(), *locked(&sent));
+        let headers = rate_headers(answer);
         if answer.status == StatusCode::TOO_MANY_REQUESTS {
             let wait = retry_after(answer, now);
-            accounts.refuse(chosen.id, group, sent, wait, now);
+            accounts.refuse(chosen.id, group, sent, &headers, wait, now);
         } else {
-            accounts.accept(chosen.id, group, sent, &learned(answer), now);
+            accounts.accept(chosen.id, group, sent, &headers, now);
         }
         Ok(reply)
     }
@@ -240,6 +248,7 @@ impl BitbucketClient {
                 let wait = retry_after(&answer, http.clock().now());
                 return Err(Error::RateLimited {
                     retry_after: wait.unwrap_or(SHORT_WAIT),
+                    contents_alone: false,
                 });
             }
             status if !answer.status.is_success() && Class::of_status(status) == Class::Later => {
@@ -254,12 +263,13 @@ impl BitbucketClient {
 }
 
 /// What the headers say about the allowance.
-fn learned(answer: &Answer) -> Learned {
-    let near = answer.header("x-ratelimit-nearlimit");
-    Learned {
-        limit: answer
-            .header("x-ratelimit-limit")
-            .and_then(|limit| limit.trim().parse().ok()),
-        near_limit: near.is_some_and(|near| near.trim() == "true"),
+fn rate_headers(answer: &Answer) -> RateHeaders {
+    let trimmed = |name| answer.header(name).map(str::trim);
+    RateHeaders {
+        limit: trimmed("x-ratelimit-limit").and_then(|limit| limit.parse().ok()),
+        near_limit: trimmed("x-ratelimit-nearlimit").is_some_and(|near| near == "true"),
+        resource: trimmed("x-ratelimit-resource")
+            .filter(|resource| !resource.is_empty())
+            .map(ToOwned::to_owned),
     }
 }

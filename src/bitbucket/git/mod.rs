@@ -51,6 +51,10 @@ const FETCH: RetryPolicy = RetryPolicy {
     max_defects: 0,
 };
 
+/// Waits up to this long, and this long together, are sat out where requests have to go some time apart; REST takes longer.
+const SHORT_WAIT: Duration = Duration::from_secs(2);
+const ALL_WAITS: Duration = Duration::from_secs(10);
+
 /// How long git is not asked with a credential that it has refused.
 const REFUSED_FOR: Duration = Duration::from_secs(3600);
 
@@ -241,11 +245,19 @@ impl BitbucketClient {
             sending.body = Some(Body::Git(request));
         }
         let mut is_second_try = false;
+        let mut waited = Duration::ZERO;
         let _slot = self.slot(&sending).await?;
         loop {
             let choice = accounts.choose(RateGroup::Git, &[], self.reserve(), clock.now());
             let chosen = match choice {
                 Choice::Take(chosen) => chosen,
+                Choice::Wait(wait)
+                    if wait <= SHORT_WAIT && waited + wait <= ALL_WAITS && deadline.has(wait) =>
+                {
+                    waited += wait;
+                    clock.sleep(wait).await;
+                    continue;
+                }
                 Choice::Wait(wait) => {
                     return Err(Failure {
                         cause: "git's rate limit is used up",

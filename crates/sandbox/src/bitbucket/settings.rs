@@ -99,8 +99,8 @@ pub enum Hidden {
 pub struct RateLimit {
     /// API requests an hour.
     pub requests: usize,
-    /// Raw file reads an hour: a group of their own.
-    pub raw_files: usize,
+    /// Raw file reads an hour, where they are a group of their own; without it they are counted with everything else.
+    pub raw_files: Option<usize>,
     /// `Retry-After` of a 429, in seconds. Bitbucket usually sends none.
     pub retry_after: Option<u64>,
     /// Whether answers carry the `X-RateLimit-*` headers, as for scaled access tokens.
@@ -111,7 +111,7 @@ impl From<usize> for RateLimit {
     fn from(requests: usize) -> RateLimit {
         RateLimit {
             requests,
-            raw_files: 5_000,
+            raw_files: Some(5_000),
             retry_after: None,
             headers: false,
         }
@@ -227,10 +227,9 @@ impl Credential {
         let Some(limit) = self.limit else {
             return Ok(());
         };
-        let (used, allowed) = if raw_file {
-            (&mut self.raw_files, limit.raw_files)
-        } else {
-            (&mut self.requests, limit.requests)
+        let (used, allowed) = match limit.raw_files.filter(|_| raw_file) {
+            Some(raw_files) => (&mut self.raw_files, raw_files),
+            None => (&mut self.requests, limit.requests),
         };
         if *used < allowed {
             *used += 1;
@@ -248,10 +247,9 @@ impl Credential {
         let Some(limit) = self.limit.filter(|limit| limit.headers) else {
             return response;
         };
-        let (used, allowed, group) = if raw_file {
-            (self.raw_files, limit.raw_files, "api-repositories-src")
-        } else {
-            (self.requests, limit.requests, "api-repositories")
+        let (used, allowed, group) = match limit.raw_files.filter(|_| raw_file) {
+            Some(raw_files) => (self.raw_files, raw_files, "api-repositories-src"),
+            None => (self.requests, limit.requests, "api-repositories"),
         };
         // "Near" is less than a fifth left.
         let near = allowed.saturating_sub(used) * 5 < allowed;
