@@ -11,7 +11,7 @@ mod packet;
 mod tree;
 
 pub use capabilities::Capabilities;
-pub use object::{Kind, ObjectId, Objects};
+pub use object::{ObjectId, ObjectKind, Objects};
 pub use tree::{Mode, Node, Tree};
 
 /// Why an answer is of no use.

@@ -14,7 +14,7 @@ use crate::Unusable;
 pub struct ObjectId([u8; ObjectId::LENGTH]);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ObjectKind {
     Commit,
     Tree,
     Blob,
@@ -24,14 +24,14 @@ pub enum Kind {
 /// Objects by their ids. Contents are shared, not copied.
 #[derive(Clone, Debug, Default)]
 pub struct Objects {
-    all: HashMap<ObjectId, (Kind, Arc<[u8]>)>,
+    all: HashMap<ObjectId, (ObjectKind, Arc<[u8]>)>,
 }
 
 impl ObjectId {
     pub(crate) const LENGTH: usize = 20;
 
     /// The id of the object with this content.
-    pub fn of(kind: Kind, content: &[u8]) -> ObjectId {
+    pub fn of(kind: ObjectKind, content: &[u8]) -> ObjectId {
         let mut digest = Sha1::new();
         digest.update(format!("{} {}\0", kind.name(), content.len()));
         digest.update(content);
@@ -75,24 +75,24 @@ impl fmt::Debug for ObjectId {
     }
 }
 
-impl Kind {
+impl ObjectKind {
     fn name(self) -> &'static str {
         match self {
-            Kind::Commit => "commit",
-            Kind::Tree => "tree",
-            Kind::Blob => "blob",
-            Kind::Tag => "tag",
+            ObjectKind::Commit => "commit",
+            ObjectKind::Tree => "tree",
+            ObjectKind::Blob => "blob",
+            ObjectKind::Tag => "tag",
         }
     }
 }
 
 impl Objects {
-    pub(crate) fn insert(&mut self, id: ObjectId, kind: Kind, content: Arc<[u8]>) {
+    pub(crate) fn insert(&mut self, id: ObjectId, kind: ObjectKind, content: Arc<[u8]>) {
         self.all.insert(id, (kind, content));
     }
 
     /// The content of an object; an error where it is of another kind, or not there.
-    pub fn get(&self, id: ObjectId, kind: Kind) -> Result<&Arc<[u8]>, Unusable> {
+    pub fn get(&self, id: ObjectId, kind: ObjectKind) -> Result<&Arc<[u8]>, Unusable> {
         match self.all.get(&id) {
             Some((known, content)) if *known == kind => Ok(content),
             Some(_) => Err(Unusable::Malformed(
@@ -119,8 +119,8 @@ mod tests {
     fn ids_are_what_git_makes_of_contents() {
         // `git hash-object -t tree /dev/null`, `printf 'hello\n' | git hash-object --stdin`
         let empty = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
-        assert_eq!(ObjectId::of(Kind::Tree, b"").to_string(), empty);
-        let hello = ObjectId::of(Kind::Blob, b"hello\n");
+        assert_eq!(ObjectId::of(ObjectKind::Tree, b"").to_string(), empty);
+        let hello = ObjectId::of(ObjectKind::Blob, b"hello\n");
         assert_eq!(
             hello.to_string(),
             "ce013625030ba8dba906f756967f9e9ca394464a"

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::object::{Kind, ObjectId, Objects};
+use crate::object::{ObjectId, ObjectKind, Objects};
 use crate::{Limits, Unusable};
 
 /// What an entry of a tree is.
@@ -43,7 +43,7 @@ struct Pending {
 impl<'a> Tree<'a> {
     /// The tree of `commit`, which is among `objects`.
     pub fn of_commit(objects: &'a Objects, commit: ObjectId) -> Result<Tree<'a>, Unusable> {
-        let commit = objects.get(commit, Kind::Commit)?;
+        let commit = objects.get(commit, ObjectKind::Commit)?;
         let line = commit.split(|byte| *byte == b'\n').next();
         let root = line
             .and_then(|line| line.strip_prefix(b"tree "))
@@ -120,7 +120,7 @@ impl<'a> Tree<'a> {
     }
 
     fn folder(&self, id: ObjectId) -> Result<&'a Arc<[u8]>, Unusable> {
-        self.objects.get(id, Kind::Tree)
+        self.objects.get(id, ObjectKind::Tree)
     }
 }
 
@@ -180,17 +180,21 @@ mod tests {
             content.push(0);
             content.extend_from_slice(&id);
         }
-        insert(objects, Kind::Tree, content)
+        insert(objects, ObjectKind::Tree, content)
     }
 
-    fn insert(objects: &mut Objects, kind: Kind, content: Vec<u8>) -> ObjectId {
+    fn insert(objects: &mut Objects, kind: ObjectKind, content: Vec<u8>) -> ObjectId {
         let id = ObjectId::of(kind, &content);
         objects.insert(id, kind, content.into());
         id
     }
 
     fn commit(objects: &mut Objects, root: ObjectId) -> ObjectId {
-        insert(objects, Kind::Commit, format!("tree {root}\n\nx").into())
+        insert(
+            objects,
+            ObjectKind::Commit,
+            format!("tree {root}\n\nx").into(),
+        )
     }
 
     struct ObjectIdBytes(Vec<u8>);
@@ -215,7 +219,7 @@ mod tests {
     #[test]
     fn trees_that_unfold_for_ever_are_too_large() {
         let mut objects = Objects::default();
-        let blob = insert(&mut objects, Kind::Blob, b"x".to_vec());
+        let blob = insert(&mut objects, ObjectKind::Blob, b"x".to_vec());
         let mut id = tree(&mut objects, &[("100644", b"x", blob)]);
         for _ in 0..8 {
             let names = [b"0", b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"8", b"9"];
@@ -246,7 +250,7 @@ mod tests {
         let names: [&[u8]; 5] = [b"", b".", b"..", b"a/b", b"Z\xfcrich"];
         for name in names {
             let mut objects = Objects::default();
-            let blob = insert(&mut objects, Kind::Blob, b"x".to_vec());
+            let blob = insert(&mut objects, ObjectKind::Blob, b"x".to_vec());
             let root = tree(&mut objects, &[("100644", name, blob)]);
             let commit = commit(&mut objects, root);
             count(&objects, commit, None).unwrap_err();
@@ -256,8 +260,8 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let mut objects = Objects::default();
-        let blob = ObjectId::of(Kind::Blob, b"x");
-        let folder = ObjectId::of(Kind::Tree, b"");
+        let blob = ObjectId::of(ObjectKind::Blob, b"x");
+        let folder = ObjectId::of(ObjectKind::Tree, b"");
         let entries: [(&str, &[u8], ObjectId); 2] =
             [("100644", b"a", blob), ("40000", b"b", folder)];
         let root = tree(&mut objects, &entries);

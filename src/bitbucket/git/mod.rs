@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use git_contents::{Capabilities, Kind, Limits, Objects, Tree, Unusable, fetch};
+use git_contents::{Capabilities, Limits, ObjectKind, Objects, Tree, Unusable, fetch};
 pub use git_contents::{Mode, Node, ObjectId};
 use reqwest::StatusCode;
 use url::Url;
@@ -315,7 +315,7 @@ fn files(objects: &Objects, ids: &[ObjectId]) -> Result<HashMap<ObjectId, GitFil
     let mut kept = 0;
     let mut files = HashMap::new();
     for id in ids {
-        let content = objects.get(*id, Kind::Blob)?;
+        let content = objects.get(*id, ObjectKind::Blob)?;
         let size = content.len();
         let is_binary = content.iter().take(LOOKED_AT_BYTES).any(|byte| *byte == 0);
         let content = (size <= MAX_FILE_BYTES).then(|| Arc::clone(content));

@@ -222,7 +222,7 @@ async fn a_repository_that_is_too_large_is_read_over_rest() {
 async fn git_goes_on_where_rest_is_used_up() {
     let world = world(workspace(), "auto", &resources()).await;
     let limit = RateLimit {
-        raw_files: 0,
+        raw_files: Some(0),
         ..RateLimit::from(1_000)
     };
     world

@@ -4,7 +4,7 @@ use flate2::{Decompress, FlushDecompress, Status};
 
 use super::Budget;
 use crate::Unusable;
-use crate::object::{Kind, ObjectId};
+use crate::object::{ObjectId, ObjectKind};
 
 /// What a delta builds on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,7 +15,7 @@ pub(super) enum Base {
 }
 
 pub(super) enum Body {
-    Whole(Kind, Vec<u8>),
+    Whole(ObjectKind, Vec<u8>),
     Delta(Base, Vec<u8>),
 }
 
@@ -73,10 +73,10 @@ impl<'a> Reader<'a> {
         let offset = self.at;
         let (kind, size) = self.header()?;
         let body = match kind {
-            1 => Body::Whole(Kind::Commit, self.inflate(size, budget)?),
-            2 => Body::Whole(Kind::Tree, self.inflate(size, budget)?),
-            3 => Body::Whole(Kind::Blob, self.inflate(size, budget)?),
-            4 => Body::Whole(Kind::Tag, self.inflate(size, budget)?),
+            1 => Body::Whole(ObjectKind::Commit, self.inflate(size, budget)?),
+            2 => Body::Whole(ObjectKind::Tree, self.inflate(size, budget)?),
+            3 => Body::Whole(ObjectKind::Blob, self.inflate(size, budget)?),
+            4 => Body::Whole(ObjectKind::Tag, self.inflate(size, budget)?),
             6 => {
                 let base = offset
                     .checked_sub(self.distance()?)
@@ -101,7 +101,7 @@ impl<'a> Reader<'a> {
         Ok(*byte)
     }
 
-    /// Kind and size: three bits of kind and four of size, then seven of size a byte.
+    /// ObjectKind and size: three bits of kind and four of size, then seven of size a byte.
     fn header(&mut self) -> Result<(u8, usize), Unusable> {
         let mut byte = self.byte()?;
         let kind = byte >> 4 & 7;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use sha1::{Digest as _, Sha1};
 
-use crate::object::{Kind, ObjectId, Objects};
+use crate::object::{ObjectId, ObjectKind, Objects};
 use crate::{Limits, Unusable};
 use entry::{Base, Body, Entry, Reader};
 
@@ -50,7 +50,7 @@ impl Budget {
 /// An object in full, and how many deltas it took.
 struct Whole {
     offset: usize,
-    kind: Kind,
+    kind: ObjectKind,
     content: Arc<[u8]>,
     chain: usize,
 }

@@ -38,7 +38,7 @@ fn signed(mut pack: Vec<u8>) -> Vec<u8> {
     pack
 }
 
-fn id(kind: Kind, content: &[u8]) -> ObjectId {
+fn id(kind: ObjectKind, content: &[u8]) -> ObjectId {
     ObjectId::of(kind, content)
 }
 
@@ -60,7 +60,7 @@ fn whole_objects_and_deltas_of_both_kinds_are_unpacked() {
     let delta = b"\x0c\x0a\x90\x05\x05, git";
     let first = entry(3, b"", base);
     let distance = [u8::try_from(first.len()).unwrap()];
-    let by_id = bytes(id(Kind::Blob, b"hello, git"));
+    let by_id = bytes(id(ObjectKind::Blob, b"hello, git"));
     let delta_of_delta = b"\x0a\x02\x91\x08\x02";
     let pack = pack(&[
         (3, b"", base),
@@ -71,15 +71,19 @@ fn whole_objects_and_deltas_of_both_kinds_are_unpacked() {
     let objects = read(&pack).unwrap();
     assert_eq!(objects.len(), 4);
     for content in [&base[..], b"hello, git", b"it"] {
-        let found = objects.get(id(Kind::Blob, content), Kind::Blob).unwrap();
+        let found = objects
+            .get(id(ObjectKind::Blob, content), ObjectKind::Blob)
+            .unwrap();
         assert_eq!(&**found, content);
     }
-    objects.get(id(Kind::Tree, b""), Kind::Tree).unwrap();
+    objects
+        .get(id(ObjectKind::Tree, b""), ObjectKind::Tree)
+        .unwrap();
 }
 
 #[test]
 fn deltas_without_a_base_are_errors() {
-    let missing = bytes(id(Kind::Blob, b"nowhere"));
+    let missing = bytes(id(ObjectKind::Blob, b"nowhere"));
     let entries: [(u8, &[u8]); 3] = [(7, &missing), (6, b"\x05"), (6, b"\xff\xff\x01")];
     for (kind, before) in entries {
         let pack = pack(&[
@@ -104,7 +108,7 @@ fn deltas_that_do_not_fit_are_errors() {
         b"\x0c\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x90\x05",
         b"\x0c\xff\xff\xff\xff\x7f\x90\x05",
     ] {
-        let base = bytes(id(Kind::Blob, b"hello, world"));
+        let base = bytes(id(ObjectKind::Blob, b"hello, world"));
         let pack = pack(&[(3, b"", b"hello, world"), (7, &base, delta)]);
         assert!(read(&pack).is_err(), "{delta:?}");
     }
@@ -126,7 +130,7 @@ fn what_unpacks_to_more_than_memory_is_an_error_before_it_does() {
     let base = vec![7; 0xffff];
     let mut delta = b"\xff\xff\x03\x98\xf8\x9f\x1f".to_vec();
     delta.extend(b"\xb0\xff\xff".repeat(1_000));
-    let id = bytes(id(Kind::Blob, &base));
+    let id = bytes(id(ObjectKind::Blob, &base));
     let error = unpack(&pack(&[(3, b"", &base), (7, &id, &delta)]), &limits).unwrap_err();
     assert!(matches!(error, Unusable::TooLarge { .. }), "{error}");
 }
@@ -136,7 +140,7 @@ fn chains_have_an_end() {
     let mut entries = vec![(3, Vec::new(), b"a".to_vec())];
     let mut last = b"a".to_vec();
     for at in 0..6_u8 {
-        let before = bytes(id(Kind::Blob, &last));
+        let before = bytes(id(ObjectKind::Blob, &last));
         last = vec![b'b' + at];
         entries.push((7, before, vec![1, 1, 1, b'b' + at]));
     }

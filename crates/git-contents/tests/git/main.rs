@@ -6,7 +6,9 @@ mod repository;
 
 use std::collections::BTreeMap;
 
-use git_contents::{Capabilities, Kind, Limits, Mode, ObjectId, Objects, Tree, Unusable, fetch};
+use git_contents::{
+    Capabilities, Limits, Mode, ObjectId, ObjectKind, Objects, Tree, Unusable, fetch,
+};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
@@ -151,7 +153,7 @@ fn compare(repository: &Repository, commit: ObjectId) -> Result<(), TestCaseErro
         let files = read(&repository.ask(&request)).unwrap();
         prop_assert_eq!(files.len(), blobs.len());
         for blob in &blobs {
-            let content = files.get(*blob, Kind::Blob).unwrap();
+            let content = files.get(*blob, ObjectKind::Blob).unwrap();
             prop_assert_eq!(&content[..], &repository.blob(*blob)[..]);
         }
     }
@@ -216,7 +218,7 @@ fn what_is_not_there_is_refused_in_words() {
     let repository = Repository::of(&History {
         commits: vec![Vec::new()],
     });
-    let nobody = ObjectId::of(Kind::Blob, b"nobody has this");
+    let nobody = ObjectId::of(ObjectKind::Blob, b"nobody has this");
     let error = read(&repository.ask(&fetch::blobs(&[nobody]))).unwrap_err();
     assert!(
         matches!(&error, Unusable::Refused(message) if message.contains("not our ref")),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use git_contents::{Kind, Mode, ObjectId};
+use git_contents::{Mode, ObjectId, ObjectKind};
 
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
@@ -157,7 +157,7 @@ fn imported(history: &History) -> Vec<u8> {
                     mode: Mode::Submodule,
                     content,
                 } => {
-                    let id = ObjectId::of(Kind::Commit, content);
+                    let id = ObjectId::of(ObjectKind::Commit, content);
                     writeln!(stream, "M 160000 {id} {}", quoted(path)).unwrap();
                 }
                 Change::Write {
