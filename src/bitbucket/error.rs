@@ -14,8 +14,14 @@ const SHOWN_MESSAGE_CHARS: usize = 300;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Every credential has used up its allowance, or the share of it that is open to this purpose.
-    #[error("Bitbucket's rate limit is used up for {} s", retry_after.as_secs())]
-    RateLimited { retry_after: Duration },
+    #[error("Bitbucket's rate limit for {what} is used up for {} s{}", retry_after.as_secs(), shown_tokens(*.tokens))]
+    RateLimited {
+        retry_after: Duration,
+        /// What Bitbucket counts together.
+        what: &'static str,
+        /// How many credentials have none left.
+        tokens: usize,
+    },
     /// It does not exist, or is not visible: a private repository hides behind a 404.
     #[error("{request}: not found, or not visible to these credentials{}", shown(.message))]
     NotFound { request: String, message: String },
@@ -98,6 +104,13 @@ fn shown_status(status: Option<u16>) -> String {
     status.map_or_else(String::new, |status| format!(" (HTTP {status})"))
 }
 
+fn shown_tokens(tokens: usize) -> String {
+    match tokens {
+        0 | 1 => String::new(),
+        tokens => format!(", with each of {tokens} tokens"),
+    }
+}
+
 impl Error {
     /// What it costs, and what is done about it.
     pub fn class(&self) -> Class {
@@ -135,7 +148,7 @@ impl Error {
     /// How long Bitbucket asks to be left alone, if it says so.
     pub fn wait(&self) -> Option<Duration> {
         match self {
-            Error::RateLimited { retry_after } => Some(*retry_after),
+            Error::RateLimited { retry_after, .. } => Some(*retry_after),
             _ => None,
         }
     }

@@ -25,6 +25,16 @@ pub(super) enum RateGroup {
     RawFiles,
 }
 
+impl RateGroup {
+    /// As people are told.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            RateGroup::Api => "requests to the API",
+            RateGroup::RawFiles => "contents of files",
+        }
+    }
+}
+
 /// The rolling window, in seconds.
 const WINDOW: i64 = 3600;
 

@@ -77,7 +77,13 @@ impl BitbucketClient {
                     clock.sleep(wait).await;
                     continue;
                 }
-                Choice::Wait(retry_after) => return Err(Error::RateLimited { retry_after }),
+                Choice::Wait(retry_after) => {
+                    return Err(Error::RateLimited {
+                        retry_after,
+                        what: sending.group.name(),
+                        tokens: accounts.len(),
+                    });
+                }
                 Choice::Nobody if refused.is_empty() => {
                     return Err(Error::Unauthorized { message });
                 }
@@ -217,6 +223,8 @@ impl BitbucketClient {
                 let wait = retry_after(&answer, http.clock().now());
                 return Err(Error::RateLimited {
                     retry_after: wait.unwrap_or(SHORT_WAIT),
+                    what: RateGroup::Api.name(),
+                    tokens: 1,
                 });
             }
             status if !answer.status.is_success() && Class::of_status(status) == Class::Later => {

@@ -224,7 +224,7 @@ async fn a_burst_limit_is_sat_out_and_a_long_one_is_reported() {
     ) = scripted(vec![limited().with_header("Retry-After", 120)]).await;
     let error = all(client.projects(), &deadline).await.unwrap_err();
     assert!(
-        matches!(error, Error::RateLimited { retry_after } if retry_after.as_secs() == 120),
+        matches!(error, Error::RateLimited { retry_after, .. } if retry_after.as_secs() == 120),
         "{error:?}"
     );
     let error = all(client.projects(), &deadline).await.unwrap_err();
@@ -249,7 +249,7 @@ async fn a_resync_leaves_the_reserve_to_live_events() {
             break error;
         }
     };
-    let Error::RateLimited { retry_after } = error else {
+    let Error::RateLimited { retry_after, .. } = error else {
         panic!("{error:?}")
     };
     assert_eq!(server.requests().len(), 18);
