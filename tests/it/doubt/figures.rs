@@ -156,11 +156,12 @@ async fn what_port_shows_of_each_kind_is_what_was_done() {
     let outcome = run(&world).await.unwrap();
     assert_told(&world, &outcome);
     let repositories = kind(&outcome, "repository");
+    // One in nine of the services has no identifier: what is gone of these stays.
     for (what, expected) in [
         ("read", 8),
         ("written", 2),
         ("unchanged", 12),
-        ("deleted", 2),
+        ("deleted", 1),
     ] {
         assert_eq!(repositories[what], expected, "{what}: {repositories}");
     }
