@@ -141,6 +141,14 @@ impl Expression {
         }
     }
 
+    /// Its text as jq sees it, where it is a filter.
+    pub(super) fn source(&self) -> Option<&str> {
+        match self {
+            Expression::Filter(guarded) => Some(guarded.filter.source()),
+            Expression::File(_) | Expression::Broken { .. } => None,
+        }
+    }
+
     pub(super) fn file(&self) -> Option<&str> {
         match self {
             Expression::File(path) => Some(path),

@@ -83,6 +83,7 @@ impl Resource {
             Some(Kind::Folder) => "./",
             _ => "",
         };
+        reader.kind = kind;
         let selector = reader.required_object(
             &resource,
             "selector",
@@ -174,6 +175,25 @@ impl Resource {
         }
         reads |= self.whole.iter().any(|whole| whole.expression.reads(path));
         reads
+    }
+
+    /// Where `field` (`properties.size`; `relations.owners[]` for an element) of entities of `blueprint` is mapped:
+    /// `resources[0].port.entity.mappings.properties.size`.
+    pub fn place_of(&self, blueprint: &str, field: &str) -> String {
+        let field = field.trim_end_matches("[]");
+        let makes = |entity: &&EntityMapping| {
+            let constant = entity.blueprint.constant().and_then(Value::as_str);
+            constant.is_none_or(|constant| constant == blueprint)
+        };
+        let mut entities = self.entities.iter().filter(makes);
+        match (
+            entities.find(|entity| entity.maps(field)),
+            self.whole.first(),
+        ) {
+            (Some(entity), _) => format!("{}.{field}", entity.path),
+            (None, Some(whole)) => format!("resources[{}].{}", self.index, whole.path),
+            (None, None) => format!("resources[{}]", self.index),
+        }
     }
 
     /// Whether the items say themselves which properties and relations are written.
@@ -317,8 +337,18 @@ impl EntityMapping {
         })
     }
 
+    /// Whether an expression stands for `field`.
+    fn maps(&self, field: &str) -> bool {
+        let mut maps = false;
+        self.each(&mut |path, _| {
+            let below = path.strip_prefix(field);
+            maps |= below.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        });
+        maps
+    }
+
     /// Every expression, with its path below this mapping.
-    fn each<'e>(&'e self, visit: &mut dyn FnMut(String, &'e Expression)) {
+    pub(super) fn each<'e>(&'e self, visit: &mut dyn FnMut(String, &'e Expression)) {
         self.identifier.each("identifier", visit);
         visit("blueprint".to_owned(), &self.blueprint);
         for (name, expression) in [("title", &self.title), ("icon", &self.icon)] {

@@ -27,6 +27,8 @@ pub(super) struct Begun {
     pub(super) current: Current,
     /// Where Port takes log lines.
     pub(super) logs: Option<Url>,
+    /// Nothing of it was done before.
+    pub(super) is_new: bool,
 }
 
 /// What Port says about this installation.
@@ -91,6 +93,7 @@ pub(super) async fn resume(
         revision,
         current,
         logs: given.logs,
+        is_new: false,
     }))
 }
 
@@ -113,9 +116,6 @@ pub(super) async fn begin(
     }
     let has_rival = look_for_rival(app, given.last_start).await?;
     let current = adopt(app, &given.config, deadline).await?;
-    for problem in current.sources.mapping().problems() {
-        tracing::warn!(%problem, "the mapping does not do what it says");
-    }
     let new = Run {
         started_at,
         ..new_run(app, session, &current, has_rival, deadline).await?
@@ -130,6 +130,7 @@ pub(super) async fn begin(
         revision,
         current,
         logs: given.logs,
+        is_new: true,
     })
 }
 
@@ -195,6 +196,7 @@ pub(super) async fn begin_rehearsal(
         revision,
         current,
         logs: None,
+        is_new: true,
     })
 }
 

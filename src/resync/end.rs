@@ -70,10 +70,7 @@ impl Slice<'_> {
     /// Nothing is left to do.
     pub(super) async fn complete(&self) -> Result<RunOutcome, Failure> {
         self.count();
-        // Told in our own log when the run began; Port's is only there now.
-        for problem in self.sources().mapping().problems() {
-            self.journal.warn(Phase::Transform, problem.to_string());
-        }
+        self.tell_notes();
         let mut mapping_problems = self.unmet_names();
         for problem in &mapping_problems {
             tracing::warn!(problem, "a name in the mapping selects nothing");

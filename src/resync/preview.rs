@@ -15,7 +15,7 @@ use crate::counts::Counts;
 use crate::deadline::Deadline;
 use crate::entity::{Entity, EntityKey, Identifier};
 use crate::failure::Failure;
-use crate::mapping::{Mapping, defaults};
+use crate::mapping::{FieldFigures, Mapping, defaults};
 use crate::port::PortClient;
 use crate::store::documents::completed;
 use crate::store::{Asker, LeaseName, Leases, Store};
@@ -39,6 +39,10 @@ pub struct Preview {
     pub kept: Option<String>,
     /// Filters that do not compile, and what the mapping could not do, with the number of items it costs.
     pub problems: Vec<String>,
+    /// What is not wrong by itself, and worth a look: queries that select nothing, fields that are always null.
+    pub notes: Vec<String>,
+    /// How often which fields are null.
+    pub nulls: Vec<FieldFigures>,
     /// Parts of the workspace that cannot be read, each with its reason.
     pub failed_partitions: Vec<String>,
     /// What this preview cannot know, and why.
@@ -141,6 +145,8 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
             .chain(found)
             .chain(run.clashes.into_values())
             .collect(),
+        notes: slice.notes().iter().map(ToString::to_string).collect(),
+        nulls: slice.null_fields(),
         failed_partitions: run.failed.iter().map(ToString::to_string).collect(),
         unknown: unknown.into_iter().collect(),
         mapping: config,

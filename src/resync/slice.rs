@@ -137,6 +137,7 @@ impl<'a> Slice<'a> {
             revision,
             current,
             logs: _,
+            is_new: _,
         } = begun;
         let threshold = current
             .sources
