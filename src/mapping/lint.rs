@@ -88,43 +88,41 @@ impl Resource {
         fields
     }
 
-    /// What somebody should look at, with where it stands and what to do.
+    /// Fields that are null because their expression reads a key that no item has, and that is like one it has.
+    pub fn slips(&self, figures: &ResourceFigures) -> Vec<Problem> {
+        let fields = self.always_null(figures);
+        let slips = fields.filter_map(|field| {
+            let remedy = self.slip(&field.path, figures)?;
+            Some(field.told(figures, &remedy))
+        });
+        slips.collect()
+    }
+
+    /// What is not wrong by itself, and worth a look.
     pub fn notes(&self, figures: &ResourceFigures) -> Vec<Problem> {
         let mut notes: Vec<Problem> = Vec::new();
-        let mut note = |path: String, message: String| {
-            notes.push(Problem {
-                path,
-                line: None,
-                message,
-            });
-        };
         if 0 < figures.filtered_out && figures.entities.is_empty() && figures.lost == 0 {
-            note(
-                format!("resources[{}].selector.query", self.index),
-                format!(
+            notes.push(Problem {
+                path: format!("resources[{}].selector.query", self.index),
+                line: None,
+                message: format!(
                     "is true for none of {} items, such as {}, so nothing is selected: look at one with \
                      `ferry mapping test`, or take the resource out",
                     figures.filtered_out,
                     figures.sample()
                 ),
-            );
+            });
         }
-        for field in self.null_fields(figures) {
-            if field.nulls < field.entities || field.entities == 0 {
-                continue;
-            }
-            let remedy = match self.slip(&field.path, figures) {
-                Some(slip) => slip,
-                None => "look at one with `ferry mapping test`, or take the field out".to_owned(),
-            };
-            let message = format!(
-                "is null for all of {}, such as {}: {remedy}",
-                counted(field.entities),
-                figures.sample()
-            );
-            note(field.path, message);
-        }
+        let fields = self.always_null(figures);
+        let fields = fields.filter(|field| self.slip(&field.path, figures).is_none());
+        let remedy = "look at one with `ferry mapping test`, or take the field out";
+        notes.extend(fields.map(|field| field.told(figures, remedy)));
         notes
+    }
+
+    fn always_null(&self, figures: &ResourceFigures) -> impl Iterator<Item = FieldFigures> {
+        let fields = self.null_fields(figures).into_iter();
+        fields.filter(|field| 0 < field.entities && field.entities <= field.nulls)
     }
 
     /// Where the expression at `path` reads a key that the sample lacks, and that is like one it has.
@@ -149,19 +147,28 @@ impl Resource {
     }
 }
 
+impl FieldFigures {
+    fn told(self, figures: &ResourceFigures, remedy: &str) -> Problem {
+        let FieldFigures { path, entities, .. } = self;
+        let all = match entities {
+            1 => "the 1 entity".to_owned(),
+            several => format!("all {several} entities"),
+        };
+        let sample = figures.sample();
+        Problem {
+            path,
+            line: None,
+            message: format!("is null for {all}, such as {sample}: {remedy}"),
+        }
+    }
+}
+
 impl EntityMapping {
     /// `field` below the resource.
     pub(super) fn path_of(&self, field: &str) -> String {
         // The mapping's path begins with the resource's: `resources[0].port..`
         let below = self.path.split_once('.').map_or("", |(_, below)| below);
         format!("{below}.{field}")
-    }
-}
-
-fn counted(entities: usize) -> String {
-    match entities {
-        1 => "1 entity".to_owned(),
-        several => format!("{several} entities"),
     }
 }
 
@@ -188,9 +195,12 @@ mod tests {
     }
 
     fn notes(mapping: &Mapping, items: &[Value]) -> String {
-        let notes = mapping.resources()[0].notes(&figures(mapping, items));
-        let notes = notes.iter().map(ToString::to_string);
-        notes.collect::<Vec<_>>().join("\n")
+        let (resource, figures) = (&mapping.resources()[0], figures(mapping, items));
+        let slips = resource.slips(&figures).into_iter();
+        let slips = slips.map(|slip| format!("slip: {slip}"));
+        let notes = resource.notes(&figures).into_iter();
+        let all = slips.chain(notes.map(|note| format!("note: {note}")));
+        all.collect::<Vec<_>>().join("\n")
     }
 
     fn items() -> [Value; 3] {
@@ -246,7 +256,7 @@ mod tests {
         );
         let notes = notes(&mapping, &items());
         assert!(
-            notes.contains("mappings[1].title: is null for all of 1 entity"),
+            notes.contains("mappings[1].title: is null for the 1 entity"),
             "{notes}"
         );
         assert_eq!(notes.lines().count(), 1, "{notes}");

@@ -18,6 +18,7 @@ mod read;
 mod report;
 mod resource;
 mod selector;
+mod trial;
 mod whole;
 
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub use selector::{
     FileSelector, FolderRepository, FolderSelector, Kind, Part, RepositoryFilter, RepositoryName,
     Selector,
 };
+pub use trial::Evaluated;
 
 use crate::yaml::{self, YamlDocument};
 use read::Reader;

@@ -70,12 +70,12 @@ impl Slice<'_> {
     /// Nothing is left to do.
     pub(super) async fn complete(&self) -> Result<RunOutcome, Failure> {
         self.count();
-        self.tell_notes();
         let mut mapping_problems = self.unmet_names();
         for problem in &mapping_problems {
             tracing::warn!(problem, "a name in the mapping selects nothing");
             self.journal.warn(Phase::Transform, problem.as_str());
         }
+        mapping_problems.extend(self.tell_figures());
         let mut run = self.run().clone();
         for left in &run.not_ours {
             tracing::warn!(reason = %left, "stale entities kept");

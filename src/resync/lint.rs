@@ -5,10 +5,10 @@
 
 use super::journal::Phase;
 use super::slice::Slice;
-use crate::mapping::{FieldFigures, Problem, Resource, ResourceFigures};
+use crate::mapping::{Resource, ResourceFigures};
 
-/// Of those that a run tells; more would tell nobody more.
-const MOST_NOTES: usize = 50;
+/// Of either that a run tells; more would tell nobody more.
+const MOST_TOLD: usize = 50;
 
 impl Slice<'_> {
     /// Says what is wrong with the mapping whatever the items are.
@@ -19,24 +19,27 @@ impl Slice<'_> {
         }
     }
 
-    /// Says which queries have selected nothing, and which fields were null for all that this slice has read.
-    pub(super) fn tell_notes(&self) {
-        for note in self.notes().into_iter().take(MOST_NOTES) {
+    /// Says which fields read what no item has, which queries have selected nothing, and which fields were null for all that
+    /// this slice has read. Returns what of that is wrong.
+    pub(super) fn tell_figures(&self) -> Vec<String> {
+        let slips = self.of_each(Resource::slips).into_iter();
+        let slips: Vec<String> = slips.take(MOST_TOLD).map(|slip| slip.to_string()).collect();
+        for problem in &slips {
+            tracing::warn!(problem, "a field of the mapping is never filled");
+            self.journal.warn(Phase::Transform, problem.as_str());
+        }
+        for note in self.of_each(Resource::notes).into_iter().take(MOST_TOLD) {
             tracing::info!(%note, "the mapping gives nothing here");
             self.journal.tell(Phase::Transform, None, note.to_string());
         }
+        slips
     }
 
-    pub(super) fn notes(&self) -> Vec<Problem> {
-        self.of_each(Resource::notes)
-    }
-
-    /// How often which fields were null.
-    pub(super) fn null_fields(&self) -> Vec<FieldFigures> {
-        self.of_each(Resource::null_fields)
-    }
-
-    fn of_each<T>(&self, tell: impl Fn(&Resource, &ResourceFigures) -> Vec<T>) -> Vec<T> {
+    /// What `tell` says of each resource and what it has given to this slice.
+    pub(super) fn of_each<T>(
+        &self,
+        tell: impl Fn(&Resource, &ResourceFigures) -> Vec<T>,
+    ) -> Vec<T> {
         let resources = self.sources().mapping().resources().iter();
         let told = resources.map(|resource| tell(resource, &self.mapper.figures(resource)));
         told.flatten().collect()

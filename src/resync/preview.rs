@@ -15,7 +15,7 @@ use crate::counts::Counts;
 use crate::deadline::Deadline;
 use crate::entity::{Entity, EntityKey, Identifier};
 use crate::failure::Failure;
-use crate::mapping::{FieldFigures, Mapping, defaults};
+use crate::mapping::{FieldFigures, Mapping, Resource, defaults};
 use crate::port::PortClient;
 use crate::store::documents::completed;
 use crate::store::{Asker, LeaseName, Leases, Store};
@@ -120,6 +120,12 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
     }
     slice.count();
     let mut found = slice.unmet_names();
+    found.extend(
+        slice
+            .of_each(Resource::slips)
+            .iter()
+            .map(ToString::to_string),
+    );
     found.extend(slice.run().problems.iter().map(ToString::to_string));
     let rehearsed = session.port.rehearsed();
     let (created, changed) = compare(&session.port, rehearsed.written, deadline).await?;
@@ -145,8 +151,12 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
             .chain(found)
             .chain(run.clashes.into_values())
             .collect(),
-        notes: slice.notes().iter().map(ToString::to_string).collect(),
-        nulls: slice.null_fields(),
+        notes: slice
+            .of_each(Resource::notes)
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        nulls: slice.of_each(Resource::null_fields),
         failed_partitions: run.failed.iter().map(ToString::to_string).collect(),
         unknown: unknown.into_iter().collect(),
         mapping: config,

@@ -17,7 +17,7 @@ use ferry::sync::mapper::Mapper;
 use ferry::sync::sources::Sources;
 
 use super::names::check_names;
-use super::{Findings, a_line, reason_of, reason_of_port};
+use super::{Findings, a_line, lint, reason_of, reason_of_port};
 
 /// Asks for the first page of everything that the mapping wants.
 pub(super) async fn check_items(
@@ -69,8 +69,11 @@ pub(super) async fn check_items(
         Err(error) => findings.doubtful("values", reason_of_port(&error), "try again"),
     }
     let problems = mapper.take_problems();
-    let problems = problems.iter().map(ToString::to_string).collect();
+    let mut problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    problems.extend(lint::slips(&sources, &mapper));
+    problems.extend(lint::clashes(&sample));
     check_sample(&sources, &sample, problems, findings);
+    lint::tell(&sources, &mapper, findings);
     if !sources.creates_targets() {
         check_targets(&session.port, &sources, sample, findings, deadline).await;
     }

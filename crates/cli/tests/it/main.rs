@@ -21,3 +21,4 @@ mod status;
 )]
 mod support;
 mod trouble;
+mod wrong_mappings;
