@@ -162,7 +162,7 @@ impl EntityMapping {
     fn map(&self, item: &Input<'_>, mapped: &mut Mapped) -> Option<Entity> {
         let key = self.key(item, mapped)?;
         let mut note = |path: String, error: Option<NoValue>| {
-            let error = error.map(|error| error.to_string());
+            let error = error.map(why_null);
             mapped.nulls.push(Null {
                 path: self.path_of(&path),
                 error,
@@ -236,7 +236,7 @@ impl EntityMapping {
             search @ Operand::Search(_) => {
                 let mut nulls = Vec::new();
                 let query = search.evaluate(FIELD, item, &mut |path, error| {
-                    let error = error.map(|error| error.to_string());
+                    let error = error.map(why_null);
                     nulls.push(Null {
                         path: self.path_of(&path),
                         error,
@@ -281,6 +281,13 @@ impl EntityMapping {
             .failures
             .push(Unmapped::new(self.path_of(field), reason));
         None
+    }
+}
+
+fn why_null(reason: NoValue) -> String {
+    match reason {
+        NoValue::Broken => String::new(),
+        reason => reason.to_string(),
     }
 }
 

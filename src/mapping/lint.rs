@@ -51,7 +51,8 @@ impl ResourceFigures {
         for position in selected.filter_map(|entity| entity.mapping) {
             *self.entities.entry(position).or_default() += 1;
         }
-        for null in &mapped.nulls {
+        // Where an expression fails that is told as what it is.
+        for null in mapped.nulls.iter().filter(|null| null.error.is_none()) {
             match self.nulls.get_mut(&null.path) {
                 Some(count) => *count += 1,
                 None => {
@@ -95,7 +96,25 @@ impl Resource {
             let remedy = self.slip(&field.path, figures)?;
             Some(field.told(figures, &remedy))
         });
-        slips.collect()
+        let mut slips: Vec<Problem> = slips.collect();
+        if figures.entities.is_empty() && 0 < figures.lost {
+            slips.extend(self.slips_of_identifiers(figures));
+        }
+        slips
+    }
+
+    /// The same of identifiers, where nothing has any.
+    fn slips_of_identifiers(&self, figures: &ResourceFigures) -> impl Iterator<Item = Problem> {
+        self.entities.iter().filter_map(|entity| {
+            let path = format!("{}.identifier", entity.path);
+            let slip = self.slip(&path, figures)?;
+            let sample = figures.sample();
+            Some(Problem {
+                path,
+                line: None,
+                message: format!("is null for all items, such as {sample}: {slip}"),
+            })
+        })
     }
 
     /// What is not wrong by itself, and worth a look.
@@ -221,9 +240,9 @@ mod tests {
             }}),
         );
         insta::assert_snapshot!(notes(&mapping, &items()), @r#"
-        resources[0].port.entity.mappings.title: is null for all of 3 entities, such as acme/one: look at one with `ferry mapping test`, or take the field out
-        resources[0].port.entity.mappings.properties.branch: is null for all of 3 entities, such as acme/one: it has no key "naem": did you mean "name"?
-        resources[0].port.entity.mappings.properties.odd: is null for all of 3 entities, such as acme/one: look at one with `ferry mapping test`, or take the field out
+        slip: resources[0].port.entity.mappings.properties.branch: is null for all 3 entities, such as acme/one: it has no key "naem": did you mean "name"?
+        note: resources[0].port.entity.mappings.title: is null for all 3 entities, such as acme/one: look at one with `ferry mapping test`, or take the field out
+        note: resources[0].port.entity.mappings.properties.odd: is null for all 3 entities, such as acme/one: look at one with `ferry mapping test`, or take the field out
         "#);
         let fields = mapping.resources()[0].null_fields(&figures(&mapping, &items()));
         let size = fields.iter().find(|field| field.path.ends_with("size"));
@@ -233,10 +252,28 @@ mod tests {
     }
 
     #[test]
+    fn an_identifier_that_is_always_null_is_told_with_the_key_that_was_meant() {
+        let mapping = resource(
+            "true",
+            &json!({"identifier": ".full_nam", "blueprint": "'service'", "title": ".nmae"}),
+        );
+        insta::assert_snapshot!(notes(&mapping, &items()), @r#"slip: resources[0].port.entity.mappings.identifier: is null for all items, such as acme/one: it has no key "full_nam": did you mean "full_name"?"#);
+    }
+
+    #[test]
+    fn what_fails_is_not_told_as_null() {
+        let mapping = resource(
+            "true",
+            &json!({"identifier": ".slug", "blueprint": "'service'", "title": ".[[", "icon": ".slug + 1"}),
+        );
+        assert_eq!(notes(&mapping, &items()), "");
+    }
+
+    #[test]
     fn a_query_that_takes_nothing_is_told() {
         let entity = json!({"identifier": ".slug", "blueprint": "'service'"});
         let never = resource(".slug == 'four'", &entity);
-        insta::assert_snapshot!(notes(&never, &items()), @"resources[0].selector.query: is true for none of 3 items, such as acme/one, so nothing is selected: look at one with `ferry mapping test`, or take the resource out");
+        insta::assert_snapshot!(notes(&never, &items()), @"note: resources[0].selector.query: is true for none of 3 items, such as acme/one, so nothing is selected: look at one with `ferry mapping test`, or take the resource out");
         let once = resource(".slug == 'two'", &entity);
         assert_eq!(notes(&once, &items()), "");
         assert_eq!(notes(&never, &[]), "");

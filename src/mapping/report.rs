@@ -59,7 +59,7 @@ impl MappingReport {
             });
         }
         for null in &mapped.nulls {
-            if let Some(error) = &null.error {
+            if let Some(error) = null.error.as_ref().filter(|error| !error.is_empty()) {
                 self.note(index, &null.path, Kind::NullByError, || {
                     format!("{}: {error}", label(raw))
                 });

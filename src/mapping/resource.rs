@@ -178,21 +178,21 @@ impl Resource {
     }
 
     /// Where `field` (`properties.size`; `relations.owners[]` for an element) of entities of `blueprint` is mapped:
-    /// `resources[0].port.entity.mappings.properties.size`.
+    /// `resources[0].port.entity.mappings.properties.size`; what would have it, where nothing does.
     pub fn place_of(&self, blueprint: &str, field: &str) -> String {
         let field = field.trim_end_matches("[]");
         let makes = |entity: &&EntityMapping| {
             let constant = entity.blueprint.constant().and_then(Value::as_str);
             constant.is_none_or(|constant| constant == blueprint)
         };
-        let mut entities = self.entities.iter().filter(makes);
-        match (
-            entities.find(|entity| entity.maps(field)),
-            self.whole.first(),
-        ) {
-            (Some(entity), _) => format!("{}.{field}", entity.path),
-            (None, Some(whole)) => format!("resources[{}].{}", self.index, whole.path),
-            (None, None) => format!("resources[{}]", self.index),
+        let entities = self.entities.iter().filter(makes);
+        let mapped = entities.clone().find(|entity| entity.maps(field));
+        let whole = self.whole.first();
+        match (mapped, whole, entities.clone().next()) {
+            (Some(entity), ..) => format!("{}.{field}", entity.path),
+            (None, Some(whole), _) => format!("resources[{}].{}", self.index, whole.path),
+            (None, None, Some(entity)) => entity.path.clone(),
+            (None, None, None) => format!("resources[{}]", self.index),
         }
     }
 
@@ -315,7 +315,14 @@ impl EntityMapping {
             "blueprint",
             "give the blueprint in two kinds of quotes, '\"service\"'",
         );
-        let blueprint = blueprint.and_then(|node| reader.expression(&node));
+        let blueprint = blueprint.and_then(|node| {
+            let expression = reader.expression(&node)?;
+            if expression.compile_error().is_some() {
+                let remedy = "write a blueprint's name in two kinds of quotes, '\"service\"'";
+                reader.problem(&node.path, remedy);
+            }
+            Some(expression)
+        });
         let title = mapping
             .get("title")
             .and_then(|node| reader.expression(&node));

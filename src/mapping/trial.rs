@@ -81,7 +81,18 @@ mod tests {
             .iter()
             .map(|Evaluated { path, value }| format!("{path} {value:?}"))
             .collect();
-        insta::assert_snapshot!(told.join("\n"), @"");
+        insta::assert_snapshot!(told.join("\n"), @r#"
+        resources[0].selector.query Ok(Bool(true))
+        resources[0].port.entity.mappings.identifier Ok(String("api"))
+        resources[0].port.entity.mappings.blueprint Ok(String("service"))
+        resources[0].port.entity.mappings.title Err("does not compile")
+        resources[0].port.entity.mappings.properties.sum Err("string (\"api\") and number (1) cannot be added")
+        resources[0].port.entity.mappings.properties.none Ok(Null)
+        resources[0].port.entity.mappings.relations.owner.combinator Ok(String("and"))
+        resources[0].port.entity.mappings.relations.owner.rules[0].property Ok(String("email"))
+        resources[0].port.entity.mappings.relations.owner.rules[0].operator Ok(String("="))
+        resources[0].port.entity.mappings.relations.owner.rules[0].value Ok(Null)
+        "#);
     }
 
     #[test]

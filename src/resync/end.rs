@@ -75,6 +75,8 @@ impl Slice<'_> {
             tracing::warn!(problem, "a name in the mapping selects nothing");
             self.journal.warn(Phase::Transform, problem.as_str());
         }
+        let mistakes = self.sources().mapping().problems();
+        mapping_problems.splice(0..0, mistakes.iter().map(ToString::to_string));
         mapping_problems.extend(self.tell_figures());
         let mut run = self.run().clone();
         for left in &run.not_ours {

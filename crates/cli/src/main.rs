@@ -6,6 +6,7 @@ mod explain;
 mod mapping_file;
 mod report;
 mod stack;
+mod targets;
 mod trial;
 
 use std::io::{Write as _, stdout};

@@ -3,10 +3,11 @@
 //!
 //! Knows what the mapping has made of the items. Asks nobody.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ferry::entity::{Entity, EntityKey};
 use ferry::mapping::Resource;
+use ferry::port::Blueprint;
 use ferry::sync::image::Image;
 use ferry::sync::mapper::Mapper;
 use ferry::sync::sources::Sources;
@@ -16,6 +17,30 @@ use super::Findings;
 
 /// Fields of one resource that are named.
 const FIELDS: usize = 8;
+
+/// Properties that the blueprint requires and the mapping does not give.
+pub(super) fn tell_required(
+    resource: &Resource,
+    identifier: &str,
+    blueprint: &Blueprint,
+    findings: &mut Findings<'_>,
+) {
+    // Where the items say what they write, nobody knows before they are read.
+    if resource.writes_anything() {
+        return;
+    }
+    let given: BTreeSet<&str> = resource.property_names().collect();
+    for name in &blueprint.required {
+        if !given.contains(name.as_str()) {
+            let place = resource.place_of(identifier, &format!("properties.{name}"));
+            let reason =
+                format!("{place}: is missing, and the blueprint `{identifier}` requires it");
+            let remedy =
+                "map it, or let the blueprint not require it: Port refuses an entity without it";
+            findings.wrong(resource.name(), reason, remedy);
+        }
+    }
+}
 
 /// Fields that read a key which no item has.
 pub(super) fn slips(sources: &Sources, mapper: &Mapper) -> Vec<String> {

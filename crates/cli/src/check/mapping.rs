@@ -114,9 +114,10 @@ pub(super) async fn check_blueprints(
                     true => "create it, or let the first resync of a new installation do it",
                     false => "create it in Port's builder, or correct the mapping",
                 };
+                let place = resource.place_of(identifier, "blueprint");
                 findings.wrong(
                     resource.name(),
-                    format!("the blueprint `{identifier}` does not exist"),
+                    format!("{place}: the blueprint `{identifier}` does not exist"),
                     remedy,
                 );
             }
@@ -142,6 +143,7 @@ fn check_fields(
         .map(|name| format!("property `{name}`"))
         .chain(relations.map(|name| format!("relation `{name}`")))
         .collect();
+    super::lint::tell_required(resource, identifier, blueprint, findings);
     match lacking.is_empty() {
         true => findings.fine(
             resource.name(),

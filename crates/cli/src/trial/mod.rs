@@ -19,6 +19,8 @@ use serde_json::Value;
 
 use item::{Sighting, Wanted, sightings};
 
+use crate::targets;
+
 /// What one resource makes of the item.
 pub(crate) struct Tried {
     pub(crate) resource: Arc<Resource>,
@@ -95,7 +97,7 @@ async fn map(
     mapper.twins(image.twins());
     problems.extend(mapper.take_problems().iter().map(ToString::to_string));
     if !sources.creates_targets() {
-        problems.extend(waits_for(port, &resource, (&image, &blueprints), deadline).await?);
+        problems.extend(waits_for(port, (&image, &blueprints), deadline).await?);
     }
     let items = resource.items_of(raw).unwrap_or_default();
     let evaluated = items.iter().map(|item| resource.evaluate_each(item));
@@ -131,32 +133,18 @@ async fn blueprints(
 /// Relations that lead to what Port does not hold, and would not create.
 async fn waits_for(
     port: &PortClient,
-    resource: &Resource,
     (image, blueprints): (&Image, &Blueprints),
     deadline: &Deadline,
 ) -> Result<Vec<String>, port::Error> {
     let targets = image.made.iter().flat_map(|made| &made.targets);
     let targets: Vec<EntityKey> = targets.cloned().collect();
     let present = port.present(&targets, deadline).await?;
-    let mut waits = Vec::new();
-    for entity in image.all_entities() {
-        for (relation, value) in entity.relations.iter().flatten() {
-            let target = blueprints.target(&entity.blueprint, relation);
-            let values = match value {
-                Value::Array(values) => values.as_slice(),
-                value => std::slice::from_ref(value),
-            };
-            let identifiers = values.iter().filter_map(Value::as_str);
-            let keys = identifiers.zip(target.into_iter().cycle());
-            let keys = keys.map(|(identifier, target)| EntityKey::new(target, identifier));
-            for key in keys.filter(|key| !present.contains_key(key)) {
-                let place = resource.place_of(&entity.blueprint, &format!("relations.{relation}"));
-                waits.push(format!(
-                    "{place}: {key} does not exist, so the entity waits for it: map it too, or set \
-                     createMissingRelatedEntities"
-                ));
-            }
-        }
-    }
-    Ok(waits)
+    let missing = targets.iter().filter(|key| !present.contains_key(key));
+    let told = missing.filter_map(|key| {
+        let place = targets::place_of(image, blueprints, key)?;
+        Some(format!(
+            "{place}: {key} does not exist, so the entity waits for it: map it too, or set createMissingRelatedEntities"
+        ))
+    });
+    Ok(told.collect())
 }

@@ -8,6 +8,7 @@ mod container;
 mod ending;
 mod explain;
 mod install;
+mod mapping;
 mod pipelines;
 mod program;
 mod secret;
