@@ -13,7 +13,7 @@ use super::evaluate::Mapped;
 use super::items::missing_key;
 use super::problem::Problem;
 use super::report::label;
-use super::resource::{EntityMapping, Resource};
+use super::resource::Resource;
 use crate::nearest::nearest;
 
 /// What one resource has given.
@@ -179,15 +179,6 @@ impl FieldFigures {
             line: None,
             message: format!("is null for {all}, such as {sample}: {remedy}"),
         }
-    }
-}
-
-impl EntityMapping {
-    /// `field` below the resource.
-    pub(super) fn path_of(&self, field: &str) -> String {
-        // The mapping's path begins with the resource's: `resources[0].port..`
-        let below = self.path.split_once('.').map_or("", |(_, below)| below);
-        format!("{below}.{field}")
     }
 }
 

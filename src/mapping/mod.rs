@@ -12,6 +12,7 @@ mod lint;
 mod mistaken;
 mod names;
 mod path_glob;
+mod places;
 mod problem;
 mod quotes;
 mod read;

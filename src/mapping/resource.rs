@@ -177,25 +177,6 @@ impl Resource {
         reads
     }
 
-    /// Where `field` (`properties.size`; `relations.owners[]` for an element) of entities of `blueprint` is mapped:
-    /// `resources[0].port.entity.mappings.properties.size`; what would have it, where nothing does.
-    pub fn place_of(&self, blueprint: &str, field: &str) -> String {
-        let field = field.trim_end_matches("[]");
-        let makes = |entity: &&EntityMapping| {
-            let constant = entity.blueprint.constant().and_then(Value::as_str);
-            constant.is_none_or(|constant| constant == blueprint)
-        };
-        let entities = self.entities.iter().filter(makes);
-        let mapped = entities.clone().find(|entity| entity.maps(field));
-        let whole = self.whole.first();
-        match (mapped, whole, entities.clone().next()) {
-            (Some(entity), ..) => format!("{}.{field}", entity.path),
-            (None, Some(whole), _) => format!("resources[{}].{}", self.index, whole.path),
-            (None, None, Some(entity)) => entity.path.clone(),
-            (None, None, None) => format!("resources[{}]", self.index),
-        }
-    }
-
     /// Whether the items say themselves which properties and relations are written.
     pub fn writes_anything(&self) -> bool {
         !self.whole.is_empty()
@@ -342,16 +323,6 @@ impl EntityMapping {
             properties,
             relations,
         })
-    }
-
-    /// Whether an expression stands for `field`.
-    fn maps(&self, field: &str) -> bool {
-        let mut maps = false;
-        self.each(&mut |path, _| {
-            let below = path.strip_prefix(field);
-            maps |= below.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-        });
-        maps
     }
 
     /// Every expression, with its path below this mapping.

@@ -37,7 +37,10 @@ pub(super) async fn check_port(
         );
     }
     for problem in mapping.problems() {
-        let remedy = "correct it on the data source page: until then it does nothing";
+        let remedy = match app.mapping_override {
+            Some(_) => "correct it in the file: until then it does nothing",
+            None => "correct it on the data source page: until then it does nothing",
+        };
         findings.wrong("mapping", problem.to_string(), remedy);
     }
     Some(mapping)

@@ -55,7 +55,7 @@ const PULLS: &str = r#"resources:
 - kind: file
   selector: {query: "true", files: {path: "**/package.json"}}
   port:
-    itemsToParse: .content.dependencies // {} | to_entries
+    itemsToParse: .content | to_entries
     entity: {mappings: {identifier: .item.key, blueprint: '"gone"'}}
 "#;
 

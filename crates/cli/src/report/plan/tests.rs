@@ -179,7 +179,7 @@ fn a_page_holds_all_of_it_and_no_text_ends_its_script() {
     );
     assert_eq!(data["tone"], "bad");
     assert_eq!(data["problems"][0]["line"], 6);
-    assert_eq!(data["problems"][1]["line"], 1);
+    assert_eq!(data["problems"][1]["line"], 2);
     assert_eq!(
         data["tables"][0]["rows"],
         json!([["resources[0].port.entity.mappings.title", 3, 9, 33]])
