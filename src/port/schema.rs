@@ -84,7 +84,7 @@ impl Misfit {
             Misfit::Type(PropertyType::Array) => "make it a list, such as [.name]",
             Misfit::Format(_) => "give null for what is none, or change the property's format",
             Misfit::NotAllowed => "map it to one of them, or add it to the blueprint's enum",
-            Misfit::OutOfBounds => "cut it, such as with .[:100], or change the blueprint's bounds",
+            Misfit::OutOfBounds => "keep it within them, or change the blueprint's bounds",
             Misfit::Null => "leave it out, with map(select(. != null))",
             Misfit::NoIdentifier => "replace other characters, with gsub",
             Misfit::Several => "take one, such as with first, or let the relation hold many",

@@ -107,18 +107,7 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
         .await?;
     let lease = tokio::sync::Mutex::new(lease.ok_or(Failure::PenIsBusy)?);
     let slice = Slice::new(app, &session, &bitbucket, begun, &lease, deadline);
-    while !slice.run().is_read {
-        while let Step::Paused(failure) = slice.read().await? {
-            sit_out(app, &failure).await;
-        }
-        slice.run().is_read = true;
-        if scope.kind.is_none() {
-            while let Step::Paused(failure) = slice.finish().await? {
-                sit_out(app, &failure).await;
-            }
-        }
-    }
-    slice.count();
+    rehearse(app, &slice, scope).await?;
     let mut found = slice.unmet_names();
     found.extend(
         slice
@@ -162,6 +151,23 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
         mapping: config,
         counts: run.counts,
     })
+}
+
+/// The whole run.
+async fn rehearse(app: &App, slice: &Slice<'_>, scope: &Scope) -> Result<(), Failure> {
+    while !slice.run().is_read {
+        while let Step::Paused(failure) = slice.read().await? {
+            sit_out(app, &failure).await;
+        }
+        slice.run().is_read = true;
+        if scope.kind.is_none() {
+            while let Step::Paused(failure) = slice.finish().await? {
+                sit_out(app, &failure).await;
+            }
+        }
+    }
+    slice.count();
+    Ok(())
 }
 
 /// The mapping that a resync would follow, and when the last one began of which Port has heard.

@@ -227,13 +227,7 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
             let file = follow(&mut app, mapping.as_deref())?;
             command::check::run(&app, file.as_ref(), url.as_deref(), json).await
         }
-        Command::Mapping {
-            action: command::mapping::Action::Test(options),
-        } => {
-            let file = MappingFile::read(&options.file)?;
-            let app = connect_beside(config, own).await?;
-            command::mapping::test(&app, &file, &options).await
-        }
+        Command::Mapping { action } => test_mapping(config, own, action).await,
         Command::Serve { port } => {
             let port = port.unwrap_or(config.listen_port);
             command::serve::run(connect(config, own).await?, port).await?;
@@ -313,4 +307,14 @@ fn follow(app: &mut App, path: Option<&Path>) -> Result<Option<MappingFile>, Unu
     let file = path.map(MappingFile::read).transpose()?;
     app.mapping_override = file.as_ref().map(|file| file.value().clone());
     Ok(file)
+}
+
+async fn test_mapping(
+    config: Config,
+    own: OwnSecrets,
+    command::mapping::Action::Test(options): command::mapping::Action,
+) -> anyhow::Result<ExitCode> {
+    let file = MappingFile::read(&options.file)?;
+    let app = connect_beside(config, own).await?;
+    command::mapping::test(&app, &file, &options).await
 }
