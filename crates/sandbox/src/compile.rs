@@ -22,7 +22,13 @@ pub(crate) async fn function(tell: impl Fn(String)) -> anyhow::Result<PathBuf> {
     )]
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
-    let mut child = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(is_of_the_package) {
+            command.env_remove(name);
+        }
+    }
+    let mut child = command
         .args(["build", "--package", "ferry", "--bin", "ferry-lambda"])
         .args(["--no-default-features", "--manifest-path", manifest])
         .args(["--message-format", "json-render-diagnostics"])
@@ -54,4 +60,11 @@ pub(crate) async fn function(tell: impl Fn(String)) -> anyhow::Result<PathBuf> {
         "ferry-lambda does not build: cargo's words are above"
     );
     binary.context("cargo does not say where it put ferry-lambda")
+}
+
+/// Whether `cargo run` has set this variable for the sandbox's own package. Build scripts look at some of them, and would
+/// have their crates, and all that need these, compiled again.
+fn is_of_the_package(name: &str) -> bool {
+    let prefixes = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
+    prefixes.iter().any(|prefix| name.starts_with(prefix))
 }

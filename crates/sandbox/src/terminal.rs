@@ -112,13 +112,15 @@ fn columns() -> Option<usize> {
 /// `text` with line breaks instead of blanks, so that no line is longer than `width` unless it has no blank.
 fn wrapped(text: &str, width: usize) -> String {
     let lines = text.lines().map(|line| {
-        let (mut out, mut used) = (String::new(), 0);
-        for word in line.split(' ') {
+        let text = line.trim_start_matches(' ');
+        let indent = line.len() - text.len();
+        let (mut out, mut used) = (" ".repeat(indent), indent);
+        for (number, word) in text.split(' ').enumerate() {
             let length = word.chars().count();
-            if 0 < used && width < used + 1 + length {
-                out.push('\n');
-                used = 0;
-            } else if !out.is_empty() {
+            if number != 0 && width < used + 1 + length {
+                out += &format!("\n{:indent$}", "");
+                used = indent;
+            } else if number != 0 {
                 out.push(' ');
                 used += 1;
             }
@@ -135,9 +137,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_break_at_blanks() {
-        let text = "one two  three\n    four";
+    fn lines_break_at_blanks_and_keep_their_indent() {
+        let text = "one two  three\n    four five";
         assert_eq!(wrapped(text, 80), text);
+        assert_eq!(wrapped("    four five", 10), "    four\n    five");
         assert_eq!(wrapped("one two three", 7), "one two\nthree");
         assert_eq!(wrapped("http://127.0.0.1:4300 is it", 9), "http://127.0.0.1:4300\nis it");
     }

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use jiff::SignedDuration;
 use sandbox::port::StoredEntity;
-use sandbox::present::{Change, changes, render_changes};
+use sandbox::present::{Change, changes, render_changes, totals};
 use tokio::sync::{Notify, watch};
 
 pub(crate) use action::Action;
@@ -32,8 +32,9 @@ use crate::terminal::Terminal;
 use entry::{Entry, Stream};
 use fresh::Fresh;
 
-/// Changes of one entry that are told one by one.
+/// Changes of one entry that are told one by one; the terminal counts them if there are more than a screen holds.
 const MOST_CHANGES: usize = 40;
+const MOST_ON_A_SCREEN: usize = 10;
 
 /// How far the sandbox is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,9 +138,13 @@ impl Playground {
         for detail in details {
             self.terminal.say(&format!("    {detail}"));
         }
-        if !changes.is_empty() {
-            let text = render_changes(changes, self.terminal.style(), self.terminal.width());
-            self.terminal.show(text.trim_end());
+        match changes.len() {
+            0 => {}
+            1..=MOST_ON_A_SCREEN => {
+                let text = render_changes(changes, self.terminal.style(), self.terminal.width());
+                self.terminal.show(text.trim_end());
+            }
+            _ => self.terminal.say(&totals(changes)),
         }
         self.stream.add(Entry::new(kind, title, details, changes));
         self.show();

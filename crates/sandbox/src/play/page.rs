@@ -81,10 +81,9 @@ async fn act(playground: &Arc<Playground>, body: Body) -> Response {
         Ok(action) => action,
         Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
     };
-    match playground.act(action).await {
-        Ok(()) => axum::Json(json!({})).into_response(),
-        Err(refused) => (StatusCode::UNPROCESSABLE_ENTITY, axum::Json(refused)).into_response(),
-    }
+    // A refusal is an answer, and no error of the page.
+    let refused = playground.act(action).await.err();
+    axum::Json(json!({"refused": refused})).into_response()
 }
 
 /// Whether a request comes from this page, or from somebody at this machine who is no page.

@@ -79,12 +79,16 @@ impl Playground {
         let count = batch.len();
         let what = if count == 1 { "event" } else { "events" };
         let (kind, title) = match count - done.len() {
-            0 => (Kind::Events, format!("{count} {what} worked off in {took} ms")),
-            left => (Kind::Trouble, format!("{left} of {count} {what} not worked off in {took} ms: back in the queue")),
+            0 => (
+                Kind::Events,
+                format!("{count} {what} worked off in {took} ms, {asked}"),
+            ),
+            left => (
+                Kind::Trouble,
+                format!("{left} of {count} {what} not worked off, back into the queue after {took} ms, {asked}"),
+            ),
         };
-        let mut details = vec![asked];
-        details.extend(reasons(&invoked));
-        self.tell(kind, &title, &details, &self.news());
+        self.tell(kind, &title, &reasons(&invoked), &self.news());
         self.outside.queue.delete(&done);
     }
 

@@ -202,7 +202,8 @@ fn show_both(change: &FieldChange, style: Style, room: usize) -> String {
     before + arrow + &style.paint(Tone::Created, &after)
 }
 
-fn totals(changes: &[Change]) -> String {
+/// How many were created, updated and deleted, in one line.
+pub fn totals(changes: &[Change]) -> String {
     if changes.is_empty() {
         return "no changes".to_owned();
     }

@@ -10,8 +10,8 @@ use crate::port::StoredEntity;
 /// Blanks before each line of a table.
 const MARGIN: usize = 2;
 
-/// Cells are not made narrower to fit a line.
-const NARROW_CELL: usize = 14;
+/// Characters to which cells are cut before columns are left out.
+const NARROW_CELL: usize = 24;
 
 /// What a table shows.
 #[derive(Clone, Debug)]
@@ -91,9 +91,9 @@ fn table(blueprint: &str, entities: &[&StoredEntity], options: &TableOptions) ->
 fn fitted(entities: &[&StoredEntity], options: &TableOptions) -> (Grid, Vec<String>) {
     let mut columns = columns(entities, options);
     let mut left_out = Vec::new();
-    let narrowest = NARROW_CELL.min(options.max_width);
+    let narrow = NARROW_CELL.min(options.max_width);
     loop {
-        let grids = [options.max_width, options.max_width * 2 / 3, narrowest]
+        let grids = [options.max_width, narrow]
             .map(|cell| Grid::of(entities, &columns, cell, options.max_rows));
         let mut fitting = grids.into_iter().filter(|grid| grid.width() <= options.line_width);
         if let Some(grid) = fitting.next() {
@@ -188,8 +188,8 @@ fn columns(entities: &[&StoredEntity], options: &TableOptions) -> Vec<Column> {
         // The sort is stable: among equals, the order of the names.
         common.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let common = common.into_iter().take(options.max_properties);
-        columns.extend(common.map(|(name, _)| Column::Property(name.clone())));
         columns.extend(relations.into_keys().cloned().map(Column::Relation));
+        columns.extend(common.map(|(name, _)| Column::Property(name.clone())));
     } else {
         columns.extend(options.columns.iter().filter_map(|name| {
             if properties.contains_key(name) {
@@ -240,9 +240,9 @@ project (1)
   PAY
 
 repository (2)
-  identifier    title               private  readme                            → owners  → project
-  api           Zahlungen für alle  true     # long text that goes on and on…            PAY
-  payments-web  Web                 false                                      a, b
+  identifier    title               → owners  → project  private  readme
+  api           Zahlungen für alle            PAY        true     # long text that goes on and on…
+  payments-web  Web                 a, b                 false
 ";
         assert_eq!(text, expected);
     }
