@@ -1,4 +1,4 @@
-"""The sandbox's page and the command line's two reports in a real browser, as people use them.
+"""The sandbox at a terminal, its page and the command line's two reports in a real browser, as people use them.
 
 Called as: browser.py SANDBOX FUNCTION FERRY CHROMIUM SCREENSHOTS, which is what `.ci/run browser` does.
 """
@@ -71,6 +71,28 @@ def looked_at(browser, url, name, ready):
                 assert_right(page, f"{name}, {scheme}, {width}")
 
 
+def terminal_story(_):
+    """The scenes, for readers of any kind."""
+    command = [SANDBOX, "--once", FUNCTION]
+    for columns in (80, 120):
+        environment = {"PATH": os.environ["PATH"], "COLUMNS": str(columns), "NO_COLOR": "1"}
+        told = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert told.returncode == 0, told
+        too_long = [line for line in told.stdout.splitlines() if columns < len(line)]
+        assert not too_long and "\x1b" not in told.stdout, too_long
+        assert "That is all" in told.stdout, told.stdout
+    # Whoever reads has seen enough.
+    reader, writer = os.pipe()
+    os.close(reader)
+    told = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (told.returncode, told.stderr) == (0, ""), told
+    # A disk that is full is an error in words.
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        told = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert told.returncode == 1 and "cannot write to standard output" in told.stderr, told
+
+
 def sandbox_story(browser):
     first = free_ports()
     # Closed input: it stays all the same, until it is told to end.
@@ -137,7 +159,7 @@ def main():
         options = ["--no-sandbox"] if os.geteuid() == 0 else []
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
         expect.set_options(timeout=90_000)
-        for story in (sandbox_story, report_story):
+        for story in (terminal_story, sandbox_story, report_story):
             started = time.monotonic()
             story(browser)
             print(f"{story.__name__}: {time.monotonic() - started:.0f} s")
