@@ -128,7 +128,10 @@ mod tests {
         let elsewhere = Ports::from(5000).unwrap();
         assert_eq!(wish("--port=5000").unwrap(), play(false, elsewhere, None));
         assert_eq!(wish("servers").unwrap(), Wish::Servers(any));
-        assert_eq!(wish("servers --port 5000").unwrap(), Wish::Servers(elsewhere));
+        assert_eq!(
+            wish("servers --port 5000").unwrap(),
+            Wish::Servers(elsewhere)
+        );
         assert_eq!(wish("--once --help").unwrap(), Wish::Help);
     }
 

@@ -52,7 +52,9 @@ pub(crate) async fn function(tell: impl Fn(String)) -> anyhow::Result<PathBuf> {
         }
         let name = message["target"]["name"].as_str().unwrap_or_default();
         let seconds = started.elapsed().as_secs();
-        tell(format!("{seconds} s, {crates} crates ready, the last one {name}"));
+        tell(format!(
+            "{seconds} s, {crates} crates ready, the last one {name}"
+        ));
     }
     let status = child.wait().await.context("cannot wait for cargo")?;
     ensure!(
@@ -65,6 +67,11 @@ pub(crate) async fn function(tell: impl Fn(String)) -> anyhow::Result<PathBuf> {
 /// Whether `cargo run` has set this variable for the sandbox's own package. Build scripts look at some of them, and would
 /// have their crates, and all that need these, compiled again.
 fn is_of_the_package(name: &str) -> bool {
-    let prefixes = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
+    let prefixes = [
+        "CARGO_PKG_",
+        "CARGO_MANIFEST_",
+        "CARGO_BIN_",
+        "CARGO_CRATE_",
+    ];
     prefixes.iter().any(|prefix| name.starts_with(prefix))
 }

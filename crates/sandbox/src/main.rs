@@ -36,7 +36,8 @@ async fn main() -> anyhow::Result<()> {
             ports,
             function,
         } => {
-            let taken = "choose other ports with --port, as in: cargo run --package sandbox -- --port 5300";
+            let taken =
+                "choose other ports with --port, as in: cargo run --package sandbox -- --port 5300";
             let (listeners, playground) = open(terminal, ports).await.context(taken)?;
             let watched = Arc::clone(&playground);
             return tokio::select! {

@@ -69,7 +69,9 @@ impl Terminal {
     pub(crate) fn show(&self, text: &str) {
         let prompts = self.prompts.lock().unwrap_or_else(PoisonError::into_inner);
         let written = match *prompts {
-            true => write!(io::stdout(), "\r\x1b[K{text}\n{PROMPT}").and_then(|()| io::stdout().flush()),
+            true => {
+                write!(io::stdout(), "\r\x1b[K{text}\n{PROMPT}").and_then(|()| io::stdout().flush())
+            }
             false => writeln!(io::stdout(), "{text}"),
         };
         if let Err(error) = written {
@@ -91,7 +93,10 @@ impl Terminal {
     /// Unless the reader has just gone, as `head` does.
     pub(crate) async fn closed(&self) -> anyhow::Result<()> {
         let mut failed = self.failed.subscribe();
-        let kind = failed.wait_for(Option::is_some).await?.unwrap_or(io::ErrorKind::Other);
+        let kind = failed
+            .wait_for(Option::is_some)
+            .await?
+            .unwrap_or(io::ErrorKind::Other);
         match kind {
             io::ErrorKind::BrokenPipe => Ok(()),
             kind => anyhow::bail!("cannot write to standard output: {kind}"),
@@ -142,6 +147,9 @@ mod tests {
         assert_eq!(wrapped(text, 80), text);
         assert_eq!(wrapped("    four five", 10), "    four\n    five");
         assert_eq!(wrapped("one two three", 7), "one two\nthree");
-        assert_eq!(wrapped("http://127.0.0.1:4300 is it", 9), "http://127.0.0.1:4300\nis it");
+        assert_eq!(
+            wrapped("http://127.0.0.1:4300 is it", 9),
+            "http://127.0.0.1:4300\nis it"
+        );
     }
 }

@@ -113,6 +113,9 @@ mod tests {
             main_branch: Some("main".to_owned()),
             pull_requests: vec![merged],
         };
-        assert_eq!((seen.workspace.as_str(), seen.repositories), ("acme", vec![expected]));
+        assert_eq!(
+            (seen.workspace.as_str(), seen.repositories),
+            ("acme", vec![expected])
+        );
     }
 }

@@ -17,7 +17,10 @@ use super::Deployment;
 const MAX_REQUEST: usize = 6 * 1024 * 1024;
 
 /// Hands requests to the receiver, as soon as there is one.
-pub(crate) async fn serve(listener: TcpListener, deployment: Arc<OnceLock<Deployment>>) -> std::io::Result<()> {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    deployment: Arc<OnceLock<Deployment>>,
+) -> std::io::Result<()> {
     let app = Router::new().fallback(move |request: Request| {
         let deployment = Arc::clone(&deployment);
         async move { answer(deployment.get(), request).await }
@@ -48,7 +51,9 @@ async fn answer(deployment: Option<&Deployment>, request: Request) -> Response {
 
 /// The answer of a function, as payload format 2.0 has it.
 fn http(answer: &Value) -> Response {
-    let status = answer["statusCode"].as_u64().and_then(|code| u16::try_from(code).ok());
+    let status = answer["statusCode"]
+        .as_u64()
+        .and_then(|code| u16::try_from(code).ok());
     let status = status.and_then(|code| StatusCode::from_u16(code).ok());
     let body = answer["body"].as_str().unwrap_or_default().to_owned();
     let mut response = Response::new(Body::from(body));

@@ -51,10 +51,17 @@ impl Role {
         let outcome = self.runtime.invoke(event, self.time_limit).await;
         let took = started.elapsed();
         let log = process.function.stdout();
-        let mut warnings: Vec<String> = log.iter().skip(process.read).filter_map(|line| warning(line)).collect();
+        let mut warnings: Vec<String> = log
+            .iter()
+            .skip(process.read)
+            .filter_map(|line| warning(line))
+            .collect();
         process.read = log.len();
         let is_dead = |error: &FunctionError| {
-            matches!(error.error_type.as_str(), "Runtime.ExitError" | "Sandbox.Timedout")
+            matches!(
+                error.error_type.as_str(),
+                "Runtime.ExitError" | "Sandbox.Timedout"
+            )
         };
         if outcome.as_ref().is_err_and(is_dead)
             && let Err(error) = process.function.restart().await

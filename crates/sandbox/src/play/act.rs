@@ -133,14 +133,21 @@ impl Playground {
         Ok(match action {
             Action::Rename { repository, name } => {
                 let told = bitbucket.rename_repository(&repository, &name)?;
-                (format!("the repository {repository} is renamed to {name}"), told)
+                (
+                    format!("the repository {repository} is renamed to {name}"),
+                    told,
+                )
             }
             Action::Push { repository } => {
                 let branch = main_branch(bitbucket, &repository)?;
                 let text = format!("# {repository}\n\nWritten at {}.\n", millis(machine_now()));
-                let (hash, told) = bitbucket.push(&repository, &branch, &[("README.md", Some(text))])?;
+                let (hash, told) =
+                    bitbucket.push(&repository, &branch, &[("README.md", Some(text))])?;
                 let hash: String = hash.chars().take(7).collect();
-                (format!("{hash} is pushed to {branch} of {repository}: README.md"), told)
+                (
+                    format!("{hash} is pushed to {branch} of {repository}: README.md"),
+                    told,
+                )
             }
             Action::Open { repository, title } => {
                 let mut new = NewPullRequest::new(&title, author);
@@ -148,15 +155,24 @@ impl Playground {
                     new = new.reviewed_by(reviewer);
                 }
                 let (id, told) = bitbucket.open_pull_request(&repository, new)?;
-                (format!("pull request #{id} of {repository} is opened: {title}"), told)
+                (
+                    format!("pull request #{id} of {repository} is opened: {title}"),
+                    told,
+                )
             }
             Action::Merge { repository, id } => {
                 let told = bitbucket.merge(&repository, id, author)?;
-                (format!("pull request #{id} of {repository} is merged"), told)
+                (
+                    format!("pull request #{id} of {repository} is merged"),
+                    told,
+                )
             }
             Action::Decline { repository, id } => {
                 let told = bitbucket.decline(&repository, id, author, "Not now")?;
-                (format!("pull request #{id} of {repository} is declined"), told)
+                (
+                    format!("pull request #{id} of {repository} is declined"),
+                    told,
+                )
             }
             Action::Delete { repository } => {
                 let told = bitbucket.delete_repository(&repository)?;
@@ -164,7 +180,10 @@ impl Playground {
             }
             Action::Create { project, name } => {
                 let (_, told) = bitbucket.create_repository(&project, &name)?;
-                (format!("the repository {name} is created in {project}"), told)
+                (
+                    format!("the repository {name} is created in {project}"),
+                    told,
+                )
             }
             _ => self.change_at_random()?,
         })
@@ -227,7 +246,9 @@ impl Playground {
         };
         let left = next.duration_since(self.queue_now()).as_secs().max(0);
         let what = queue.len();
-        vec![format!("{what} in the queue, the next in {left} s; `hurry` spares the wait")]
+        vec![format!(
+            "{what} in the queue, the next in {left} s; `hurry` spares the wait"
+        )]
     }
 
     fn hurry(&self) {
@@ -235,9 +256,14 @@ impl Playground {
         let Some(next) = queue.next_at() else {
             return self.tell(Kind::Events, "Nothing waits in the queue", &[], &[]);
         };
-        let left = next.duration_since(self.queue_now()).max(SignedDuration::ZERO);
+        let left = next
+            .duration_since(self.queue_now())
+            .max(SignedDuration::ZERO);
         self.switches().skipped += left;
-        let title = format!("The queue does not wait: {} s are passed over", left.as_secs());
+        let title = format!(
+            "The queue does not wait: {} s are passed over",
+            left.as_secs()
+        );
         self.tell(Kind::Events, &title, &[], &[]);
         self.mail.notify_one();
     }
@@ -253,14 +279,25 @@ impl Playground {
         if self.switches().port_is_down {
             return Err(refused("Port is down: it takes no mapping", Vec::new()));
         }
-        let found = self.fresh.try_out(&self.outside, Some(mapping.value.clone())).await;
+        let found = self
+            .fresh
+            .try_out(&self.outside, Some(mapping.value.clone()))
+            .await;
         let found = found.map_err(|error| {
             let places = mapping.place(&format!("{error:#}"));
-            refused("Ferry cannot work with this mapping, so it was not saved", places)
+            refused(
+                "Ferry cannot work with this mapping, so it was not saved",
+                places,
+            )
         })?;
         self.switches().mapping = Some(text.to_owned());
         self.outside.port.set_config(mapping.value);
-        self.tell(Kind::Port, "Another mapping is saved in Port", &found.losses, &[]);
+        self.tell(
+            Kind::Port,
+            "Another mapping is saved in Port",
+            &found.losses,
+            &[],
+        );
         self.fresh.keep(found);
         self.show();
         if let Err(error) = self.have_port_ask().await {
@@ -286,13 +323,21 @@ impl Playground {
         let headers = [
             ("content-type", "application/json".to_owned()),
             ("x-port-timestamp", seconds),
-            ("x-port-signature", format!("v1,{}", STANDARD.encode(signature))),
+            (
+                "x-port-signature",
+                format!("v1,{}", STANDARD.encode(signature)),
+            ),
         ];
         let headers = headers.map(|(name, value)| (name.to_owned(), value));
         let started = Instant::now();
         let status = loopback::post(url, &headers, body.as_bytes(), PATIENCE).await?;
         let took = started.elapsed().as_millis();
-        self.tell(Kind::Webhook, &format!("Port asks for a resync → {status} in {took} ms"), &[], &[]);
+        self.tell(
+            Kind::Webhook,
+            &format!("Port asks for a resync → {status} in {took} ms"),
+            &[],
+            &[],
+        );
         Ok(())
     }
 }
@@ -300,7 +345,10 @@ impl Playground {
 /// The main branch, or what becomes it with the first push.
 fn main_branch(bitbucket: &Bitbucket, repository: &str) -> anyhow::Result<String> {
     let overview = bitbucket.overview();
-    let found = overview.repositories.into_iter().find(|it| it.slug == repository);
+    let found = overview
+        .repositories
+        .into_iter()
+        .find(|it| it.slug == repository);
     let found = found.with_context(|| format!("no repository {repository}"))?;
     Ok(found.main_branch.unwrap_or_else(|| "main".to_owned()))
 }

@@ -7,22 +7,49 @@ use serde::Deserialize;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub(crate) enum Action {
-    Rename { repository: String, name: String },
+    Rename {
+        repository: String,
+        name: String,
+    },
     /// Pushes a new README.md to the main branch.
-    Push { repository: String },
-    Open { repository: String, title: String },
-    Merge { repository: String, id: u64 },
-    Decline { repository: String, id: u64 },
-    Delete { repository: String },
-    Create { project: String, name: String },
+    Push {
+        repository: String,
+    },
+    Open {
+        repository: String,
+        title: String,
+    },
+    Merge {
+        repository: String,
+        id: u64,
+    },
+    Decline {
+        repository: String,
+        id: u64,
+    },
+    Delete {
+        repository: String,
+    },
+    Create {
+        project: String,
+        name: String,
+    },
     /// One of twenty kinds of change.
     Random,
     /// The next webhook is lost on its way, or not after all.
-    Lose { lost: bool },
-    Port { up: bool },
-    Token { valid: bool },
+    Lose {
+        lost: bool,
+    },
+    Port {
+        up: bool,
+    },
+    Token {
+        valid: bool,
+    },
     /// Saves another mapping in Port: YAML, or JSON.
-    Map { text: String },
+    Map {
+        text: String,
+    },
     /// The schedule's resync, now.
     Resync,
     /// What waits in the queue need not wait any longer.
@@ -126,13 +153,22 @@ mod tests {
     #[test]
     fn words_and_buttons_say_the_same() {
         for (words, json) in [
-            ("rename checkout The Cart", r#"{"do":"rename","repository":"checkout","name":"The Cart"}"#),
+            (
+                "rename checkout The Cart",
+                r#"{"do":"rename","repository":"checkout","name":"The Cart"}"#,
+            ),
             ("push a.b_c", r#"{"do":"push","repository":"a.b_c"}"#),
-            ("open x  Two  blanks", r#"{"do":"open","repository":"x","title":"Two  blanks"}"#),
+            (
+                "open x  Two  blanks",
+                r#"{"do":"open","repository":"x","title":"Two  blanks"}"#,
+            ),
             ("merge x #3", r#"{"do":"merge","repository":"x","id":3}"#),
             ("decline x 3", r#"{"do":"decline","repository":"x","id":3}"#),
             ("delete x", r#"{"do":"delete","repository":"x"}"#),
-            ("create PAY Ledger", r#"{"do":"create","project":"PAY","name":"Ledger"}"#),
+            (
+                "create PAY Ledger",
+                r#"{"do":"create","project":"PAY","name":"Ledger"}"#,
+            ),
             ("random", r#"{"do":"random"}"#),
             ("lose", r#"{"do":"lose","lost":true}"#),
             ("port down", r#"{"do":"port","up":false}"#),
@@ -148,7 +184,10 @@ mod tests {
     #[test]
     fn what_is_missing_is_named_with_an_example() {
         for (words, part) in [
-            ("rename", "the repository is missing: rename checkout-service Cart"),
+            (
+                "rename",
+                "the repository is missing: rename checkout-service Cart",
+            ),
             ("rename x", "the new name is missing"),
             ("merge x one", "a number is missing: merge payments-api 1"),
             ("port sideways", "say `port up` or `port down`"),

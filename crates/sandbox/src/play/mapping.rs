@@ -31,7 +31,9 @@ impl Mapping {
             message: format!("this is no YAML: {}", error.info()),
         })?;
         let mut lines = BTreeMap::new();
-        let value = documents.first().map(|document| json_of(document, "", &mut lines));
+        let value = documents
+            .first()
+            .map(|document| json_of(document, "", &mut lines));
         match value {
             Some(value @ Value::Object(_)) => Ok(Mapping { value, lines }),
             _ => Err(Place {
@@ -57,10 +59,14 @@ impl Mapping {
     fn line_of(&self, message: &str) -> Option<usize> {
         let words = message.split_whitespace();
         let named = words.filter_map(|word| {
-            let path = word.trim_end_matches([':', ',', ')']).trim_start_matches('(');
+            let path = word
+                .trim_end_matches([':', ',', ')'])
+                .trim_start_matches('(');
             self.nearest(path).map(|line| (path.len(), line))
         });
-        named.max_by_key(|(length, _)| *length).map(|(_, line)| line)
+        named
+            .max_by_key(|(length, _)| *length)
+            .map(|(_, line)| line)
     }
 
     /// The line of this path, or of the nearest part around it that there is.
@@ -96,11 +102,15 @@ pub(super) fn yaml(mapping: &Value) -> String {
 }
 
 fn json_of(node: &MarkedYaml<'_>, path: &str, lines: &mut BTreeMap<String, usize>) -> Value {
-    lines.entry(path.to_owned()).or_insert_with(|| node.span.start.line());
+    lines
+        .entry(path.to_owned())
+        .or_insert_with(|| node.span.start.line());
     match &node.data {
         YamlData::Sequence(items) => {
             let items = (0..).zip(items);
-            items.map(|(index, item)| json_of(item, &format!("{path}[{index}]"), lines)).collect()
+            items
+                .map(|(index, item)| json_of(item, &format!("{path}[{index}]"), lines))
+                .collect()
         }
         YamlData::Mapping(fields) => {
             let mut object = Map::new();
@@ -163,14 +173,19 @@ resources:
         let verdict = "the mapping stored in Port is not valid, in 3 places:\n  \
             resources[0].port.entity.mappings.identifier: no jq\n  \
             resources[0].port.entity.mappings.blueprint: is missing\n  nothing in particular";
-        let places: Vec<Option<usize>> =
-            mapping.place(verdict).into_iter().map(|it| it.line).collect();
+        let places: Vec<Option<usize>> = mapping
+            .place(verdict)
+            .into_iter()
+            .map(|it| it.line)
+            .collect();
         assert_eq!(places, [None, Some(8), Some(7), None]);
     }
 
     #[test]
     fn what_is_no_mapping_is_pointed_at() {
-        let wrong = Mapping::read("resources:\n  - kind: a\n kind: b\n").err().unwrap();
+        let wrong = Mapping::read("resources:\n  - kind: a\n kind: b\n")
+            .err()
+            .unwrap();
         assert_eq!(wrong.line, Some(3), "{wrong:?}");
         assert!(Mapping::read("- a\n").is_err() && Mapping::read("").is_err());
     }

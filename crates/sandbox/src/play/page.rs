@@ -36,7 +36,10 @@ const FRAME: Duration = Duration::from_millis(40);
 const GLANCE: Duration = Duration::from_millis(200);
 
 /// Serves the page to this machine.
-pub(crate) async fn serve(listener: TcpListener, playground: Arc<Playground>) -> std::io::Result<()> {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    playground: Arc<Playground>,
+) -> std::io::Result<()> {
     let port = listener.local_addr()?.port();
     let app = Router::new().fallback(move |request: Request| {
         let playground = Arc::clone(&playground);
@@ -54,7 +57,9 @@ async fn answer(playground: Arc<Playground>, port: u16, request: Request) -> Res
         (&Method::GET, "/events") => {
             let watcher = Watcher::new(playground);
             let events = stream::unfold(watcher, Watcher::next);
-            Sse::new(events).keep_alive(KeepAlive::default()).into_response()
+            Sse::new(events)
+                .keep_alive(KeepAlive::default())
+                .into_response()
         }
         (&Method::POST, "/act") => act(&playground, request.into_body()).await,
         (_, "/" | "/events" | "/act") => StatusCode::METHOD_NOT_ALLOWED.into_response(),
@@ -143,7 +148,8 @@ impl Watcher {
             }
             self.entries = last;
             self.view = text;
-            let event = Event::default().data(json!({"entries": entries, "view": view}).to_string());
+            let event =
+                Event::default().data(json!({"entries": entries, "view": view}).to_string());
             return Some((Ok(event), self));
         }
     }
@@ -185,7 +191,12 @@ mod tests {
     fn only_this_machine_under_its_own_name_sees_the_page() {
         assert!(admitted(Method::GET, &[("host", "127.0.0.1:4300")]));
         assert!(admitted(Method::GET, &[("host", "localhost:4300")]));
-        for host in ["evil.example:4300", "127.0.0.1:4301", "127.0.0.1", "localhost:4300.evil.example"] {
+        for host in [
+            "evil.example:4300",
+            "127.0.0.1:4301",
+            "127.0.0.1",
+            "localhost:4300.evil.example",
+        ] {
             assert!(!admitted(Method::GET, &[("host", host)]), "{host}");
         }
         assert!(!admitted(Method::GET, &[]));
@@ -193,16 +204,33 @@ mod tests {
 
     #[test]
     fn other_pages_change_nothing() {
-        let (host, json) = (("host", "localhost:4300"), ("content-type", "application/json"));
+        let (host, json) = (
+            ("host", "localhost:4300"),
+            ("content-type", "application/json"),
+        );
         let from = |origin| ("origin", origin);
-        assert!(admitted(Method::POST, &[host, json, from("http://localhost:4300")]));
+        assert!(admitted(
+            Method::POST,
+            &[host, json, from("http://localhost:4300")]
+        ));
         // curl names no origin.
         assert!(admitted(Method::POST, &[host, json]));
-        for origin in ["http://evil.example", "null", "http://127.0.0.1:4300", "https://localhost:4300"] {
-            assert!(!admitted(Method::POST, &[host, json, from(origin)]), "{origin}");
+        for origin in [
+            "http://evil.example",
+            "null",
+            "http://127.0.0.1:4300",
+            "https://localhost:4300",
+        ] {
+            assert!(
+                !admitted(Method::POST, &[host, json, from(origin)]),
+                "{origin}"
+            );
         }
         for form in ["text/plain", "application/x-www-form-urlencoded"] {
-            assert!(!admitted(Method::POST, &[host, ("content-type", form)]), "{form}");
+            assert!(
+                !admitted(Method::POST, &[host, ("content-type", form)]),
+                "{form}"
+            );
         }
         assert!(!admitted(Method::POST, &[host]));
     }

@@ -67,18 +67,25 @@ impl Playground {
     fn show_status(&self) {
         let last = self.fresh.last();
         if let Some(trouble) = last.trouble {
-            return self.terminal.say(&format!("a fresh resync would fail: {trouble}"));
+            return self
+                .terminal
+                .say(&format!("a fresh resync would fail: {trouble}"));
         }
         let Some(found) = last.found else {
-            return self.terminal.say("nobody has found out yet what a fresh resync would produce");
+            return self
+                .terminal
+                .say("nobody has found out yet what a fresh resync would produce");
         };
         let differing = changes(&self.outside.port.entities(), &found.entities);
         if differing.is_empty() {
-            return self.terminal.say("Port holds what a fresh resync would produce");
+            return self
+                .terminal
+                .say("Port holds what a fresh resync would produce");
         }
         let (style, width) = (self.terminal.style(), self.terminal.width());
         let differing = render_changes(&differing, style, width);
-        self.terminal.say("A fresh resync would still make these changes:");
+        self.terminal
+            .say("A fresh resync would still make these changes:");
         self.terminal.show(differing.trim_end());
     }
 }

@@ -59,7 +59,9 @@ impl Playground {
     /// The queue's time: the machine's, and what was passed over.
     pub(super) fn queue_now(&self) -> Timestamp {
         let skipped = self.switches().skipped;
-        machine_now().saturating_add(skipped).unwrap_or(Timestamp::MAX)
+        machine_now()
+            .saturating_add(skipped)
+            .unwrap_or(Timestamp::MAX)
     }
 
     async fn work_off(&self, batch: Vec<HandedOut>) {
@@ -72,7 +74,11 @@ impl Playground {
         let failed = failed(&invoked);
         let is_done = |message: &&HandedOut| !failed.contains(&message.record["messageId"]);
         let done: Vec<String> = match invoked.outcome {
-            Ok(_) => batch.iter().filter(is_done).map(|it| it.receipt.clone()).collect(),
+            Ok(_) => batch
+                .iter()
+                .filter(is_done)
+                .map(|it| it.receipt.clone())
+                .collect(),
             Err(_) => Vec::new(),
         };
         let took = invoked.took.as_millis();
@@ -85,7 +91,9 @@ impl Playground {
             ),
             left => (
                 Kind::Trouble,
-                format!("{left} of {count} {what} not worked off, back into the queue after {took} ms, {asked}"),
+                format!(
+                    "{left} of {count} {what} not worked off, back into the queue after {took} ms, {asked}"
+                ),
             ),
         };
         self.tell(kind, &title, &reasons(&invoked), &self.news());
@@ -141,12 +149,14 @@ impl Playground {
     /// When it is not after a minute.
     pub(crate) async fn settled(&self) -> anyhow::Result<()> {
         let mut changed = self.changed.subscribe();
-        let emptied = async {
-            while !self.outside.queue.is_empty() && changed.changed().await.is_ok() {}
-        };
+        let emptied =
+            async { while !self.outside.queue.is_empty() && changed.changed().await.is_ok() {} };
         match tokio::time::timeout(PATIENCE, emptied).await {
             Ok(()) => Ok(()),
-            Err(_) => bail!("{} messages are still in the queue", self.outside.queue.len()),
+            Err(_) => bail!(
+                "{} messages are still in the queue",
+                self.outside.queue.len()
+            ),
         }
     }
 
@@ -154,7 +164,10 @@ impl Playground {
     /// When Port holds something else than a fresh resync would produce; the message says what.
     pub(crate) fn check_in_step(&self) -> anyhow::Result<()> {
         let last = self.fresh.last();
-        let Some(found) = last.found.filter(|_| !last.is_old && last.trouble.is_none()) else {
+        let Some(found) = last
+            .found
+            .filter(|_| !last.is_old && last.trouble.is_none())
+        else {
             bail!("no fresh resync: {}", last.trouble.unwrap_or_default());
         };
         let differing = changes(&found.entities, &self.outside.port.entities());
@@ -169,9 +182,13 @@ impl Playground {
 /// Ids of the messages that come back.
 fn failed(invoked: &Invoked) -> Vec<Value> {
     let answer = invoked.outcome.as_ref();
-    let failures = answer.ok().and_then(|answer| answer["batchItemFailures"].as_array());
+    let failures = answer
+        .ok()
+        .and_then(|answer| answer["batchItemFailures"].as_array());
     let failures = failures.into_iter().flatten();
-    failures.map(|failure| failure["itemIdentifier"].clone()).collect()
+    failures
+        .map(|failure| failure["itemIdentifier"].clone())
+        .collect()
 }
 
 /// Why it did not go as it should.
@@ -203,18 +220,32 @@ fn told(invoked: &Invoked, outcome: &Value) -> (Kind, String) {
     };
     let text = |name: &str| outcome[name].as_str().unwrap_or_default();
     match text("status") {
-        "completed" => (Kind::Runs, format!("resync completed in {took}: {}", counts())),
-        "completed_with_losses" => {
-            (Kind::Trouble, format!("resync completed with losses in {took}: {}", counts()))
-        }
+        "completed" => (
+            Kind::Runs,
+            format!("resync completed in {took}: {}", counts()),
+        ),
+        "completed_with_losses" => (
+            Kind::Trouble,
+            format!("resync completed with losses in {took}: {}", counts()),
+        ),
         "paused" => {
             let left = text("not_before").parse::<Timestamp>().ok();
             let left = left.map_or(SignedDuration::ZERO, |at| at.duration_since(machine_now()));
-            let title = format!("resync paused after {took}, {} s to go: {}", left.as_secs().max(0), text("reason"));
+            let title = format!(
+                "resync paused after {took}, {} s to go: {}",
+                left.as_secs().max(0),
+                text("reason")
+            );
             (Kind::Trouble, title)
         }
-        "busy" => (Kind::Runs, "another resync is at work; this one comes after it".to_owned()),
-        "idle" => (Kind::Runs, format!("looked around in {took}: nothing to do")),
+        "busy" => (
+            Kind::Runs,
+            "another resync is at work; this one comes after it".to_owned(),
+        ),
+        "idle" => (
+            Kind::Runs,
+            format!("looked around in {took}: nothing to do"),
+        ),
         _ => (Kind::Trouble, format!("resync failed after {took}")),
     }
 }

@@ -129,7 +129,9 @@ pub fn render_changes(changes: &[Change], style: Style, line_width: usize) -> St
                 let values = fields.iter().map(|change| show_both(change, style, room));
                 text += &indented(&names.zip(values).collect::<Vec<_>>(), style);
             }
-            Change::Deleted(entity) => text += &headline("-", Tone::Deleted, entity, style, line_width),
+            Change::Deleted(entity) => {
+                text += &headline("-", Tone::Deleted, entity, style, line_width)
+            }
         }
     }
     text + &totals(changes) + "\n"
@@ -191,7 +193,9 @@ fn show_both(change: &FieldChange, style: Style, room: usize) -> String {
     let [before, after] = &texts;
     if before == after {
         texts = values.map(|value| {
-            let length = value.as_ref().map_or(0, |it| it.to_string().chars().count());
+            let length = value
+                .as_ref()
+                .map_or(0, |it| it.to_string().chars().count());
             let length = format!(" [{length} characters]");
             let text = show(value.as_ref(), half.saturating_sub(length.chars().count()));
             shorten(&(text + &length), half)

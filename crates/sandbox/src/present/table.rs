@@ -95,7 +95,9 @@ fn fitted(entities: &[&StoredEntity], options: &TableOptions) -> (Grid, Vec<Stri
     loop {
         let grids = [options.max_width, narrow]
             .map(|cell| Grid::of(entities, &columns, cell, options.max_rows));
-        let mut fitting = grids.into_iter().filter(|grid| grid.width() <= options.line_width);
+        let mut fitting = grids
+            .into_iter()
+            .filter(|grid| grid.width() <= options.line_width);
         if let Some(grid) = fitting.next() {
             return (grid, left_out);
         }
@@ -104,7 +106,10 @@ fn fitted(entities: &[&StoredEntity], options: &TableOptions) -> (Grid, Vec<Stri
             last => {
                 let cell = options.line_width.saturating_sub(MARGIN);
                 let columns = Vec::from_iter(last);
-                return (Grid::of(entities, &columns, cell, options.max_rows), left_out);
+                return (
+                    Grid::of(entities, &columns, cell, options.max_rows),
+                    left_out,
+                );
             }
         }
     }
@@ -119,7 +124,9 @@ struct Grid {
 
 impl Grid {
     fn of(entities: &[&StoredEntity], columns: &[Column], cell: usize, max_rows: usize) -> Grid {
-        let header = columns.iter().map(|column| shorten(&column.heading(), cell));
+        let header = columns
+            .iter()
+            .map(|column| shorten(&column.heading(), cell));
         let mut rows = vec![header.collect::<Vec<String>>()];
         rows.extend(entities.iter().take(max_rows).map(|entity| {
             let cells = columns.iter().map(|it| one_line(&it.value(entity), cell));
