@@ -155,7 +155,7 @@ def the_mapping_is_edited_live(page):
         page.locator("#places button").first.click()
         return text.evaluate("node => node.value.slice(node.selectionStart, node.selectionEnd)")
 
-    refused(mapping + "\n  - - :", "this is no YAML")
+    refused(mapping + "broken: [\n", "this is no YAML")
     line = refused(mapping.replace("title: .name", "title: .name |", 1), "title")
     assert line.strip() == "title: .name |", line
     in_step(page)

@@ -284,7 +284,9 @@ impl Playground {
             .try_out(&self.outside, Some(mapping.value.clone()))
             .await;
         let found = found.map_err(|error| {
-            let places = mapping.place(&format!("{error:#}"));
+            // It was stored in the Port that it was tried out with.
+            let verdict = format!("{error:#}").replace("the mapping stored in Port", "the mapping");
+            let places = mapping.place(&verdict);
             refused(
                 "Ferry cannot work with this mapping, so it was not saved",
                 places,

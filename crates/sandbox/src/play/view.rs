@@ -70,10 +70,12 @@ fn phase(phase: &Phase) -> Value {
     }
 }
 
+/// An entity as Port holds it, and as a fresh resync would.
+type Pair<'e> = (Option<&'e StoredEntity>, Option<&'e StoredEntity>);
+
 /// Entities that are in Port or should be, by blueprint and identifier.
 fn rows(held: &[StoredEntity], found: Option<&Found>) -> Vec<Value> {
-    let mut pairs: BTreeMap<(&str, &str), (Option<&StoredEntity>, Option<&StoredEntity>)> =
-        BTreeMap::new();
+    let mut pairs: BTreeMap<(&str, &str), Pair<'_>> = BTreeMap::new();
     for entity in held {
         let pair = pairs.entry((&entity.blueprint, &entity.identifier));
         pair.or_default().0 = Some(entity);
