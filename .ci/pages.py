@@ -81,7 +81,7 @@ def pushed_opened_merged_declined(page):
     in_step(page)
 
 
-def created_deleted_random(page):
+def created_and_deleted(page):
     page.get_by_role("button", name="New repository in Payments").click()
     answer(page, "Ledger")
     expect(row(page, "ledger")).to_be_visible()
@@ -89,11 +89,6 @@ def created_deleted_random(page):
     expect(row(page, "ledger")).to_have_count(0)
     expect(page.locator("#stream")).to_contain_text("the repository ledger is deleted")
     in_step(page)
-    for _ in range(3):
-        told = page.locator("#stream > .bitbucket").count()
-        page.locator("#random").click()
-        expect(page.locator("#stream > .bitbucket")).to_have_count(told + 1)
-        in_step(page)
 
 
 def a_lost_webhook_is_made_up_for_by_a_resync(page):
@@ -170,10 +165,20 @@ def the_mapping_is_edited_live(page):
     assert 'title: .name + "!"' in text.input_value()
 
 
+def random_changes_end_in_step(page):
+    for _ in range(4):
+        told = page.locator("#stream > .bitbucket").count()
+        page.locator("#random").click()
+        expect(page.locator("#stream > .bitbucket")).to_have_count(told + 1)
+    # What the guard of live events has kept, as in a catalogue so small it may, a resync decides about.
+    page.locator("#resync").click()
+    in_step(page)
+
+
 STORIES = (
     renamed_by_keyboard,
     pushed_opened_merged_declined,
-    created_deleted_random,
+    created_and_deleted,
     a_lost_webhook_is_made_up_for_by_a_resync,
     nothing_is_lost_while_port_is_down,
     a_revoked_token_deletes_nothing,
@@ -197,4 +202,5 @@ def apart(page):
 def together(page):
     page.locator("#port").click()
     page.locator("#hurry").click()
-    in_step(page)
+    expect(row(page, "checkout")).to_contain_text("equal")
+    random_changes_end_in_step(page)

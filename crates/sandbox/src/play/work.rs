@@ -84,19 +84,18 @@ impl Playground {
         let took = invoked.took.as_millis();
         let count = batch.len();
         let what = if count == 1 { "event" } else { "events" };
-        let (kind, title) = match count - done.len() {
-            0 => (
-                Kind::Events,
-                format!("{count} {what} worked off in {took} ms, {asked}"),
-            ),
-            left => (
-                Kind::Trouble,
-                format!(
-                    "{left} of {count} {what} not worked off, back into the queue after {took} ms, {asked}"
-                ),
+        let reasons = reasons(&invoked);
+        let title = match count - done.len() {
+            0 => format!("{count} {what} worked off in {took} ms, {asked}"),
+            left => format!(
+                "{left} of {count} {what} not worked off, back into the queue after {took} ms, {asked}"
             ),
         };
-        self.tell(kind, &title, &reasons(&invoked), &self.news());
+        let kind = match reasons.is_empty() && done.len() == count {
+            true => Kind::Events,
+            false => Kind::Trouble,
+        };
+        self.tell(kind, &title, &reasons, &self.news());
         self.outside.queue.delete(&done);
     }
 

@@ -299,7 +299,7 @@ mod tests {
         let text = |tail: &str| json!({"identifier": "payments-api/1", "title": "A title of some words", "properties": {"readme": "x".repeat(100) + tail, "status": tail}});
         let before = [entity("pr", text("")), entity("old", text(""))];
         let after = [entity("pr", text("yz")), entity("new", text(""))];
-        for line_width in 30..140 {
+        for line_width in 40..140 {
             let shown = render_changes(&changes(&before, &after), Style::Plain, line_width);
             let longest = shown.lines().map(|line| line.chars().count()).max();
             assert!(longest <= Some(line_width), "{line_width}: {shown}");
