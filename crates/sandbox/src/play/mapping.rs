@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use saphyr::{LoadableYamlNode as _, MarkedYaml, Scalar, Yaml, YamlData, YamlEmitter};
+use saphyr::{LoadableYamlNode as _, MarkedYaml, Scalar, ScalarStyle, Yaml, YamlData, YamlEmitter};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -84,21 +84,60 @@ impl Mapping {
     }
 }
 
-/// As Port's panel would show it.
+/// As people write it: texts without quotes where YAML needs none.
 pub(super) fn yaml(mapping: &Value) -> String {
     // JSON is YAML.
     let json = mapping.to_string();
+    let documents = Yaml::load_from_str(&json).unwrap_or_default();
+    let Some(plain) = documents.into_iter().next() else {
+        return json;
+    };
+    let means_the_same =
+        |text: &String| Mapping::read(text).is_ok_and(|read| read.value == *mapping);
+    let texts = [legible(plain.clone()), plain].map(|document| written(&document));
+    let found = texts.into_iter().flatten().find(means_the_same);
+    found.unwrap_or(json)
+}
+
+fn written(document: &Yaml<'_>) -> Option<String> {
     let mut text = String::new();
     let mut emitter = YamlEmitter::new(&mut text);
     emitter.multiline(true);
-    let written = match Yaml::load_from_str(&json) {
-        Ok(documents) => documents.first().is_some_and(|it| emitter.dump(it).is_ok()),
-        Err(_) => false,
-    };
-    match (written, text.strip_prefix("---\n")) {
-        (true, Some(text)) => format!("{text}\n"),
-        _ => format!("{mapping:#}\n"),
+    emitter.dump(document).ok()?;
+    Some(format!("{}\n", text.strip_prefix("---\n")?))
+}
+
+/// The emitter quotes whatever is in doubt; this says where there is none, and prefers single quotes: jq has double ones.
+fn legible(node: Yaml<'_>) -> Yaml<'_> {
+    match node {
+        Yaml::Sequence(items) => Yaml::Sequence(items.into_iter().map(legible).collect()),
+        Yaml::Mapping(fields) => {
+            let fields = fields.into_iter();
+            Yaml::Mapping(fields.map(|(key, value)| (key, legible(value))).collect())
+        }
+        Yaml::Value(Scalar::String(text)) if !text.chars().any(char::is_control) => {
+            match is_plain(&text) {
+                true => Yaml::Representation(text, ScalarStyle::Plain, None),
+                false => {
+                    let text = text.replace('\'', "''").into();
+                    Yaml::Representation(text, ScalarStyle::SingleQuoted, None)
+                }
+            }
+        }
+        other => other,
     }
+}
+
+/// Whether a value is read as this text without quotes.
+fn is_plain(text: &str) -> bool {
+    let line = format!("a: {text}\n");
+    let Ok(documents) = Yaml::load_from_str(&line) else {
+        return false;
+    };
+    let value = documents
+        .first()
+        .and_then(|document| document.as_mapping_get("a"));
+    value.and_then(Yaml::as_str) == Some(text)
 }
 
 fn json_of(node: &MarkedYaml<'_>, path: &str, lines: &mut BTreeMap<String, usize>) -> Value {
@@ -191,13 +230,53 @@ resources:
     }
 
     #[test]
-    fn a_mapping_is_the_same_after_it_was_shown() {
+    fn a_mapping_is_shown_as_people_write_it_and_stays_the_same() {
+        let awkward = [
+            "it's",
+            "# x",
+            "a # b",
+            "a: b",
+            "- a",
+            "? a",
+            "yes",
+            "null",
+            "5",
+            "0x1f",
+            "1e3",
+            "",
+            " a ",
+            "[a",
+            "{a}",
+            "*a",
+            "&a",
+            "!a",
+            "|",
+            ">",
+            "%a",
+            "@a",
+            "`a`",
+            ".x\n| .y\n",
+            "a\tb",
+            "\u{1}",
+            "ünï",
+            "~",
+            "---",
+            "'a'",
+            "\"a\" + .b",
+        ];
         let value = json!({"a": true, "resources": [
-            {"kind": "x", "selector": {"query": "true", "n": 0.5, "none": null},
-             "port": {"entity": {"mappings": {"title": "\"a\" + .b | not", "c": ".x\n| .y\n", "yes": "yes"}}}}
+            {"kind": "x", "selector": {"query": "true", "n": 0.5, "none": null, "list": awkward},
+             "port": {"entity": {"mappings": {"title": ".name", "blueprint": "\"service\""}}}},
+            awkward.map(|text| json!({"key": text})),
         ]});
         let text = yaml(&value);
-        assert!(text.contains("\n  - kind: x\n"), "{text}");
+        for line in [
+            "  - kind: x",
+            "          title: .name",
+            "          blueprint: '\"service\"'",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line}: {text}");
+        }
         assert_eq!(Mapping::read(&text).unwrap().value, value, "{text}");
     }
 }
