@@ -142,17 +142,23 @@ def the_mapping_is_edited_live(page):
     mapping = text.input_value()
     assert "kind: repository" in mapping, mapping
 
-    def refused(wrong, part):
+    def said(wrong, part, outcome):
+        """What the line holds that the page points at."""
         text.fill(wrong)
         page.locator("#save").click()
         expect(page.locator("#places")).to_contain_text(part)
-        expect(page.locator("#saved")).to_have_text("not saved")
+        expect(page.locator("#saved")).to_have_text(outcome)
         page.locator("#places button").first.click()
         return text.evaluate("node => node.value.slice(node.selectionStart, node.selectionEnd)")
 
-    refused(mapping + "broken: [\n", "this is no YAML")
-    line = refused(mapping.replace("title: .name", "title: .name |", 1), "title")
+    said(mapping + "broken: [\n", "this is no YAML", "not saved")
+    assert said(mapping + "  - - nothing\n", "resources[3]", "not saved") == "  - - nothing"
+    in_step(page)
+    # As in Port: a filter that does not compile costs its field, and is told.
+    wrong = mapping.replace("title: .name", "title: .name |", 1)
+    line = said(wrong, "does not compile", "saved, though it does not map all")
     assert line.strip() == "title: .name |", line
+    expect(row(page, "PAY")).not_to_contain_text("Payments")
     in_step(page)
     text.fill(mapping.replace("title: .name", 'title: .name + "!"', 1))
     page.locator("#save").click()

@@ -51,8 +51,9 @@ impl fmt::Display for Refused {
 }
 
 impl Playground {
-    /// Does what somebody asks for at the page or the prompt, after what was asked for before.
-    pub(super) async fn act(self: &Arc<Self>, action: Action) -> Result<(), Refused> {
+    /// Does what somebody asks for at the page or the prompt, after what was asked for before. Returns what they should know
+    /// about a mapping that was saved.
+    pub(super) async fn act(self: &Arc<Self>, action: Action) -> Result<Vec<Place>, Refused> {
         if self.phase() != Phase::Ready {
             let error = anyhow::anyhow!("the sandbox is not ready yet: the scenes come first");
             return Err(error.into());
@@ -69,7 +70,7 @@ impl Playground {
             }
             Action::Port { up } => self.switch_port(up),
             Action::Token { valid } => self.switch_token(valid),
-            Action::Map { text } => self.save_mapping(&text).await?,
+            Action::Map { text } => return self.save_mapping(&text).await,
             Action::Resync => {
                 let playground = Arc::clone(self);
                 tokio::spawn(async move { playground.resync().await });
@@ -80,7 +81,7 @@ impl Playground {
                 self.report(&what, &deliveries).await;
             }
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     /// Tells of a change of Bitbucket, finds out what should come of it, and delivers its webhooks.
@@ -268,8 +269,8 @@ impl Playground {
         self.mail.notify_one();
     }
 
-    /// Saves a mapping in Port if Ferry can work with it.
-    async fn save_mapping(self: &Arc<Self>, text: &str) -> Result<(), Refused> {
+    /// Saves a mapping in Port if Ferry can work with it. Returns what it could not map all the same.
+    async fn save_mapping(self: &Arc<Self>, text: &str) -> Result<Vec<Place>, Refused> {
         let refused = |message: &str, places| Refused {
             message: message.to_owned(),
             places,
@@ -293,6 +294,7 @@ impl Playground {
             )
         })?;
         self.switches().mapping = Some(text.to_owned());
+        let notes = mapping.place(&found.losses.join("\n"));
         self.outside.port.set_config(mapping.value);
         self.tell(
             Kind::Port,
@@ -307,7 +309,7 @@ impl Playground {
         }
         let playground = Arc::clone(self);
         tokio::spawn(async move { playground.tick().await });
-        Ok(())
+        Ok(notes)
     }
 
     /// What Port does when a mapping is saved: it calls the integration's changelog destination, signed.

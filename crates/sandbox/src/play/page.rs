@@ -87,8 +87,11 @@ async fn act(playground: &Arc<Playground>, body: Body) -> Response {
         Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
     };
     // A refusal is an answer, and no error of the page.
-    let refused = playground.act(action).await.err();
-    axum::Json(json!({"refused": refused})).into_response()
+    let answer = match playground.act(action).await {
+        Ok(notes) => json!({"refused": null, "notes": notes}),
+        Err(refused) => json!({"refused": refused, "notes": []}),
+    };
+    axum::Json(answer).into_response()
 }
 
 /// Whether a request comes from this page, or from somebody at this machine who is no page.

@@ -44,7 +44,8 @@ impl Playground {
             _ => Action::of_words(line),
         };
         let done = match action {
-            Ok(action) => self.act(action).await,
+            // The notes on a mapping are told to everybody.
+            Ok(action) => self.act(action).await.map(drop),
             Err(error) => Err(error.into()),
         };
         if let Err(refused) = done {
