@@ -51,11 +51,8 @@ impl Role {
         let outcome = self.runtime.invoke(event, self.time_limit).await;
         let took = started.elapsed();
         let log = process.function.stdout();
-        let mut warnings: Vec<String> = log
-            .iter()
-            .skip(process.read)
-            .filter_map(|line| warning(line))
-            .collect();
+        let new = log.iter().skip(process.read);
+        let mut warnings = counted(new.filter_map(|line| warning(line)));
         process.read = log.len();
         let is_dead = |error: &FunctionError| {
             matches!(
@@ -74,6 +71,22 @@ impl Role {
             warnings,
         }
     }
+}
+
+/// Lines that come again at once are counted.
+fn counted(lines: impl Iterator<Item = String>) -> Vec<String> {
+    let mut counts: Vec<(String, usize)> = Vec::new();
+    for line in lines {
+        match counts.last_mut() {
+            Some((last, count)) if *last == line => *count += 1,
+            _ => counts.push((line, 1)),
+        }
+    }
+    let lines = counts.into_iter().map(|(line, count)| match count {
+        1 => line,
+        count => format!("{line} ({count} times)"),
+    });
+    lines.collect()
 }
 
 /// A line of the function's log, if it warns (docs/logging.md).
@@ -99,6 +112,8 @@ mod tests {
     fn a_warning_is_told_with_its_cause() {
         let line = r#"{"level":"WARN","message":"look failed","error":"Port is down"}"#;
         assert_eq!(warning(line).unwrap(), "look failed: Port is down");
+        let lines = ["a", "a", "b", "a"].map(str::to_owned);
+        assert_eq!(counted(lines.into_iter()), ["a (2 times)", "b", "a"]);
         for quiet in [r#"{"level":"INFO","message":"x"}"#, "no JSON", "{}"] {
             assert_eq!(warning(quiet), None);
         }
