@@ -9,6 +9,7 @@ use crate::condition::Condition;
 use crate::identity::RepositoryId;
 use crate::mapping::InvalidMapping;
 use crate::port;
+use crate::progress::Obstacle;
 use crate::queue::QueueError;
 use crate::secrets::SecretsError;
 use crate::store::StoreError;
@@ -179,6 +180,11 @@ impl Failure {
         }
     }
 
+    /// Whether only contents of files would fare no better: they are limited apart.
+    pub fn meets_contents_alone(&self) -> bool {
+        matches!(self, Failure::Bitbucket(error) if error.meets_contents_alone())
+    }
+
     /// How long the side that failed asks to be left alone, if it says so: `Retry-After`, or the reset of its limit.
     pub fn wait(&self) -> Option<Duration> {
         match self {
@@ -186,6 +192,27 @@ impl Failure {
             Failure::Port(error) => error.wait(),
             Failure::CommitLater(later) => later.wait,
             _ => None,
+        }
+    }
+
+    /// What has to pass before the same may succeed.
+    pub fn obstacle(&self) -> Obstacle {
+        match self {
+            Failure::Bitbucket(bitbucket::Error::OutOfTime)
+            | Failure::Port(port::Error::OutOfTime { .. }) => Obstacle::Time,
+            Failure::Bitbucket(_)
+            | Failure::NothingRead(_)
+            | Failure::Outdated
+            | Failure::Overtaken
+            | Failure::Unread(_)
+            | Failure::Invisible { .. } => Obstacle::Bitbucket,
+            Failure::Port(_)
+            | Failure::CommitLater(_)
+            | Failure::Mapping(_)
+            | Failure::MappingChanged
+            | Failure::NoMapping => Obstacle::Port,
+            Failure::PenIsBusy => Obstacle::Pen,
+            Failure::Secrets(_) | Failure::Store(_) | Failure::Queue(_) => Obstacle::Aws,
         }
     }
 

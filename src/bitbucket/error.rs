@@ -14,8 +14,19 @@ const SHOWN_MESSAGE_CHARS: usize = 300;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Every credential has used up its allowance, or the share of it that is open to this purpose.
-    #[error("Bitbucket's rate limit is used up for {} s", retry_after.as_secs())]
-    RateLimited { retry_after: Duration },
+    #[error(
+        "Bitbucket's rate limit for {} is used up for {} s{}",
+        if *.contents_alone { "contents of files" } else { "requests to the API" },
+        .retry_after.as_secs(),
+        shown_tokens(*.tokens)
+    )]
+    RateLimited {
+        retry_after: Duration,
+        /// It is the limit of contents of files: everything else may still be asked for.
+        contents_alone: bool,
+        /// How many credentials have none left.
+        tokens: usize,
+    },
     /// It does not exist, or is not visible: a private repository hides behind a 404.
     #[error("{request}: not found, or not visible to these credentials{}", shown(.message))]
     NotFound { request: String, message: String },
@@ -98,6 +109,13 @@ fn shown_status(status: Option<u16>) -> String {
     status.map_or_else(String::new, |status| format!(" (HTTP {status})"))
 }
 
+fn shown_tokens(tokens: usize) -> String {
+    match tokens {
+        0 | 1 => String::new(),
+        tokens => format!(", with each of {tokens} tokens"),
+    }
+}
+
 impl Error {
     /// What it costs, and what is done about it.
     pub fn class(&self) -> Class {
@@ -132,10 +150,18 @@ impl Error {
         )
     }
 
+    /// Whether only contents of files would fare no better: they are limited apart.
+    pub fn meets_contents_alone(&self) -> bool {
+        let Error::RateLimited { contents_alone, .. } = self else {
+            return false;
+        };
+        *contents_alone
+    }
+
     /// How long Bitbucket asks to be left alone, if it says so.
     pub fn wait(&self) -> Option<Duration> {
         match self {
-            Error::RateLimited { retry_after } => Some(*retry_after),
+            Error::RateLimited { retry_after, .. } => Some(*retry_after),
             _ => None,
         }
     }
