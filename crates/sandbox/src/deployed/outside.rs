@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use sandbox::aws::{FifoQueue, Program, SecretsManager, Table};
 use sandbox::bitbucket::{Bitbucket, Workspace};
 use sandbox::port::Port;
@@ -87,11 +89,14 @@ impl Outside {
 
     /// Requests that Ferry has sent to Bitbucket and to Port so far.
     pub(crate) fn requests(&self) -> (usize, usize) {
-        let own = format!("Bearer {OBSERVER_TOKEN}");
+        // Where git is spoken, the kind of a token is its user name.
+        let pair = STANDARD.encode(format!("x-token-auth:{OBSERVER_TOKEN}"));
+        let observer = [format!("Bearer {OBSERVER_TOKEN}"), format!("Basic {pair}")];
         let asked = self.bitbucket.server().requests();
-        let of_ferry = asked
-            .iter()
-            .filter(|request| request.header("authorization") != Some(&own));
+        let of_ferry = asked.iter().filter(|request| {
+            let given = request.header("authorization").unwrap_or_default();
+            observer.iter().all(|own| own != given)
+        });
         (of_ferry.count(), self.port.server().count())
     }
 }
