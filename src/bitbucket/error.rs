@@ -14,11 +14,16 @@ const SHOWN_MESSAGE_CHARS: usize = 300;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Every credential has used up its allowance, or the share of it that is open to this purpose.
-    #[error("Bitbucket's rate limit for {what} is used up for {} s{}", retry_after.as_secs(), shown_tokens(*.tokens))]
+    #[error(
+        "Bitbucket's rate limit{} is used up for {} s{}",
+        if *contents_alone { " for contents of files" } else { "" },
+        retry_after.as_secs(),
+        shown_tokens(*.tokens)
+    )]
     RateLimited {
         retry_after: Duration,
-        /// What Bitbucket counts together.
-        what: &'static str,
+        /// Everything else may still be asked for.
+        contents_alone: bool,
         /// How many credentials have none left.
         tokens: usize,
     },
@@ -143,6 +148,14 @@ impl Error {
                 | Error::OutOfTime
                 | Error::Unauthorized { .. }
         )
+    }
+
+    /// Whether only contents of files would fare no better: they are limited apart.
+    pub fn meets_contents_alone(&self) -> bool {
+        let Error::RateLimited { contents_alone, .. } = self else {
+            return false;
+        };
+        *contents_alone
     }
 
     /// How long Bitbucket asks to be left alone, if it says so.

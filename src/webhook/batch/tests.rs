@@ -52,7 +52,7 @@ fn later() -> Failure {
 fn limited(seconds: u64) -> Failure {
     Failure::Bitbucket(bitbucket::Error::RateLimited {
         retry_after: Duration::from_secs(seconds),
-        what: "requests to the API",
+        contents_alone: false,
         tokens: 1,
     })
 }
