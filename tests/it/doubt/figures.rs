@@ -222,7 +222,7 @@ async fn a_run_of_several_slices_is_one_sync_that_is_told_when_it_is_over() {
     }
     let pauses = lines.iter().filter(|line| {
         line.starts_with("resync pauses until ")
-            && line.contains("Bitbucket's rate limit is used up")
+            && line.contains("Bitbucket's rate limit for requests to the API is used up")
     });
     assert_eq!(pauses.count(), hours);
     world.finish();
