@@ -50,6 +50,8 @@ struct Account {
     allowance: Allowance,
     /// Until when a 401 needs no probe: it is about the request.
     alive_until: Option<Timestamp>,
+    /// Until when git, which has refused it, is not asked with it.
+    no_git_until: Option<Timestamp>,
 }
 
 impl Accounts {
@@ -77,6 +79,7 @@ impl Accounts {
                     credential,
                     allowance,
                     alive_until: None,
+                    no_git_until: None,
                 }
             })
             .collect();
@@ -163,6 +166,7 @@ impl Accounts {
                 let (ids, allowances): (Vec<AccountId>, Vec<&mut Allowance>) = accounts
                     .iter_mut()
                     .filter(|account| !refused.contains(&account.credential.kind()))
+                    .filter(|account| account.is_taken_by(group, now))
                     .map(|account| (account.id, &mut account.allowance))
                     .unzip();
                 match turn(allowances.into_iter(), group, reserve, now) {
@@ -174,7 +178,7 @@ impl Accounts {
             let chosen = id.and_then(|id| {
                 self.with(id, |account| {
                     let credential = &account.credential;
-                    (id, credential.kind(), credential.header())
+                    (id, credential.kind(), credential.header(group))
                 })
             });
             match chosen {
@@ -198,7 +202,7 @@ impl Accounts {
             .filter(|account| !account.allowance.revoked);
         let chosen = usable.filter_map(|account| {
             let is_open = 0 < account.allowance.left(group, 0.0, now);
-            let header = account.credential.header().filter(|_| is_open)?;
+            let header = account.credential.header(group).filter(|_| is_open)?;
             let (id, kind) = (account.id, account.credential.kind());
             Some(Chosen { id, kind, header })
         });
@@ -270,6 +274,11 @@ impl Accounts {
         });
     }
 
+    /// Git has refused it, whatever the API does.
+    pub(super) fn refuse_git(&self, id: AccountId, until: Timestamp) {
+        self.with(id, |account| account.no_git_until = Some(until));
+    }
+
     /// Asks nothing more of a credential until the credentials are replaced.
     pub(super) fn set_aside(&self, id: AccountId, reason: &str) {
         let mut accounts = self.lock();
@@ -303,5 +312,12 @@ impl Accounts {
 
     fn lock(&self) -> MutexGuard<'_, Vec<Account>> {
         locked(&self.accounts)
+    }
+}
+
+impl Account {
+    fn is_taken_by(&self, group: RateGroup, now: Timestamp) -> bool {
+        let is_refused = self.no_git_until.is_some_and(|until| now < until);
+        !(matches!(group, RateGroup::Git) && is_refused)
     }
 }

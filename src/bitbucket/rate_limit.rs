@@ -30,6 +30,8 @@ pub(super) enum RateGroup {
     Api,
     /// Contents of files.
     RawFiles,
+    /// What git sends.
+    Git,
 }
 
 /// What an answer's headers say about the allowance that its request was counted in.
@@ -55,6 +57,7 @@ impl RateGroup {
         match self {
             RateGroup::Api => 1_000,
             RateGroup::RawFiles => 5_000,
+            RateGroup::Git => 60_000,
         }
     }
 }
@@ -65,6 +68,8 @@ pub struct Allowance {
     api: Window,
     /// Unused while contents are counted with everything else.
     raw_files: Window,
+    #[serde(default = "of_git")]
+    git: Window,
     /// Bitbucket counts contents with everything else.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_joined: bool,
@@ -87,6 +92,7 @@ impl Allowance {
         Allowance {
             api: Window::new(RateGroup::Api.default_limit()),
             raw_files: Window::new(RateGroup::RawFiles.default_limit()),
+            git: of_git(),
             is_joined: false,
             names: Names::default(),
             revoked: false,
@@ -100,12 +106,14 @@ impl Allowance {
         }
         self.api.learn(&other.api);
         self.raw_files.learn(&other.raw_files);
+        self.git.learn(&other.git);
     }
 
     fn window(&mut self, group: RateGroup) -> &mut Window {
         match group {
             RateGroup::RawFiles if !self.is_joined => &mut self.raw_files,
             RateGroup::Api | RateGroup::RawFiles => &mut self.api,
+            RateGroup::Git => &mut self.git,
         }
     }
 
@@ -180,7 +188,8 @@ impl Allowance {
             RateGroup::Api if names.api.len() < MOST_NAMES => {
                 names.api.insert(name.clone());
             }
-            RateGroup::Api => {}
+            // Git has a limit of its own, whatever it is called.
+            RateGroup::Api | RateGroup::Git => {}
         }
         let Some(raw_files) = names.raw_files.as_ref().filter(|_| !names.api.is_empty()) else {
             return;
@@ -206,6 +215,11 @@ impl Allowance {
             self.api.absorb(&raw_files);
         }
     }
+}
+
+/// Of a process that knew of no git, there is nothing to learn.
+fn of_git() -> Window {
+    Window::new(RateGroup::Git.default_limit())
 }
 
 /// The outcome of a choice among credentials.

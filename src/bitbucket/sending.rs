@@ -6,8 +6,8 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION};
-use reqwest::{Method, StatusCode};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use url::Url;
@@ -33,8 +33,15 @@ pub(super) struct Sending<'a> {
     pub(super) group: RateGroup,
     pub(super) policy: &'a RetryPolicy,
     pub(super) method: Method,
-    pub(super) body: Option<&'a Value>,
+    pub(super) body: Option<Body<'a>>,
     pub(super) url: &'a Url,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Body<'a> {
+    Json(&'a Value),
+    /// What git's protocol has to say.
+    Git(&'a [u8]),
 }
 
 impl<'a> Sending<'a> {
@@ -45,6 +52,27 @@ impl<'a> Sending<'a> {
             method: Method::GET,
             body: None,
             url,
+        }
+    }
+
+    /// Adds the body, and what its kind of request says of itself.
+    fn dress(&self, builder: RequestBuilder) -> RequestBuilder {
+        let builder = match self.group {
+            RateGroup::Api | RateGroup::RawFiles => {
+                builder.header(ACCEPT, "application/json, */*;q=0.5")
+            }
+            // Some servers answer with a page for people to whoever is not called so.
+            RateGroup::Git => builder
+                .header(USER_AGENT, concat!("git/ferry-", env!("CARGO_PKG_VERSION")))
+                .header("git-protocol", "version=2"),
+        };
+        match self.body {
+            Some(Body::Json(body)) => builder.json(body),
+            Some(Body::Git(body)) => builder
+                .header(CONTENT_TYPE, "application/x-git-upload-pack-request")
+                .header(ACCEPT, "application/x-git-upload-pack-result")
+                .body(body.to_vec()),
+            None => builder,
         }
     }
 }
@@ -83,6 +111,7 @@ impl BitbucketClient {
                     return Err(Error::RateLimited {
                         retry_after,
                         contents_alone,
+                        tokens: accounts.len(),
                     });
                 }
                 Choice::Nobody if refused.is_empty() => {
@@ -152,7 +181,7 @@ impl BitbucketClient {
     }
 
     /// The right to have one more request of its group under way.
-    async fn slot(&self, sending: &Sending<'_>) -> Result<OwnedSemaphorePermit, Error> {
+    pub(super) async fn slot(&self, sending: &Sending<'_>) -> Result<OwnedSemaphorePermit, Error> {
         let slots = locked(&self.shared.slots).of(sending.group);
         let slot = slots.acquire_owned().await;
         // Closed only when it is dropped.
@@ -160,7 +189,7 @@ impl BitbucketClient {
     }
 
     /// Sends with one credential to `url`, and takes in what the answer says about its allowance.
-    async fn send_as<T>(
+    pub(super) async fn send_as<T>(
         &self,
         chosen: &Chosen,
         sending: &Sending<'_>,
@@ -175,13 +204,8 @@ impl BitbucketClient {
         let build = || {
             *locked(&sent) = accounts.count(chosen.id, group, http.clock().now());
             let builder = http.client().request(sending.method.clone(), url.clone());
-            let builder = match sending.body {
-                Some(body) => builder.json(body),
-                None => builder,
-            };
-            builder
-                .header(AUTHORIZATION, chosen.header.clone())
-                .header(ACCEPT, "application/json, */*;q=0.5")
+            let builder = builder.header(AUTHORIZATION, chosen.header.clone());
+            sending.dress(builder)
         };
         let reply = http
             .send(sending.policy, deadline, build, read)
@@ -226,6 +250,7 @@ impl BitbucketClient {
                 return Err(Error::RateLimited {
                     retry_after: wait.unwrap_or(SHORT_WAIT),
                     contents_alone: false,
+                    tokens: 1,
                 });
             }
             status if !answer.status.is_success() && Class::of_status(status) == Class::Later => {

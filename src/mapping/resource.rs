@@ -22,6 +22,8 @@ pub struct Resource {
     /// Entities that nothing claims any more are deleted; false where the resource says `enableDelete: false`.
     pub enable_delete: bool,
     pub kind: Kind,
+    /// The expression that gives the blueprint, as the mapping has it; of several entities that of the first.
+    pub blueprint: String,
     pub selector: Selector,
     /// Judges each item (after expansion); must give a boolean.
     pub(super) query: Expression,
@@ -83,6 +85,7 @@ impl Resource {
             Some(Kind::Folder) => "./",
             _ => "",
         };
+        reader.kind = kind;
         let selector = reader.required_object(
             &resource,
             "selector",
@@ -126,6 +129,7 @@ impl Resource {
             fingerprint,
             enable_delete,
             kind: kind?,
+            blueprint: blueprint_of(node.value),
             selector,
             query: query?,
             items,
@@ -270,6 +274,15 @@ impl Fields {
     }
 }
 
+fn blueprint_of(resource: &Value) -> String {
+    const PLACES: [&str; 2] = [
+        "/port/entity/mappings/blueprint",
+        "/port/entity/mappings/0/blueprint",
+    ];
+    let mut found = PLACES.iter().filter_map(|place| resource.pointer(place));
+    found.find_map(Value::as_str).unwrap_or_default().to_owned()
+}
+
 fn read_kind(reader: &mut Reader, resource: &Object<'_>) -> Option<Kind> {
     let known = Kind::ALL.map(Kind::name).join(", ");
     let node = reader.required(resource, "kind", &format!("give one of {known}"))?;
@@ -295,7 +308,14 @@ impl EntityMapping {
             "blueprint",
             "give the blueprint in two kinds of quotes, '\"service\"'",
         );
-        let blueprint = blueprint.and_then(|node| reader.expression(&node));
+        let blueprint = blueprint.and_then(|node| {
+            let expression = reader.expression(&node)?;
+            if expression.compile_error().is_some() {
+                let remedy = "write a blueprint's name in two kinds of quotes, '\"service\"'";
+                reader.problem(&node.path, remedy);
+            }
+            Some(expression)
+        });
         let title = mapping
             .get("title")
             .and_then(|node| reader.expression(&node));
@@ -318,7 +338,7 @@ impl EntityMapping {
     }
 
     /// Every expression, with its path below this mapping.
-    fn each<'e>(&'e self, visit: &mut dyn FnMut(String, &'e Expression)) {
+    pub(super) fn each<'e>(&'e self, visit: &mut dyn FnMut(String, &'e Expression)) {
         self.identifier.each("identifier", visit);
         visit("blueprint".to_owned(), &self.blueprint);
         for (name, expression) in [("title", &self.title), ("icon", &self.icon)] {

@@ -27,9 +27,9 @@ const RECENT: Duration = Duration::from_secs(60);
 pub struct Blueprint {
     /// Those that can be written; calculated, mirrored and aggregated ones are not among them. `None`: Port does not say.
     pub properties: Option<BTreeMap<String, Property>>,
-    pub relations: BTreeMap<String, Relation>,
     /// Properties that each entity has to have.
     pub required: BTreeSet<String>,
+    pub relations: BTreeMap<String, Relation>,
     /// Port takes no team then.
     pub inherits_team: bool,
 }

@@ -15,6 +15,7 @@ mod emulated;
 mod files;
 mod foretold;
 mod functions;
+mod git;
 mod guards;
 mod histories;
 mod incidents;

@@ -3,8 +3,11 @@
 mod check;
 mod command;
 mod explain;
+mod mapping_file;
 mod report;
 mod stack;
+mod targets;
+mod trial;
 
 use std::io::{Write as _, stdout};
 use std::path::{Path, PathBuf};
@@ -20,13 +23,11 @@ use ferry::app::App;
 use ferry::config::{Config, EventListener, InvalidConfig};
 use ferry::deadline::Clock;
 use ferry::http::Http;
-use ferry::mapping::Mapping;
 use ferry::own_secrets::OwnSecrets;
-use ferry::telemetry::chain;
 use ferry::{aws, telemetry};
 use indicatif::MultiProgress;
+use mapping_file::{MappingFile, UnusableMapping};
 use report::Files;
-use serde_json::Value;
 
 /// Keep a Port catalogue in step with a Bitbucket Cloud workspace.
 ///
@@ -35,7 +36,7 @@ use serde_json::Value;
 /// `OCEAN__EVENT_LISTENER` as `{"type":"ONCE"}` it does one resync.
 ///
 /// Exits with 0 if it did what it was asked for, with 1 if it could not, with 2 if a preview found changes, with 3 if a
-/// resync completed with losses, with 64 if it was asked wrongly.
+/// resync completed with losses or a mapping does not do for an item what it says, with 64 if it was asked wrongly.
 #[derive(Parser)]
 #[command(name = "ferry", version)]
 struct Arguments {
@@ -90,6 +91,11 @@ enum Command {
         #[command(flatten)]
         options: command::preview::Options,
     },
+    /// Try a mapping out.
+    Mapping {
+        #[command(subcommand)]
+        action: command::mapping::Action,
+    },
     /// Say where an entity comes from, when and why it was written last, and what would delete it.
     ///
     /// Reads the records that the function keeps in its table (`FERRY__STATE_TABLE`), or `ferry` in
@@ -113,6 +119,11 @@ enum Command {
     /// has that directory, it is asked), and asks neither Bitbucket nor Port. Exits with 0 if nothing is wrong, with 1
     /// otherwise.
     Status(command::status::Options),
+    /// Print one line for each webhook that a running `ferry serve` works off, until Ctrl-C.
+    ///
+    /// A line has the event, its delivery, the object looked at, what became of it, and how long that took since the
+    /// webhook was accepted.
+    Listen(command::listen::Options),
     /// Look at the workspace's webhook, make it, or remove it.
     Webhook {
         #[command(subcommand)]
@@ -177,14 +188,6 @@ async fn main() -> ExitCode {
     }
 }
 
-/// A mapping file that cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot use the mapping {}: {reason}", path.display())]
-struct UnusableMapping {
-    path: PathBuf,
-    reason: String,
-}
-
 async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         Some(Command::Completions { shell }) => {
@@ -211,6 +214,7 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
         }
         Command::Secret { action } => command::secret::run(action, config).await,
         Command::Status(options) => Box::pin(command::status::run(&options, config, own)).await,
+        Command::Listen(options) => command::listen::run(&options, config.listen_port).await,
         Command::Explain { entity, json } => {
             let connected = connect(config, own).await;
             let app = connected.map_err(command::explain::while_in_use)?;
@@ -219,8 +223,8 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
         }
         Command::Preview { mapping, options } => {
             let mut app = connect_beside(config, own).await?;
-            app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
-            command::preview::run(&app, &options, bars).await
+            let file = follow(&mut app, mapping.as_deref())?;
+            command::preview::run(&app, file.as_ref(), &options, bars).await
         }
         Command::Resync {
             json,
@@ -229,7 +233,7 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
             files,
         } => {
             let mut app = connect(config, own).await?;
-            app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
+            follow(&mut app, mapping.as_deref())?;
             let options = command::resync::Options {
                 audience: Audience::of(json),
                 files,
@@ -244,9 +248,10 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
             strict,
         } => {
             let mut app = connect(config, own).await?;
-            app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
-            command::check::run(&app, url.as_deref(), json, strict).await
+            let file = follow(&mut app, mapping.as_deref())?;
+            command::check::run(&app, file.as_ref(), url.as_deref(), json, strict).await
         }
+        Command::Mapping { action } => test_mapping(config, own, action).await,
         Command::Serve { port } => {
             let port = port.unwrap_or(config.listen_port);
             command::serve::run(connect(config, own).await?, port).await?;
@@ -265,7 +270,9 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
 /// The configuration, with the log written above the bars. Whoever begins an installation has no credentials yet.
 fn set_up(command: Option<&Command>, bars: &MultiProgress) -> anyhow::Result<(Config, OwnSecrets)> {
     let config = match command {
-        Some(Command::Install(_) | Command::Uninstall(_)) => Config::from_env_without_credentials(),
+        Some(Command::Install(_) | Command::Uninstall(_) | Command::Listen(_)) => {
+            Config::from_env_without_credentials()
+        }
         Some(Command::Status(options)) if options.stack.is_some() => {
             Config::from_env_without_credentials()
         }
@@ -322,14 +329,19 @@ async fn connect_beside(config: Config, own: OwnSecrets) -> anyhow::Result<App> 
     }
 }
 
-fn read_mapping(path: &Path) -> Result<Value, UnusableMapping> {
-    let unusable = |reason: String| UnusableMapping {
-        path: path.to_owned(),
-        reason,
-    };
-    let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
-    // Its mistakes are told with their lines here; later nobody knows them any more.
-    Mapping::from_yaml(&text).map_err(|invalid| unusable(chain(&invalid)))?;
-    let document = ferry::yaml::document(&text);
-    Ok(document.map_err(|error| unusable(chain(&error)))?.value)
+/// Has `app` follow the mapping in the file, if one is given.
+fn follow(app: &mut App, path: Option<&Path>) -> Result<Option<MappingFile>, UnusableMapping> {
+    let file = path.map(MappingFile::read).transpose()?;
+    app.mapping_override = file.as_ref().map(|file| file.value().clone());
+    Ok(file)
+}
+
+async fn test_mapping(
+    config: Config,
+    own: OwnSecrets,
+    command::mapping::Action::Test(options): command::mapping::Action,
+) -> anyhow::Result<ExitCode> {
+    let file = MappingFile::read(&options.file)?;
+    let app = connect_beside(config, own).await?;
+    command::mapping::test(&app, &file, &options).await
 }

@@ -135,6 +135,7 @@ impl Work {
         match group {
             RateGroup::Api => &mut self.api,
             RateGroup::RawFiles => &mut self.raw_files,
+            RateGroup::Git => panic!("nothing is read over git"),
         }
     }
 

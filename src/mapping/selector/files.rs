@@ -67,7 +67,7 @@ impl FileSelector {
         let path = reader.given_text(&files, "path").unwrap_or_default();
         let names = reader.texts(&files, "filenames");
         let wanted = if names.is_empty() && names_files(&path) {
-            Wanted::Path(read_glob(reader, node, &path)?)
+            Wanted::Path(read_glob(reader, &files.get("path")?, &path)?)
         } else {
             if names.is_empty() {
                 let remedy = "name them, such as [package.json, \"*.yml\"]";
@@ -99,6 +99,21 @@ impl FileSelector {
                 name.folder_of(path)
                     .is_some_and(|below| folder.matches(below))
             }),
+        }
+    }
+
+    /// Pieces of which a selected path contains one; `None` where that is not known.
+    pub fn literals(&self) -> Option<Vec<String>> {
+        match &self.wanted {
+            Wanted::Path(glob) => Some(vec![glob.literal()?]),
+            Wanted::Named { folder, names } => {
+                let literals = names.iter().map(|name| name.pattern.literal());
+                let literals: Option<Vec<String>> = literals.collect();
+                literals.or_else(|| match folder {
+                    FilesIn::AnyFolder | FilesIn::Root => None,
+                    FilesIn::Folder(pattern) => Some(vec![pattern.literal()?]),
+                })
+            }
         }
     }
 

@@ -14,15 +14,14 @@ use super::begin::begin_rehearsal;
 use super::slice::{Slice, Step};
 use crate::app::{App, Session};
 use crate::bitbucket::Purpose;
-use crate::counts::{Counts, Tallied};
+use crate::counts::Counts;
 use crate::deadline::Deadline;
 use crate::entity::{Entity, EntityKey};
 use crate::failure::Failure;
-use crate::mapping::{Mapping, defaults};
+use crate::mapping::{FieldFigures, Mapping, Resource, defaults};
 use crate::port::ForeseenIntegration;
 use crate::store::documents::{agains, completed};
 use crate::store::{Asker, Found, LeaseName, Leases, Store};
-use crate::sync::left_out;
 use crate::telemetry::chain;
 
 /// What is looked at.
@@ -50,9 +49,13 @@ pub struct Preview {
     pub refused: Vec<ForeseenRefusal>,
     /// Why stale entities would stay, if they would.
     pub kept: Option<String>,
-    /// Filters that do not compile, and what the mapping could not do, with the number of items it costs. Values that Port
-    /// would refuse are told in `refused`.
+    /// Filters that do not compile, and what the mapping could not do, with the number of items it costs; values that Port
+    /// would refuse, too.
     pub problems: Vec<String>,
+    /// What is not wrong by itself, and worth a look: queries that select nothing, fields that are always null.
+    pub notes: Vec<String>,
+    /// How often which fields are null.
+    pub nulls: Vec<FieldFigures>,
     /// Parts of the workspace that cannot be read, each with its reason.
     pub failed_partitions: Vec<String>,
     /// What this preview cannot know, and why.
@@ -127,23 +130,22 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
     rehearse(app, &slice, scope).await?;
     let looks = stored_looks(app).await?.saturating_sub(looks_before);
     let run = slice.run().clone();
-    let (left_out, met): (Vec<Tallied>, Vec<Tallied>) = run
-        .problems
-        .into_iter()
-        .partition(|problem| left_out::read(problem).is_some());
     let rehearsed = rehearsal.end();
     let problems = mapping.problems().iter().map(ToString::to_string);
     let mut preview = Preview {
-        refused: foreseen(&left_out, rehearsed.refused, &mapping),
+        refused: foreseen(&run.problems, rehearsed.refused, &mapping),
         kept: match &scope.kind {
             None => Some(Vec::from_iter(run.kept).join("; ")).filter(|kept| !kept.is_empty()),
             Some(kind) => Some(format!("only {kind} was looked at")),
         },
         problems: problems
             .chain(slice.unmet_names())
-            .chain(met.iter().map(ToString::to_string))
+            .chain(lines(&slice.of_each(Resource::slips)))
+            .chain(lines(&run.problems))
             .chain(run.clashes.into_values())
             .collect(),
+        notes: lines(&slice.of_each(Resource::notes)),
+        nulls: slice.of_each(Resource::null_fields),
         failed_partitions: run.failed.iter().map(ToString::to_string).collect(),
         unknown: unknown.into_iter().collect(),
         set_up,
@@ -157,6 +159,10 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
     preview.take_looks(looks);
     preview.name_places(&places);
     Ok(preview)
+}
+
+fn lines(all: &[impl ToString]) -> Vec<String> {
+    all.iter().map(ToString::to_string).collect()
 }
 
 /// Looks that a run leaves to others.
@@ -248,8 +254,13 @@ impl Preview {
     /// Has texts name resources by their `places` in the whole mapping.
     fn name_places(&mut self, places: &[usize]) {
         let refused = self.refused.iter_mut();
-        let texts = refused.flat_map(|refusal| &mut refusal.resources);
-        for text in texts.chain(&mut self.problems) {
+        let texts = refused.flat_map(|it| it.resources.iter_mut().chain([&mut it.place]));
+        let nulls = self.nulls.iter_mut().map(|field| &mut field.path);
+        for text in texts
+            .chain(&mut self.problems)
+            .chain(&mut self.notes)
+            .chain(nulls)
+        {
             if let Some(renamed) = renamed(text, places) {
                 *text = renamed;
             }

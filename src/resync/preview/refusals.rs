@@ -16,6 +16,8 @@ use crate::sync::left_out;
 /// Something that Port would refuse.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ForeseenRefusal {
+    /// Where the mapping gives it: in the first of these resources.
+    pub place: String,
     /// Those of the mapping that write it, such as `resources[1] (pull-request)`.
     pub resources: Vec<String>,
     pub blueprint: String,
@@ -70,7 +72,7 @@ impl ForeseenRefusal {
     }
 
     /// The blueprint with the field, if it is about one.
-    pub fn place(&self) -> String {
+    pub fn subject(&self) -> String {
         match self.field.is_empty() {
             true => self.blueprint.clone(),
             false => format!("{}, {}", self.blueprint, self.field),
@@ -80,8 +82,13 @@ impl ForeseenRefusal {
 
 impl fmt::Display for ForeseenRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (place, tally, reason) = (self.place(), self.tally(), &self.reason);
-        write!(f, "blueprint {place}: {tally}: {reason}")?;
+        let ForeseenRefusal {
+            place,
+            blueprint,
+            reason,
+            ..
+        } = self;
+        write!(f, "{place}: {} of {blueprint}: {reason}", self.tally())?;
         match self.sample.is_empty() {
             true => Ok(()),
             false => write!(f, " (for example {})", self.sample),
@@ -96,14 +103,19 @@ pub(super) fn foreseen(
     mapping: &Mapping,
 ) -> Vec<ForeseenRefusal> {
     let values = left_out.iter().filter_map(left_out::read);
-    let values = values.map(|line| ForeseenRefusal {
-        resources: writers(mapping, line.blueprint, line.field),
-        blueprint: line.blueprint.to_owned(),
-        field: line.field.to_owned(),
-        costs: RefusalCost::Value,
-        reason: line.misfit.to_owned(),
-        count: line.count,
-        sample: line.sample.to_owned(),
+    let values = values.map(|line| {
+        let resources = mapping.resources().iter();
+        let mut resources = resources.filter(|resource| is_within(line.place, resource));
+        ForeseenRefusal {
+            place: line.place.to_owned(),
+            resources: resources.next().map(|it| it.name()).into_iter().collect(),
+            blueprint: line.blueprint.to_owned(),
+            field: field_of(line.place).to_owned(),
+            costs: RefusalCost::Value,
+            reason: line.misfit.to_owned(),
+            count: line.count,
+            sample: line.sample.to_owned(),
+        }
     });
     let mut all: Vec<ForeseenRefusal> = values.collect();
     let mut kinds: BTreeMap<(String, String, RefusalCost, String), BTreeSet<String>> =
@@ -119,8 +131,18 @@ pub(super) fn foreseen(
     }
     all.extend(kinds.into_iter().map(|(kind, entities)| {
         let (blueprint, field, costs, reason) = kind;
+        let writers = writers(mapping, &blueprint, &field);
+        let at = if field.is_empty() {
+            "blueprint"
+        } else {
+            &field
+        };
+        let place = writers
+            .first()
+            .map(|writer| writer.place_of(&blueprint, at));
         ForeseenRefusal {
-            resources: writers(mapping, &blueprint, &field),
+            place: place.unwrap_or_else(|| "resources".to_owned()),
+            resources: writers.iter().map(|writer| writer.name()).collect(),
             blueprint,
             field,
             costs,
@@ -138,24 +160,30 @@ pub(super) fn foreseen(
     all
 }
 
+/// Whether `place` is within `resource`.
+fn is_within(place: &str, resource: &Resource) -> bool {
+    let begin = format!("resources[{}].", resource.index);
+    place.starts_with(&begin)
+}
+
+/// `properties.size` of `resources[1].port.entity.mappings[0].properties.size`.
+fn field_of(place: &str) -> &str {
+    let (_, field) = place.rsplit_once(".mappings").unwrap_or_default();
+    field.split_once('.').map_or("", |(_, field)| field)
+}
+
 /// Resources that may write `field` of `blueprint`; those that write the blueprint at all, where none names the field.
-fn writers(mapping: &Mapping, blueprint: &str, field: &str) -> Vec<String> {
-    let field = field.trim_end_matches("[]");
+fn writers<'m>(mapping: &'m Mapping, blueprint: &str, field: &str) -> Vec<&'m Arc<Resource>> {
     let writes_blueprint = |resource: &&Arc<Resource>| {
         let constant = resource.constant_blueprint();
         constant.is_none_or(|constant| constant == blueprint)
     };
-    let names_field = |resource: &&Arc<Resource>| {
+    let names_field = |resource: &&&Arc<Resource>| {
         let fields = resource.fields(blueprint);
         match field.split_once('.') {
             Some(("properties", name)) => fields.properties.contains(name),
             Some(("relations", name)) => fields.relations.contains(name),
-            _ => match field {
-                "title" => fields.title,
-                "team" => fields.team,
-                "icon" => fields.icon,
-                _ => false,
-            },
+            _ => false,
         }
     };
     let resources: Vec<_> = mapping
@@ -163,14 +191,6 @@ fn writers(mapping: &Mapping, blueprint: &str, field: &str) -> Vec<String> {
         .iter()
         .filter(writes_blueprint)
         .collect();
-    let naming: Vec<String> = resources
-        .iter()
-        .copied()
-        .filter(names_field)
-        .map(|resource| resource.name())
-        .collect();
-    match naming.is_empty() {
-        true => resources.iter().map(|resource| resource.name()).collect(),
-        false => naming,
-    }
+    let naming: Vec<_> = resources.iter().filter(names_field).copied().collect();
+    if naming.is_empty() { resources } else { naming }
 }

@@ -44,13 +44,13 @@ pub(super) async fn check_port(
     let config = given_mapping(app, &found, findings);
     Some(InPort {
         is_new: found.is_new,
-        mapping: config.and_then(|config| check_mapping(&config, findings)),
+        mapping: config.and_then(|config| check_mapping(app, &config, findings)),
         blueprints: found.blueprints,
         creates,
     })
 }
 
-fn check_mapping(config: &Value, findings: &mut Findings<'_>) -> Option<Mapping> {
+fn check_mapping(app: &App, config: &Value, findings: &mut Findings<'_>) -> Option<Mapping> {
     let mapping = match Mapping::from_config(config) {
         Ok(mapping) => mapping,
         Err(invalid) => {
@@ -67,7 +67,10 @@ fn check_mapping(config: &Value, findings: &mut Findings<'_>) -> Option<Mapping>
         );
     }
     for problem in mapping.problems() {
-        let remedy = "correct it on the data source page: until then it does nothing";
+        let remedy = match app.mapping_override {
+            Some(_) => "correct it in the file: until then it does nothing",
+            None => "correct it on the data source page: until then it does nothing",
+        };
         findings.wrong("mapping", problem.to_string(), remedy);
     }
     Some(mapping)
@@ -157,9 +160,10 @@ pub(super) async fn check_blueprints(
             Ok(blueprint) => check_fields(resource, identifier, &blueprint, findings),
             Err(port::Error::NotFound { .. }) if missing.insert(identifier.to_owned()) => {
                 let remedy = "create it in Port's builder, or correct the mapping: Port refuses its entities until then";
+                let place = resource.place_of(identifier, "blueprint");
                 findings.wrong(
                     resource.name(),
-                    format!("the blueprint `{identifier}` does not exist"),
+                    format!("{place}: the blueprint `{identifier}` does not exist"),
                     remedy,
                 );
             }
@@ -185,6 +189,7 @@ fn check_fields(
         .map(|name| format!("property `{name}`"))
         .chain(relations.map(|name| format!("relation `{name}`")))
         .collect();
+    super::lint::tell_required(resource, identifier, blueprint, findings);
     match lacking.is_empty() {
         true => findings.fine(
             resource.name(),

@@ -10,10 +10,12 @@ use serde_json::{Value, json};
 
 use super::terminal::{BAD, DOUBTFUL, GOOD, painted, print, print_fitted};
 use crate::check::{Finding, Findings, Verdict, check};
+use crate::mapping_file::{MappingFile, placed};
 
 /// Succeeds if nothing is wrong; what is only doubtful counts where that is `strict`. People are told each finding as it is made.
 pub(crate) async fn run(
     app: &App,
+    file: Option<&MappingFile>,
     base: Option<&str>,
     as_json: bool,
     strict: bool,
@@ -22,11 +24,14 @@ pub(crate) async fn run(
     let base = base.or(app.config.base_url.as_ref().map(PublicAddress::as_str));
     let tell = |finding: &Finding| match as_json {
         true => Ok(()),
-        false => print_fitted(line_of(finding)),
+        false => print_fitted(line_of(&with_line(file, finding))),
     };
     let findings = Box::pin(check(app, base, Findings::telling(tell), &deadline)).await?;
     if as_json {
-        let all: Value = findings.iter().map(json_of).collect();
+        let findings = findings.iter();
+        let all: Value = findings
+            .map(|finding| json_of(&with_line(file, finding)))
+            .collect();
         print(format!("{all:#}"))?;
     }
     let fails = |finding: &Finding| finding.is_wrong() || strict && finding.is_doubtful();
@@ -34,6 +39,15 @@ pub(crate) async fn run(
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,
     })
+}
+
+/// Names the line of what is about a place in the mapping.
+fn with_line(file: Option<&MappingFile>, finding: &Finding) -> Finding {
+    let mut finding = finding.clone();
+    if let Verdict::Doubtful { reason, .. } | Verdict::Wrong { reason, .. } = &mut finding.verdict {
+        *reason = placed(file, reason);
+    }
+    finding
 }
 
 pub(super) fn line_of(finding: &Finding) -> String {

@@ -8,6 +8,9 @@ mod container;
 mod ending;
 mod explain;
 mod install;
+mod listen;
+mod mapping;
+mod migrating;
 mod pipelines;
 mod program;
 mod secret;
@@ -23,3 +26,4 @@ mod support;
 mod trouble;
 #[cfg(target_os = "linux")]
 mod width;
+mod wrong_mappings;

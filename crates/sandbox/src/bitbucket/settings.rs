@@ -38,6 +38,10 @@ pub struct Quirks {
     pub forget_forced_commits: bool,
     /// Directory listings with more entries than this time out (HTTP 555).
     pub listing_limit: usize,
+    /// Nobody answers where git is spoken elsewhere.
+    pub without_git: bool,
+    /// Git leaves nothing out of what it sends.
+    pub git_without_filters: bool,
 }
 
 impl Default for Quirks {
@@ -55,6 +59,8 @@ impl Default for Quirks {
             trouble_every: None,
             forget_forced_commits: false,
             listing_limit: 10_000,
+            without_git: false,
+            git_without_filters: false,
         }
     }
 }
@@ -180,6 +186,24 @@ impl Access {
             _ => return Err(denied()),
         };
         self.credentials.get_mut(&key).ok_or_else(denied)
+    }
+}
+
+impl Access {
+    /// Who speaks git: there the kind of a token is its user name.
+    pub(super) fn authenticate_git(&self, request: &Request) -> Option<&Credential> {
+        let encoded = request.header("authorization")?.strip_prefix("Basic ")?;
+        let pair = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
+        match pair.split_once(':')? {
+            ("x-token-auth", token) => self.credentials.get(token),
+            ("x-bitbucket-api-token-auth", token) => {
+                let mut pairs = self.credentials.iter();
+                let of_user =
+                    |key: &str| key.split_once(':').is_some_and(|(_, known)| known == token);
+                pairs.find_map(|(key, known)| of_user(key).then_some(known))
+            }
+            _ => None,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A plan for programs: everything, in the shape that docs/command-line.md promises.
 
+use ferry::mapping::FieldFigures;
 use ferry::resync::FieldChange;
 use serde_json::{Map, Value, json};
 
@@ -49,7 +50,9 @@ pub(crate) fn render(plan: &Plan) -> Value {
         "would_refuse": found.refused,
         "kept": found.kept,
         "unknown": found.unknown,
-        "mapping_problems": plan.problems(),
+        "mapping_problems": found.problems,
+        "mapping_notes": found.notes,
+        "nulls": found.nulls.iter().map(nulls).collect::<Vec<_>>(),
         "failed_partitions": found.failed_partitions,
         "counts": found.counts,
     })
@@ -57,6 +60,10 @@ pub(crate) fn render(plan: &Plan) -> Value {
 
 fn field(field: &FieldChange) -> Value {
     json!({"field": field.name, "before": field.before, "after": field.after})
+}
+
+fn nulls(field: &FieldFigures) -> Value {
+    json!({"place": field.path, "entities": field.entities, "nulls": field.nulls})
 }
 
 fn tally(tally: &FieldTally) -> Value {

@@ -1,6 +1,5 @@
 //! A plan as Markdown: for a comment on a pull request, or the summary of a pipeline's step.
 
-use ferry::resync::ForeseenRefusal;
 use serde_json::Value;
 
 use super::{Fate, Plan, STUB, name_of, shortened, title_beside};
@@ -39,9 +38,10 @@ pub(crate) fn render(plan: &Plan) -> String {
         lines.extend(changes(blueprint, fate, plan));
     }
     let found = plan.found;
-    let refused: Vec<String> = found.refused.iter().map(told).collect();
+    let refused: Vec<String> = plan.refusals().iter().map(ToString::to_string).collect();
     lines.extend(list("Port would refuse", &refused));
     lines.extend(list("Problems of the mapping", &found.problems));
+    lines.extend(list("Worth a look in the mapping", &found.notes));
     lines.extend(list("Not readable", &found.failed_partitions));
     let kept = found
         .kept
@@ -71,11 +71,6 @@ fn deletions(blueprint: &str, fate: &Fate) -> Vec<String> {
         code(blueprint)
     );
     section(&heading, "| identifier | title | because |", rows, true)
-}
-
-/// A refusal with the resources that ask for it.
-fn told(refusal: &ForeseenRefusal) -> String {
-    format!("{}: {refusal}", refusal.resources.join(", "))
 }
 
 fn changes(blueprint: &str, fate: &Fate, plan: &Plan) -> Vec<String> {

@@ -13,7 +13,9 @@ use std::collections::BTreeMap;
 use ferry::app::App;
 use ferry::deadline::Deadline;
 use ferry::entity::{Entity, Identifier};
-use ferry::resync::{FieldChange, Preview, PreviewedChange, PreviewedDeletion, RefusalCost};
+use ferry::resync::{
+    FieldChange, ForeseenRefusal, Preview, PreviewedChange, PreviewedDeletion, RefusalCost,
+};
 use serde_json::Value;
 
 /// What is said of an entity that is created empty.
@@ -131,18 +133,12 @@ impl<'a> Plan<'a> {
         key.is_some_and(|key| self.found.stubs.contains(&key))
     }
 
-    /// What the mapping could not do, values that Port would refuse included.
-    pub(crate) fn problems(&self) -> Vec<String> {
-        let values = self.found.refused.iter();
-        let values = values.filter(|refusal| refusal.costs == RefusalCost::Value);
-        let problems = self.found.problems.iter().cloned();
-        problems.chain(values.map(ToString::to_string)).collect()
-    }
-
-    /// The same, and all else that Port would refuse.
-    pub(crate) fn problems_and_refusals(&self) -> Vec<String> {
-        let refused = self.found.refused.iter().map(ToString::to_string);
-        refused.chain(self.found.problems.iter().cloned()).collect()
+    /// What Port would refuse as a whole; values are among the problems of the mapping.
+    pub(crate) fn refusals(&self) -> Vec<&'a ForeseenRefusal> {
+        let refused = self.found.refused.iter();
+        refused
+            .filter(|refusal| refusal.costs != RefusalCost::Value)
+            .collect()
     }
 
     /// `2 to create, 199 to change, 3 to delete`, in one line.

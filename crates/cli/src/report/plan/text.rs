@@ -3,7 +3,7 @@
 use super::diff;
 use super::{Fate, Plan, STUB, name_of, shortened, title_beside};
 use crate::command::terminal::{BAD, DOUBTFUL, FAINT, GOOD, STRONG, painted, table};
-use ferry::resync::{FieldChange, ForeseenRefusal};
+use ferry::resync::FieldChange;
 use serde_json::Value;
 
 /// How much of it is shown.
@@ -71,13 +71,13 @@ pub(crate) fn render(plan: &Plan, detail: Detail) -> String {
 
 /// What Port would refuse, each kind with who asks for it and one sample.
 fn refusals(plan: &Plan, detail: Detail) -> Vec<String> {
-    let refused: Vec<&ForeseenRefusal> = plan.found.refused.iter().collect();
+    let refused = plan.refusals();
     let mut lines = Vec::new();
     if !refused.is_empty() {
         lines.push(painted(STRONG, "Port would refuse"));
     }
     lines.extend(capped(&refused, detail, |refusal| {
-        let (place, tally) = (refusal.place(), refusal.tally());
+        let (place, tally) = (refusal.subject(), refusal.tally());
         let head = format!("  ! {place}: {tally}: {}", refusal.reason);
         let mut whence = format!("      {}", refusal.resources.join(", "));
         if !refusal.sample.is_empty() {
@@ -101,6 +101,8 @@ fn doubts(plan: &Plan) -> Vec<String> {
         .map(|what| format!("not known: {what}"));
     let problems = found.problems.iter();
     let problems = problems.map(|problem| format!("problem of the mapping: {problem}"));
+    let notes = found.notes.iter();
+    let problems = problems.chain(notes.map(|note| format!("worth a look: {note}")));
     let unread = found.failed_partitions.iter();
     let unread = unread.map(|part| format!("not readable: {part}"));
     let all = kept.chain(unknown).chain(problems).chain(unread);

@@ -2,6 +2,7 @@
 
 use ferry::counts::Counts;
 use ferry::entity::EntityKey;
+use ferry::mapping::FieldFigures;
 use ferry::resync::ForeseenRefusal;
 use serde_json::json;
 
@@ -31,6 +32,7 @@ fn stub() -> Entity {
 
 fn refusal(field: &str, costs: RefusalCost, reason: &str) -> ForeseenRefusal {
     ForeseenRefusal {
+        place: "resources[0].port.entity.mappings.blueprint".into(),
         resources: vec!["resources[0] (repository)".into()],
         blueprint: "service".into(),
         field: field.into(),
@@ -85,6 +87,12 @@ fn found() -> Preview {
         problems: vec![
             "resources[0].port.entity.mappings.title: fails for 2 items and is null there".into(),
         ],
+        notes: vec!["resources[0].selector.query: is true for none of 9 items".into()],
+        nulls: vec![FieldFigures {
+            path: "resources[0].port.entity.mappings.title".into(),
+            entities: 9,
+            nulls: 3,
+        }],
         failed_partitions: vec!["files of acme/api: 403".into()],
         unknown: vec!["no resync is recorded".into()],
         mapping: json!({"resources": [{"kind": "repository", "port": {"entity": {"mappings": {"title": ".nam"}}}}]}),
@@ -100,6 +108,8 @@ fn nothing() -> Preview {
         set_up: Vec::new(),
         refused: Vec::new(),
         problems: Vec::new(),
+        notes: Vec::new(),
+        nulls: Vec::new(),
         failed_partitions: Vec::new(),
         unknown: Vec::new(),
         ..found()
@@ -144,10 +154,9 @@ repository
 Port would refuse
   ! service: 2 entities not written: Port has no such blueprint
       resources[0] (repository), such as cart
-  ! service, properties.size: 2 values left out: not of the type number
-      resources[0] (repository), such as cart
 not known: no resync is recorded
 problem of the mapping: resources[0].port.entity.mappings.title: fails for 2 items and is null there
+worth a look: resources[0].selector.query: is true for none of 9 items
 not readable: files of acme/api: 403
 0 items read, 0 entities mapped, 0 filtered out, 0 not mapped, 0 values left out, 0 as they are
 1 to delete, 2 to change, 2 to create
@@ -181,7 +190,7 @@ fn markdown_keeps_texts_from_being_markup() {
     let told = markdown::render(&plan(&found()));
     let rows = [
         "| `repository` | 1 | 0 | 1 |",
-        "- resources\\[0\\] (repository): blueprint service: 2 entities not written: Port has no such blueprint (for example cart)",
+        "- resources\\[0\\].port.entity.mappings.blueprint: 2 entities not written of service: Port has no such blueprint (for example cart)",
         "- the blueprint \\`pull\\`",
         "| `PAY` | empty: a relation leads to it |",
         "<details open><summary>1 of repository would be deleted</summary>",
@@ -216,8 +225,14 @@ fn a_page_holds_all_of_it_and_no_text_ends_its_script() {
     );
     assert_eq!(data["tone"], "bad");
     let problems = data["problems"].as_array().unwrap();
-    let line = problems.iter().find_map(|problem| problem["line"].as_u64());
-    assert_eq!(line, Some(6));
+    let lines = problems
+        .iter()
+        .filter_map(|problem| problem["line"].as_u64());
+    assert_eq!(lines.collect::<Vec<_>>(), [5, 6, 2]);
+    assert_eq!(
+        data["tables"][0]["rows"],
+        json!([["resources[0].port.entity.mappings.title", 3, 9, 33]])
+    );
     assert_eq!(
         data["mapping"][5],
         json!([

@@ -122,6 +122,7 @@ fn the_shape_of_the_json_is_what_was_promised() {
       },
       "would_refuse": [
         {
+          "place": "resources[0].port.entity.mappings.blueprint",
           "resources": [
             "resources[0] (repository)"
           ],
@@ -133,6 +134,7 @@ fn the_shape_of_the_json_is_what_was_promised() {
           "sample": "cart"
         },
         {
+          "place": "resources[0].port.entity.mappings.blueprint",
           "resources": [
             "resources[0] (repository)"
           ],
@@ -149,8 +151,17 @@ fn the_shape_of_the_json_is_what_was_promised() {
         "no resync is recorded"
       ],
       "mapping_problems": [
-        "resources[0].port.entity.mappings.title: fails for 2 items and is null there",
-        "blueprint service, properties.size: 2 values left out: not of the type number (for example cart)"
+        "resources[0].port.entity.mappings.title: fails for 2 items and is null there"
+      ],
+      "mapping_notes": [
+        "resources[0].selector.query: is true for none of 9 items"
+      ],
+      "nulls": [
+        {
+          "place": "resources[0].port.entity.mappings.title",
+          "entities": 9,
+          "nulls": 3
+        }
       ],
       "failed_partitions": [
         "files of acme/api: 403"
@@ -166,7 +177,9 @@ fn the_shape_of_the_json_is_what_was_promised() {
         "unchanged": 0,
         "refused": 0,
         "waiting": 0,
+        "postponed": 0,
         "deleted": 0,
+        "undeleted": 0,
         "kept": 0
       }
     }
