@@ -21,12 +21,6 @@ const BUILT_IN: [&str; 2] = ["_user", "_team"];
 const REQUIRED: &str = "the blueprint requires it";
 
 /// What Port makes of an entity that it takes.
-pub(super) enum Judged {
-    Taken(TakenEntity),
-    /// Nobody knows which entity its search query finds.
-    Unresolved,
-}
-
 pub(super) struct TakenEntity {
     pub(super) key: EntityKey,
     pub(super) content: EntityContent,
@@ -71,11 +65,12 @@ impl Objection {
     }
 }
 
+/// `None` where nobody knows which entity its search query finds.
 pub(super) fn judge(
     stage: &Stage,
     entity: &Entity,
     options: &UpsertOptions,
-) -> Result<Judged, Objection> {
+) -> Result<Option<TakenEntity>, Objection> {
     if batch::is_too_large(entity) {
         return Err(Objection::of("", too_large()));
     }
@@ -84,7 +79,7 @@ pub(super) fn judge(
         return Err(Objection::new("", 404, "not_found", message));
     };
     let Some(key) = key_of(stage, entity)? else {
-        return Ok(Judged::Unresolved);
+        return Ok(None);
     };
     let written = answered(stage, entity, blueprint)?;
     let now = stage.entities.get(&key).and_then(|it| it.after.clone());
@@ -101,7 +96,7 @@ pub(super) fn judge(
         let field = format!("relations.{name}");
         return Err(Objection::new(field, 422, "required_relation", REQUIRED));
     }
-    Ok(Judged::Taken(TakenEntity {
+    Ok(Some(TakenEntity {
         key,
         content,
         stubs,

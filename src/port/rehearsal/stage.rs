@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::content::EntityContent;
-use super::judgement::{Judged, Objection, TakenEntity, judge};
+use super::judgement::{Objection, TakenEntity, judge};
 use crate::entity::{Entity, EntityKey, Identifier};
 use crate::port::blueprint::Blueprint;
 use crate::port::outcome::{Refusal, UpsertOutcome};
@@ -127,11 +127,11 @@ impl Stage {
     /// Writes `entity` as Port would.
     pub(super) fn write(&mut self, entity: &Entity, options: &UpsertOptions) -> UpsertOutcome {
         match judge(self, entity, options) {
-            Ok(Judged::Taken(taken)) => UpsertOutcome::Written {
+            Ok(Some(taken)) => UpsertOutcome::Written {
                 created: None,
                 identifier: Some(self.take(taken)),
             },
-            Ok(Judged::Unresolved) => {
+            Ok(None) => {
                 self.unresolved.push(entity.clone());
                 UpsertOutcome::Written {
                     created: None,
