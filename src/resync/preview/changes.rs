@@ -78,7 +78,7 @@ impl Preview {
         if 0 < looks {
             self.unknown.push(format!(
                 "what becomes of the entities of {looks} items that are looked at once more after the resync: they are the first \
-                 to claim an entity now, or wait for one"
+                 to claim an entity now, wait for one, or have come to nothing before"
             ));
         }
     }

@@ -125,10 +125,9 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
         .take(LeaseName::Run, Asker::Run, deadline)
         .await?;
     let lease = tokio::sync::Mutex::new(lease.ok_or(Failure::PenIsBusy)?);
-    let looks_before = stored_looks(app).await?;
     let slice = Slice::new(app, &session, &bitbucket, begun, &lease, deadline);
     rehearse(app, &slice, scope).await?;
-    let looks = stored_looks(app).await?.saturating_sub(looks_before);
+    let looks = stored_looks(app).await?;
     let run = slice.run().clone();
     let rehearsed = rehearsal.end();
     let problems = mapping.problems().iter().map(ToString::to_string);
@@ -165,7 +164,7 @@ fn lines(all: &[impl ToString]) -> Vec<String> {
     all.iter().map(ToString::to_string).collect()
 }
 
-/// Looks that a run leaves to others.
+/// Looks that are taken once the run is over: what was stored before, and what the run leaves.
 async fn stored_looks(app: &App) -> Result<usize, Failure> {
     let mut count = 0;
     let each = |_: &str, found: Found<_>| {
