@@ -130,9 +130,11 @@ async fn a_closed_pipe_is_an_error_and_no_panic() {
     let world = World::demo().await;
     let state = StateDir::new("closed");
     for (name, mut command) in commands(&world, &state).await {
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut process = command.spawn().unwrap();
-        drop(process.stdout.take());
+        // Closed before the process begins: however fast it is, nobody reads.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        command.stdout(writer).stderr(Stdio::piped());
+        let process = command.spawn().unwrap();
         let ended = process.wait_with_output().await.unwrap();
         let log = String::from_utf8(ended.stderr).unwrap();
         assert!(!log.contains("panicked"), "{name}: {log}");

@@ -146,11 +146,11 @@ pull
       such as api/2: "a\nb\n" -> "a\nc\n"
 repository
   + acme/new  "New"
- blueprint   to delete  to change  to create 
- project             0          0          1 
- pull                0          2          0 
- repository          1          0          1 
- all                 1          2          2 
+blueprint  to delete to change to create
+project            0         0         1
+pull               0         2         0
+repository         1         0         1
+all                1         2         2
 Port would refuse
   ! service: 2 entities not written: Port has no such blueprint
       resources[0] (repository), such as cart
