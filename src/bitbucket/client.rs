@@ -16,6 +16,7 @@ use url::Url;
 use super::accounts::Accounts;
 use super::auth::Credential;
 use super::error::Error;
+use super::heads::Heads;
 use super::pages::Pages;
 use super::rate_limit::{Allowance, Purpose, RateGroup};
 use super::sending::Sending;
@@ -95,6 +96,7 @@ pub(super) struct Shared {
     /// Held while a credential is probed, so that several refusals ask once.
     pub(super) probing: tokio::sync::Mutex<()>,
     pub(super) slots: Mutex<Slots>,
+    pub(super) heads: Heads,
 }
 
 /// How many requests may be under way.
@@ -128,6 +130,7 @@ impl BitbucketClient {
             slots: Mutex::new(Slots::new(credentials.len())),
             accounts: Accounts::new(credentials),
             probing: tokio::sync::Mutex::default(),
+            heads: Heads::default(),
         };
         BitbucketClient {
             shared: Arc::new(shared),
@@ -283,16 +286,6 @@ impl BitbucketClient {
         Ok(own)
     }
 
-    /// An object. Any other JSON is no answer.
-    pub(super) async fn get(&self, url: Url, deadline: &Deadline) -> Result<Value, Error> {
-        let object = |answer: &Answer| {
-            let value = answer.value()?;
-            ensure!(value.is_object(), "no object: {}", answer.excerpt());
-            Ok(value)
-        };
-        self.read(&url, deadline, object).await
-    }
-
     /// Asks the API, and reads the answer with `read`; what that cannot read is asked for again.
     pub(super) async fn read<T>(
         &self,
@@ -300,7 +293,18 @@ impl BitbucketClient {
         deadline: &Deadline,
         read: impl Fn(&Answer) -> anyhow::Result<T>,
     ) -> Result<T, Error> {
-        let sending = Sending::get(RateGroup::Api, &JSON, url);
+        self.read_as(&JSON, url, deadline, read).await
+    }
+
+    /// The same, as patiently as `policy` says.
+    pub(super) async fn read_as<T>(
+        &self,
+        policy: &RetryPolicy,
+        url: &Url,
+        deadline: &Deadline,
+        read: impl Fn(&Answer) -> anyhow::Result<T>,
+    ) -> Result<T, Error> {
+        let sending = Sending::get(RateGroup::Api, policy, url);
         self.request(&sending, deadline, read).await
     }
 

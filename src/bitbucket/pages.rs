@@ -104,12 +104,13 @@ impl Pages {
         };
         let guessed = next.guessed;
         let url = self.client.own(&next.address)?;
-        let page = match self.client.read(&url, deadline, Page::read).await {
+        let read = self.client.read_with_heads(url, deadline, Page::read);
+        let (url, page) = match read.await {
             Err(error) if guessed && error.class() == Class::Part => {
                 self.next = None;
                 return Ok(None);
             }
-            page => page?,
+            read => read?,
         };
         self.promise.take_in(page.size);
         let new = self.note(&url, &page.values);

@@ -110,25 +110,21 @@ impl<'a> IncludedFiles<'a> {
         branch: &str,
         deadline: &Deadline,
     ) -> Result<Map<String, Value>, bitbucket::Error> {
-        // A branch name with a slash cannot be told from a path (BCLOUD-9969): its commit can.
-        let revision = if branch.contains('/') {
-            let head = self
-                .bitbucket
-                .branch_head(repository.uuid.as_str(), branch, deadline);
-            match head.await? {
-                Some(commit) => commit,
+        // All at one commit. A branch may move between two files, and its name may look like a path (BCLOUD-9969).
+        let uuid = repository.uuid.as_str();
+        let commit = match repository.head_of(branch) {
+            Some(head) => head.to_owned(),
+            None => match self.bitbucket.branch_head(uuid, branch, deadline).await? {
+                Some(head) => head,
                 None => return Ok(self.nothing()),
-            }
-        } else {
-            branch.to_owned()
+            },
         };
         stream::iter(self.paths)
             .map(|path| {
-                let revision = &revision;
+                let commit = &commit;
                 async move {
                     let place = content::included("", path);
-                    let uuid = repository.uuid.as_str();
-                    let read = self.bitbucket.file(uuid, revision, &place, deadline);
+                    let read = self.bitbucket.file(uuid, commit, &place, deadline);
                     let text = match read.await {
                         Ok(bytes) => bytes.and_then(content::text),
                         Err(bitbucket::Error::TooLarge { .. }) => {
@@ -157,6 +153,7 @@ fn destination(pull_request: &Value) -> Option<Repository> {
     let branch = destination.pointer("/branch/name").and_then(Value::as_str);
     Some(Repository {
         main_branch: branch.map(str::to_owned),
+        head: None,
         ..Repository::of(destination.get("repository")?)?
     })
 }

@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::included::{Completed, IncludedFiles};
 use super::part::PartListing;
 use super::tree::TreeListing;
-use super::{Batch, Group, Source};
+use super::{Batch, Group, Origin, Source};
 use crate::bitbucket::{self, BitbucketClient, Pages, Shown};
 use crate::deadline::Deadline;
 use crate::failure::Class;
@@ -65,12 +65,11 @@ impl<'a> Listing<'a> {
             Source::Workspace => Feed::Workspace,
             Source::Members => Feed::Pages(bitbucket.members()),
             Source::Parts { part, .. } => repository.map_or(Feed::Nothing, |repository| {
-                let resources = &group.resources;
-                let listing = PartListing::new(bitbucket, resources, part, repository);
+                let listing = PartListing::new(bitbucket, group, part, repository);
                 Feed::Part(Box::new(listing))
             }),
             Source::Trees(_) => repository.map_or(Feed::Nothing, |repository| {
-                let tree = TreeListing::new(bitbucket, &group.trees, repository.clone());
+                let tree = TreeListing::new(bitbucket, group, repository.clone());
                 Feed::Tree(Box::new(tree))
             }),
         };
@@ -94,6 +93,14 @@ impl<'a> Listing<'a> {
             Feed::Part(part) => part.shown(),
             // A tree is of one commit.
             Feed::Tree(_) | Feed::Workspace | Feed::Nothing => Shown::WHOLE,
+        }
+    }
+
+    /// The commit that all of it was read at, once it is read, if it was the head of the main branch.
+    pub fn origin(&self) -> Option<&Origin> {
+        match &self.feed {
+            Feed::Tree(tree) => tree.origin(),
+            Feed::Pages(_) | Feed::Part(_) | Feed::Workspace | Feed::Nothing => None,
         }
     }
 

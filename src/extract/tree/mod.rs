@@ -11,7 +11,8 @@ use std::sync::Arc;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
-use super::{Batch, FILES_AT_ONCE};
+use super::ask::completed;
+use super::{Batch, FILES_AT_ONCE, Group, Origin};
 use crate::bitbucket::{self, BitbucketClient, list_tree};
 use crate::deadline::Deadline;
 use crate::identity::Repository;
@@ -28,29 +29,37 @@ const ITEMS_AT_ONCE: usize = 20;
 /// The folders and files of one repository, a batch at a time.
 pub(super) struct TreeListing<'a> {
     bitbucket: &'a BitbucketClient,
-    resources: &'a [TreeResource],
+    group: &'a Group,
     repository: Repository,
     /// `None` until the trees were listed.
     work: Option<VecDeque<Work<'a>>>,
     /// The repository as items carry it; asked for when there is an item.
     raw: Value,
     texts: Texts<'a>,
+    /// Where all of it was read, once that is known, if it was one commit.
+    origin: Option<Origin>,
 }
 
 impl<'a> TreeListing<'a> {
     pub(super) fn new(
         bitbucket: &'a BitbucketClient,
-        resources: &'a [TreeResource],
+        group: &'a Group,
         repository: Repository,
     ) -> TreeListing<'a> {
         TreeListing {
             bitbucket,
-            resources,
+            group,
             work: None,
             raw: Value::Null,
             texts: Texts::new(bitbucket, repository.uuid.clone()),
             repository,
+            origin: None,
         }
+    }
+
+    /// The commit that all of it was read at; `None` where it was none, or several, or another branch's head.
+    pub(super) fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
     }
 
     pub(super) async fn next(
@@ -61,7 +70,11 @@ impl<'a> TreeListing<'a> {
             let work = self.plan(deadline).await?;
             if !work.is_empty() {
                 let uuid = self.repository.uuid.as_str();
-                self.raw = self.bitbucket.repository(uuid, deadline).await?;
+                let raw = self.bitbucket.repository(uuid, deadline).await?;
+                self.raw = completed(self.bitbucket, self.group, raw, deadline).await?;
+                if let Some(origin) = &mut self.origin {
+                    origin.carried = Some(self.group.carried(&self.raw));
+                }
             }
             self.work = Some(work);
         }
@@ -109,9 +122,10 @@ impl<'a> TreeListing<'a> {
     }
 
     /// Lists each branch once, as deep as a selector may match.
-    async fn plan(&self, deadline: &Deadline) -> Result<VecDeque<Work<'a>>, bitbucket::Error> {
+    async fn plan(&mut self, deadline: &Deadline) -> Result<VecDeque<Work<'a>>, bitbucket::Error> {
         let uuid = self.repository.uuid.as_str();
-        let resources: &'a [TreeResource] = self.resources;
+        let resources: &'a [TreeResource] = &self.group.trees;
+        let is_main_only = self.group.reads_main_branch_only(&self.repository);
         let mut by_branch: BTreeMap<String, Vec<TreeSearch<'a>>> = BTreeMap::new();
         let searches = resources.iter();
         for search in searches.flat_map(|resource| resource.searches(&self.repository)) {
@@ -122,7 +136,12 @@ impl<'a> TreeListing<'a> {
         }
         let mut work = VecDeque::new();
         for (branch, searches) in by_branch {
-            let Some(commit) = self.bitbucket.branch_head(uuid, &branch, deadline).await? else {
+            let known = self.repository.head_of(&branch).map(str::to_owned);
+            let commit = match known {
+                Some(commit) => Some(commit),
+                None => self.bitbucket.branch_head(uuid, &branch, deadline).await?,
+            };
+            let Some(commit) = commit else {
                 tracing::warn!(
                     repository = self.repository.full_name,
                     branch,
@@ -136,6 +155,11 @@ impl<'a> TreeListing<'a> {
                 .try_fold(1, |most, depth| Some(most.max(depth?)));
             let keep = |entry: &Value| searches.iter().any(|search| search.matches(entry));
             let entries = list_tree(self.bitbucket, uuid, &commit, depth, &keep, deadline).await?;
+            self.origin = is_main_only.then(|| Origin {
+                branch: branch.clone(),
+                head: commit.clone(),
+                carried: None,
+            });
             let (branch, commit) = (Arc::<str>::from(branch), Arc::<str>::from(commit));
             for entry in entries {
                 work.extend(wanted_by(&searches, &entry, (&branch, &commit)));
