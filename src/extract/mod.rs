@@ -22,7 +22,7 @@ use crate::identity::{ItemId, PartitionId, Repository, RepositoryId, SourceId};
 use crate::mapping::{Mapping, Part, RepositoryFilter, Resource, Selector};
 
 pub use ask::{
-    Asked, Hidden, member, pull_requests, repositories, repositories_of_project, repository,
+    Asked, Hidden, completed, member, pull_requests, repositories, repositories_of_project, repository,
     with_files,
 };
 pub use carried::names_digest;
@@ -300,6 +300,13 @@ pub struct Skipped {
 /// Whether `raw` carries its files.
 pub fn has_files(raw: &Value) -> bool {
     raw.get(INCLUDED_FILES).is_some()
+}
+
+/// Leaves `raw` as Bitbucket shows it.
+pub fn without_files(raw: &mut Value) {
+    if let Value::Object(raw) = raw {
+        raw.shift_remove(INCLUDED_FILES);
+    }
 }
 
 /// The key under which an item carries its files.

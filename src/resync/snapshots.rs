@@ -88,9 +88,8 @@ impl Snapshots {
     pub(super) fn is_changed(&self, sources: &Sources, seen: &Seen) -> bool {
         let image = match (&seen.sight, &seen.before) {
             (Sight::Gone, before) => {
-                return before
-                    .as_ref()
-                    .is_some_and(|entry| !entry.claims.is_empty());
+                let says = |entry: &Entry| !entry.claims.is_empty() || entry.basis.is_some();
+                return before.as_ref().is_some_and(says);
             }
             (Sight::Present(image), Some(entry)) => {
                 if !entry.sure || is_unmet(entry) {
@@ -106,6 +105,11 @@ impl Snapshots {
         let now = claims(image, seen.before.as_ref(), sources.creates_targets());
         let before = seen.before.as_ref().map(|entry| entry.claims.as_slice());
         if !same(&now, before.unwrap_or_default()) {
+            return true;
+        }
+        // Records are kept of how things were read, too.
+        let known = seen.before.as_ref().and_then(|entry| entry.basis.as_ref());
+        if image.basis.is_some() && image.basis.as_ref() != known {
             return true;
         }
         let entities = image.entities(sources.merges());

@@ -12,12 +12,15 @@ use crate::entity::{Entity, EntityKey};
 use crate::failure::UnreadFile;
 use crate::mapping::Resource;
 use crate::port::LeftOut;
+use crate::store::basis::Basis;
 
 /// All that an item becomes.
 #[derive(Clone, Default)]
 pub struct Image {
     /// In the order of the mapping, and of the members for each resource.
     pub made: Vec<Made>,
+    /// What it was made from, where a later run may take it over for that.
+    pub basis: Option<Basis>,
 }
 
 /// What one resource makes of an item, or of one member of it.
@@ -32,6 +35,10 @@ pub struct Made {
     pub targets: BTreeSet<EntityKey>,
     /// Addressed by a search query: somebody else's, which this item enriches. They are nobody's claim.
     pub searched: Vec<Entity>,
+    /// Items and entities that the selector turned away.
+    pub filtered_out: usize,
+    /// The mapping had something to say of it, which every run has to say again.
+    pub is_remarkable: bool,
     /// Part of it could not be read or mapped. What was claimed before stays claimed.
     pub incomplete: bool,
     /// Nothing is known of it but that it is there: all it claimed before stays.
@@ -134,6 +141,8 @@ impl Made {
             entities: Vec::new(),
             targets: BTreeSet::new(),
             searched: Vec::new(),
+            filtered_out: 0,
+            is_remarkable: true,
             incomplete: true,
             unread: true,
             lost: None,

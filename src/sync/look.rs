@@ -13,13 +13,14 @@ use serde_json::Value;
 use super::blueprints::Blueprints;
 use super::image::Image;
 use super::mapper::Mapper;
+use super::origin::Resolved;
 use super::plan::{Seen, Sight};
 use super::sources::Sources;
 use crate::bitbucket::{self, BitbucketClient};
 use crate::deadline::Deadline;
-use crate::extract::{self, Batch, Group, Source};
+use crate::extract::{self, Batch, Group, Origin, Source};
 use crate::failure::Failure;
-use crate::identity::{ItemId, ItemRef, PartitionId, Place, RepositoryId, SourceId};
+use crate::identity::{ItemId, ItemRef, PartitionId, Place, Repository, RepositoryId, SourceId};
 use crate::mapping::RepositoryFilter;
 use crate::port::PortClient;
 use crate::store::documents::{Entry, Record, place_of, record, record_prefix, records};
@@ -302,7 +303,7 @@ impl Looker<'_> {
         before: Option<Entry>,
     ) -> Result<Seen, Failure> {
         let sight = match raw {
-            Ok(raw) => self.present(group, &raw).await?,
+            Ok(raw) => self.listed_repository(group, raw).await?,
             Err(error) => self.unread(group, error)?,
         };
         Ok(Seen {
@@ -330,17 +331,49 @@ impl Looker<'_> {
     async fn present(&self, group: &Group, raw: &Value) -> Result<Sight, Failure> {
         let mut image = Image {
             made: self.mapper.map(&group.resources, raw, ""),
+            basis: None,
         };
         self.resolve(&mut image).await?;
         Ok(Sight::Present(image))
     }
 
-    pub(super) async fn resolve(&self, image: &mut Image) -> Result<(), Failure> {
+    /// A repository; where files go along, with what tells the next run whether it has to read them again.
+    async fn listed_repository(&self, group: &Group, raw: Value) -> Result<Sight, Failure> {
+        let raw = extract::completed(self.bitbucket, group, raw, self.deadline).await?;
+        let mut image = Image {
+            made: self.mapper.map(&group.resources, &raw, ""),
+            basis: None,
+        };
+        let resolved = self.resolve(&mut image).await?;
+        let repository = Repository::of(&raw).filter(|_| extract::has_files(&raw));
+        if let Some(repository) = repository
+            && let Some(branch) = repository.main_branch.clone()
+            && let Some(head) = repository.head.clone()
+        {
+            let mut shown = raw;
+            extract::without_files(&mut shown);
+            let carried = Some(group.carried(&shown));
+            let origin = Origin {
+                branch,
+                head,
+                carried,
+            };
+            self.note_basis(group, &repository, &origin, (&resolved, 1, 0), &mut image);
+        }
+        Ok(Sight::Present(image))
+    }
+
+    pub(super) async fn resolve(&self, image: &mut Image) -> Result<Resolved, Failure> {
         let entities = image.all_entities();
         let blueprints = Blueprints::for_entities(self.port, entities, self.deadline).await?;
-        self.mapper.left_out(image.resolve(&blueprints));
-        self.mapper.twins(image.twins());
-        Ok(())
+        let (left_out, twins) = (image.resolve(&blueprints), image.twins());
+        let resolved = Resolved {
+            schemas: blueprints.digest(image.blueprints()),
+            is_clean: left_out.is_empty() && twins.is_empty(),
+        };
+        self.mapper.left_out(left_out);
+        self.mapper.twins(twins);
+        Ok(resolved)
     }
 }
 

@@ -90,6 +90,7 @@ impl Mapper {
             noted.report.add(resource, raw, &mapped);
             let lost = |dropped: &&Dropped| dropped.path != NO_ITEMS;
             let lost = mapped.dropped.iter().filter(lost).count() + mapped.failures.len();
+            let is_remarkable = MappingReport::says_anything_of(&mapped);
             noted.noticed.counts.not_mapped += lost;
             noted.noticed.counts.filtered_out += mapped.filtered_out;
             if 0 < lost {
@@ -108,6 +109,8 @@ impl Mapper {
                 entities,
                 targets: BTreeSet::new(),
                 searched,
+                filtered_out: mapped.filtered_out,
+                is_remarkable,
                 incomplete: 0 < lost,
                 unread: false,
                 lost: None,
