@@ -1,7 +1,7 @@
 //! What became of items and entities, in numbers.
 
 use std::fmt;
-use std::ops::AddAssign;
+use std::ops::{AddAssign, SubAssign};
 
 use serde::{Deserialize, Serialize};
 
@@ -139,6 +139,50 @@ impl AddAssign for IdentifierCounts {
         let IdentifierCounts { usable, unusable } = other;
         self.usable += usable;
         self.unusable += unusable;
+    }
+}
+
+impl SubAssign for IdentifierCounts {
+    fn sub_assign(&mut self, other: IdentifierCounts) {
+        let IdentifierCounts { usable, unusable } = other;
+        self.usable = self.usable.saturating_sub(usable);
+        self.unusable = self.unusable.saturating_sub(unusable);
+    }
+}
+
+/// Takes back what was counted.
+impl SubAssign for Counts {
+    fn sub_assign(&mut self, other: Counts) {
+        let Counts {
+            extracted,
+            skipped,
+            transformed,
+            filtered_out,
+            not_mapped,
+            left_out,
+            written,
+            unchanged,
+            refused,
+            waiting,
+            deleted,
+            kept,
+        } = other;
+        for (count, taken) in [
+            (&mut self.extracted, extracted),
+            (&mut self.skipped, skipped),
+            (&mut self.transformed, transformed),
+            (&mut self.filtered_out, filtered_out),
+            (&mut self.not_mapped, not_mapped),
+            (&mut self.left_out, left_out),
+            (&mut self.written, written),
+            (&mut self.unchanged, unchanged),
+            (&mut self.refused, refused),
+            (&mut self.waiting, waiting),
+            (&mut self.deleted, deleted),
+            (&mut self.kept, kept),
+        ] {
+            *count = count.saturating_sub(taken);
+        }
     }
 }
 

@@ -217,6 +217,15 @@ impl Repository {
         })
     }
 
+    /// The same, for whoever has to ask for the head at another moment.
+    #[must_use]
+    pub fn without_head(&self) -> Repository {
+        Repository {
+            head: None,
+            ..self.clone()
+        }
+    }
+
     /// The commit at the head of `branch`, where that is known.
     pub fn head_of(&self, branch: &str) -> Option<&str> {
         let is_main = self.main_branch.as_deref() == Some(branch);

@@ -157,11 +157,11 @@ impl<'a> Listing<'a> {
 /// The list of repositories that `group` is about, from `cursor` on where there is one.
 ///
 /// Files are read in the order of the list, those of the next page when a page has no more to begin with. A page that
-/// finds no `room` waits until another one is dropped. A repository whose files could not be read costs its page nothing,
+/// finds no `room` waits until another one is dropped. A repository that `wants_files` does not hold of comes without. A repository whose files could not be read costs its page nothing,
 /// whatever the reason; where that meets everything, no more files are asked for.
 pub fn repository_pages<'a>(
     bitbucket: &'a BitbucketClient,
-    group: &'a Group,
+    (group, wants_files): (&'a Group, &'a (dyn Fn(&Value) -> bool + Sync)),
     cursor: Option<&str>,
     room: &'a Semaphore,
     deadline: &'a Deadline,
@@ -195,6 +195,9 @@ pub fn repository_pages<'a>(
             async move {
                 let (included, is_over) = included.as_ref();
                 Ok(match (piece?, included) {
+                    (Piece::Item(item), Some(_)) if !wants_files(&item) => {
+                        Piece::Item(Ok(Ok(item)))
+                    }
                     (Piece::Item(item), Some(_)) if is_over.load(Ordering::Relaxed) => {
                         Piece::Item(Err((Repository::of(&item), bitbucket::Error::OutOfTime)))
                     }

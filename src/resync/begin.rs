@@ -144,6 +144,7 @@ async fn new_run(
     let known = app.store.load(&completed()).await?.value;
     let is_first = known.is_none();
     let hidden_before = known.as_ref().map(|known| known.hidden.clone());
+    let audits = known.as_ref().map_or(0, |known| known.runs);
     let owned = match known {
         Some(known) => known.owned,
         None => session.port.owned(None, deadline).await?.len(),
@@ -154,6 +155,7 @@ async fn new_run(
     Ok(Run {
         is_first,
         has_rival,
+        audits,
         hidden_before: hidden_before.unwrap_or_default(),
         kept: has_rival.then(rival_line).into_iter().collect(),
         ..Run::begin(id, app.clock.now(), current.number, (owned, first))

@@ -38,6 +38,8 @@ pub struct Summary {
     pub kept: Option<String>,
     /// How many of them nobody has asked to be left.
     pub withheld: usize,
+    /// Partitions that were taken over unread, since nothing about them had changed.
+    pub taken_over: usize,
     /// Lists that say they have objects and show none; new ones are a loss.
     pub hidden: Vec<String>,
     /// Each problem of the mapping once, with the number of items it cost.
@@ -54,6 +56,7 @@ impl Summary {
             kept: (!run.kept.is_empty())
                 .then(|| run.kept.iter().cloned().collect::<Vec<_>>().join("; ")),
             withheld: run.withheld,
+            taken_over: run.taken_over.partitions,
             hidden: run.hidden.iter().cloned().collect(),
             mapping_problems,
         }
@@ -104,6 +107,7 @@ impl Slice<'_> {
             owned: run.owned,
             all_recorded: run.failures == 0 && run.unsound.is_empty(),
             distrusted: self.distrusted(),
+            runs: run.audits + 1,
             hidden: run.hidden.clone(),
         };
         let key = failed_repositories();
@@ -188,6 +192,9 @@ impl Slice<'_> {
             deleted = counts.deleted,
             kept = counts.kept,
             failed_partitions = run.failures,
+            taken_over = run.taken_over.partitions,
+            audited = run.audited,
+            audit_differences = run.refuted,
             lists_showing_none = run.hidden.len(),
             losses = run.has_losses(),
             "resync completed"

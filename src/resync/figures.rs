@@ -52,6 +52,8 @@ impl Slice<'_> {
             Figure::count("WrittenEntities", summary.counts.written),
             Figure::count("DeletedEntities", summary.counts.deleted),
             Figure::count("RefusedEntities", summary.counts.refused),
+            Figure::count("UnreadPartitions", summary.taken_over),
+            Figure::count("AuditDifferences", run.refuted),
             Figure::seconds("RunSeconds", vec![took]),
         ];
         self.app.metrics.put(now, figures);

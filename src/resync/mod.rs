@@ -29,6 +29,7 @@ mod retry;
 mod rival;
 mod slice;
 mod snapshots;
+mod takeover;
 mod told;
 mod unreadable;
 

@@ -6,6 +6,7 @@ use super::committer::Then;
 use super::pages::{Spot, State};
 use super::read::RunReader;
 use super::slice::RunPart;
+use super::takeover::{Known, Turn};
 use crate::bitbucket;
 use crate::extract::{Group, Source};
 use crate::failure::{Class, Failure};
@@ -21,9 +22,18 @@ impl RunReader<'_> {
         group: &Group,
         repository: &Repository,
         spot: &Spot,
+        known: &Known,
     ) -> Result<(), Failure> {
         if let State::Open(progress) = self.slice.pages.state(spot, &group.id) {
-            let part = RunPart::of_repository(group, repository, spot);
+            let mut part = RunPart::of_repository(group, repository, spot);
+            match self.turn(group, repository, spot, known) {
+                Turn::Read => {}
+                Turn::Audit(stamp) => part.audited = Some(stamp),
+                Turn::TakeOver => {
+                    self.slice.note_through(group);
+                    return Ok(());
+                }
+            }
             self.begin();
             let read = match group.source.is_numbered() {
                 true => Box::pin(self.numbered(group, repository, &part, progress)).await,
@@ -150,8 +160,9 @@ impl RunReader<'_> {
                 self.done(part, Vec::new()).await;
                 return Ok(());
             };
-            if now.main_branch != repository.main_branch {
-                seen = looker.whole(group, Some(&now)).await?;
+            if (&now.main_branch, &now.head) != (&repository.main_branch, &repository.head) {
+                // Its head may have moved before the record is read again.
+                seen = looker.whole(group, Some(&now.without_head())).await?;
             }
         }
         debug_assert_eq!(seen.item.item, ItemId::Whole);

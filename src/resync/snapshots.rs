@@ -9,7 +9,7 @@ use crate::class::Class;
 use crate::deadline::Deadline;
 use crate::entity::{Entity, EntityKey};
 use crate::locked::locked;
-use crate::port::{self, PortClient, Snapshot, digest};
+use crate::port::{self, PortClient, ShownFields, Snapshot, digest};
 use crate::store::documents::{Claim, Entry, Held};
 use crate::sync::plan::{Seen, Sight, claims};
 use crate::sync::sources::Sources;
@@ -46,6 +46,17 @@ impl Snapshots {
                 blueprints.extend(image.blueprints());
             }
         }
+        self.prepare_for(port, sources, blueprints, deadline).await
+    }
+
+    /// Reads what Port holds of `blueprints`, as far as that was not read before.
+    pub(super) async fn prepare_for(
+        &self,
+        port: &PortClient,
+        sources: &Sources,
+        blueprints: BTreeSet<&str>,
+        deadline: &Deadline,
+    ) -> Result<(), port::Error> {
         for blueprint in blueprints {
             if locked(&self.by_blueprint).contains_key(blueprint) {
                 continue;
@@ -68,6 +79,19 @@ impl Snapshots {
             locked(&self.by_blueprint).insert(blueprint.to_owned(), Arc::new(snapshot));
         }
         Ok(())
+    }
+
+    /// See [`Snapshot::shown`]; `None` where Port does not tell.
+    pub(super) fn shown(
+        &self,
+        blueprint: &str,
+        identifier: u64,
+        fields: &ShownFields,
+    ) -> Option<u64> {
+        match locked(&self.by_blueprint).get(blueprint)?.as_ref() {
+            Holdings::Known(snapshot) => snapshot.shown(identifier, fields),
+            Holdings::Untold | Holdings::NoBlueprint => None,
+        }
     }
 
     /// Whether Port holds something else, or the record says that something else was written since.

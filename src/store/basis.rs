@@ -4,11 +4,10 @@
 //! Plain data, part of an [`Entry`](super::documents::Entry). What follows from it is decided elsewhere.
 
 use std::collections::BTreeMap;
-use std::ops::AddAssign;
+use std::ops::{AddAssign, SubAssign};
 
 use serde::{Deserialize, Serialize};
 
-use super::run::Tally;
 use crate::counts::{Counts, IdentifierCounts};
 
 /// All that a partition's items depend on, and what reading them has counted. Recorded only of a reading that was complete
@@ -52,6 +51,27 @@ fn is_none(count: &usize) -> bool {
     *count == 0
 }
 
+/// What a kind has given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    pub items: usize,
+    pub entities: usize,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Tally) {
+        self.items += other.items;
+        self.entities += other.entities;
+    }
+}
+
+impl SubAssign for Tally {
+    fn sub_assign(&mut self, other: Tally) {
+        self.items = self.items.saturating_sub(other.items);
+        self.entities = self.entities.saturating_sub(other.entities);
+    }
+}
+
 /// What a run has counted of partitions that it took over unread: the same as if it had read them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -72,9 +92,7 @@ impl AddAssign<&TakenOver> for TakenOver {
             *self.identifiers.entry(resource.clone()).or_default() += *counts;
         }
         for (kind, tally) in &other.tally {
-            let known = self.tally.entry(kind.clone()).or_default();
-            known.items += tally.items;
-            known.entities += tally.entities;
+            *self.tally.entry(kind.clone()).or_default() += *tally;
         }
     }
 }

@@ -253,6 +253,9 @@ pub struct CompletedRun {
     /// Pull requests that it found changed, though no event had come since the run before.
     #[serde(default)]
     pub untold_changes: usize,
+    /// Runs completed so far: what each audits is another part.
+    #[serde(default)]
+    pub runs: u64,
     /// Lists that say they have objects and show none: a run says so once.
     #[serde(default)]
     pub hidden: BTreeSet<String>,

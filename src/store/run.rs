@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use super::basis::Tally;
+use super::basis::TakenOver;
 use super::documents::{Folder, Key, Stamp, documents};
 pub use super::outcome::{FailedAttempt, FailedPart, Losses, RunPause};
 use crate::counts::{Counts, IdentifierCounts, Tallied};
@@ -106,6 +108,23 @@ pub struct Run {
     /// What it waits for, if it does.
     #[serde(default)]
     pub pause: Option<RunPause>,
+    /// What was taken over unread; counted among the rest, too.
+    #[serde(default)]
+    pub taken_over: TakenOver,
+    /// Partitions that were read to see whether they might have been taken over, and those that might not.
+    #[serde(default)]
+    pub audited: usize,
+    #[serde(default)]
+    pub refuted: usize,
+    /// Why nothing more is taken over, if nothing is.
+    #[serde(default)]
+    pub reads_all: Option<String>,
+    /// Runs that were completed before: whose turn it is to be audited.
+    #[serde(default)]
+    pub audits: u64,
+    /// Bitbucket has failed to show the heads of repositories: they are not asked for any more.
+    #[serde(default)]
+    pub refuses_heads: bool,
     /// Pull requests that had changed since they were looked at last, as far as they were read.
     #[serde(default)]
     pub changed_pull_requests: usize,
@@ -118,12 +137,6 @@ pub struct RunHolder {
     pub name: String,
     /// It has no longer than this.
     pub until: Option<Timestamp>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tally {
-    pub items: usize,
-    pub entities: usize,
 }
 
 /// How far a list of repositories has come. Its pages are documents of their own.
@@ -171,6 +184,12 @@ pub struct RepositoryPage {
     /// key.
     #[serde(default)]
     pub open: BTreeMap<SourceId, BTreeSet<u64>>,
+    /// By source, what items show of repositories, as digests: of those whose contents a run may take over unread.
+    #[serde(default)]
+    pub carried: BTreeMap<SourceId, BTreeMap<u64, u64>>,
+    /// By source, the positions of repositories whose partition was taken over unread. They are done, too.
+    #[serde(default)]
+    pub taken_over: BTreeMap<SourceId, BTreeSet<u64>>,
     /// Numbers of pull requests that records name and lists have not shown.
     #[serde(default)]
     pub missing: BTreeMap<SourceId, BTreeMap<u64, Vec<u64>>>,

@@ -18,9 +18,9 @@ use super::plan::{Seen, Sight};
 use super::sources::Sources;
 use crate::bitbucket::{self, BitbucketClient};
 use crate::deadline::Deadline;
-use crate::extract::{self, Batch, Group, Origin, Source};
+use crate::extract::{self, Batch, Group, Source};
 use crate::failure::Failure;
-use crate::identity::{ItemId, ItemRef, PartitionId, Place, Repository, RepositoryId, SourceId};
+use crate::identity::{ItemId, ItemRef, PartitionId, Place, RepositoryId, SourceId};
 use crate::mapping::RepositoryFilter;
 use crate::port::PortClient;
 use crate::store::documents::{Entry, Record, place_of, record, record_prefix, records};
@@ -334,32 +334,6 @@ impl Looker<'_> {
             basis: None,
         };
         self.resolve(&mut image).await?;
-        Ok(Sight::Present(image))
-    }
-
-    /// A repository; where files go along, with what tells the next run whether it has to read them again.
-    async fn listed_repository(&self, group: &Group, raw: Value) -> Result<Sight, Failure> {
-        let raw = extract::completed(self.bitbucket, group, raw, self.deadline).await?;
-        let mut image = Image {
-            made: self.mapper.map(&group.resources, &raw, ""),
-            basis: None,
-        };
-        let resolved = self.resolve(&mut image).await?;
-        let repository = Repository::of(&raw).filter(|_| extract::has_files(&raw));
-        if let Some(repository) = repository
-            && let Some(branch) = repository.main_branch.clone()
-            && let Some(head) = repository.head.clone()
-        {
-            let mut shown = raw;
-            extract::without_files(&mut shown);
-            let carried = Some(group.carried(&shown));
-            let origin = Origin {
-                branch,
-                head,
-                carried,
-            };
-            self.note_basis(group, &repository, &origin, (&resolved, 1, 0), &mut image);
-        }
         Ok(Sight::Present(image))
     }
 

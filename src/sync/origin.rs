@@ -6,10 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::image::Image;
 use super::look::Looker;
+use super::plan::Sight;
 use crate::entity::EntityKey;
-use crate::extract::{Group, Origin, names_digest};
+use crate::extract::{self, Group, Origin, names_digest};
+use crate::failure::Failure;
 use crate::identity::Repository;
 use crate::port::identifier_digest;
 use crate::store::basis::{Basis, ReadCounts};
@@ -24,6 +28,33 @@ pub struct Resolved {
 }
 
 impl Looker<'_> {
+    /// A repository; where files go along, with what tells the next run whether it has to read them again.
+    pub(super) async fn listed_repository(&self, group: &Group, raw: Value) -> Result<Sight, Failure> {
+        // Its files were read at the head that it shows, if it shows one.
+        let repository = Repository::of(&raw).filter(|_| extract::has_files(&raw));
+        let raw = extract::completed(self.bitbucket, group, raw, self.deadline).await?;
+        let mut image = Image {
+            made: self.mapper.map(&group.resources, &raw, ""),
+            basis: None,
+        };
+        let resolved = self.resolve(&mut image).await?;
+        if let Some(repository) = repository
+            && let Some(branch) = repository.main_branch.clone()
+            && let Some(head) = repository.head.clone()
+        {
+            let mut shown = raw;
+            extract::without_files(&mut shown);
+            let carried = Some(group.carried(&shown));
+            let origin = Origin {
+                branch,
+                head,
+                carried,
+            };
+            self.note_basis(group, &repository, &origin, (&resolved, 1, 0), &mut image);
+        }
+        Ok(Sight::Present(image))
+    }
+
     /// Notes in `image`, made of `extracted` items and with `skipped` files left out, how it came about.
     pub(super) fn note_basis(
         &self,
