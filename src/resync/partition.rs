@@ -37,7 +37,14 @@ impl RunReader<'_> {
             self.begin();
             let read = match group.source.is_numbered() {
                 true => Box::pin(self.numbered(group, repository, &part, progress)).await,
-                false => Box::pin(self.whole(group, repository, &part)).await,
+                false => {
+                    // What was not read to its end may have met a head that is gone.
+                    let repository = match progress {
+                        None => repository.clone(),
+                        Some(_) => repository.without_head(),
+                    };
+                    Box::pin(self.whole(group, &repository, &part)).await
+                }
             };
             match read {
                 Ok(()) => {}
@@ -151,7 +158,14 @@ impl RunReader<'_> {
         part: &RunPart,
     ) -> Result<(), Failure> {
         let looker = self.slice.looker();
-        let mut seen = looker.whole(group, Some(repository)).await?;
+        let mut seen = match looker.whole(group, Some(repository)).await {
+            // Since the list was taken, its head may have been pushed away.
+            Err(failure) if repository.head.is_some() && failure.class() == Class::Part => {
+                let now = repository.without_head();
+                looker.whole(group, Some(&now)).await?
+            }
+            seen => seen?,
+        };
         let listed = part.spot.as_ref();
         let listed = listed.and_then(|spot| self.slice.pages.stamp(spot, &group.id));
         if matches!(group.source, Source::Trees(_)) && listed != seen.stamp() {
