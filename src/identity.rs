@@ -213,7 +213,10 @@ impl Repository {
             full_name: raw.get("full_name").and_then(text).unwrap_or_default(),
             name: raw.get("name").and_then(text).unwrap_or_default(),
             main_branch: raw.pointer("/mainbranch/name").and_then(text),
-            head: raw.pointer("/mainbranch/target/hash").and_then(text).filter(|hash| is_hash(hash)),
+            head: raw
+                .pointer("/mainbranch/target/hash")
+                .and_then(text)
+                .filter(|hash| is_hash(hash)),
         })
     }
 

@@ -14,7 +14,6 @@ use url::Url;
 
 use super::client::{BitbucketClient, JSON};
 use super::error::Error;
-use crate::class::Class;
 use crate::deadline::Deadline;
 use crate::http::{Answer, RetryPolicy};
 use crate::telemetry::chain;
@@ -74,23 +73,34 @@ impl BitbucketClient {
         deadline: &Deadline,
         read: impl Fn(&Answer) -> anyhow::Result<T>,
     ) -> Result<(Url, T), Error> {
-        let Some(plain) = without_heads(&url) else {
-            let found = self.read(&url, deadline, read).await?;
-            return Ok((url, found));
+        let plain = without_heads(&url);
+        let (mut url, mut policy) = match &plain {
+            Some(plain) if self.refuses_heads() => (plain.clone(), &JSON),
+            Some(_) => (url, &BRIEFLY),
+            None => (url, &JSON),
         };
-        if self.refuses_heads() {
-            let found = self.read(&plain, deadline, read).await?;
-            return Ok((plain, found));
-        }
-        match self.read_as(&BRIEFLY, &url, deadline, &read).await {
-            Err(error) if may_be_for_heads(&error) => {
-                let found = self.read(&plain, deadline, read).await?;
-                let error = chain(&error);
-                tracing::warn!(error, "Bitbucket shows no heads: they are not asked for any more");
-                self.ask_for_heads(false);
-                Ok((plain, found))
+        let mut refused = None;
+        loop {
+            // The future is large, and this is the bottom of deep stacks.
+            let found = Box::pin(self.read_as(policy, &url, deadline, &read)).await;
+            match (found, &plain) {
+                (Err(error), Some(plain)) if may_be_for_heads(&error) && url != *plain => {
+                    (url, policy) = (plain.clone(), &JSON);
+                    refused = Some(error);
+                }
+                (found, _) => {
+                    let found = found?;
+                    if let Some(error) = refused {
+                        let error = chain(&error);
+                        tracing::warn!(
+                            error,
+                            "Bitbucket shows no heads: they are not asked for any more"
+                        );
+                        self.ask_for_heads(false);
+                    }
+                    return Ok((url, found));
+                }
             }
-            found => Ok((url, found?)),
         }
     }
 
@@ -131,9 +141,15 @@ fn without_heads(url: &Url) -> Option<Url> {
     Some(plain)
 }
 
-/// Whether the same request may succeed without asking for heads.
+/// Whether the same request may succeed without asking for heads. Rights and addresses have nothing to do with them.
 fn may_be_for_heads(error: &Error) -> bool {
-    matches!(error.class(), Class::Part | Class::Later) && !error.meets_every_request()
+    matches!(
+        error,
+        Error::Refused { .. }
+            | Error::TooLarge { .. }
+            | Error::Unavailable { .. }
+            | Error::Unexpected { .. }
+    )
 }
 
 #[cfg(test)]
@@ -143,8 +159,14 @@ mod tests {
     #[test]
     fn only_what_asks_for_heads_is_left_away() {
         for (asked, plain) in [
-            ("http://x/r?pagelen=100&fields=%2Bvalues.mainbranch.target.hash&q=a%26b", Some("http://x/r?pagelen=100&q=a%26b")),
-            ("http://x/r?fields=%2Bmainbranch.target.hash", Some("http://x/r")),
+            (
+                "http://x/r?pagelen=100&fields=%2Bvalues.mainbranch.target.hash&q=a%26b",
+                Some("http://x/r?pagelen=100&q=a%26b"),
+            ),
+            (
+                "http://x/r?fields=%2Bmainbranch.target.hash",
+                Some("http://x/r"),
+            ),
             ("http://x/r?fields=%2Bvalues.reviewers", None),
             ("http://x/r", None),
         ] {

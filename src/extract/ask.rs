@@ -71,7 +71,9 @@ pub async fn completed(
     raw: Value,
     deadline: &Deadline,
 ) -> Result<Value, bitbucket::Error> {
-    let is_without = raw.pointer("/mainbranch/name").is_some_and(Value::is_string)
+    let is_without = raw
+        .pointer("/mainbranch/name")
+        .is_some_and(Value::is_string)
         && raw.pointer("/mainbranch/target").is_none();
     match is_without && group.shows_head() {
         true => bitbucket.with_head(raw, deadline).await,
@@ -129,8 +131,14 @@ pub async fn member(
         (Source::Projects, _) => bitbucket.project(member, deadline).await?,
         (Source::Members, _) => bitbucket.member(member, deadline).await?,
         (Source::Parts { part, .. }, Some(repository)) => {
-            return super::part::hidden(bitbucket, (group, part), repository, (member, is_cut), deadline)
-                .await;
+            return super::part::hidden(
+                bitbucket,
+                (group, part),
+                repository,
+                (member, is_cut),
+                deadline,
+            )
+            .await;
         }
         // A tree at a commit is complete, and the others have no members.
         (

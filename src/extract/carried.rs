@@ -58,12 +58,7 @@ impl Group {
         hasher.finish()
     }
 
-    fn add_shown<'v>(
-        &self,
-        value: &'v Value,
-        path: &mut Vec<&'v str>,
-        hasher: &mut DefaultHasher,
-    ) {
+    fn add_shown<'v>(&self, value: &'v Value, path: &mut Vec<&'v str>, hasher: &mut DefaultHasher) {
         let Value::Object(fields) = value else {
             return sorted(value).to_string().hash(hasher);
         };
@@ -130,11 +125,26 @@ mod tests {
     fn only_what_an_expression_may_read_counts() {
         for (kind, expression, counts, ignored) in [
             ("file", ".repo.slug", "/slug", "/updated_on"),
-            ("file", ".repo.mainbranch.name", "/mainbranch/name", "/mainbranch/target/hash"),
+            (
+                "file",
+                ".repo.mainbranch.name",
+                "/mainbranch/name",
+                "/mainbranch/target/hash",
+            ),
             ("file", ".metadata.commit.repository.size", "/size", "/slug"),
             ("file", ".repo.project.key", "/project/key", "/project/name"),
-            ("repository", ".links.html.href", "/links/html/href", "/links/self/href"),
-            ("repository", ".mainbranch.target.hash", "/mainbranch/target/hash", "/size"),
+            (
+                "repository",
+                ".links.html.href",
+                "/links/html/href",
+                "/links/self/href",
+            ),
+            (
+                "repository",
+                ".mainbranch.target.hash",
+                "/mainbranch/target/hash",
+                "/size",
+            ),
         ] {
             let group = group(kind, expression);
             let changed = |pointer: &str| {
@@ -153,7 +163,11 @@ mod tests {
             let group = group("file", expression);
             let mut other = repository();
             other["size"] = json!(2);
-            assert_ne!(group.carried(&other), group.carried(&repository()), "{expression}");
+            assert_ne!(
+                group.carried(&other),
+                group.carried(&repository()),
+                "{expression}"
+            );
             assert!(group.shows_head(), "{expression}");
         }
         assert!(!group("file", ".repo.slug").shows_head());

@@ -22,8 +22,8 @@ use crate::identity::{ItemId, PartitionId, Repository, RepositoryId, SourceId};
 use crate::mapping::{Mapping, Part, RepositoryFilter, Resource, Selector};
 
 pub use ask::{
-    Asked, Hidden, completed, member, pull_requests, repositories, repositories_of_project, repository,
-    with_files,
+    Asked, Hidden, completed, member, pull_requests, repositories, repositories_of_project,
+    repository, with_files,
 };
 pub use carried::names_digest;
 pub use listing::{Listing, Page, repository_pages};

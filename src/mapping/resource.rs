@@ -186,7 +186,10 @@ impl Resource {
         for entity in &self.entities {
             entity.each(&mut |_, expression| reads_clock |= expression.reads_clock());
             let relations = entity.relations.iter().flatten().map(|field| &field.value);
-            let mut operands = [&entity.identifier].into_iter().chain(&entity.team).chain(relations);
+            let mut operands = [&entity.identifier]
+                .into_iter()
+                .chain(&entity.team)
+                .chain(relations);
             searches |= operands.any(|operand| matches!(operand, Operand::Search(_)));
         }
         !reads_clock && !searches

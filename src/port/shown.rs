@@ -63,7 +63,7 @@ impl ShownFields {
     }
 }
 
-/// What [`Snapshot::shown`] says of `entity` as long as Port holds it; `None` where only Port can tell, for a search query
+/// What [`Snapshot::shows`] compares `entity` by as long as Port holds it; `None` where only Port can tell, for a search query
 /// stands in it.
 pub fn shown(entity: &Entity, fields: &ShownFields) -> Option<u64> {
     if !matches!(entity.identifier, Identifier::Text(_)) {
@@ -89,10 +89,24 @@ pub fn identifier_digest(identifier: &str) -> u64 {
 }
 
 impl Snapshot {
-    /// A digest of what Port shows of an entity, named by [`identifier_digest`]; `None` where Port has none of ours.
-    pub fn shown(&self, identifier: u64, fields: &ShownFields) -> Option<u64> {
-        let digests = self.digests_of(identifier)?;
-        Some(fields.digest(digests.iter()))
+    /// Whether Port shows the entity, named by [`identifier_digest`], as [`shown`] has said.
+    pub fn shows(&self, identifier: u64, fields: &ShownFields, shown: u64) -> bool {
+        let Some(digests) = self.digests_of(identifier) else {
+            return false;
+        };
+        let meta = [hash_of(&(0_u8, "title")), hash_of(&(0_u8, "team"))];
+        // Whoever leaves title or team away does not mind what Port has there.
+        let minded: &[[bool; 2]] = match fields.nulls {
+            true => &[[true, true]],
+            false => &[[true, true], [false, true], [true, false], [false, false]],
+        };
+        minded.iter().any(|minded| {
+            let is_minded = |digest: &&Digest| {
+                let mut meta = meta.iter().zip(minded);
+                meta.all(|(field, is_minded)| digest.field != *field || *is_minded)
+            };
+            fields.digest(digests.iter().filter(is_minded)) == shown
+        })
     }
 }
 
@@ -135,13 +149,15 @@ mod tests {
 
     fn fields() -> impl Strategy<Value = Value> {
         let values = || proptest::collection::btree_map("[a-c]", value(), 0..4);
-        (values(), values(), prop::option::of(value())).prop_map(|(properties, relations, title)| {
-            let mut fields = json!({"properties": properties, "relations": relations});
-            if let Some(title) = title {
-                fields["title"] = title;
-            }
-            fields
-        })
+        (values(), values(), prop::option::of(value())).prop_map(
+            |(properties, relations, title)| {
+                let mut fields = json!({"properties": properties, "relations": relations});
+                if let Some(title) = title {
+                    fields["title"] = title;
+                }
+                fields
+            },
+        )
     }
 
     proptest! {
@@ -152,16 +168,16 @@ mod tests {
             let snapshot = snapshot(&port, &new);
             let id = identifier_digest("x");
             for fields in [names(&new), ShownFields::anything()] {
-                if snapshot.shown(id, &fields) == shown(&new, &fields) {
+                if snapshot.shows(id, &fields, shown(&new, &fields).unwrap()) {
                     prop_assert!(!snapshot.changed_by_merge(&new), "{port}");
                 }
             }
             if !snapshot.changed_by_merge(&new) {
                 let fields = names(&new);
-                prop_assert_eq!(snapshot.shown(id, &fields), shown(&new, &fields));
+                prop_assert!(snapshot.shows(id, &fields, shown(&new, &fields).unwrap()));
             }
             let replaced = ShownFields::replaced();
-            if snapshot.shown(id, &replaced) == shown(&new, &replaced) {
+            if snapshot.shows(id, &replaced, shown(&new, &replaced).unwrap()) {
                 prop_assert!(!snapshot.differs(&new), "{port}");
             }
         }
@@ -178,6 +194,6 @@ mod tests {
         searched.identifier = Identifier::Search(query);
         assert_eq!(shown(&searched, &fields), None);
         let gone = Snapshot::default();
-        assert_eq!(gone.shown(identifier_digest("x"), &fields), None);
+        assert!(!gone.shows(identifier_digest("x"), &fields, 0));
     }
 }

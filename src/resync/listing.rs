@@ -144,11 +144,7 @@ impl<'a> ListReader<'a> {
     }
 
     /// The repositories of pages that an earlier slice has listed and not committed, asked for by their ids.
-    async fn own_items(
-        &self,
-        stored: &[Listed],
-        known: &Known,
-    ) -> Result<(), Failure> {
+    async fn own_items(&self, stored: &[Listed], known: &Known) -> Result<(), Failure> {
         let Some(group) = self.own else { return Ok(()) };
         let slice = self.reader.slice;
         let open: BTreeMap<&RepositoryId, &Spot> = stored

@@ -180,6 +180,17 @@ impl RunPages {
         before.and_then(|before| u64::try_from(before).ok()) == Some(turn)
     }
 
+    /// Whether nothing of `source` is left to be read of the repositories of `list`.
+    pub(super) fn is_read(&self, list: &str, source: &SourceId) -> bool {
+        let pages = locked(&self.pages);
+        let mut pages = pages.iter().filter(|((known, _), _)| known == list);
+        pages.all(|(_, page)| {
+            let done = page.page.done.get(source);
+            let mut positions = (0..).zip(&page.page.repositories).map(|(at, _)| at);
+            positions.all(|at| done.is_some_and(|done| done.contains(at)))
+        })
+    }
+
     /// The partition is done: it was taken over unread.
     pub(super) fn take_over(&self, spot: &Spot, source: &SourceId) {
         self.done(spot, source, Vec::new());

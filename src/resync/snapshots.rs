@@ -11,6 +11,7 @@ use crate::entity::{Entity, EntityKey};
 use crate::locked::locked;
 use crate::port::{self, PortClient, ShownFields, Snapshot, digest};
 use crate::store::documents::{Claim, Entry, Held};
+use crate::sync::origin::RememberedEntity;
 use crate::sync::plan::{Seen, Sight, claims};
 use crate::sync::sources::Sources;
 use crate::telemetry::chain;
@@ -81,17 +82,22 @@ impl Snapshots {
         Ok(())
     }
 
-    /// See [`Snapshot::shown`]; `None` where Port does not tell.
-    pub(super) fn shown(
+    /// Whether Port shows all of `entities`, each with those fields, as they were written. False where it does not tell.
+    pub(super) fn show(
         &self,
-        blueprint: &str,
-        identifier: u64,
-        fields: &ShownFields,
-    ) -> Option<u64> {
-        match locked(&self.by_blueprint).get(blueprint)?.as_ref() {
-            Holdings::Known(snapshot) => snapshot.shown(identifier, fields),
-            Holdings::Untold | Holdings::NoBlueprint => None,
-        }
+        entities: &[RememberedEntity],
+        fields: &BTreeMap<&str, ShownFields>,
+    ) -> bool {
+        let known = locked(&self.by_blueprint);
+        entities.iter().all(|entity| {
+            let holdings = known.get(&*entity.blueprint).map(Arc::as_ref);
+            match (holdings, fields.get(&*entity.blueprint)) {
+                (Some(Holdings::Known(snapshot)), Some(fields)) => {
+                    snapshot.shows(entity.identifier, fields, entity.shown)
+                }
+                _ => false,
+            }
+        })
     }
 
     /// Whether Port holds something else, or the record says that something else was written since.

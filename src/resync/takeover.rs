@@ -73,7 +73,11 @@ impl ListReader<'_> {
             if Some(&group.id) != self.own.map(|own| &own.id) && !is_tree {
                 continue;
             }
-            let may = takes_over && reads_contents(group) && slice.sources().rules(&group.id).is_some();
+            let is_read = slice.is_complete(&self.id) && self.pages().is_read(&self.id, &group.id);
+            let may = takes_over
+                && !is_read
+                && reads_contents(group)
+                && slice.sources().rules(&group.id).is_some();
             let mut blueprints = BTreeSet::new();
             let mut remembered = BTreeMap::new();
             each_record(slice.store(), &group.id, "", |place, mut record| {
@@ -94,7 +98,9 @@ impl ListReader<'_> {
             })
             .await?;
             if !remembered.is_empty() {
-                slice.retain_held(group, &mut remembered, &blueprints).await?;
+                slice
+                    .retain_held(group, &mut remembered, &blueprints)
+                    .await?;
                 known.remembered.insert(group.id.clone(), remembered);
             }
         }
@@ -102,7 +108,10 @@ impl ListReader<'_> {
     }
 
     /// By source, what items will show of `repositories`, as far as a later run may ask for it.
-    pub(super) fn carried(&self, repositories: &[Option<&Value>]) -> BTreeMap<SourceId, BTreeMap<u64, u64>> {
+    pub(super) fn carried(
+        &self,
+        repositories: &[Option<&Value>],
+    ) -> BTreeMap<SourceId, BTreeMap<u64, u64>> {
         let sources = self.reader.slice.sources();
         let groups = self.groups();
         let groups = groups.filter(|it| reads_contents(it) && sources.rules(&it.id).is_some());
@@ -212,14 +221,7 @@ impl Slice<'_> {
         remembered.retain(|_, one| {
             let own: BTreeSet<&str> = one.entities.iter().map(|it| &*it.blueprint).collect();
             let is_held = schemas.digest(own) == Some(one.basis.schemas)
-                && one.entities.iter().all(|entity| {
-                    let fields = fields.get(&*entity.blueprint);
-                    let fields = fields.map(|fields| (fields, entity.identifier));
-                    let shown = fields.and_then(|(fields, identifier)| {
-                        self.snapshots.shown(&entity.blueprint, identifier, fields)
-                    });
-                    shown == Some(entity.shown)
-                });
+                && self.snapshots.show(&one.entities, &fields);
             // There may be thousands.
             one.entities = Vec::new();
             is_held

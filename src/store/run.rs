@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use super::basis::Tally;
 use super::basis::TakenOver;
+pub use super::basis::Tally;
 use super::documents::{Folder, Key, Stamp, documents};
 pub use super::outcome::{FailedAttempt, FailedPart, Losses, RunPause};
 use crate::counts::{Counts, IdentifierCounts, Tallied};

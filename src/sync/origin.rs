@@ -29,7 +29,11 @@ pub struct Resolved {
 
 impl Looker<'_> {
     /// A repository; where files go along, with what tells the next run whether it has to read them again.
-    pub(super) async fn listed_repository(&self, group: &Group, raw: Value) -> Result<Sight, Failure> {
+    pub(super) async fn listed_repository(
+        &self,
+        group: &Group,
+        raw: Value,
+    ) -> Result<Sight, Failure> {
         // Its files were read at the head that it shows, if it shows one.
         let repository = Repository::of(&raw).filter(|_| extract::has_files(&raw));
         let raw = extract::completed(self.bitbucket, group, raw, self.deadline).await?;

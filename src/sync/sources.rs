@@ -29,7 +29,11 @@ const EDITION: u32 = 1;
 
 /// See [`Sources::rules`].
 fn rules(group: &Group, mapping: &Mapping) -> Option<u64> {
-    if !group.resources.iter().all(|resource| resource.is_repeatable()) {
+    if !group
+        .resources
+        .iter()
+        .all(|resource| resource.is_repeatable())
+    {
         return None;
     }
     let own = group.resources.iter().map(|one| one.constant_blueprint());

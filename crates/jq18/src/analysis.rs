@@ -271,7 +271,14 @@ mod tests {
         ] {
             assert!(reads(source), "{source}");
         }
-        for source in [".now", "\"now\"", ".a | todate", "localtime", "env", "$ENV.now"] {
+        for source in [
+            ".now",
+            "\"now\"",
+            ".a | todate",
+            "localtime",
+            "env",
+            "$ENV.now",
+        ] {
             assert!(!reads(source), "{source}");
         }
     }

@@ -46,7 +46,9 @@ impl TreeResource {
     pub(in crate::extract) fn reads_main_branch_only(&self, repository: &Repository) -> bool {
         let main = repository.main_branch.as_deref();
         let searches = self.searches(repository);
-        searches.iter().all(|search| Some(search.branch.as_str()) == main)
+        searches
+            .iter()
+            .all(|search| Some(search.branch.as_str()) == main)
     }
 
     /// What to look for in `repository`.

@@ -226,7 +226,13 @@ impl World {
             results.deletes.insert(key.clone(), deletion);
         }
         let calls = plan.writes.len() + plan.deletes.len();
-        let settlement = settle(&seen, &plan, &results, sources, (stamp, Timestamp::UNIX_EPOCH));
+        let settlement = settle(
+            &seen,
+            &plan,
+            &results,
+            sources,
+            (stamp, Timestamp::UNIX_EPOCH),
+        );
         self.entries.extend(settlement.entries);
         let mut again = plan.wakes;
         again.extend(settlement.later);

@@ -19,8 +19,14 @@ fn property<'c>(catalogue: &'c Value, kind: &str, identifier: &str, name: &str) 
 #[tokio::test]
 async fn another_main_branch_is_read_though_its_head_is_the_same() {
     let mut world = synced(mapping()).await;
-    world.bitbucket.create_branch("service-2", "trunk", None).unwrap();
-    world.bitbucket.set_default_branch("service-2", "trunk").unwrap();
+    world
+        .bitbucket
+        .create_branch("service-2", "trunk", None)
+        .unwrap();
+    world
+        .bitbucket
+        .set_default_branch("service-2", "trunk")
+        .unwrap();
     world.resync().await;
     let catalogue = world.port.catalogue();
     assert_eq!(property(&catalogue, "file", FILE, "branch"), "trunk");
@@ -33,7 +39,10 @@ async fn another_main_branch_is_read_though_its_head_is_the_same() {
 async fn a_forced_push_is_read() {
     let mut world = synced(mapping()).await;
     let files = [("apps/web/catalog.yml", Some("tier: lead\n"))];
-    world.bitbucket.force_push("service-2", "main", &files).unwrap();
+    world
+        .bitbucket
+        .force_push("service-2", "main", &files)
+        .unwrap();
     world.resync().await;
     let catalogue = world.port.catalogue();
     assert_eq!(property(&catalogue, "file", FILE, "tier"), "lead");
@@ -44,16 +53,26 @@ async fn a_forced_push_is_read() {
 /// (a) What lies on other branches than the main one is read: the list does not show their heads.
 #[tokio::test]
 async fn other_branches_than_the_main_one_are_always_read() {
-    let folders = json!([{"path": "apps/*", "repos": [{"name": "Service 2", "branch": "release"}]}]);
+    let folders =
+        json!([{"path": "apps/*", "repos": [{"name": "Service 2", "branch": "release"}]}]);
     let mapping = mapping_with("folder", "/selector/folders", folders);
     let world = world_of(workspace(3), mapping).await;
-    world.bitbucket.create_branch("service-2", "release", None).unwrap();
+    world
+        .bitbucket
+        .create_branch("service-2", "release", None)
+        .unwrap();
     world.resync().await;
     let files = [("apps/shop/a.txt", Some("a\n"))];
-    world.bitbucket.push("service-2", "release", &files).unwrap();
+    world
+        .bitbucket
+        .push("service-2", "release", &files)
+        .unwrap();
     world.resync().await;
     let catalogue = world.port.catalogue();
-    assert!(catalogue["folder"]["service-2/apps/shop"].is_object(), "{catalogue:#}");
+    assert!(
+        catalogue["folder"]["service-2/apps/shop"].is_object(),
+        "{catalogue:#}"
+    );
     world.finish();
 }
 
@@ -92,13 +111,24 @@ async fn what_port_has_refused_is_read_again() {
 /// (b) What has to be told of an item every run tells.
 #[tokio::test]
 async fn what_had_to_be_told_is_told_again() {
-    let number = mapping_with("file", &format!("{PROPERTIES}/number"), json!(".content.number"));
-    let failing = mapping_with("file", &format!("{PROPERTIES}/more"), json!(".content.tier + 1"));
+    let number = mapping_with(
+        "file",
+        &format!("{PROPERTIES}/number"),
+        json!(".content.number"),
+    );
+    let failing = mapping_with(
+        "file",
+        &format!("{PROPERTIES}/more"),
+        json!(".content.tier + 1"),
+    );
     for mapping in [number, failing] {
         let world = world_of(workspace(3), mapping).await;
         let outcomes = [world.invoke_run().await, world.invoke_run().await];
         let told = outcomes.map(|outcome| {
-            (outcome["mapping_problems"].clone(), outcome["counts"]["left_out"].clone())
+            (
+                outcome["mapping_problems"].clone(),
+                outcome["counts"]["left_out"].clone(),
+            )
         });
         assert_ne!(told[0].0, json!([]));
         assert_eq!(told[0], told[1]);
@@ -110,7 +140,11 @@ async fn what_had_to_be_told_is_told_again() {
 #[tokio::test]
 async fn under_another_mapping_everything_is_read_once() {
     let mut world = synced(mapping()).await;
-    let other = mapping_with("file", &format!("{PROPERTIES}/more"), json!(".content.tier"));
+    let other = mapping_with(
+        "file",
+        &format!("{PROPERTIES}/more"),
+        json!(".content.tier"),
+    );
     world.port.set_now(world.clock.now());
     world.port.set_config(other);
     let outcome = world.resync().await;
@@ -128,12 +162,21 @@ async fn what_items_show_of_their_repository_is_compared() {
     let mut world = synced(mapping()).await;
     world.bitbucket.set_language("service-2", "rust").unwrap();
     world.bitbucket.move_repository("service-3", "PAY").unwrap();
-    world.bitbucket.describe_repository("service-1", "New").unwrap();
+    world
+        .bitbucket
+        .describe_repository("service-1", "New")
+        .unwrap();
     world.resync().await;
     let catalogue = world.port.catalogue();
     assert_eq!(property(&catalogue, "file", FILE, "language"), "rust");
-    assert_eq!(property(&catalogue, "folder", "service-3/apps/web", "project"), "PAY");
-    assert_eq!(property(&catalogue, "repository", "service-1", "description"), "New");
+    assert_eq!(
+        property(&catalogue, "folder", "service-3/apps/web", "project"),
+        "PAY"
+    );
+    assert_eq!(
+        property(&catalogue, "repository", "service-1", "description"),
+        "New"
+    );
     reads_everything(&mut world).await;
     world.finish();
 }
@@ -149,7 +192,10 @@ async fn a_repository_that_selectors_name_is_read_when_it_is_renamed() {
     )];
     let mut world = synced(json!({"resources": resources})).await;
     assert_eq!(world.port.catalogue(), json!({}));
-    world.bitbucket.rename_repository("service-2", "Chosen").unwrap();
+    world
+        .bitbucket
+        .rename_repository("service-2", "Chosen")
+        .unwrap();
     world.resync().await;
     assert!(world.port.entity("folder", "apps/web").is_some());
     reads_everything(&mut world).await;
@@ -159,7 +205,11 @@ async fn a_repository_that_selectors_name_is_read_when_it_is_renamed() {
 /// (d) The same item becomes something else at another time.
 #[tokio::test]
 async fn what_depends_on_the_time_is_always_read() {
-    let clock = mapping_with("file", &format!("{PROPERTIES}/more"), json!("now | tostring"));
+    let clock = mapping_with(
+        "file",
+        &format!("{PROPERTIES}/more"),
+        json!("now | tostring"),
+    );
     let mut world = synced(clock).await;
     let written = |world: &World| world.port.take_writes().len();
     for _ in 0..2 {
@@ -199,9 +249,15 @@ async fn what_was_changed_in_port_by_hand_is_mended() {
     let before = world.port.catalogue();
     let edit = ("tier", json!("by hand"));
     world.port.edit_property("file", FILE, edit).unwrap();
-    world.port.remove_entity("folder", "service-3/apps/web").unwrap();
+    world
+        .port
+        .remove_entity("folder", "service-3/apps/web")
+        .unwrap();
     let edit = ("readme", json!("by hand"));
-    world.port.edit_property("repository", "service-1", edit).unwrap();
+    world
+        .port
+        .edit_property("repository", "service-1", edit)
+        .unwrap();
     world.resync().await;
     assert_eq!(world.port.catalogue(), before);
     reads_everything(&mut world).await;
@@ -226,7 +282,10 @@ async fn under_another_blueprint_everything_is_read_once() {
     let text = || json!({"type": "string"});
     let strict = json!({"type": "string", "enum": ["silver", "lead"]});
     let properties = [("tier", strict), ("branch", text()), ("language", text())];
-    world.port.put_blueprint(&blueprint("file", &properties)).unwrap();
+    world
+        .port
+        .put_blueprint(&blueprint("file", &properties))
+        .unwrap();
     // Blueprints are known for ten minutes.
     world.clock.advance(std::time::Duration::from_secs(3600));
     let outcome = world.resync_with_losses().await;
@@ -234,7 +293,10 @@ async fn under_another_blueprint_everything_is_read_once() {
     put_blueprints(&world);
     world.clock.advance(std::time::Duration::from_secs(3600));
     world.resync().await;
-    assert_eq!(property(&world.port.catalogue(), "file", FILE, "tier"), "gold");
+    assert_eq!(
+        property(&world.port.catalogue(), "file", FILE, "tier"),
+        "gold"
+    );
     world.finish();
 }
 
@@ -248,7 +310,12 @@ async fn what_is_not_sure_is_read_again() {
 
     let world = synced(mapping()).await;
     let store = &world.app().store;
-    let sources = store.load(&recorded_sources()).await.unwrap().value.unwrap();
+    let sources = store
+        .load(&recorded_sources())
+        .await
+        .unwrap()
+        .value
+        .unwrap();
     let mut doubted = 0;
     for source in sources.0 {
         for name in store.names(&records(&source), "").await.unwrap() {

@@ -11,19 +11,53 @@ use crate::support::World;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Push { repository: usize, file: usize, content: usize },
-    ForcePush { repository: usize, content: usize },
-    Branch { repository: usize },
-    DefaultBranch { repository: usize, branch: usize },
-    Rename { repository: usize, name: usize },
-    Language { repository: usize, language: usize },
-    Describe { repository: usize, text: usize },
-    Move { repository: usize, project: usize },
-    Delete { repository: usize },
-    Create { name: usize },
-    Mapping { variant: usize },
-    Edit { entity: usize },
-    Remove { entity: usize },
+    Push {
+        repository: usize,
+        file: usize,
+        content: usize,
+    },
+    ForcePush {
+        repository: usize,
+        content: usize,
+    },
+    Branch {
+        repository: usize,
+    },
+    DefaultBranch {
+        repository: usize,
+        branch: usize,
+    },
+    Rename {
+        repository: usize,
+        name: usize,
+    },
+    Language {
+        repository: usize,
+        language: usize,
+    },
+    Describe {
+        repository: usize,
+        text: usize,
+    },
+    Move {
+        repository: usize,
+        project: usize,
+    },
+    Delete {
+        repository: usize,
+    },
+    Create {
+        name: usize,
+    },
+    Mapping {
+        variant: usize,
+    },
+    Edit {
+        entity: usize,
+    },
+    Remove {
+        entity: usize,
+    },
     Resync,
 }
 
@@ -64,10 +98,22 @@ fn variant(number: usize) -> Value {
 fn variants(number: usize) -> Value {
     match number % VARIANTS {
         0 => mapping(),
-        1 => mapping_with("file", &format!("{PROPERTIES}/more"), json!(".repo.mainbranch.target.hash")),
+        1 => mapping_with(
+            "file",
+            &format!("{PROPERTIES}/more"),
+            json!(".repo.mainbranch.target.hash"),
+        ),
         // Several repositories make one entity.
-        2 => mapping_with("file", "/port/entity/mappings/identifier", json!(".content.tier // \"none\"")),
-        3 => mapping_with("folder", "/selector/folders", json!([{"path": "apps/*", "repos": [{"name": "Named 1"}]}])),
+        2 => mapping_with(
+            "file",
+            "/port/entity/mappings/identifier",
+            json!(".content.tier // \"none\""),
+        ),
+        3 => mapping_with(
+            "folder",
+            "/selector/folders",
+            json!([{"path": "apps/*", "repos": [{"name": "Named 1"}]}]),
+        ),
         // Two sources write one entity, and both one of its fields.
         4 => {
             let shared = resource(
@@ -90,20 +136,34 @@ fn variants(number: usize) -> Value {
     }
 }
 
-const FILES: [&str; 4] = ["apps/web/catalog.yml", "README.md", "apps/new/catalog.yml", "other.txt"];
+const FILES: [&str; 4] = [
+    "apps/web/catalog.yml",
+    "README.md",
+    "apps/new/catalog.yml",
+    "other.txt",
+];
 
 fn text(content: usize) -> Option<String> {
-    ["gold", "silver", "lead"].get(content).map(|tier| format!("tier: {tier}\n"))
+    ["gold", "silver", "lead"]
+        .get(content)
+        .map(|tier| format!("tier: {tier}\n"))
 }
 
 /// What cannot be done in this world is not done.
 fn take(world: &World, step: &Step) {
     let (bitbucket, port) = (&world.bitbucket, &world.port);
     let all = bitbucket.repositories();
-    let named = |number: usize| all.get(number % all.len().max(1)).cloned().unwrap_or_default();
+    let named = |number: usize| {
+        all.get(number % all.len().max(1))
+            .cloned()
+            .unwrap_or_default()
+    };
     let main = |slug: &str| {
         let branches = bitbucket.branches(slug).unwrap_or_default();
-        branches.into_iter().next().map_or("main".to_owned(), |(name, _)| name)
+        branches
+            .into_iter()
+            .next()
+            .map_or("main".to_owned(), |(name, _)| name)
     };
     let entity = |number: usize| {
         let entities = port.entities();
@@ -111,31 +171,60 @@ fn take(world: &World, step: &Step) {
         entities.into_iter().nth(at)
     };
     match step {
-        Step::Push { repository, file, content } => {
+        Step::Push {
+            repository,
+            file,
+            content,
+        } => {
             let slug = named(*repository);
-            bitbucket.push(&slug, &main(&slug), &[(FILES[*file], text(*content))]).ok();
+            bitbucket
+                .push(&slug, &main(&slug), &[(FILES[*file], text(*content))])
+                .ok();
         }
-        Step::ForcePush { repository, content } => {
+        Step::ForcePush {
+            repository,
+            content,
+        } => {
             let slug = named(*repository);
-            bitbucket.force_push(&slug, &main(&slug), &[(FILES[0], text(*content))]).ok();
+            bitbucket
+                .force_push(&slug, &main(&slug), &[(FILES[0], text(*content))])
+                .ok();
         }
         Step::Branch { repository } => {
-            bitbucket.create_branch(&named(*repository), "trunk", None).ok();
+            bitbucket
+                .create_branch(&named(*repository), "trunk", None)
+                .ok();
         }
         Step::DefaultBranch { repository, branch } => {
-            bitbucket.set_default_branch(&named(*repository), ["main", "trunk"][*branch]).ok();
+            bitbucket
+                .set_default_branch(&named(*repository), ["main", "trunk"][*branch])
+                .ok();
         }
         Step::Rename { repository, name } => {
-            bitbucket.rename_repository(&named(*repository), &format!("Named {name}")).ok();
+            bitbucket
+                .rename_repository(&named(*repository), &format!("Named {name}"))
+                .ok();
         }
-        Step::Language { repository, language } => {
-            bitbucket.set_language(&named(*repository), ["rust", "go", "perl"][*language]).ok();
+        Step::Language {
+            repository,
+            language,
+        } => {
+            bitbucket
+                .set_language(&named(*repository), ["rust", "go", "perl"][*language])
+                .ok();
         }
         Step::Describe { repository, text } => {
-            bitbucket.describe_repository(&named(*repository), &format!("Text {text}")).ok();
+            bitbucket
+                .describe_repository(&named(*repository), &format!("Text {text}"))
+                .ok();
         }
-        Step::Move { repository, project } => {
-            bitbucket.move_repository(&named(*repository), ["SHOP", "PAY"][*project]).ok();
+        Step::Move {
+            repository,
+            project,
+        } => {
+            bitbucket
+                .move_repository(&named(*repository), ["SHOP", "PAY"][*project])
+                .ok();
         }
         Step::Delete { repository } => {
             bitbucket.delete_repository(&named(*repository)).ok();
@@ -152,14 +241,20 @@ fn take(world: &World, step: &Step) {
         }
         Step::Edit { entity: number } => {
             if let Some(entity) = entity(*number) {
-                let field = if entity.blueprint == "repository" { "readme" } else { "language" };
+                let field = if entity.blueprint == "repository" {
+                    "readme"
+                } else {
+                    "language"
+                };
                 let edit = (field, json!("by hand"));
-                port.edit_property(&entity.blueprint, &entity.identifier, edit).ok();
+                port.edit_property(&entity.blueprint, &entity.identifier, edit)
+                    .ok();
             }
         }
         Step::Remove { entity: number } => {
             if let Some(entity) = entity(*number) {
-                port.remove_entity(&entity.blueprint, &entity.identifier).ok();
+                port.remove_entity(&entity.blueprint, &entity.identifier)
+                    .ok();
             }
         }
         Step::Resync => {}
@@ -183,37 +278,61 @@ async fn compare(world: &World, story: &[String]) -> Result<(), TestCaseError> {
     }
 }
 
+/// The world, and how often something was taken over in it, or what went wrong.
 async fn play(steps: &[Step]) -> Result<usize, TestCaseError> {
     let mut world = world_of(workspace(4), variant(0)).await;
+    let played = played(&mut world, steps).await;
+    world.finish();
+    played
+}
+
+async fn played(world: &mut World, steps: &[Step]) -> Result<usize, TestCaseError> {
     let mut story = Vec::new();
     let mut taken_over = 0;
-    resync(&world).await;
+    resync(world).await;
     for step in steps.iter().chain([&Step::Resync]) {
-        take(&world, step);
+        take(world, step);
         story.push(format!("{step:?}"));
         if matches!(step, Step::Resync) {
-            let outcome = resync(&world).await;
+            let outcome = resync(world).await;
             story.push(format!("  taken over: {}", outcome["taken_over"]));
             taken_over += outcome["taken_over"].as_u64().unwrap();
-            compare(&world, &story).await?;
+            compare(world, &story).await?;
         }
     }
-    // What a skipping run says of the world is what a reading one says.
-    let skipping = resync(&world).await;
-    world.app_mut().config.reads_unchanged = true;
+    // What a skipping run says of the world, and does to it, is what a reading one says and does.
     world.port.take_writes();
-    let reading = resync(&world).await;
+    let skipping = resync(world).await;
+    let by_skipping = world.port.take_writes().len();
+    world.app_mut().config.reads_unchanged = true;
+    let reading = resync(world).await;
     let writes = world.port.take_writes();
-    prop_assert!(writes.is_empty(), "{writes:#?}\n{}", story.join("\n"));
-    prop_assert_eq!(figures(&skipping), figures(&reading), "{}", story.join("\n"));
-    world.finish();
+    prop_assert_eq!(
+        by_skipping,
+        writes.len(),
+        "{:#?}\n{}",
+        writes,
+        story.join("\n")
+    );
+    prop_assert_eq!(
+        figures(&skipping),
+        figures(&reading),
+        "{}",
+        story.join("\n")
+    );
     Ok(usize::try_from(taken_over).unwrap())
 }
 
 #[test]
 fn whoever_skips_ends_as_whoever_reads() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|it| it.parse().ok()).unwrap_or(24);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let cases = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|it| it.parse().ok())
+        .unwrap_or(8);
     let taken_over = std::cell::Cell::new(0);
     let mut runner = proptest::test_runner::TestRunner::new(Config {
         cases,

@@ -14,7 +14,9 @@ use crate::support::{IDENTIFIER, Settings, World};
 
 /// As many repositories, each with a folder and two files that the mapping wants.
 fn workspace(repositories: usize) -> Workspace {
-    let mut workspace = Workspace::empty("acme").with_project("SHOP", "Shop").unwrap();
+    let mut workspace = Workspace::empty("acme")
+        .with_project("SHOP", "Shop")
+        .unwrap();
     workspace = workspace.with_project("PAY", "Payments").unwrap();
     for number in 1..=repositories {
         let catalog = format!("tier: gold\nnumber: {number}\n");
@@ -66,7 +68,10 @@ fn mapping() -> Value {
 fn mapping_with(kind: &str, pointer: &str, value: Value) -> Value {
     let mut mapping = mapping();
     let resources = mapping["resources"].as_array_mut().unwrap();
-    let resource = resources.iter_mut().find(|one| one["kind"] == kind).unwrap();
+    let resource = resources
+        .iter_mut()
+        .find(|one| one["kind"] == kind)
+        .unwrap();
     let (parent, name) = pointer.rsplit_once('/').unwrap();
     resource.pointer_mut(parent).unwrap()[name] = value;
     mapping
@@ -75,7 +80,9 @@ fn mapping_with(kind: &str, pointer: &str, value: Value) -> Value {
 const PROPERTIES: &str = "/port/entity/mappings/properties";
 
 fn blueprint(kind: &str, properties: &[(&str, Value)]) -> Value {
-    let properties = properties.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone()));
+    let properties = properties
+        .iter()
+        .map(|(name, schema)| ((*name).to_owned(), schema.clone()));
     let properties: Map<String, Value> = properties.collect();
     json!({
         "identifier": kind, "title": kind,
@@ -85,10 +92,22 @@ fn blueprint(kind: &str, properties: &[(&str, Value)]) -> Value {
 
 fn put_blueprints(world: &World) {
     let text = || json!({"type": "string"});
-    let names = ["readme", "description", "language", "project", "tier", "branch", "more", "number"];
+    let names = [
+        "readme",
+        "description",
+        "language",
+        "project",
+        "tier",
+        "branch",
+        "more",
+        "number",
+    ];
     let properties = names.map(|name| (name, text()));
     for kind in ["repository", "folder", "file"] {
-        world.port.put_blueprint(&blueprint(kind, &properties)).unwrap();
+        world
+            .port
+            .put_blueprint(&blueprint(kind, &properties))
+            .unwrap();
     }
 }
 
@@ -130,7 +149,10 @@ async fn reads_everything(world: &mut World) -> Value {
     let outcome = world.resync().await;
     world.app_mut().config.reads_unchanged = false;
     let writes = world.port.take_writes();
-    assert!(writes.is_empty(), "a run that reads everything still writes: {writes:#?}");
+    assert!(
+        writes.is_empty(),
+        "a run that reads everything still writes: {writes:#?}"
+    );
     assert_eq!(outcome["counts"]["deleted"], 0);
     assert_eq!(world.port.catalogue(), world.fresh_catalogue().await);
     outcome
@@ -138,7 +160,14 @@ async fn reads_everything(world: &mut World) -> Value {
 
 /// What counts of a run that is the same whether it reads or not.
 fn figures(outcome: &Value) -> Value {
-    let names = ["extracted", "skipped", "transformed", "filtered_out", "not_mapped", "left_out"];
+    let names = [
+        "extracted",
+        "skipped",
+        "transformed",
+        "filtered_out",
+        "not_mapped",
+        "left_out",
+    ];
     let figures = names.map(|name| (name.to_owned(), outcome["counts"][name].clone()));
     Value::Object(figures.into_iter().collect())
 }
@@ -167,7 +196,10 @@ async fn what_has_not_changed_is_not_read() {
     assert_eq!(requests.len() - asked.len(), 2 + audited);
     assert!(port.len() <= 30, "{}", port.len());
     assert_eq!(figures(&second), figures(&first));
-    assert_eq!(second["counts"]["unchanged"], second["counts"]["transformed"]);
+    assert_eq!(
+        second["counts"]["unchanged"],
+        second["counts"]["transformed"]
+    );
     let third = reads_everything(&mut world).await;
     assert_eq!(figures(&third), figures(&first));
     world.finish();
@@ -183,8 +215,9 @@ async fn of_a_repository_that_was_pushed_to_its_own_contents_are_read() {
     let asked = take_contents(&world);
     let of_head: Vec<&String> = asked.iter().filter(|path| path.contains(&head)).collect();
     assert_eq!(of_head.len(), 3, "{asked:#?}");
-    // The others are those of the audit, which is somebody's in this run.
-    assert_eq!(outcome["taken_over"].as_u64().unwrap() * 3 + asked.len() as u64, 6 * 3);
+    // Another repository may be audited. A tree, and two files, are those of two partitions.
+    assert!(asked.len() == 3 || asked.len() == 6, "{asked:#?}");
+    assert_eq!(outcome["taken_over"], 6 - 2 * asked.len() / 3);
     let tier = &world.port.catalogue()["file"]["service-2/apps/web/catalog.yml"];
     assert_eq!(tier["properties"]["tier"], "lead");
     assert_eq!(outcome["counts"]["written"], 1);
@@ -197,7 +230,10 @@ async fn of_a_repository_that_was_pushed_to_its_own_contents_are_read() {
 async fn a_push_to_another_branch_costs_nothing() {
     let mut world = synced(mapping()).await;
     for slug in ["service-1", "service-2", "service-3"] {
-        world.bitbucket.create_branch(slug, "feature", None).unwrap();
+        world
+            .bitbucket
+            .create_branch(slug, "feature", None)
+            .unwrap();
         let files = [("apps/web/catalog.yml", Some("tier: none\n"))];
         world.bitbucket.push(slug, "feature", &files).unwrap();
     }
@@ -229,7 +265,9 @@ async fn a_repository_without_anything_of_interest_is_read_once() {
     let world = world_of(workspace.unwrap(), mapping()).await;
     for _ in 0..4 {
         world.resync().await;
-        world.clock.advance(std::time::Duration::from_secs(25 * 3600));
+        world
+            .clock
+            .advance(std::time::Duration::from_secs(25 * 3600));
     }
     world.take_requests();
     let outcome = world.resync().await;
