@@ -286,17 +286,7 @@ impl BitbucketClient {
         Ok(own)
     }
 
-    /// Asks the API, and reads the answer with `read`; what that cannot read is asked for again.
-    pub(super) async fn read<T>(
-        &self,
-        url: &Url,
-        deadline: &Deadline,
-        read: impl Fn(&Answer) -> anyhow::Result<T>,
-    ) -> Result<T, Error> {
-        self.read_as(&JSON, url, deadline, read).await
-    }
-
-    /// The same, as patiently as `policy` says.
+    /// Asks the API as patiently as `policy` says, and reads the answer with `read`; what that cannot read is asked for again.
     pub(super) async fn read_as<T>(
         &self,
         policy: &RetryPolicy,
