@@ -62,30 +62,31 @@ impl BitbucketClient {
             ensure!(value.is_object(), "no object: {}", answer.excerpt());
             Ok(value)
         };
-        Ok(self.read_with_heads(url, deadline, object).await?.1)
+        Ok(self.read_with_heads(&JSON, url, deadline, object).await?.1)
     }
 
     /// Reads what is at `url`, which may ask for heads; without them where it fails for that. Returns the address that
     /// was answered.
     pub(super) async fn read_with_heads<T>(
         &self,
+        policy: &RetryPolicy,
         url: Url,
         deadline: &Deadline,
         read: impl Fn(&Answer) -> anyhow::Result<T>,
     ) -> Result<(Url, T), Error> {
         let plain = without_heads(&url);
-        let (mut url, mut policy) = match &plain {
-            Some(plain) if self.refuses_heads() => (plain.clone(), &JSON),
+        let (mut url, mut patience) = match &plain {
+            Some(plain) if self.refuses_heads() => (plain.clone(), policy),
             Some(_) => (url, &BRIEFLY),
-            None => (url, &JSON),
+            None => (url, policy),
         };
         let mut refused = None;
         loop {
             // The future is large, and this is the bottom of deep stacks.
-            let found = Box::pin(self.read_as(policy, &url, deadline, &read)).await;
+            let found = Box::pin(self.read_as(patience, &url, deadline, &read)).await;
             match (found, &plain) {
                 (Err(error), Some(plain)) if may_be_for_heads(&error) && url != *plain => {
-                    (url, policy) = (plain.clone(), &JSON);
+                    (url, patience) = (plain.clone(), policy);
                     refused = Some(error);
                 }
                 (found, _) => {

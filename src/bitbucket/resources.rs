@@ -155,6 +155,30 @@ impl BitbucketClient {
         )
     }
 
+    /// What `query` picks out of the tree of a commit, `levels` deep.
+    pub(super) fn picked(
+        &self,
+        repository_uuid: &str,
+        commit: &str,
+        levels: usize,
+        query: &str,
+    ) -> Pages {
+        let workspace = self.workspace_name();
+        let levels = levels.to_string();
+        let pages = self.list(
+            [
+                "repositories",
+                workspace,
+                repository_uuid,
+                "src",
+                commit,
+                "",
+            ],
+            &[("pagelen", PAGELEN), ("max_depth", &levels), ("q", query)],
+        );
+        pages.impatient()
+    }
+
     /// The bytes of a file at a commit. `None` when there is no such file, or a folder in its place;
     /// [`Error::TooLarge`] beyond 1 MiB. That there is no such commit is no answer: a server that lags may not have it yet.
     pub async fn file(

@@ -133,7 +133,7 @@ async fn with_files(
 ) -> Result<Value, bitbucket::Error> {
     let raw = match group.included_files.is_empty() {
         true => raw,
-        false => looker.bitbucket.with_head(raw, looker.deadline).await?,
+        false => Box::pin(looker.bitbucket.with_head(raw, looker.deadline)).await?,
     };
     looker.with_files(group, raw).await
 }

@@ -8,6 +8,7 @@ mod evaluate;
 mod expression;
 mod fnmatch;
 mod items;
+mod literal;
 mod names;
 mod path_glob;
 mod problem;

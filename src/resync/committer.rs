@@ -146,7 +146,7 @@ impl Slice<'_> {
         let Some(stamp) = part.audited else { return };
         // Where a live look has been faster, it has the word.
         if changed.iter().any(|seen| seen.stamp() == Some(stamp)) {
-            self.audit_failed(part).await;
+            Box::pin(self.audit_failed(part)).await;
         }
     }
 

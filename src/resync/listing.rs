@@ -67,7 +67,7 @@ impl<'a> ListReader<'a> {
     /// Takes the list on from where it is, and reads what its repositories hold.
     pub(super) async fn read(&self) -> Result<(), Failure> {
         let state = self.state().await?;
-        let known = self.known().await?;
+        let known = Box::pin(self.known()).await?;
         let stored = self.pages().repositories(&self.id);
         self.own_items(&stored, &known).await?;
         let (listed, repositories) = unbounded_channel();
@@ -198,11 +198,11 @@ impl<'a> ListReader<'a> {
                 Turn::Audit(stamp) => part.audited = Some(stamp),
                 Turn::TakeOver => return Ok(()),
             }
-            raw = looker.with_files(group, one).await;
+            raw = Box::pin(looker.with_files(group, one)).await;
         }
         let before = known.before.get(&repository.uuid).cloned();
         let id = &repository.uuid;
-        match looker.repository(group, (id, raw), before).await {
+        match Box::pin(looker.repository(group, (id, raw), before)).await {
             Ok(seen) => {
                 self.reader.done(&part, vec![seen]).await;
                 Ok(())

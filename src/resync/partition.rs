@@ -158,11 +158,11 @@ impl RunReader<'_> {
         part: &RunPart,
     ) -> Result<(), Failure> {
         let looker = self.slice.looker();
-        let mut seen = match looker.whole(group, Some(repository)).await {
+        let mut seen = match Box::pin(looker.whole(group, Some(repository))).await {
             // Since the list was taken, its head may have been pushed away.
             Err(failure) if repository.head.is_some() && failure.class() == Class::Part => {
                 let now = repository.without_head();
-                looker.whole(group, Some(&now)).await?
+                Box::pin(looker.whole(group, Some(&now))).await?
             }
             seen => seen?,
         };
@@ -176,7 +176,8 @@ impl RunReader<'_> {
             };
             if (&now.main_branch, &now.head) != (&repository.main_branch, &repository.head) {
                 // Its head may have moved before the record is read again.
-                seen = looker.whole(group, Some(&now.without_head())).await?;
+                let now = now.without_head();
+                seen = Box::pin(looker.whole(group, Some(&now))).await?;
             }
         }
         debug_assert_eq!(seen.item.item, ItemId::Whole);

@@ -98,9 +98,8 @@ impl ListReader<'_> {
             })
             .await?;
             if !remembered.is_empty() {
-                slice
-                    .retain_held(group, &mut remembered, &blueprints)
-                    .await?;
+                let retained = slice.retain_held(group, &mut remembered, &blueprints);
+                Box::pin(retained).await?;
                 known.remembered.insert(group.id.clone(), remembered);
             }
         }

@@ -112,7 +112,7 @@ async fn a_few_bad_identifiers_among_many_that_were_not_read_are_no_reason_for_d
     world.bitbucket.push("service-7", "main", &files).unwrap();
     let outcome = world.resync_with_losses().await;
     assert_eq!(outcome["counts"]["not_mapped"], 1);
-    assert_eq!(outcome["taken_over"], 2 * 30 - 3);
+    assert_eq!(outcome["taken_over"], 2 * 30 - 4);
     assert_eq!(outcome["failed_partitions"], json!([]));
     world.app_mut().config.reads_unchanged = true;
     world.resync_with_losses().await;
