@@ -30,6 +30,7 @@ mod search;
 mod shown;
 mod signature;
 mod snapshot;
+mod sync_metrics;
 mod token;
 mod upsert;
 
@@ -48,6 +49,7 @@ pub use schema::{Misfit, Property, PropertyType};
 pub use shown::{ShownFields, identifier_digest, shown};
 pub use signature::is_signed_by_port;
 pub use snapshot::{MappedFields, Snapshot};
+pub use sync_metrics::{ResourceMetrics, SyncEnd, SyncMetrics};
 pub use upsert::{UpsertOptions, WriteEvent};
 
 #[cfg(test)]

@@ -17,14 +17,14 @@ use super::pages::{Spot, Stamps};
 use super::read::RunReader;
 use super::slice::{RunPart, Slice};
 use crate::condition::Condition;
-use crate::counts::{Counts, IdentifierCounts};
+use crate::counts::{IdentifierCounts, Tally};
 use crate::extract::{Group, Source};
 use crate::failure::Failure;
 use crate::identity::{ItemId, Repository, RepositoryId, SourceId};
 use crate::port::ShownFields;
 use crate::store::basis::TakenOver;
 use crate::store::documents::{Entry, Stamp};
-use crate::store::run::{Run, Tally};
+use crate::store::run::Run;
 use crate::sync::blueprints::Blueprints;
 use crate::sync::look::each_record;
 use crate::sync::origin::Remembered;
@@ -161,9 +161,7 @@ impl RunReader<'_> {
         }
         let counted = slice.counted(remembered);
         run.counts += counted.counts;
-        for (kind, tally) in &counted.tally {
-            *run.tally.entry(kind.clone()).or_default() += *tally;
-        }
+        run.tallies += counted.tallies.clone();
         for (resource, counts) in &counted.identifiers {
             *run.identifiers.entry(resource.clone()).or_default() += *counts;
         }
@@ -233,30 +231,31 @@ impl Slice<'_> {
         let read = &remembered.basis.read;
         let mut taken = TakenOver {
             partitions: 1,
-            counts: Counts {
-                extracted: read.extracted,
-                skipped: read.skipped,
-                transformed: read.transformed,
-                filtered_out: read.filtered_out,
-                unchanged: read.transformed,
-                ..Counts::default()
-            },
             ..TakenOver::default()
         };
-        for (kind, items) in &read.items {
-            let entities = 0;
-            let items = *items;
-            taken.tally.insert(kind.clone(), Tally { items, entities });
-        }
-        for (resource, entities) in &remembered.by_resource {
+        taken.counts.extracted = read.extracted;
+        taken.tallies.items.clone_from(&read.items);
+        for resource in self.sources().mapping().resources() {
+            let Some(counts) = read.resources.get(&resource.fingerprint) else {
+                continue;
+            };
+            let (items, turned_away, entities) = *counts;
+            *taken.tallies.of(resource.index) += Tally {
+                read: items,
+                skipped: turned_away,
+                mapped: entities,
+                unchanged: entities,
+                ..Tally::default()
+            };
+            taken.counts.filtered_out += turned_away;
+            taken.counts.transformed += entities;
+            taken.counts.unchanged += entities;
             let counts = IdentifierCounts {
-                usable: *entities,
+                usable: entities,
                 unusable: 0,
             };
-            taken.identifiers.insert(resource.clone(), counts);
-            if let Some(kind) = self.sources().kind_of(resource) {
-                taken.tally.entry(kind.to_string()).or_default().entities += entities;
-            }
+            let fingerprint = resource.fingerprint.clone();
+            taken.identifiers.insert(fingerprint, counts);
         }
         taken
     }
@@ -278,9 +277,7 @@ impl Slice<'_> {
             run.reads_all.get_or_insert_with(|| reason.clone());
             let taken = std::mem::take(&mut run.taken_over);
             run.counts -= taken.counts;
-            for (kind, tally) in taken.tally {
-                *run.tally.entry(kind).or_default() -= tally;
-            }
+            run.tallies -= taken.tallies;
             for (resource, counts) in taken.identifiers {
                 *run.identifiers.entry(resource).or_default() -= counts;
             }

@@ -4,11 +4,11 @@
 //! Plain data, part of an [`Entry`](super::documents::Entry). What follows from it is decided elsewhere.
 
 use std::collections::BTreeMap;
-use std::ops::{AddAssign, SubAssign};
+use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
 
-use crate::counts::{Counts, IdentifierCounts};
+use crate::counts::{Counts, IdentifierCounts, Tallies};
 
 /// All that a partition's items depend on, and what reading them has counted. Recorded only of a reading that was complete
 /// and of which nothing had to be told.
@@ -38,38 +38,10 @@ pub struct Basis {
 pub struct ReadCounts {
     /// As in [`Counts`].
     pub extracted: usize,
-    #[serde(skip_serializing_if = "is_none")]
-    pub skipped: usize,
-    pub transformed: usize,
-    #[serde(skip_serializing_if = "is_none")]
-    pub filtered_out: usize,
     /// Raw items by kind.
     pub items: BTreeMap<String, usize>,
-}
-
-fn is_none(count: &usize) -> bool {
-    *count == 0
-}
-
-/// What a kind has given.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tally {
-    pub items: usize,
-    pub entities: usize,
-}
-
-impl AddAssign for Tally {
-    fn add_assign(&mut self, other: Tally) {
-        self.items += other.items;
-        self.entities += other.entities;
-    }
-}
-
-impl SubAssign for Tally {
-    fn sub_assign(&mut self, other: Tally) {
-        self.items = self.items.saturating_sub(other.items);
-        self.entities = self.entities.saturating_sub(other.entities);
-    }
+    /// By the fingerprint of a resource: raw items, those that it turned away, and entities.
+    pub resources: BTreeMap<String, (usize, usize, usize)>,
 }
 
 /// What a run has counted of partitions that it took over unread: the same as if it had read them.
@@ -80,8 +52,7 @@ pub struct TakenOver {
     pub counts: Counts,
     /// By the fingerprints of their resources.
     pub identifiers: BTreeMap<String, IdentifierCounts>,
-    /// By kind.
-    pub tally: BTreeMap<String, Tally>,
+    pub tallies: Tallies,
 }
 
 impl AddAssign<&TakenOver> for TakenOver {
@@ -91,8 +62,6 @@ impl AddAssign<&TakenOver> for TakenOver {
         for (resource, counts) in &other.identifiers {
             *self.identifiers.entry(resource.clone()).or_default() += *counts;
         }
-        for (kind, tally) in &other.tally {
-            *self.tally.entry(kind.clone()).or_default() += *tally;
-        }
+        self.tallies += other.tallies.clone();
     }
 }

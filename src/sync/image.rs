@@ -35,8 +35,10 @@ pub struct Made {
     pub targets: BTreeSet<EntityKey>,
     /// Addressed by a search query: somebody else's, which this item enriches. They are nobody's claim.
     pub searched: Vec<Entity>,
-    /// Items and entities that the selector turned away.
+    /// Of it, what the selector turned away.
     pub filtered_out: usize,
+    /// Of it, what could not be mapped, or is nothing that Port would take.
+    pub failed: usize,
     /// The mapping had something to say of it, which every run has to say again.
     pub is_remarkable: bool,
     /// Part of it could not be read or mapped. What was claimed before stays claimed.
@@ -143,6 +145,7 @@ impl Made {
             searched: Vec::new(),
             filtered_out: 0,
             is_remarkable: true,
+            failed: 0,
             incomplete: true,
             unread: true,
             lost: None,

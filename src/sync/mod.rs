@@ -27,5 +27,6 @@ pub mod plan;
 pub mod reading;
 pub mod settle;
 pub mod sources;
+pub mod tally;
 mod unread;
 mod whole;

@@ -88,7 +88,8 @@ fn basis_of(
 ) -> Option<Basis> {
     let mut made = image.made.iter();
     let is_complete = made.all(|made| !made.incomplete && !made.is_remarkable);
-    if !is_complete || image.searched().next().is_some() {
+    // Files that were left out every run names.
+    if !is_complete || 0 < skipped || image.searched().next().is_some() {
         return None;
     }
     let mut members: BTreeSet<(&'static str, &str)> = BTreeSet::new();
@@ -99,7 +100,14 @@ fn basis_of(
             *items.entry(kind.to_owned()).or_default() += 1;
         }
     }
-    let entities = image.made.iter().map(|made| made.entities.len());
+    let mut resources: BTreeMap<String, (usize, usize, usize)> = BTreeMap::new();
+    for made in &image.made {
+        let fingerprint = made.resource.fingerprint.clone();
+        let (read, turned_away, entities) = resources.entry(fingerprint).or_default();
+        *read += 1;
+        *turned_away += made.filtered_out;
+        *entities += made.entities.len();
+    }
     Some(Basis {
         branch: origin.branch.clone(),
         head: origin.head.clone(),
@@ -109,10 +117,8 @@ fn basis_of(
         schemas,
         read: ReadCounts {
             extracted,
-            skipped,
-            transformed: entities.sum(),
-            filtered_out: image.made.iter().map(|made| made.filtered_out).sum(),
             items,
+            resources,
         },
     })
 }
@@ -132,8 +138,6 @@ pub(super) fn recorded_basis(image: &Image, claims: &[Claim]) -> Option<Basis> {
 pub struct Remembered {
     pub stamp: Stamp,
     pub basis: Basis,
-    /// How many entities each resource claims, by fingerprint.
-    pub by_resource: BTreeMap<String, usize>,
     /// What Port holds of it, as long as nobody else has written.
     pub entities: Vec<RememberedEntity>,
 }
@@ -152,10 +156,8 @@ impl Remembered {
     /// what came of it. `blueprints` are those met so far.
     pub fn of(entry: Entry, blueprints: &mut BTreeSet<Arc<str>>) -> Option<Remembered> {
         let basis = entry.basis.filter(|_| entry.sure)?;
-        let mut by_resource: BTreeMap<String, usize> = BTreeMap::new();
         let mut entities = Vec::new();
         for claim in entry.claims {
-            *by_resource.entry(claim.resource).or_default() += claim.content.len();
             for held in claim.content {
                 if held.waits || held.refused || !held.below.is_empty() {
                     return None;
@@ -176,7 +178,6 @@ impl Remembered {
         Some(Remembered {
             stamp: entry.stamp,
             basis,
-            by_resource,
             entities,
         })
     }

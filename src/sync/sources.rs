@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::entity::Entity;
 use crate::extract::{Group, groups};
 use crate::identity::SourceId;
-use crate::mapping::{Fields, Kind, Mapping, RepositoryFilter, Resource};
+use crate::mapping::{Fields, Mapping, RepositoryFilter, Resource};
 use crate::port::{MappedFields, ShownFields};
 
 /// A mapping, cut by source.
@@ -163,11 +163,6 @@ impl Sources {
     fn resource(&self, fingerprint: &str) -> Option<&Arc<Resource>> {
         let mut resources = self.mapping.resources().iter();
         resources.find(|resource| resource.fingerprint == fingerprint)
-    }
-
-    /// The kind of a resource of the mapping.
-    pub fn kind_of(&self, fingerprint: &str) -> Option<Kind> {
-        self.resource(fingerprint).map(|resource| resource.kind)
     }
 
     pub fn has_resource(&self, fingerprint: &str) -> bool {

@@ -107,6 +107,7 @@ fn image(sources: &Sources, item: &ItemRef, truth: &Truth) -> Image {
             searched: Vec::new(),
             filtered_out: 0,
             is_remarkable: false,
+            failed: 0,
             incomplete: false,
             unread: false,
             lost: None,

@@ -8,6 +8,8 @@ mod container;
 mod ending;
 mod explain;
 mod install;
+mod listen;
+mod migrating;
 mod pipelines;
 mod program;
 mod secret;
