@@ -13,6 +13,7 @@ use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::mapping::{Mapping, defaults};
 use crate::port::ResyncStatus;
+use crate::store::basis::Skipping;
 use crate::store::documents::completed;
 use crate::store::run::{
     Run, Watermark, failed_repositories, recorded_sources, run, run_request, watermark,
@@ -169,7 +170,10 @@ async fn new_run(
     Ok(Run {
         is_first,
         has_rival,
-        audits,
+        skipping: Skipping {
+            audits,
+            ..Skipping::default()
+        },
         hidden_before: hidden_before.unwrap_or_default(),
         kept: has_rival.then(rival_line).into_iter().collect(),
         ..Run::begin(id, app.clock.now(), current.number, (owned, first))

@@ -61,7 +61,7 @@ impl Summary {
             kept: (!run.kept.is_empty())
                 .then(|| run.kept.iter().cloned().collect::<Vec<_>>().join("; ")),
             withheld: run.withheld,
-            taken_over: run.taken_over.partitions,
+            taken_over: run.skipping.taken_over.partitions,
             hidden: run.hidden.iter().cloned().collect(),
             mapping_problems,
         }
@@ -112,7 +112,7 @@ impl Slice<'_> {
             owned: run.owned,
             all_recorded: run.failures == 0 && run.unsound.is_empty(),
             distrusted: self.distrusted(),
-            runs: run.audits + 1,
+            runs: run.skipping.audits + 1,
             hidden: run.hidden.clone(),
         };
         let key = failed_repositories();
@@ -200,9 +200,9 @@ impl Slice<'_> {
             undeleted = counts.undeleted,
             kept = counts.kept,
             failed_partitions = run.failures,
-            taken_over = run.taken_over.partitions,
-            audited = run.audited,
-            audit_differences = run.refuted,
+            taken_over = run.skipping.taken_over.partitions,
+            audited = run.skipping.audited,
+            audit_differences = run.skipping.refuted,
             lists_showing_none = run.hidden.len(),
             losses = run.has_losses(),
             "resync completed"

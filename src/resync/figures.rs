@@ -113,7 +113,7 @@ impl Slice<'_> {
                 summary.counts.refused + summary.counts.undeleted,
             ),
             Figure::count("UnreadPartitions", summary.taken_over),
-            Figure::count("AuditDifferences", run.refuted),
+            Figure::count("AuditDifferences", run.skipping.refuted),
             Figure::seconds("RunSeconds", vec![took]),
         ];
         self.app.metrics.put(now, figures);

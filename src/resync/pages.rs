@@ -11,6 +11,7 @@ use crate::identity::Repository;
 use crate::identity::{RepositoryId, SourceId};
 use crate::locked::locked;
 use crate::look::{Numbers, Progress};
+use crate::store::basis::PageContents;
 use crate::store::documents::Stamp;
 use crate::store::run::{RepositoryPage, page};
 use crate::store::{DocumentBatch, Store, StoreError};
@@ -93,7 +94,10 @@ impl RunPages {
         let count = u64::try_from(repositories.len()).unwrap_or(u64::MAX);
         let mut page = RepositoryPage {
             repositories,
-            carried,
+            contents: PageContents {
+                carried,
+                ..PageContents::default()
+            },
             ..RepositoryPage::default()
         };
         for (source, of_source) in stamps {
@@ -163,7 +167,12 @@ impl RunPages {
     pub(super) fn carried(&self, spot: &Spot, source: &SourceId) -> Option<u64> {
         let pages = locked(&self.pages);
         let page = pages.get(&(spot.list.clone(), spot.page))?;
-        page.page.carried.get(source)?.get(&spot.position).copied()
+        page.page
+            .contents
+            .carried
+            .get(source)?
+            .get(&spot.position)
+            .copied()
     }
 
     /// Whether the repository is the one of its page that is audited in this `turn`. Where a page has fewer, some turns are
@@ -195,7 +204,7 @@ impl RunPages {
     pub(super) fn take_over(&self, spot: &Spot, source: &SourceId) {
         self.done(spot, source, Vec::new());
         self.change(spot, |page| {
-            let taken = page.taken_over.entry(source.clone()).or_default();
+            let taken = page.contents.taken_over.entry(source.clone()).or_default();
             taken.insert(spot.position);
         });
     }
@@ -204,7 +213,7 @@ impl RunPages {
     pub(super) fn reopen(&self) -> bool {
         let mut has_any = false;
         for known in locked(&self.pages).values_mut() {
-            for (source, taken) in std::mem::take(&mut known.page.taken_over) {
+            for (source, taken) in std::mem::take(&mut known.page.contents.taken_over) {
                 has_any = true;
                 known.is_dirty = true;
                 let positions = (0..).zip(&known.page.repositories).map(|(at, _)| at);

@@ -158,7 +158,7 @@ impl<'a> Slice<'a> {
             .then_some(Kept::SwitchedOff)
             .or(rival);
         run.not_before = None;
-        bitbucket.ask_for_heads(!run.refuses_heads);
+        bitbucket.ask_for_heads(!run.skipping.refuses_heads);
         Slice {
             app,
             session,
@@ -292,7 +292,7 @@ impl<'a> Slice<'a> {
         let mut revision = self.revision.lock().await;
         let state = {
             let mut run = self.run();
-            run.refuses_heads = self.bitbucket.refuses_heads();
+            run.skipping.refuses_heads = self.bitbucket.refuses_heads();
             run.clone()
         };
         *revision = self.store().save(&run(), &state, *revision).await?;

@@ -155,8 +155,8 @@ impl RunReader<'_> {
         if !slice.takes_over_in(&run) {
             return Turn::Read;
         }
-        if slice.pages.is_audited(spot, run.audits % AUDITED) {
-            run.audited += 1;
+        if slice.pages.is_audited(spot, run.skipping.audits % AUDITED) {
+            run.skipping.audited += 1;
             return Turn::Audit(remembered.stamp);
         }
         let counted = slice.counted(remembered);
@@ -165,7 +165,7 @@ impl RunReader<'_> {
         for (resource, counts) in &counted.identifiers {
             *run.identifiers.entry(resource.clone()).or_default() += *counts;
         }
-        run.taken_over += &counted;
+        run.skipping.taken_over += &counted;
         slice.pages.take_over(spot, &group.id);
         slice.parts_done.fetch_add(1, Ordering::Relaxed);
         Turn::TakeOver
@@ -179,7 +179,7 @@ impl Slice<'_> {
     }
 
     fn takes_over_in(&self, run: &Run) -> bool {
-        run.reads_all.is_none()
+        run.skipping.reads_all.is_none()
             && !self.app.config.reads_unchanged
             && !self.session.port.is_rehearsing()
     }
@@ -273,9 +273,9 @@ impl Slice<'_> {
         self.journal.warn_of(kind, Phase::Extract, reason.as_str());
         {
             let mut run = self.run();
-            run.refuted += 1;
-            run.reads_all.get_or_insert_with(|| reason.clone());
-            let taken = std::mem::take(&mut run.taken_over);
+            run.skipping.refuted += 1;
+            run.skipping.reads_all.get_or_insert_with(|| reason.clone());
+            let taken = std::mem::take(&mut run.skipping.taken_over);
             run.counts -= taken.counts;
             run.tallies -= taken.tallies;
             for (resource, counts) in taken.identifiers {

@@ -3,12 +3,13 @@
 //!
 //! Plain data, part of an [`Entry`](super::documents::Entry). What follows from it is decided elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
 
 use crate::counts::{Counts, IdentifierCounts, Tallies};
+use crate::identity::SourceId;
 
 /// All that a partition's items depend on, and what reading them has counted. Recorded only of a reading that was complete
 /// and of which nothing had to be told.
@@ -42,6 +43,33 @@ pub struct ReadCounts {
     pub items: BTreeMap<String, usize>,
     /// By the fingerprint of a resource: raw items, those that it turned away, and entities.
     pub resources: BTreeMap<String, (usize, usize, usize)>,
+}
+
+/// How a run does without reading.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Skipping {
+    /// Counted among the rest, too.
+    pub taken_over: TakenOver,
+    /// Partitions that were read to see whether they might have been taken over, and those that might not.
+    pub audited: usize,
+    pub refuted: usize,
+    /// Why nothing more is taken over, if nothing is.
+    pub reads_all: Option<String>,
+    /// Runs that were completed before: whose turn it is to be audited.
+    pub audits: u64,
+    /// Bitbucket has failed to show the heads of repositories: they are not asked for any more.
+    pub refuses_heads: bool,
+}
+
+/// What is known of the contents of a page's repositories, by source and position.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PageContents {
+    /// What items show of repositories, as digests: of those whose contents a run may take over unread.
+    pub carried: BTreeMap<SourceId, BTreeMap<u64, u64>>,
+    /// Repositories whose partition was taken over unread. They are done, too.
+    pub taken_over: BTreeMap<SourceId, BTreeSet<u64>>,
 }
 
 /// What a run has counted of partitions that it took over unread: the same as if it had read them.

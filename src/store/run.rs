@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::basis::TakenOver;
+use super::basis::{PageContents, Skipping};
 use super::documents::{Folder, Key, Stamp, documents};
 pub use super::outcome::{FailedAttempt, FailedPart, Losses, RunPause};
 use crate::counts::{Counts, IdentifierCounts, Tallied, Tallies};
@@ -107,23 +107,9 @@ pub struct Run {
     /// What it waits for, if it does.
     #[serde(default)]
     pub pause: Option<RunPause>,
-    /// What was taken over unread; counted among the rest, too.
+    /// What it takes over unread.
     #[serde(default)]
-    pub taken_over: TakenOver,
-    /// Partitions that were read to see whether they might have been taken over, and those that might not.
-    #[serde(default)]
-    pub audited: usize,
-    #[serde(default)]
-    pub refuted: usize,
-    /// Why nothing more is taken over, if nothing is.
-    #[serde(default)]
-    pub reads_all: Option<String>,
-    /// Runs that were completed before: whose turn it is to be audited.
-    #[serde(default)]
-    pub audits: u64,
-    /// Bitbucket has failed to show the heads of repositories: they are not asked for any more.
-    #[serde(default)]
-    pub refuses_heads: bool,
+    pub skipping: Skipping,
     /// Pull requests that had changed since they were looked at last, as far as they were read.
     #[serde(default)]
     pub changed_pull_requests: usize,
@@ -183,12 +169,9 @@ pub struct RepositoryPage {
     /// key.
     #[serde(default)]
     pub open: BTreeMap<SourceId, BTreeSet<u64>>,
-    /// By source, what items show of repositories, as digests: of those whose contents a run may take over unread.
+    /// What need not be read of it.
     #[serde(default)]
-    pub carried: BTreeMap<SourceId, BTreeMap<u64, u64>>,
-    /// By source, the positions of repositories whose partition was taken over unread. They are done, too.
-    #[serde(default)]
-    pub taken_over: BTreeMap<SourceId, BTreeSet<u64>>,
+    pub contents: PageContents,
     /// Numbers of pull requests that records name and lists have not shown.
     #[serde(default)]
     pub missing: BTreeMap<SourceId, BTreeMap<u64, Vec<u64>>>,

@@ -143,7 +143,7 @@ async fn a_run_that_goes_on_does_not_ask_for_heads_again() {
     let outcome = world.invoke(event("eventbridge-rule")).await.unwrap();
     assert_eq!(outcome["status"], "paused");
     let stored = world.app().store.load(&run()).await.unwrap().value.unwrap();
-    assert!(stored.refuses_heads);
+    assert!(stored.skipping.refuses_heads);
     world.take_requests();
     let other = world.elsewhere();
     let outcome = world
