@@ -145,6 +145,7 @@ impl<'a> Slice<'a> {
             revision,
             current,
             ingest,
+            is_new: _,
         } = begun;
         let threshold = current
             .sources
