@@ -25,7 +25,7 @@ pub struct Listing<'a> {
 }
 
 enum Feed<'a> {
-    Pages(Pages),
+    Pages(Box<Pages>),
     Tree(Box<TreeListing<'a>>),
     Part(Box<PartListing<'a>>),
     Workspace,
@@ -55,15 +55,17 @@ impl<'a> Listing<'a> {
             .map(|repository| repository.uuid.as_str())
             .unwrap_or_default();
         let feed = match &group.source {
-            Source::Projects => Feed::Pages(bitbucket.projects()),
+            Source::Projects => Feed::Pages(Box::new(bitbucket.projects())),
             Source::Repositories(filter) => {
-                Feed::Pages(bitbucket.repositories(filter.role.as_deref(), filter.query.as_deref()))
+                Feed::Pages(Box::new(
+                    bitbucket.repositories(filter.role.as_deref(), filter.query.as_deref()),
+                ))
             }
             Source::PullRequests { query, .. } => {
-                Feed::Pages(bitbucket.pull_requests(uuid, Some(query)))
+                Feed::Pages(Box::new(bitbucket.pull_requests(uuid, Some(query))))
             }
             Source::Workspace => Feed::Workspace,
-            Source::Members => Feed::Pages(bitbucket.members()),
+            Source::Members => Feed::Pages(Box::new(bitbucket.members())),
             Source::Parts { part, .. } => repository.map_or(Feed::Nothing, |repository| {
                 let listing = PartListing::new(bitbucket, group, part, repository);
                 Feed::Part(Box::new(listing))
@@ -115,7 +117,7 @@ impl<'a> Listing<'a> {
     /// Goes on at `cursor`, which an earlier listing of the same has given.
     pub fn resume(&mut self, cursor: &str) {
         if let Feed::Pages(pages) = &mut self.feed {
-            *pages = Pages::resume(self.bitbucket.clone(), cursor);
+            **pages = Pages::resume(self.bitbucket.clone(), cursor);
         }
     }
 
