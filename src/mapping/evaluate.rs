@@ -28,6 +28,8 @@ pub struct Mapped {
 #[derive(Debug)]
 pub struct MappedEntity {
     pub entity: Entity,
+    /// Which of the resource's entity mappings has made it; `None`: an expression that gives the whole entity.
+    pub mapping: Option<usize>,
     /// An entity that is not selected has its key and nothing else, so that it can be removed.
     pub selected: bool,
 }
@@ -60,6 +62,15 @@ pub struct Null {
     /// reported when the mapping was read.
     pub error: Option<String>,
 }
+
+pub(super) const NO_BLUEPRINT: &str =
+    "gives no name of a blueprint; write it in two kinds of quotes, '\"service\"'";
+
+const NO_IDENTIFIER: &str =
+    "gives no identifier; take another field, or turn such items away with selector.query";
+
+const EMPTY_IDENTIFIER: &str =
+    "gives an empty identifier; take another field, or turn such items away with selector.query";
 
 impl Resource {
     /// Maps one raw item.
@@ -116,17 +127,31 @@ impl Resource {
                 &mut unnoticed
             };
             if let Some(entity) = whole.entity(item, noticed) {
-                mapped.entities.push(MappedEntity { entity, selected });
+                mapped.entities.push(MappedEntity {
+                    entity,
+                    mapping: None,
+                    selected,
+                });
             }
         }
-        for entity in &self.entities {
+        for (position, entity) in self.entities.iter().enumerate() {
+            let mapping = Some(position);
             if selected {
-                entity.map(item, mapped);
+                let made = entity.map(item, mapped);
+                mapped.entities.extend(made.map(|entity| MappedEntity {
+                    entity,
+                    mapping,
+                    selected,
+                }));
             } else {
                 // Nothing is reported of items that nobody asked for.
                 let mut unnoticed = Mapped::default();
                 if let Some(entity) = entity.key(item, &mut unnoticed) {
-                    mapped.entities.push(MappedEntity { entity, selected });
+                    mapped.entities.push(MappedEntity {
+                        entity,
+                        mapping,
+                        selected,
+                    });
                 }
             }
         }
@@ -134,12 +159,10 @@ impl Resource {
 }
 
 impl EntityMapping {
-    fn map(&self, item: &Input<'_>, mapped: &mut Mapped) {
-        let Some(key) = self.key(item, mapped) else {
-            return;
-        };
+    fn map(&self, item: &Input<'_>, mapped: &mut Mapped) -> Option<Entity> {
+        let key = self.key(item, mapped)?;
         let mut note = |path: String, error: Option<NoValue>| {
-            let error = error.map(|error| error.to_string());
+            let error = error.map(why_null);
             mapped.nulls.push(Null {
                 path: self.path_of(&path),
                 error,
@@ -175,18 +198,14 @@ impl EntityMapping {
             });
             evaluated.collect::<Map<String, Value>>()
         });
-        let entity = Entity {
+        Some(Entity {
             title,
             icon,
             team,
             properties,
             relations,
             ..key
-        };
-        mapped.entities.push(MappedEntity {
-            entity,
-            selected: true,
-        });
+        })
     }
 
     /// The entity with its key and nothing else.
@@ -195,7 +214,7 @@ impl EntityMapping {
         let blueprint = match self.blueprint.evaluate(item) {
             Ok(Value::String(blueprint)) if !blueprint.is_empty() => blueprint,
             Ok(other) => {
-                return self.leave_out(mapped, "blueprint", "gives no name of a blueprint", &other);
+                return self.leave_out(mapped, "blueprint", NO_BLUEPRINT, &other);
             }
             Err(reason) => return self.fail(mapped, "blueprint", reason),
         };
@@ -217,7 +236,7 @@ impl EntityMapping {
             search @ Operand::Search(_) => {
                 let mut nulls = Vec::new();
                 let query = search.evaluate(FIELD, item, &mut |path, error| {
-                    let error = error.map(|error| error.to_string());
+                    let error = error.map(why_null);
                     nulls.push(Null {
                         path: self.path_of(&path),
                         error,
@@ -263,12 +282,12 @@ impl EntityMapping {
             .push(Unmapped::new(self.path_of(field), reason));
         None
     }
+}
 
-    /// `field` below the resource.
-    fn path_of(&self, field: &str) -> String {
-        // The mapping's path begins with the resource's: `resources[0].port..`
-        let below = self.path.split_once('.').map_or("", |(_, below)| below);
-        format!("{below}.{field}")
+fn why_null(reason: NoValue) -> String {
+    match reason {
+        NoValue::Broken => String::new(),
+        reason => reason.to_string(),
     }
 }
 
@@ -293,15 +312,15 @@ impl std::fmt::Display for NoValue {
 /// The identifier, unless Port would refuse it; then why. As in Ocean, 0 is as good as nothing.
 pub(super) fn usable_identifier(value: &Value) -> Result<Identifier, &'static str> {
     match value {
-        Value::Null | Value::Bool(false) => Err("gives no identifier"),
-        Value::Number(number) if number.as_f64() == Some(0.0) => Err("gives no identifier"),
-        Value::String(text) if text.is_empty() => Err("gives an empty identifier"),
+        Value::Null | Value::Bool(false) => Err(NO_IDENTIFIER),
+        Value::Number(number) if number.as_f64() == Some(0.0) => Err(NO_IDENTIFIER),
+        Value::String(text) if text.is_empty() => Err(EMPTY_IDENTIFIER),
         value => identifier_of(value).map(Identifier::Text).ok_or(match value {
             Value::String(_) => {
                 "gives an identifier that Port refuses: letters, digits and @_.+:\\/=-' are allowed, at most 1000; \
                  replace the others with gsub"
             }
-            _ => "gives no text, which Port refuses",
+            _ => "gives no text, which Port refuses; make it one, such as with tostring",
         }),
     }
 }

@@ -141,6 +141,14 @@ impl Expression {
         }
     }
 
+    /// Its text as jq sees it, where it is a filter.
+    pub(super) fn source(&self) -> Option<&str> {
+        match self {
+            Expression::Filter(guarded) => Some(guarded.filter.source()),
+            Expression::File(_) | Expression::Broken { .. } => None,
+        }
+    }
+
     pub(super) fn file(&self) -> Option<&str> {
         match self {
             Expression::File(path) => Some(path),
@@ -195,7 +203,7 @@ impl Operand {
         })
     }
 
-    /// Every expression, with its path below this operand (a rule's position is not part of it).
+    /// Every expression, with its path below this operand.
     pub(super) fn each<'e>(&'e self, path: &str, visit: &mut dyn FnMut(String, &'e Expression)) {
         match self {
             Operand::Expression(expression) => visit(path.to_owned(), expression),
@@ -242,11 +250,10 @@ impl Search {
     ) -> Value {
         let combinator =
             evaluate_noting(&self.combinator, &format!("{path}.combinator"), input, note);
-        let path = format!("{path}.rules");
-        let rules: Vec<Value> = self
-            .rules
-            .iter()
-            .map(|rule| match rule {
+        let rules = self.rules.iter().enumerate();
+        let rules = rules.map(|(position, rule)| {
+            let path = format!("{path}.rules[{position}]");
+            match rule {
                 Rule::Group(group) => group.evaluate(&path, input, note),
                 Rule::Comparison(comparison) => {
                     let mut rule = Map::new();
@@ -259,15 +266,16 @@ impl Search {
                     }
                     Value::Object(rule)
                 }
-            })
-            .collect();
+            }
+        });
+        let rules: Vec<Value> = rules.collect();
         json!({ "combinator": combinator, "rules": rules })
     }
 
     fn each<'e>(&'e self, path: &str, visit: &mut dyn FnMut(String, &'e Expression)) {
         visit(format!("{path}.combinator"), &self.combinator);
-        let path = format!("{path}.rules");
-        for rule in &self.rules {
+        for (position, rule) in self.rules.iter().enumerate() {
+            let path = format!("{path}.rules[{position}]");
             match rule {
                 Rule::Group(group) => group.each(&path, visit),
                 Rule::Comparison(comparison) => {

@@ -78,9 +78,17 @@ impl Items {
     pub(super) fn expand(&self, input: &Input<'_>) -> Result<Vec<Value>, NoItems> {
         let elements = match self.expression.evaluate(input) {
             Ok(Value::Array(elements)) => elements,
-            Ok(_) => return Err(NoItems::NoList("gives no list")),
+            Ok(_) => {
+                return Err(NoItems::NoList(
+                    "gives no list; end it with // [] where that is right",
+                ));
+            }
             // An item of another shape: `to_entries` of null, say.
-            Err(NoValue::Failed(_)) => return Err(NoItems::NoList("gives no list, but an error")),
+            Err(NoValue::Failed(_)) => {
+                return Err(NoItems::NoList(
+                    "gives no list, but an error; end it with ? // [] where that is right",
+                ));
+            }
             Err(reason) => return Err(NoItems::Failed(reason)),
         };
         let mut item = match input.value() {
@@ -117,6 +125,26 @@ fn simple_path(expression: &str) -> Option<&str> {
     expression
         .split('|')
         .find_map(|stage| Some(pattern.captures(stage)?.get(1)?.as_str()))
+}
+
+/// Where `expression` begins with a path: the first key of it that `value` lacks, and those that are there in its place.
+pub(super) fn missing_key<'v>(
+    expression: &str,
+    value: &'v Value,
+) -> Option<(String, impl Iterator<Item = &'v str> + use<'v>)> {
+    let mut at = value;
+    let first = expression.split('|').next()?;
+    for step in steps(simple_path(first)?) {
+        at = match (step, at) {
+            (Step::Key(key), Value::Object(entries)) => match entries.get(&key) {
+                Some(value) => value,
+                None => return Some((key, entries.keys().map(String::as_str))),
+            },
+            (Step::Index(index), Value::Array(items)) => items.get(index)?,
+            _ => return None,
+        };
+    }
+    None
 }
 
 fn steps(path: &str) -> Vec<Step> {

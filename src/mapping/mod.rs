@@ -8,15 +8,19 @@ mod evaluate;
 mod expression;
 mod fnmatch;
 mod items;
+mod lint;
 mod literal;
+mod mistaken;
 mod names;
 mod path_glob;
+mod places;
 mod problem;
 mod quotes;
 mod read;
 mod report;
 mod resource;
 mod selector;
+mod trial;
 mod whole;
 
 #[cfg(test)]
@@ -30,6 +34,7 @@ use sha2::{Digest as _, Sha256};
 pub use jq18 as jq;
 
 pub use evaluate::{Dropped, Mapped, MappedEntity, Null, Unmapped};
+pub use lint::{FieldFigures, ResourceFigures};
 pub use path_glob::PathGlob;
 pub use problem::{InvalidMapping, Problem};
 pub use report::MappingReport;
@@ -38,6 +43,7 @@ pub use selector::{
     FileSelector, FolderRepository, FolderSelector, Kind, Part, RepositoryFilter, RepositoryName,
     Selector,
 };
+pub use trial::Evaluated;
 
 use crate::yaml::{self, YamlDocument};
 use read::Reader;
@@ -130,6 +136,12 @@ impl Mapping {
                 .unwrap_or(default.entity_deletion_threshold),
         };
         let resources = reader.required_list(&root, "resources")?;
+        if resources.is_empty() {
+            let remedy = "add one, such as {kind: repository, selector: .., port: ..}";
+            let message =
+                format_args!("is empty, so nothing is asked for, written or deleted: {remedy}");
+            reader.problem("resources", message);
+        }
         let resources = resources
             .iter()
             .enumerate()

@@ -7,7 +7,9 @@ use std::fmt::Display;
 use serde_json::{Map, Value};
 
 use super::expression::{Expression, Operand};
+use super::mistaken::{corrected, instead_of};
 use super::problem::Problem;
+use super::selector::Kind;
 use crate::nearest::nearest;
 
 /// Collects what is wrong.
@@ -19,6 +21,8 @@ pub(super) struct Reader {
     pub(super) problems: Vec<Problem>,
     /// Where a `file://` path of the resource at hand begins: `./` is the folder of the item, nothing is the root.
     pub(super) file_base: &'static str,
+    /// Of the resource at hand, where that is known.
+    pub(super) kind: Option<Kind>,
 }
 
 /// A value and where it stands.
@@ -172,19 +176,14 @@ impl Reader {
             if known.contains(&key) {
                 continue;
             }
-            match nearest(key, known.iter().copied()) {
-                Some(meant) => self.problem(
-                    node.path,
-                    format_args!("is not known and does nothing: did you mean {meant}?"),
-                ),
-                None => {
-                    let known = known.join(", ");
-                    self.problem(
-                        node.path,
-                        format_args!("is not known and does nothing: known here are {known}"),
-                    );
+            let remedy = instead_of(key, node.value, known).unwrap_or_else(|| {
+                match nearest(key, known.iter().copied()) {
+                    Some(meant) => format!("did you mean {meant}?"),
+                    None => format!("known here are {}", known.join(", ")),
                 }
-            }
+            });
+            let message = format_args!("is not known and does nothing: {remedy}");
+            self.problem(node.path, message);
         }
     }
 
@@ -299,6 +298,9 @@ impl Reader {
                 &node.path,
                 format_args!("`{}` does not compile: {reason}", excerpt(&source)),
             );
+        }
+        if let Some((mistake, instead)) = self.kind.and_then(|kind| corrected(kind, &source)) {
+            self.problem(&node.path, format_args!("{mistake}: write `{instead}`"));
         }
         Some(expression)
     }

@@ -59,7 +59,7 @@ impl MappingReport {
             });
         }
         for null in &mapped.nulls {
-            if let Some(error) = &null.error {
+            if let Some(error) = null.error.as_ref().filter(|error| !error.is_empty()) {
                 self.note(index, &null.path, Kind::NullByError, || {
                     format!("{}: {error}", label(raw))
                 });
@@ -99,10 +99,13 @@ impl MappingReport {
             let (effect, after) = match kind {
                 Kind::Failed => (
                     "fails for ".to_owned(),
-                    ", so that it is not known what stands for them",
+                    ", so that it is not known what stands for them: correct it, `ferry mapping test` shows each step",
                 ),
                 Kind::Dropped(reason) => (format!("{reason}: "), " left out"),
-                Kind::NullByError => ("fails for ".to_owned(), " and is null there"),
+                Kind::NullByError => (
+                    "fails for ".to_owned(),
+                    " and is null there: correct it, or say what stands for those with // or ?",
+                ),
             };
             Tallied {
                 before: format!("resources[{resource}].{path}: {effect}"),
@@ -121,7 +124,7 @@ impl MappingReport {
 }
 
 /// How a person would name the item.
-fn label(raw: &Value) -> String {
+pub(super) fn label(raw: &Value) -> String {
     let candidates = [
         "/full_name",
         "/links/html/href",

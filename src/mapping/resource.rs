@@ -85,6 +85,7 @@ impl Resource {
             Some(Kind::Folder) => "./",
             _ => "",
         };
+        reader.kind = kind;
         let selector = reader.required_object(
             &resource,
             "selector",
@@ -307,7 +308,14 @@ impl EntityMapping {
             "blueprint",
             "give the blueprint in two kinds of quotes, '\"service\"'",
         );
-        let blueprint = blueprint.and_then(|node| reader.expression(&node));
+        let blueprint = blueprint.and_then(|node| {
+            let expression = reader.expression(&node)?;
+            if expression.compile_error().is_some() {
+                let remedy = "write a blueprint's name in two kinds of quotes, '\"service\"'";
+                reader.problem(&node.path, remedy);
+            }
+            Some(expression)
+        });
         let title = mapping
             .get("title")
             .and_then(|node| reader.expression(&node));
@@ -330,7 +338,7 @@ impl EntityMapping {
     }
 
     /// Every expression, with its path below this mapping.
-    fn each<'e>(&'e self, visit: &mut dyn FnMut(String, &'e Expression)) {
+    pub(super) fn each<'e>(&'e self, visit: &mut dyn FnMut(String, &'e Expression)) {
         self.identifier.each("identifier", visit);
         visit("blueprint".to_owned(), &self.blueprint);
         for (name, expression) in [("title", &self.title), ("icon", &self.icon)] {

@@ -6,14 +6,14 @@
 use jq18::Input;
 use serde_json::{Map, Value};
 
-use super::evaluate::{Dropped, Mapped, Unmapped, shown, usable_identifier};
+use super::evaluate::{Dropped, Mapped, NO_BLUEPRINT, Unmapped, shown, usable_identifier};
 use super::expression::Expression;
 use super::read::{ConfigNode, Reader};
 use crate::entity::{Entity, Identifier};
 
 pub(super) struct WholeMapping {
     /// Below the resource.
-    path: String,
+    pub(super) path: String,
     pub(super) expression: Expression,
 }
 
@@ -31,7 +31,12 @@ impl WholeMapping {
         let mut entity = match self.expression.evaluate(item) {
             Ok(Value::Object(entity)) => entity,
             Ok(other) => {
-                return self.leave_out(mapped, "", "gives no map, as an entity is", &other);
+                return self.leave_out(
+                    mapped,
+                    "",
+                    "gives no map, as an entity is; give {identifier: .., blueprint: ..}",
+                    &other,
+                );
             }
             Err(reason) => {
                 mapped.failures.push(Unmapped::new(&self.path, reason));
@@ -52,7 +57,7 @@ impl WholeMapping {
         let blueprint = match take("blueprint").unwrap_or_default() {
             Value::String(blueprint) if !blueprint.is_empty() => blueprint,
             other => {
-                return self.leave_out(mapped, "blueprint", "gives no name of a blueprint", &other);
+                return self.leave_out(mapped, "blueprint", NO_BLUEPRINT, &other);
             }
         };
         let (title, icon, team) = (take("title"), take("icon"), take("team"));
@@ -61,7 +66,14 @@ impl WholeMapping {
             match take(key) {
                 None | Some(Value::Null) => {}
                 Some(Value::Object(values)) => *field = Some(values),
-                Some(other) => return self.leave_out(mapped, key, "is no map", &other),
+                Some(other) => {
+                    return self.leave_out(
+                        mapped,
+                        key,
+                        "is no map; give one such as {name: .name}",
+                        &other,
+                    );
+                }
             }
         }
         let [properties, relations] = fields;

@@ -1,7 +1,7 @@
 //! What Ferry reads of a blueprint: what its entities may hold, and where its relations point. Read once, kept for a
 //! while.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ const RECENT: Duration = Duration::from_secs(60);
 pub struct Blueprint {
     /// Those that can be written; calculated, mirrored and aggregated ones are not among them. `None`: Port does not say.
     pub properties: Option<BTreeMap<String, Property>>,
+    /// Properties that each entity has to have.
+    pub required: BTreeSet<String>,
     pub relations: BTreeMap<String, Relation>,
     /// Port takes no team then.
     pub inherits_team: bool,
@@ -136,6 +138,9 @@ struct WireBlueprint {
 #[derive(Deserialize)]
 struct WireSchema {
     properties: Option<Map<String, Value>>,
+    /// Names; what has another shape requires nothing.
+    #[serde(default)]
+    required: Value,
 }
 
 #[derive(Deserialize)]
@@ -163,9 +168,17 @@ impl From<WireBlueprint> for Blueprint {
             };
             Some((name, relation))
         };
-        let definitions = wire.schema.and_then(|schema| schema.properties);
+        let schema = wire.schema;
+        let required = schema.as_ref().map(|schema| &schema.required);
+        let required = required.and_then(Value::as_array).into_iter().flatten();
+        let required = required
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect();
+        let definitions = schema.and_then(|schema| schema.properties);
         Blueprint {
             properties: definitions.map(|definitions| properties(&definitions).collect()),
+            required,
             relations: wire.relations.into_iter().filter_map(relation).collect(),
             inherits_team: wire.team_inheritance.is_some()
                 || wire.ownership.get("type") == Some(&Value::from("Inherited")),

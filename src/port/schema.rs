@@ -68,6 +68,32 @@ impl Misfit {
     pub fn is_loss(&self) -> bool {
         *self != Misfit::Null
     }
+
+    /// What to do about it, in the mapping or the blueprint.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Misfit::NoSuchProperty | Misfit::NoSuchRelation => {
+                "add it to the blueprint, or take it out of the mapping"
+            }
+            Misfit::Type(PropertyType::String) => {
+                "make it a text, such as with tostring, or join(\", \") for a list"
+            }
+            Misfit::Type(PropertyType::Number) => "make it a number, such as with tonumber",
+            Misfit::Type(PropertyType::Boolean) => "make it true or false, such as with == \"yes\"",
+            Misfit::Type(PropertyType::Object) => "make it a map, such as {name: .name}",
+            Misfit::Type(PropertyType::Array) => "make it a list, such as [.name]",
+            Misfit::Format(_) => "give null for what is none, or change the property's format",
+            Misfit::NotAllowed => "map it to one of them, or add it to the blueprint's enum",
+            Misfit::OutOfBounds => "keep it within them, or change the blueprint's bounds",
+            Misfit::Null => "leave it out, with map(select(. != null))",
+            Misfit::NoIdentifier => "replace other characters, with gsub",
+            Misfit::Several => "take one, such as with first, or let the relation hold many",
+            Misfit::InheritedTeam => "take team out of the mapping",
+            Misfit::NoTeam => "give the name of a team, or a list of names",
+            Misfit::NoText => "make it a text, such as with tostring",
+            Misfit::TooLarge => "cut it, such as with .[:10000], or take it out",
+        }
+    }
 }
 
 impl fmt::Display for Misfit {

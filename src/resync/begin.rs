@@ -26,6 +26,8 @@ pub(super) struct Begun {
     pub(super) revision: Revision,
     pub(super) current: Current,
     pub(super) ingest: Ingest,
+    /// Nothing of it was done before.
+    pub(super) is_new: bool,
 }
 
 /// Where Port takes what people are told of a run.
@@ -105,6 +107,7 @@ pub(super) async fn resume(
         revision,
         current,
         ingest: given.ingest,
+        is_new: false,
     }))
 }
 
@@ -127,9 +130,6 @@ pub(super) async fn begin(
     }
     let has_rival = look_for_rival(app, given.last_start).await?;
     let current = adopt(app, &given.config, deadline).await?;
-    for problem in current.sources.mapping().problems() {
-        tracing::warn!(%problem, "the mapping does not do what it says");
-    }
     let new = Run {
         started_at,
         ..new_run(app, session, &current, has_rival, deadline).await?
@@ -144,6 +144,7 @@ pub(super) async fn begin(
         revision,
         current,
         ingest: given.ingest,
+        is_new: true,
     })
 }
 
@@ -209,6 +210,7 @@ pub(super) async fn begin_rehearsal(
         revision,
         current,
         ingest: Ingest::default(),
+        is_new: true,
     })
 }
 

@@ -3,11 +3,14 @@
 //! A commit tells which of those at hand differ. What is not committed, because nothing of it has changed, is compared with
 //! what Port holds: where that differs and another item writes the entity, its record tells.
 
+use std::sync::Arc;
+
 use super::journal::Phase;
 use super::slice::Slice;
 use crate::entity::Entity;
 use crate::failure::Failure;
 use crate::identity::{ItemId, ItemRef};
+use crate::mapping::Resource;
 use crate::port::digest;
 use crate::sync::holders::writer_of;
 use crate::sync::plan::{Clash, Seen};
@@ -19,9 +22,10 @@ impl Slice<'_> {
     /// Says of each entity once which items disagree about it.
     pub(super) fn tell_clashes(&self, clashes: &[Clash]) {
         for Clash { key, writer, other } in clashes {
-            let key = key.to_string();
+            let (blueprint, key) = (&key.blueprint, key.to_string());
             let line = format!(
-                "{key} stands for several items that differ: {} is written, {} is not; make the identifier name one of them",
+                "{}: {key} stands for several items that differ: {} is written, {} is not; make the identifier name one of them",
+                self.place_of(other, blueprint),
                 self.shown(writer),
                 self.shown(other)
             );
@@ -65,6 +69,21 @@ impl Slice<'_> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Where the mapping gives the identifier of what `item` makes of `blueprint`.
+    fn place_of(&self, item: &ItemRef, blueprint: &str) -> String {
+        let group = self.sources().group(&item.partition.source);
+        let resources = group.map_or(&[][..], |group| &group.resources);
+        let makes = |resource: &&Arc<Resource>| {
+            let constant = resource.constant_blueprint();
+            constant.is_none_or(|constant| constant == blueprint)
+        };
+        let makes = resources.iter().find(makes).or(resources.first());
+        makes.map_or_else(
+            || "resources".to_owned(),
+            |resource| resource.place_of(blueprint, "identifier"),
+        )
     }
 
     /// As people know it.

@@ -75,15 +75,14 @@ impl Slice<'_> {
     /// Nothing is left to do.
     pub(super) async fn complete(&self) -> Result<RunOutcome, Failure> {
         self.count();
-        // Told in our own log when the run began; Port's is only there now.
-        for problem in self.sources().mapping().problems() {
-            self.journal.warn(Phase::Transform, problem.to_string());
-        }
         let mut mapping_problems = self.unmet_names();
         for problem in &mapping_problems {
             tracing::warn!(problem, "a name in the mapping selects nothing");
             self.journal.warn(Phase::Transform, problem.as_str());
         }
+        let mistakes = self.sources().mapping().problems();
+        mapping_problems.splice(0..0, mistakes.iter().map(ToString::to_string));
+        mapping_problems.extend(self.tell_figures());
         let mut run = self.run().clone();
         for left in &run.not_ours {
             tracing::warn!(reason = %left, "stale entities kept");

@@ -66,7 +66,7 @@ impl Journal {
     }
 
     /// How the run goes.
-    fn tell(&self, phase: Phase, kind: Option<&str>, message: String) {
+    pub(super) fn tell(&self, phase: Phase, kind: Option<&str>, message: String) {
         self.add(LogLevel::Info, (phase, kind), message);
     }
 

@@ -17,6 +17,7 @@ mod hidden;
 mod holder;
 mod identifiers;
 mod journal;
+mod lint;
 mod listing;
 mod names;
 mod order;
@@ -288,8 +289,12 @@ async fn continue_run(
     deadline: &Deadline,
 ) -> Result<RunOutcome, Failure> {
     let bitbucket = session.bitbucket.with_purpose(Purpose::Resync);
+    let is_new = begun.is_new;
     let slice = Slice::new(app, session, &bitbucket, begun, lease, deadline);
     slice.tell_begin();
+    if is_new {
+        slice.tell_mistakes();
+    }
     if slice.run().has_rival {
         slice.journal.error(rival_line());
     }

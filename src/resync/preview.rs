@@ -15,7 +15,7 @@ use crate::counts::Counts;
 use crate::deadline::Deadline;
 use crate::entity::{Entity, EntityKey, Identifier};
 use crate::failure::Failure;
-use crate::mapping::{Mapping, defaults};
+use crate::mapping::{FieldFigures, Mapping, Resource, defaults};
 use crate::port::PortClient;
 use crate::store::documents::completed;
 use crate::store::{Asker, LeaseName, Leases, Store};
@@ -39,6 +39,10 @@ pub struct Preview {
     pub kept: Option<String>,
     /// Filters that do not compile, and what the mapping could not do, with the number of items it costs.
     pub problems: Vec<String>,
+    /// What is not wrong by itself, and worth a look: queries that select nothing, fields that are always null.
+    pub notes: Vec<String>,
+    /// How often which fields are null.
+    pub nulls: Vec<FieldFigures>,
     /// Parts of the workspace that cannot be read, each with its reason.
     pub failed_partitions: Vec<String>,
     /// What this preview cannot know, and why.
@@ -103,19 +107,14 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
         .await?;
     let lease = tokio::sync::Mutex::new(lease.ok_or(Failure::PenIsBusy)?);
     let slice = Slice::new(app, &session, &bitbucket, begun, &lease, deadline);
-    while !slice.run().is_read {
-        while let Step::Paused(failure) = slice.read().await? {
-            sit_out(app, &failure).await;
-        }
-        slice.run().is_read = true;
-        if scope.kind.is_none() {
-            while let Step::Paused(failure) = slice.finish().await? {
-                sit_out(app, &failure).await;
-            }
-        }
-    }
-    slice.count();
+    rehearse(app, &slice, scope).await?;
     let mut found = slice.unmet_names();
+    found.extend(
+        slice
+            .of_each(Resource::slips)
+            .iter()
+            .map(ToString::to_string),
+    );
     found.extend(slice.run().problems.iter().map(ToString::to_string));
     let rehearsed = session.port.rehearsed();
     let (created, changed) = compare(&session.port, rehearsed.written, deadline).await?;
@@ -141,11 +140,34 @@ pub async fn preview(app: &App, scope: &Scope, deadline: &Deadline) -> Result<Pr
             .chain(found)
             .chain(run.clashes.into_values())
             .collect(),
+        notes: slice
+            .of_each(Resource::notes)
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        nulls: slice.of_each(Resource::null_fields),
         failed_partitions: run.failed.iter().map(ToString::to_string).collect(),
         unknown: unknown.into_iter().collect(),
         mapping: config,
         counts: run.counts,
     })
+}
+
+/// The whole run.
+async fn rehearse(app: &App, slice: &Slice<'_>, scope: &Scope) -> Result<(), Failure> {
+    while !slice.run().is_read {
+        while let Step::Paused(failure) = slice.read().await? {
+            sit_out(app, &failure).await;
+        }
+        slice.run().is_read = true;
+        if scope.kind.is_none() {
+            while let Step::Paused(failure) = slice.finish().await? {
+                sit_out(app, &failure).await;
+            }
+        }
+    }
+    slice.count();
+    Ok(())
 }
 
 /// The mapping that a resync would follow, and when the last one began of which Port has heard.

@@ -138,6 +138,7 @@ impl<'a> Slice<'a> {
             revision,
             current,
             ingest,
+            is_new: _,
         } = begun;
         let threshold = current
             .sources

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::blueprints::Blueprints;
+use super::left_out::LeftOutAt;
 use crate::entity::{Entity, EntityKey};
 use crate::failure::UnreadFile;
 use crate::mapping::Resource;
-use crate::port::LeftOut;
 
 /// All that an item becomes.
 #[derive(Clone, Default)]
@@ -73,11 +73,12 @@ impl Image {
     }
 
     /// Leaves out of its entities what Port would refuse, says what that is, and finds out what their relations lead to.
-    pub fn resolve(&mut self, blueprints: &Blueprints) -> Vec<LeftOut> {
+    pub fn resolve(&mut self, blueprints: &Blueprints) -> Vec<LeftOutAt> {
         let mut left_out = Vec::new();
         for made in &mut self.made {
             for entity in made.entities.iter_mut().chain(&mut made.searched) {
-                left_out.extend(blueprints.fit(entity));
+                let values = blueprints.fit(entity).into_iter();
+                left_out.extend(values.map(|value| LeftOutAt::of(&made.resource, value)));
             }
             made.targets = made.targets(blueprints);
         }
@@ -101,6 +102,7 @@ impl Image {
             let before = last.insert((made.resource.index, key.clone()), now);
             if let Some((member, _)) = before.filter(|(_, before)| *before != entity) {
                 twins.push(Twins {
+                    place: made.resource.place_of(&key.blueprint, "identifier"),
                     key,
                     members: [member.to_owned(), made.member.clone()],
                 });
@@ -125,6 +127,8 @@ impl Image {
 /// An entity that one item makes twice, and differently.
 pub struct Twins {
     pub key: EntityKey,
+    /// Where the mapping gives the identifier.
+    pub place: String,
     /// The first, and the one that counts; empty where the item has no members.
     pub members: [String; 2],
 }

@@ -6,10 +6,29 @@
 use std::collections::BTreeMap;
 
 use crate::counts::Tallied;
+use crate::mapping::Resource;
 use crate::port::{LeftOut, Misfit};
 
 /// Kinds that are told apart.
 const MOST_KINDS: usize = 100;
+
+/// A value that was left out, and where it is mapped.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeftOutAt {
+    /// `resources[1].port.entity.mappings.properties.size`
+    pub place: String,
+    pub value: LeftOut,
+}
+
+impl LeftOutAt {
+    /// Of an entity that `resource` has made.
+    pub fn of(resource: &Resource, value: LeftOut) -> LeftOutAt {
+        LeftOutAt {
+            place: resource.place_of(&value.blueprint, &value.field),
+            value,
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 pub struct LeftOutReport {
@@ -20,8 +39,10 @@ pub struct LeftOutReport {
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct LeftOutKind {
+    place: String,
     blueprint: String,
-    field: String,
+    /// An element of a list, not the list.
+    is_element: bool,
     misfit: Misfit,
 }
 
@@ -32,17 +53,18 @@ struct Tally {
 }
 
 impl LeftOutReport {
-    pub fn add(&mut self, left_out: LeftOut) {
+    pub fn add(&mut self, LeftOutAt { place, value }: LeftOutAt) {
         let LeftOut {
             blueprint,
             entity,
             field,
             misfit,
             sample,
-        } = left_out;
+        } = value;
         let kind = LeftOutKind {
+            place,
             blueprint,
-            field,
+            is_element: field.ends_with("[]"),
             misfit,
         };
         if let Some(tally) = self.kinds.get_mut(&kind) {
@@ -58,19 +80,25 @@ impl LeftOutReport {
         }
     }
 
-    /// One line for each kind, in the order of their blueprints and fields.
+    /// One line for each kind, in the order of their places.
     pub fn lines(&self) -> Vec<Tallied> {
         let line = |(kind, tally): (&LeftOutKind, &Tally)| {
             let LeftOutKind {
+                place,
                 blueprint,
-                field,
+                is_element,
                 misfit,
             } = kind;
+            let unit = match is_element {
+                true => "element",
+                false => "value",
+            };
+            let remedy = misfit.remedy();
             Tallied {
-                before: format!("blueprint {blueprint}, {field}: "),
+                before: format!("{place}: "),
                 count: tally.values,
-                unit: "value".to_owned(),
-                after: format!(" left out: {misfit}"),
+                unit: unit.to_owned(),
+                after: format!(" left out of {blueprint}: {misfit}; {remedy}"),
                 sample: tally.sample.clone(),
             }
         };
@@ -86,6 +114,22 @@ impl LeftOutReport {
 mod tests {
     use super::*;
 
+    fn left_out(field: &str, entity: &str, misfit: Misfit) -> LeftOutAt {
+        LeftOutAt {
+            place: format!(
+                "resources[0].port.entity.mappings.{}",
+                field.trim_end_matches("[]")
+            ),
+            value: LeftOut {
+                blueprint: "pull".into(),
+                entity: entity.into(),
+                field: field.into(),
+                misfit,
+                sample: "7".into(),
+            },
+        }
+    }
+
     #[test]
     fn each_kind_is_told_once_with_its_count_and_a_sample() {
         let mut report = LeftOutReport::default();
@@ -94,18 +138,12 @@ mod tests {
             ("a/2", "properties.size", Misfit::NotAllowed),
             ("", "relations.owners[]", Misfit::Null),
         ] {
-            report.add(LeftOut {
-                blueprint: "pull".into(),
-                entity: entity.into(),
-                field: field.into(),
-                misfit,
-                sample: "7".into(),
-            });
+            report.add(left_out(field, entity, misfit));
         }
         let lines: Vec<String> = report.lines().iter().map(Tallied::to_string).collect();
         insta::assert_snapshot!(lines.join("\n"), @"
-        blueprint pull, properties.size: 2 values left out: none of the values that the blueprint lists (for example a/1: 7)
-        blueprint pull, relations.owners[]: 1 value left out: null in a list (for example 7)
+        resources[0].port.entity.mappings.properties.size: 2 values left out of pull: none of the values that the blueprint lists; map it to one of them, or add it to the blueprint's enum (for example a/1: 7)
+        resources[0].port.entity.mappings.relations.owners: 1 element left out of pull: null in a list; leave it out, with map(select(. != null)) (for example 7)
         ");
     }
 
@@ -113,13 +151,8 @@ mod tests {
     fn memory_is_bounded() {
         let mut report = LeftOutReport::default();
         for number in 0..1_000 {
-            report.add(LeftOut {
-                blueprint: "pull".into(),
-                entity: "a".into(),
-                field: format!("properties.{number}"),
-                misfit: Misfit::NoSuchProperty,
-                sample: "7".into(),
-            });
+            let field = format!("properties.{number}");
+            report.add(left_out(&field, "a", Misfit::NoSuchProperty));
         }
         assert_eq!(report.lines().len(), MOST_KINDS + 1);
         assert_eq!(

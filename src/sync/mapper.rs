@@ -9,13 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use serde_json::Value;
 
 use super::image::{Made, Twins};
-use super::left_out::LeftOutReport;
+use super::left_out::{LeftOutAt, LeftOutReport};
 use crate::counts::{Counts, IdentifierCounts, Tallied};
 use crate::entity::{Entity, EntityKey, Identifier};
 use crate::locked::locked;
 use crate::mapping::jq::Input;
-use crate::mapping::{Dropped, Kind, Mapped, MappingReport, Resource};
-use crate::port::LeftOut;
+use crate::mapping::{Dropped, Kind, Mapped, MappingReport, Resource, ResourceFigures};
 use crate::store::run::ANY;
 
 /// Why an item that is not mapped costs its resource nothing: the items that it should hold are not there.
@@ -55,6 +54,8 @@ struct Noted {
     /// What is said of entities that one item makes twice, and differently.
     twins: BTreeMap<EntityKey, String>,
     noticed: Noticed,
+    /// What each resource has given, by its position.
+    figures: BTreeMap<usize, ResourceFigures>,
     /// Raw items by kind, those whose names have the smallest digests: the same ones in each run.
     examples: BTreeMap<Kind, BTreeMap<u64, Value>>,
 }
@@ -90,6 +91,8 @@ impl Mapper {
             }
             let mapped = resource.map_input(&input);
             noted.report.add(resource, raw, &mapped);
+            let figures = noted.figures.entry(resource.index).or_default();
+            figures.add(raw, &mapped);
             let lost = |dropped: &&Dropped| dropped.path != NO_ITEMS;
             let lost = mapped.dropped.iter().filter(lost).count() + mapped.failures.len();
             noted.noticed.counts.not_mapped += lost;
@@ -130,13 +133,13 @@ impl Mapper {
     }
 
     /// Values of mapped entities that Port would refuse.
-    pub fn left_out(&self, values: Vec<LeftOut>) {
+    pub fn left_out(&self, values: Vec<LeftOutAt>) {
         if values.is_empty() {
             return;
         }
         let mut noted = self.noted();
         for value in values {
-            noted.noticed.counts.left_out += usize::from(value.misfit.is_loss());
+            noted.noticed.counts.left_out += usize::from(value.value.misfit.is_loss());
             noted.left_out.add(value);
         }
     }
@@ -147,10 +150,15 @@ impl Mapper {
             return;
         }
         let known = &mut self.noted().twins;
-        for Twins { key, members } in twins {
+        for Twins {
+            key,
+            place,
+            members,
+        } in twins
+        {
             if known.len() < MOST_TWINS || known.contains_key(&key) {
                 let [first, last] = members;
-                let line = match first.is_empty() && last.is_empty() {
+                let what = match first.is_empty() && last.is_empty() {
                     true => format!(
                         "{key} is made twice of one item, and differently: the last one is written"
                     ),
@@ -158,6 +166,7 @@ impl Mapper {
                         "{key} stands for {first} and {last}, which differ: {last} is written"
                     ),
                 };
+                let line = format!("{place}: {what}; make the identifier name one of them");
                 known.insert(key, line);
             }
         }
@@ -178,6 +187,12 @@ impl Mapper {
     /// What else was noticed since this was asked last.
     pub fn take_noticed(&self) -> Noticed {
         std::mem::take(&mut self.noted().noticed)
+    }
+
+    /// What the resource has given since this was made.
+    pub fn figures(&self, resource: &Resource) -> ResourceFigures {
+        let figures = &self.noted().figures;
+        figures.get(&resource.index).cloned().unwrap_or_default()
     }
 
     /// Something of `resources` may not have been seen.

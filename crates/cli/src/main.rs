@@ -3,8 +3,11 @@
 mod check;
 mod command;
 mod explain;
+mod mapping_file;
 mod report;
 mod stack;
+mod targets;
+mod trial;
 
 use std::io::{Write as _, stdout};
 use std::path::{Path, PathBuf};
@@ -20,13 +23,11 @@ use ferry::app::App;
 use ferry::config::{Config, EventListener, InvalidConfig};
 use ferry::deadline::Clock;
 use ferry::http::Http;
-use ferry::mapping::Mapping;
 use ferry::own_secrets::OwnSecrets;
-use ferry::telemetry::chain;
 use ferry::{aws, telemetry};
 use indicatif::MultiProgress;
+use mapping_file::{MappingFile, UnusableMapping};
 use report::Files;
-use serde_json::Value;
 
 /// Keep a Port catalogue in step with a Bitbucket Cloud workspace.
 ///
@@ -35,7 +36,7 @@ use serde_json::Value;
 /// `OCEAN__EVENT_LISTENER` as `{"type":"ONCE"}` it does one resync.
 ///
 /// Exits with 0 if it did what it was asked for, with 1 if it could not, with 2 if a preview found changes, with 3 if a
-/// resync completed with losses, with 64 if it was asked wrongly.
+/// resync completed with losses or a mapping does not do for an item what it says, with 64 if it was asked wrongly.
 #[derive(Parser)]
 #[command(name = "ferry", version)]
 struct Arguments {
@@ -82,6 +83,11 @@ enum Command {
         mapping: Option<PathBuf>,
         #[command(flatten)]
         options: command::preview::Options,
+    },
+    /// Try a mapping out.
+    Mapping {
+        #[command(subcommand)]
+        action: command::mapping::Action,
     },
     /// Say where an entity comes from, when and why it was written last, and what would delete it.
     ///
@@ -175,14 +181,6 @@ async fn main() -> ExitCode {
     }
 }
 
-/// A mapping file that cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot use the mapping {}: {reason}", path.display())]
-struct UnusableMapping {
-    path: PathBuf,
-    reason: String,
-}
-
 async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         Some(Command::Completions { shell }) => {
@@ -218,8 +216,8 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
         }
         Command::Preview { mapping, options } => {
             let mut app = connect_beside(config, own).await?;
-            app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
-            command::preview::run(&app, &options, bars).await
+            let file = follow(&mut app, mapping.as_deref())?;
+            command::preview::run(&app, file.as_ref(), &options, bars).await
         }
         Command::Resync {
             json,
@@ -227,14 +225,15 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
             files,
         } => {
             let mut app = connect(config, own).await?;
-            app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
+            follow(&mut app, mapping.as_deref())?;
             command::resync::run(&app, Audience::of(json), &files, bars).await
         }
         Command::Check { url, mapping, json } => {
             let mut app = connect(config, own).await?;
-            app.mapping_override = mapping.as_deref().map(read_mapping).transpose()?;
-            command::check::run(&app, url.as_deref(), json).await
+            let file = follow(&mut app, mapping.as_deref())?;
+            command::check::run(&app, file.as_ref(), url.as_deref(), json).await
         }
+        Command::Mapping { action } => test_mapping(config, own, action).await,
         Command::Serve { port } => {
             let port = port.unwrap_or(config.listen_port);
             command::serve::run(connect(config, own).await?, port).await?;
@@ -311,14 +310,19 @@ async fn connect_beside(config: Config, own: OwnSecrets) -> anyhow::Result<App> 
     }
 }
 
-fn read_mapping(path: &Path) -> Result<Value, UnusableMapping> {
-    let unusable = |reason: String| UnusableMapping {
-        path: path.to_owned(),
-        reason,
-    };
-    let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
-    // Its mistakes are told with their lines here; later nobody knows them any more.
-    Mapping::from_yaml(&text).map_err(|invalid| unusable(chain(&invalid)))?;
-    let document = ferry::yaml::document(&text);
-    Ok(document.map_err(|error| unusable(chain(&error)))?.value)
+/// Has `app` follow the mapping in the file, if one is given.
+fn follow(app: &mut App, path: Option<&Path>) -> Result<Option<MappingFile>, UnusableMapping> {
+    let file = path.map(MappingFile::read).transpose()?;
+    app.mapping_override = file.as_ref().map(|file| file.value().clone());
+    Ok(file)
+}
+
+async fn test_mapping(
+    config: Config,
+    own: OwnSecrets,
+    command::mapping::Action::Test(options): command::mapping::Action,
+) -> anyhow::Result<ExitCode> {
+    let file = MappingFile::read(&options.file)?;
+    let app = connect_beside(config, own).await?;
+    command::mapping::test(&app, &file, &options).await
 }

@@ -148,6 +148,11 @@ impl Filter {
         self.constant.as_ref()
     }
 
+    /// The text that was compiled.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
     /// Whether [`first`](Filter::first) tries to answer without the engine, from the input as it is.
     pub fn is_direct(&self) -> bool {
         self.direct.is_some()

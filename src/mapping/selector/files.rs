@@ -67,7 +67,7 @@ impl FileSelector {
         let path = reader.given_text(&files, "path").unwrap_or_default();
         let names = reader.texts(&files, "filenames");
         let wanted = if names.is_empty() && names_files(&path) {
-            Wanted::Path(read_glob(reader, node, &path)?)
+            Wanted::Path(read_glob(reader, &files.get("path")?, &path)?)
         } else {
             if names.is_empty() {
                 let remedy = "name them, such as [package.json, \"*.yml\"]";

@@ -71,11 +71,13 @@ fn stored_mappings_give_the_same_entities() {
             && found.iter().zip(wanted).all(|(found, wanted)| {
                 found["outcome"] == wanted["outcome"] && found.get("entity") == wanted.get("entity")
             });
+        // Which of the rules it is was not recorded.
+        let rule = regex::Regex::new(r"rules\[\d+\]").unwrap();
         let mut nulls: Vec<String> = resource
             .map(raw)
             .nulls
             .iter()
-            .map(|null| null.path.clone())
+            .map(|null| rule.replace_all(&null.path, "rules").into_owned())
             .collect();
         let prefix = "port.entity.mappings.";
         nulls

@@ -121,9 +121,9 @@ fn problems_of_many_items_are_told_once() {
     let lines: Vec<String> = report.lines().iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(lines.join("\n"), @r#"
     resources[0].port.entity.mappings.identifier: gives an identifier that Port refuses: letters, digits and @_.+:\/=-' are allowed, at most 1000; replace the others with gsub: 1 item left out (for example not good: "not good")
-    resources[0].port.entity.mappings.identifier: gives no identifier: 1 item left out (for example an item without a name: null)
-    resources[0].port.entity.mappings.identifier: gives no text, which Port refuses: 1 item left out (for example acme/yes: true)
-    resources[0].port.entity.mappings.properties.sum: fails for 2 items and is null there (for example acme/one: string ("text") and number (1) cannot be added)
-    resources[0].selector.query: fails for 1 item, so that it is not known what stands for them (for example x: must be true or false, but gives "yes")
+    resources[0].port.entity.mappings.identifier: gives no identifier; take another field, or turn such items away with selector.query: 1 item left out (for example an item without a name: null)
+    resources[0].port.entity.mappings.identifier: gives no text, which Port refuses; make it one, such as with tostring: 1 item left out (for example acme/yes: true)
+    resources[0].port.entity.mappings.properties.sum: fails for 2 items and is null there: correct it, or say what stands for those with // or ? (for example acme/one: string ("text") and number (1) cannot be added)
+    resources[0].selector.query: fails for 1 item, so that it is not known what stands for them: correct it, `ferry mapping test` shows each step (for example x: must be true or false, but gives "yes")
     "#);
 }

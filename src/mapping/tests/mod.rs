@@ -113,11 +113,11 @@ fn one_expression_may_give_the_whole_entity() {
     }
     let lines: Vec<String> = report.lines().iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(lines.join("\n"), @r#"
-    resources[0].port.entity.mappings: gives no map, as an entity is: 1 item left out (for example an item without a name: "text")
-    resources[0].port.entity.mappings.blueprint: gives no name of a blueprint: 1 item left out (for example an item without a name: null)
+    resources[0].port.entity.mappings: gives no map, as an entity is; give {identifier: .., blueprint: ..}: 1 item left out (for example an item without a name: "text")
+    resources[0].port.entity.mappings.blueprint: gives no name of a blueprint; write it in two kinds of quotes, '"service"': 1 item left out (for example an item without a name: null)
     resources[0].port.entity.mappings.identifier: gives an identifier that Port refuses: letters, digits and @_.+:\/=-' are allowed, at most 1000; replace the others with gsub: 1 item left out (for example an item without a name: "a b")
-    resources[0].port.entity.mappings.identifier: gives no identifier: 1 item left out (for example an item without a name: null)
-    resources[0].port.entity.mappings.relations: is no map: 1 item left out (for example an item without a name: ["y"])
+    resources[0].port.entity.mappings.identifier: gives no identifier; take another field, or turn such items away with selector.query: 1 item left out (for example an item without a name: null)
+    resources[0].port.entity.mappings.relations: is no map; give one such as {name: .name}: 1 item left out (for example an item without a name: ["y"])
     "#);
 }
 

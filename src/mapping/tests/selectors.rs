@@ -230,16 +230,16 @@ fn unknown_keys_are_told_with_their_paths() {
     ] {
         told.extend(read(kind, selector).1);
     }
-    insta::assert_snapshot!(told.join("\n"), @"
-    resources[0].selector.repoFilter: is not known and does nothing: known here are query, userRole, repoQuery, includedFiles
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    resources[0].selector.repoFilter: is not known and does nothing: write repoQuery, in Bitbucket's query language, such as repoQuery: 'project.key="PAY"'
     resources[0].selector.userrole: is not known and does nothing: did you mean userRole?
     resources[0].selector.states: is not known and does nothing: known here are query, userRole, repoQuery, includedFiles
     resources[0].selector.userRole: is not known and does nothing: known here are query
-    resources[0].selector.maxResults: is not known and does nothing: known here are query, userRole, repoQuery, pullRequestQuery, includedFiles
-    resources[0].selector.states: is not known and does nothing: known here are query, userRole, repoQuery, pullRequestQuery, includedFiles
-    resources[0].selector.files[0].repo: is not known and does nothing: did you mean repos?
+    resources[0].selector.maxResults: is not known and does nothing: all that pullRequestQuery selects are read: narrow that, such as pullRequestQuery: 'state="OPEN" AND updated_on>2026-01-01'
+    resources[0].selector.states: is not known and does nothing: write pullRequestQuery: 'state="OPEN"'
+    resources[0].selector.files[0].repo: is not known and does nothing: write repos: ["x"]
     resources[0].selector.files[0].skipParsin: is not known and does nothing: did you mean skipParsing?
-    resources[0].selector.folders[0].repository: is not known and does nothing: known here are path, repos
+    resources[0].selector.folders[0].repository: is not known and does nothing: write repos: ["x"]
     resources[0].selector.folders[0].repos[0].brnach: is not known and does nothing: did you mean branch?
-    ");
+    "#);
 }

@@ -1,5 +1,7 @@
 //! What is left of entities whose values do not fit, and what is said of them.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use super::*;
@@ -25,6 +27,7 @@ fn blueprint() -> Blueprint {
             ("many".into(), relation(true)),
         ]
         .into(),
+        required: BTreeSet::new(),
         inherits_team: false,
     }
 }

@@ -150,7 +150,7 @@ async fn a_preview_tells_names_that_mean_nothing() {
         .await
         .unwrap();
     insta::assert_snapshot!(found.problems.join("\n"), @r#"
-    resources[0].selector.files.repo: is not known and does nothing: did you mean repos?
+    resources[0].selector.files.repo: is not known and does nothing: write repos: ["x"]
     resources[0].selector.files.repos[0]: "Paymens" is no repository that the credentials see, so it selects nothing: the nearest name is "payments"
     "#);
     world.finish();

@@ -34,12 +34,14 @@ async fn items_that_differ_are_told_once_with_both_and_the_same_one_writes() {
     let outcome = world.resync().await;
     let first = told(&outcome);
     assert!(
-        first.iter().any(|line| line.starts_with("owner/PAY ")),
+        first
+            .iter()
+            .any(|line| line.contains(".mappings.identifier: owner/PAY ")),
         "{outcome:#}"
     );
     let mut keys: Vec<&str> = first
         .iter()
-        .map(|line| line.split(' ').next().unwrap())
+        .map(|line| line.split(": ").nth(1).unwrap())
         .collect();
     keys.dedup();
     assert_eq!(keys.len(), first.len(), "each once: {first:#?}");

@@ -95,12 +95,12 @@ async fn all_of_it_at_once_costs_each_its_own() {
         outcome["mapping_problems"], outcome["failed_partitions"]
     );
     for part in [
-        "properties.size: 1 value left out: not of the type number",
-        "properties.people[]: ",
+        "properties.size: 1 value left out of service: not of the type number",
+        "properties.people: ",
         "null in a list",
         "owner/PAY stands for several items that differ",
         "of 9 identifiers are null or refused by Port",
-        "gives no identifier: ",
+        "gives no identifier; ",
     ] {
         assert!(told.contains(part), "{part}: {outcome:#}");
     }

@@ -124,18 +124,18 @@ async fn each_bad_value_costs_itself_and_is_told_by_kind() {
     let problems = outcome["mapping_problems"].as_array().unwrap().iter();
     let problems: Vec<&str> = problems.map(|line| line.as_str().unwrap()).collect();
     insta::assert_snapshot!(problems.join("\n"), @r#"
-    blueprint service, properties.link: 1 value left out: not of the format url (for example 78e0be17-2de3-55d0-8191-2131596ee186: "nowhere")
-    blueprint service, properties.owners[]: 1 value left out: not of the type string (for example b06f29dc-f967-5e2d-9512-53405101f778: 7)
-    blueprint service, properties.owners[]: 1 value left out: null in a list (for example b06f29dc-f967-5e2d-9512-53405101f778: null)
-    blueprint service, properties.private: 1 value left out: not of the type boolean (for example 08afa501-a614-5b3c-bfb4-a7277f63af8b: "no")
-    blueprint service, properties.size: 1 value left out: not of the type number (for example e10466c6-7334-567e-b0bf-5babbdfb4de0: "many")
-    blueprint service, properties.size: 1 value left out: shorter, longer, less or more than the blueprint allows (for example b06f29dc-f967-5e2d-9512-53405101f778: 11)
-    blueprint service, properties.stage: 1 value left out: none of the values that the blueprint lists (for example 4397c21f-7863-56e5-ae62-3ed5334b37fd: "ancient")
-    blueprint service, properties.text: 1 value left out: with it the entity is larger than the 1 MiB that Port takes (for example 42e0745e-e24a-5bfd-9394-0c225e75d1b4: "ääääääääääääääääääääääääääääääääääääääääääääääääääääääääääää"… (1200000 bytes))
-    blueprint service, relations.friends[]: 1 value left out: null in a list (for example 3d42ef0d-cef6-5ca5-9c8c-26c58ed46d99: null)
-    blueprint service, relations.friends[]: 1 value left out: no identifier that Port takes: letters, digits and @_.+:\/=-' are allowed, at most 1000 (for example 3d42ef0d-cef6-5ca5-9c8c-26c58ed46d99: "a b")
-    blueprint service, relations.parent: 1 value left out: no identifier that Port takes: letters, digits and @_.+:\/=-' are allowed, at most 1000 (for example 91dab843-cfb7-5047-b3d6-0641a4931dd2: "a b#1")
-    blueprint service, title: 1 value left out: no text (for example e10466c6-7334-567e-b0bf-5babbdfb4de0: {"a":1})
+    resources[0].port.entity.mappings.properties.link: 1 value left out of service: not of the format url; give null for what is none, or change the property's format (for example 78e0be17-2de3-55d0-8191-2131596ee186: "nowhere")
+    resources[0].port.entity.mappings.properties.owners: 1 element left out of service: not of the type string; make it a text, such as with tostring, or join(", ") for a list (for example b06f29dc-f967-5e2d-9512-53405101f778: 7)
+    resources[0].port.entity.mappings.properties.owners: 1 element left out of service: null in a list; leave it out, with map(select(. != null)) (for example b06f29dc-f967-5e2d-9512-53405101f778: null)
+    resources[0].port.entity.mappings.properties.private: 1 value left out of service: not of the type boolean; make it true or false, such as with == "yes" (for example 08afa501-a614-5b3c-bfb4-a7277f63af8b: "no")
+    resources[0].port.entity.mappings.properties.size: 1 value left out of service: not of the type number; make it a number, such as with tonumber (for example e10466c6-7334-567e-b0bf-5babbdfb4de0: "many")
+    resources[0].port.entity.mappings.properties.size: 1 value left out of service: shorter, longer, less or more than the blueprint allows; keep it within them, or change the blueprint's bounds (for example b06f29dc-f967-5e2d-9512-53405101f778: 11)
+    resources[0].port.entity.mappings.properties.stage: 1 value left out of service: none of the values that the blueprint lists; map it to one of them, or add it to the blueprint's enum (for example 4397c21f-7863-56e5-ae62-3ed5334b37fd: "ancient")
+    resources[0].port.entity.mappings.properties.text: 1 value left out of service: with it the entity is larger than the 1 MiB that Port takes; cut it, such as with .[:10000], or take it out (for example 42e0745e-e24a-5bfd-9394-0c225e75d1b4: "ääääääääääääääääääääääääääääääääääääääääääääääääääääääääääää"… (1200000 bytes))
+    resources[0].port.entity.mappings.relations.friends: 1 element left out of service: null in a list; leave it out, with map(select(. != null)) (for example 3d42ef0d-cef6-5ca5-9c8c-26c58ed46d99: null)
+    resources[0].port.entity.mappings.relations.friends: 1 element left out of service: no identifier that Port takes: letters, digits and @_.+:\/=-' are allowed, at most 1000; replace other characters, with gsub (for example 3d42ef0d-cef6-5ca5-9c8c-26c58ed46d99: "a b")
+    resources[0].port.entity.mappings.relations.parent: 1 value left out of service: no identifier that Port takes: letters, digits and @_.+:\/=-' are allowed, at most 1000; replace other characters, with gsub (for example 91dab843-cfb7-5047-b3d6-0641a4931dd2: "a b#1")
+    resources[0].port.entity.mappings.title: 1 value left out of service: no text; make it a text, such as with tostring (for example e10466c6-7334-567e-b0bf-5babbdfb4de0: {"a":1})
     "#);
     // Port's log has the same lines.
     let logs = json!(world.port.logs()).to_string();

@@ -17,7 +17,8 @@ use ferry::sync::mapper::Mapper;
 use ferry::sync::sources::Sources;
 
 use super::names::check_names;
-use super::{Findings, a_line, reason_of, reason_of_port};
+use super::{Findings, a_line, lint, reason_of, reason_of_port};
+use crate::targets;
 
 /// Asks for the first page of everything that the mapping wants.
 pub(super) async fn check_items(
@@ -64,14 +65,21 @@ pub(super) async fn check_items(
         }
     }
     check_names(session, &sources, findings, deadline).await;
-    match Blueprints::of(&session.port, sample.blueprints(), &a_line(deadline)).await {
-        Ok(blueprints) => mapper.left_out(sample.resolve(&blueprints)),
-        Err(error) => findings.doubtful("values", reason_of_port(&error), "try again"),
-    }
+    let identifiers = sample.blueprints();
+    let blueprints = Blueprints::of(&session.port, identifiers, &a_line(deadline)).await;
+    let blueprints = blueprints.unwrap_or_else(|error| {
+        findings.doubtful("values", reason_of_port(&error), "try again");
+        Blueprints::default()
+    });
+    mapper.left_out(sample.resolve(&blueprints));
     let problems = mapper.take_problems();
-    let problems = problems.iter().map(ToString::to_string).collect();
+    let mut problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    problems.extend(lint::slips(&sources, &mapper));
+    problems.extend(lint::clashes(&sample));
     check_sample(&sources, &sample, problems, findings);
+    lint::tell(&sources, &mapper, findings);
     if !sources.creates_targets() {
+        let sample = (&sample, &blueprints);
         check_targets(&session.port, &sources, sample, findings, deadline).await;
     }
 }
@@ -123,7 +131,7 @@ fn check_sample(
 async fn check_targets(
     port: &PortClient,
     sources: &Sources,
-    sample: Image,
+    (sample, blueprints): (&Image, &Blueprints),
     findings: &mut Findings<'_>,
     deadline: &Deadline,
 ) {
@@ -133,8 +141,10 @@ async fn check_targets(
             None => findings.fine(what, "lead to entities that exist, or will"),
             Some(first) => {
                 let count = missing.len();
+                let place = targets::place_of(sample, blueprints, first);
+                let place = place.map_or_else(String::new, |place| format!("{place}: "));
                 let reason = format!(
-                    "{count} of the entities that relations lead to do not exist, such as {first}"
+                    "{place}{count} of the entities that relations lead to do not exist, such as {first}"
                 );
                 let remedy = "create them, map them too, or set createMissingRelatedEntities in the mapping: Port \
                               refuses an entity whose relation leads nowhere";
@@ -149,7 +159,7 @@ async fn check_targets(
 async fn missing_targets(
     port: &PortClient,
     sources: &Sources,
-    sample: Image,
+    sample: &Image,
     deadline: &Deadline,
 ) -> Result<Vec<EntityKey>, port::Error> {
     let made = sample.entities(sources.merges());

@@ -37,7 +37,10 @@ pub(super) async fn check_port(
         );
     }
     for problem in mapping.problems() {
-        let remedy = "correct it on the data source page: until then it does nothing";
+        let remedy = match app.mapping_override {
+            Some(_) => "correct it in the file: until then it does nothing",
+            None => "correct it on the data source page: until then it does nothing",
+        };
         findings.wrong("mapping", problem.to_string(), remedy);
     }
     Some(mapping)
@@ -114,9 +117,10 @@ pub(super) async fn check_blueprints(
                     true => "create it, or let the first resync of a new installation do it",
                     false => "create it in Port's builder, or correct the mapping",
                 };
+                let place = resource.place_of(identifier, "blueprint");
                 findings.wrong(
                     resource.name(),
-                    format!("the blueprint `{identifier}` does not exist"),
+                    format!("{place}: the blueprint `{identifier}` does not exist"),
                     remedy,
                 );
             }
@@ -142,6 +146,7 @@ fn check_fields(
         .map(|name| format!("property `{name}`"))
         .chain(relations.map(|name| format!("relation `{name}`")))
         .collect();
+    super::lint::tell_required(resource, identifier, blueprint, findings);
     match lacking.is_empty() {
         true => findings.fine(
             resource.name(),

@@ -4,6 +4,7 @@
 
 mod access;
 mod items;
+mod lint;
 mod mapping;
 mod names;
 

@@ -10,24 +10,42 @@ use serde_json::{Value, json};
 
 use super::terminal::{BAD, DOUBTFUL, GOOD, painted, print};
 use crate::check::{Finding, Findings, Verdict, check};
+use crate::mapping_file::{MappingFile, placed};
 
 /// Succeeds if nothing is wrong; what is only doubtful does not count. People are told each finding as it is made.
-pub(crate) async fn run(app: &App, base: Option<&str>, as_json: bool) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(
+    app: &App,
+    file: Option<&MappingFile>,
+    base: Option<&str>,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
     let deadline = Deadline::at(&app.clock, Timestamp::MAX);
     let base = base.or(app.config.base_url.as_ref().map(PublicAddress::as_str));
     let tell = |finding: &Finding| match as_json {
         true => Ok(()),
-        false => print(line_of(finding)),
+        false => print(line_of(&with_line(file, finding))),
     };
     let findings = Box::pin(check(app, base, Findings::telling(tell), &deadline)).await?;
     if as_json {
-        let all: Value = findings.iter().map(json_of).collect();
+        let findings = findings.iter();
+        let all: Value = findings
+            .map(|finding| json_of(&with_line(file, finding)))
+            .collect();
         print(format!("{all:#}"))?;
     }
     Ok(match findings.iter().any(Finding::is_wrong) {
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,
     })
+}
+
+/// Names the line of what is about a place in the mapping.
+fn with_line(file: Option<&MappingFile>, finding: &Finding) -> Finding {
+    let mut finding = finding.clone();
+    if let Verdict::Doubtful { reason, .. } | Verdict::Wrong { reason, .. } = &mut finding.verdict {
+        *reason = placed(file, reason);
+    }
+    finding
 }
 
 pub(super) fn line_of(finding: &Finding) -> String {

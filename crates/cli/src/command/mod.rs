@@ -6,6 +6,7 @@ pub(crate) mod explain;
 pub(crate) mod install;
 mod installation;
 pub(crate) mod listen;
+pub(crate) mod mapping;
 pub(crate) mod preview;
 mod progress;
 pub(crate) mod reach;

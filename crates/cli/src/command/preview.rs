@@ -16,6 +16,7 @@ use super::progress::show;
 use super::reach::reach;
 use super::terminal::{Audience, print};
 use super::{CHANGES, COMPLETED, FAILED};
+use crate::mapping_file::{MappingFile, placed};
 use crate::report::Files;
 use crate::report::plan::text::Detail;
 use crate::report::plan::{Plan, Subject, html, json, markdown, text};
@@ -40,6 +41,7 @@ pub(crate) struct Options {
 
 pub(crate) async fn run(
     app: &App,
+    file: Option<&MappingFile>,
     options: &Options,
     bars: &MultiProgress,
 ) -> anyhow::Result<ExitCode> {
@@ -52,7 +54,10 @@ pub(crate) async fn run(
         found = Box::pin(preview(app, &scope, &deadline)) => found,
         () = show(app.progress.subscribe(), Audience::People, bars) => return Ok(ExitCode::FAILURE),
     };
-    let found = found.map_err(|failure| anyhow!(chain(&failure)))?;
+    let mut found = found.map_err(|failure| anyhow!(chain(&failure)))?;
+    for finding in found.problems.iter_mut().chain(&mut found.notes) {
+        *finding = placed(file, finding);
+    }
     let plan = Plan::of(&found, Subject::of(app, &deadline).await?);
     options
         .files

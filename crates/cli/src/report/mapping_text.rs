@@ -12,8 +12,6 @@ pub(super) struct MappingText {
     lines: Vec<Line>,
     /// `resources[0].selector.query` → index into `lines`.
     places: BTreeMap<String, usize>,
-    /// Places of mappings, with the blueprint that each names.
-    blueprints: Vec<(String, String)>,
 }
 
 struct Line {
@@ -28,17 +26,12 @@ impl MappingText {
         text
     }
 
-    /// Marks the line that `problem` is about, where it begins with a place (`resources[2].selector.query: ..`) or with a
-    /// field of a blueprint (`blueprint service, properties.size: ..`). Returns the place, its line, counted from 1, and
-    /// what is left of the problem.
+    /// Marks the line that `problem` is about, where it begins with a place (`resources[2].selector.query: ..`). Returns the
+    /// place, its line, counted from 1, and what is left of the problem.
     pub(super) fn mark(&mut self, problem: &str) -> Option<(String, usize, String)> {
         let (place, rest) = problem.split_once(": ")?;
         // `(line 7)` is said of a file; these lines are others.
         let place = place.split(" (line ").next().unwrap_or(place);
-        let place = match place.strip_prefix("blueprint ") {
-            Some(field) => &self.of_blueprint(field)?,
-            None => place,
-        };
         let index = self.nearest(place)?;
         let line = self.lines.get_mut(index)?;
         line.problems.push(rest.to_owned());
@@ -53,19 +46,6 @@ impl MappingText {
             json!([line.text, problem])
         };
         lines.map(pair).collect()
-    }
-
-    /// Where `blueprint, field` is mapped: in the first mapping of the blueprint that has the field.
-    fn of_blueprint(&self, of: &str) -> Option<String> {
-        let (blueprint, field) = of.split_once(", ")?;
-        // `relations.owners[]` is an element of the list.
-        let field = field.trim_end_matches("[]");
-        let mappings = self.blueprints.iter();
-        let mut mappings = mappings.filter(|(_, named)| named == blueprint);
-        mappings.find_map(|(mapping, _)| {
-            let place = format!("{mapping}.{field}");
-            self.places.contains_key(&place).then_some(place)
-        })
     }
 
     /// The line of the place, or of what holds it where it is missing.
@@ -102,10 +82,6 @@ impl MappingText {
                         true => head.clone(),
                         false => indent.clone(),
                     };
-                    if let (true, Value::String(expression)) = (key == "blueprint", member) {
-                        let named = expression.trim_matches(['"', '\'', ' ']);
-                        self.blueprints.push((place.to_owned(), named.to_owned()));
-                    }
                     let place = match place {
                         "" => key.clone(),
                         place => format!("{place}.{key}"),
@@ -222,10 +198,7 @@ resources:
         // What is missing is marked at what should hold it.
         let missing = "resources[1].port.entity.mappings[0].identifier";
         assert_eq!(text.mark(&format!("{missing}: is missing")).unwrap().1, 22);
-        let gone = "blueprint gone, properties.size: 3 values left out";
-        assert_eq!(text.mark(gone), None);
-        let field = "blueprint service, properties.readme: 3 values left out: no text";
-        assert_eq!(text.mark(field).unwrap().1, 12);
+        assert_eq!(text.mark("and 3 more: elsewhere"), None);
         let lines = text.into_lines();
         assert_eq!(lines[12], json!(["            size: |-", "not mapped"]));
     }

@@ -9,6 +9,7 @@ mod ending;
 mod explain;
 mod install;
 mod listen;
+mod mapping;
 mod migrating;
 mod pipelines;
 mod program;
@@ -23,3 +24,4 @@ mod status;
 )]
 mod support;
 mod trouble;
+mod wrong_mappings;

@@ -1,11 +1,12 @@
 //! A plan as a page of HTML: what the page's script is given, bounded. A value is cut where nobody reads on.
 
+use ferry::mapping::FieldFigures;
 use ferry::resync::FieldChange;
 use serde_json::{Value, json};
 
 use super::diff::{self, DiffLine};
 use super::{Fate, FieldTally, Plan, name_of, shortened, title_beside};
-use crate::report::page::{Head, Tone, page};
+use crate::report::page::{Head, Sheet, Tone, page};
 
 /// Characters of a value.
 const VALUE_CHARS: usize = 400;
@@ -44,13 +45,31 @@ pub(crate) fn render(plan: &Plan) -> String {
             (counts.left_out, "values left out", Tone::Doubt),
         ],
         notes: kept.chain(found.unknown.iter().cloned()).collect(),
-        problems: found.problems.clone(),
+        problems: found.problems.iter().chain(&found.notes).cloned().collect(),
         unread: found.failed_partitions.clone(),
-        tables: Vec::new(),
+        tables: nulls(&found.nulls).into_iter().collect(),
     };
     let blueprints = plan.fates.iter();
     let blueprints = blueprints.map(|(name, fate)| blueprint(name, fate));
     page(&head, blueprints.collect(), &found.mapping)
+}
+
+/// How often which fields are null.
+fn nulls(fields: &[FieldFigures]) -> Option<Sheet> {
+    let rows = fields.iter().map(|field| {
+        let percent = 100 * field.nulls / field.entities.max(1);
+        vec![
+            json!(field.path),
+            json!(field.nulls),
+            json!(field.entities),
+            json!(percent),
+        ]
+    });
+    (!fields.is_empty()).then(|| Sheet {
+        heading: "Fields that are null",
+        columns: vec!["field", "null", "entities", "%"],
+        rows: rows.collect(),
+    })
 }
 
 fn blueprint(name: &str, fate: &Fate) -> Value {

@@ -1,5 +1,6 @@
 //! A plan for programs: everything, in the shape that docs/command-line.md promises.
 
+use ferry::mapping::FieldFigures;
 use ferry::resync::FieldChange;
 use serde_json::{Map, Value, json};
 
@@ -47,6 +48,8 @@ pub(crate) fn render(plan: &Plan) -> Value {
         "kept": found.kept,
         "unknown": found.unknown,
         "mapping_problems": found.problems,
+        "mapping_notes": found.notes,
+        "nulls": found.nulls.iter().map(nulls).collect::<Vec<_>>(),
         "failed_partitions": found.failed_partitions,
         "counts": found.counts,
     })
@@ -54,6 +57,10 @@ pub(crate) fn render(plan: &Plan) -> Value {
 
 fn field(field: &FieldChange) -> Value {
     json!({"field": field.name, "before": field.before, "after": field.after})
+}
+
+fn nulls(field: &FieldFigures) -> Value {
+    json!({"place": field.path, "entities": field.entities, "nulls": field.nulls})
 }
 
 fn tally(tally: &FieldTally) -> Value {

@@ -38,6 +38,7 @@ pub(crate) fn render(plan: &Plan) -> String {
     }
     let found = plan.found;
     lines.extend(list("Problems of the mapping", &found.problems));
+    lines.extend(list("Worth a look in the mapping", &found.notes));
     lines.extend(list("Not readable", &found.failed_partitions));
     let kept = found
         .kept

@@ -2,6 +2,7 @@
 
 use ferry::counts::Counts;
 use ferry::entity::EntityKey;
+use ferry::mapping::FieldFigures;
 use serde_json::json;
 
 use super::text::Detail;
@@ -53,6 +54,12 @@ fn found() -> Preview {
         problems: vec![
             "resources[0].port.entity.mappings.title: fails for 2 items and is null there".into(),
         ],
+        notes: vec!["resources[0].selector.query: is true for none of 9 items".into()],
+        nulls: vec![FieldFigures {
+            path: "resources[0].port.entity.mappings.title".into(),
+            entities: 9,
+            nulls: 3,
+        }],
         failed_partitions: vec!["files of acme/api: 403".into()],
         unknown: vec!["no resync is recorded".into()],
         mapping: json!({"resources": [{"kind": "repository", "port": {"entity": {"mappings": {"title": ".nam"}}}}]}),
@@ -66,6 +73,8 @@ fn nothing() -> Preview {
         changed: Vec::new(),
         deleted: Vec::new(),
         problems: Vec::new(),
+        notes: Vec::new(),
+        nulls: Vec::new(),
         failed_partitions: Vec::new(),
         unknown: Vec::new(),
         ..found()
@@ -104,6 +113,7 @@ repository
  all                 1          2          1 
 not known: no resync is recorded
 problem of the mapping: resources[0].port.entity.mappings.title: fails for 2 items and is null there
+worth a look: resources[0].selector.query: is true for none of 9 items
 not readable: files of acme/api: 403
 0 items read, 0 entities mapped, 0 filtered out, 0 not mapped, 0 values left out, 0 as they are
 1 to delete, 2 to change, 1 to create
@@ -169,6 +179,11 @@ fn a_page_holds_all_of_it_and_no_text_ends_its_script() {
     );
     assert_eq!(data["tone"], "bad");
     assert_eq!(data["problems"][0]["line"], 6);
+    assert_eq!(data["problems"][1]["line"], 2);
+    assert_eq!(
+        data["tables"][0]["rows"],
+        json!([["resources[0].port.entity.mappings.title", 3, 9, 33]])
+    );
     assert_eq!(
         data["mapping"][5],
         json!([
@@ -191,6 +206,11 @@ fn a_page_holds_all_of_it_and_no_text_ends_its_script() {
 fn json_says_its_format_and_everything() {
     let told = json::render(&plan(&found()));
     assert_eq!(told["format"], 1);
+    assert_eq!(
+        told["nulls"],
+        json!([{"place": "resources[0].port.entity.mappings.title", "entities": 9, "nulls": 3}])
+    );
+    assert_eq!(told["mapping_notes"].as_array().unwrap().len(), 1);
     assert_eq!(
         told["totals"],
         json!({"deleted": 1, "changed": 2, "created": 1})

@@ -73,6 +73,8 @@ fn doubts(plan: &Plan) -> Vec<String> {
         .map(|what| format!("not known: {what}"));
     let problems = found.problems.iter();
     let problems = problems.map(|problem| format!("problem of the mapping: {problem}"));
+    let notes = found.notes.iter();
+    let problems = problems.chain(notes.map(|note| format!("worth a look: {note}")));
     let unread = found.failed_partitions.iter();
     let unread = unread.map(|part| format!("not readable: {part}"));
     let all = kept.chain(unknown).chain(problems).chain(unread);
