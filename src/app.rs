@@ -291,6 +291,7 @@ impl App {
                 workspace: credentials.workspace.clone(),
                 credentials: credentials.bitbucket.clone(),
                 live_reserve: self.config.live_reserve,
+                contents_over: self.config.contents_over,
             },
         );
         let port = PortClient::new(

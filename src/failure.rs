@@ -179,6 +179,11 @@ impl Failure {
         }
     }
 
+    /// Whether only contents of files would fare no better: they are limited apart.
+    pub fn meets_contents_alone(&self) -> bool {
+        matches!(self, Failure::Bitbucket(error) if error.meets_contents_alone())
+    }
+
     /// How long the side that failed asks to be left alone, if it says so: `Retry-After`, or the reset of its limit.
     pub fn wait(&self) -> Option<Duration> {
         match self {

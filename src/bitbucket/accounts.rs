@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use reqwest::header::HeaderValue;
 
 use super::auth::{Credential, CredentialKind};
-use super::rate_limit::{Allowance, Incident, RateGroup, Slot, turn};
+use super::rate_limit::{Allowance, Incident, RateGroup, RateHeaders, Slot, turn};
 use crate::deadline::later;
 use crate::locked::locked;
 
@@ -22,14 +22,6 @@ const ALIVE_FOR: Duration = Duration::from_secs(60);
 /// One credential, for as long as it is in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AccountId(u64);
-
-/// What the answers to one request say about an account.
-pub(super) struct Learned {
-    /// `X-RateLimit-Limit`.
-    pub(super) limit: Option<u32>,
-    /// `X-RateLimit-NearLimit`.
-    pub(super) near_limit: bool,
-}
 
 /// The credential whose turn it is.
 pub(super) struct Chosen {
@@ -58,6 +50,8 @@ struct Account {
     allowance: Allowance,
     /// Until when a 401 needs no probe: it is about the request.
     alive_until: Option<Timestamp>,
+    /// Until when git, which has refused it, is not asked with it.
+    no_git_until: Option<Timestamp>,
 }
 
 impl Accounts {
@@ -85,6 +79,7 @@ impl Accounts {
                     credential,
                     allowance,
                     alive_until: None,
+                    no_git_until: None,
                 }
             })
             .collect();
@@ -118,6 +113,14 @@ impl Accounts {
             .filter(|allowance| !allowance.revoked)
             .map(|allowance| allowance.left(group, reserve, now))
             .sum()
+    }
+
+    /// Whether contents of files are counted apart from everything else, with each credential.
+    pub(super) fn count_contents_apart(&self) -> bool {
+        let accounts = self.lock();
+        accounts
+            .iter()
+            .all(|account| account.allowance.counts_contents_apart())
     }
 
     pub(super) fn usage(&self) -> BTreeMap<String, Allowance> {
@@ -163,6 +166,7 @@ impl Accounts {
                 let (ids, allowances): (Vec<AccountId>, Vec<&mut Allowance>) = accounts
                     .iter_mut()
                     .filter(|account| !refused.contains(&account.credential.kind()))
+                    .filter(|account| account.is_taken_by(group, now))
                     .map(|account| (account.id, &mut account.allowance))
                     .unzip();
                 match turn(allowances.into_iter(), group, reserve, now) {
@@ -174,7 +178,7 @@ impl Accounts {
             let chosen = id.and_then(|id| {
                 self.with(id, |account| {
                     let credential = &account.credential;
-                    (id, credential.kind(), credential.header())
+                    (id, credential.kind(), credential.header(group))
                 })
             });
             match chosen {
@@ -198,7 +202,7 @@ impl Accounts {
             .filter(|account| !account.allowance.revoked);
         let chosen = usable.filter_map(|account| {
             let is_open = 0 < account.allowance.left(group, 0.0, now);
-            let header = account.credential.header().filter(|_| is_open)?;
+            let header = account.credential.header(group).filter(|_| is_open)?;
             let (id, kind) = (account.id, account.credential.kind());
             Some(Chosen { id, kind, header })
         });
@@ -225,11 +229,12 @@ impl Accounts {
         id: AccountId,
         group: RateGroup,
         sent: Incident,
+        headers: &RateHeaders,
         wait: Option<Duration>,
         now: Timestamp,
     ) {
         self.with(id, |account| {
-            account.allowance.refuse(group, sent, wait, now);
+            account.allowance.refuse(group, sent, headers, wait, now);
         });
     }
 
@@ -239,14 +244,11 @@ impl Accounts {
         id: AccountId,
         group: RateGroup,
         sent: Incident,
-        learned: &Learned,
+        headers: &RateHeaders,
         now: Timestamp,
     ) {
-        let Learned { limit, near_limit } = *learned;
         self.with(id, |account| {
-            account
-                .allowance
-                .accept(group, sent, limit, near_limit, now);
+            account.allowance.accept(group, sent, headers, now);
         });
     }
 
@@ -270,6 +272,11 @@ impl Accounts {
         self.with(id, |account| {
             account.alive_until = Some(later(now, ALIVE_FOR));
         });
+    }
+
+    /// Git has refused it, whatever the API does.
+    pub(super) fn refuse_git(&self, id: AccountId, until: Timestamp) {
+        self.with(id, |account| account.no_git_until = Some(until));
     }
 
     /// Asks nothing more of a credential until the credentials are replaced.
@@ -305,5 +312,12 @@ impl Accounts {
 
     fn lock(&self) -> MutexGuard<'_, Vec<Account>> {
         locked(&self.accounts)
+    }
+}
+
+impl Account {
+    fn is_taken_by(&self, group: RateGroup, now: Timestamp) -> bool {
+        let is_refused = self.no_git_until.is_some_and(|until| now < until);
+        !(matches!(group, RateGroup::Git) && is_refused)
     }
 }

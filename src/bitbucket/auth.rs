@@ -6,6 +6,8 @@ use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
+use super::rate_limit::RateGroup;
+
 /// One way to be somebody. `Debug` shows no secret.
 #[derive(Clone, Debug)]
 pub enum Credential {
@@ -51,15 +53,22 @@ impl Credential {
     }
 
     /// The value of `Authorization`; `None` when the secret holds characters that no header may hold.
-    pub(super) fn header(&self) -> Option<HeaderValue> {
+    ///
+    /// Git knows user names only: a token has one by its kind, and an e-mail address is none (Bitbucket Cloud, using
+    /// access tokens, using API tokens).
+    pub(super) fn header(&self, group: RateGroup) -> Option<HeaderValue> {
+        let basic = |user: &str, password: &SecretString| {
+            let pair = format!("{user}:{}", password.expose_secret());
+            format!("Basic {}", STANDARD.encode(pair))
+        };
+        let is_git = matches!(group, RateGroup::Git);
         let text = match self {
+            Credential::Token(token) if is_git => basic("x-token-auth", token),
             Credential::Token(token) => format!("Bearer {}", token.expose_secret()),
-            Credential::Basic { user, password } => {
-                format!(
-                    "Basic {}",
-                    STANDARD.encode(format!("{user}:{}", password.expose_secret()))
-                )
+            Credential::Basic { user, password } if is_git && user.contains('@') => {
+                basic("x-bitbucket-api-token-auth", password)
             }
+            Credential::Basic { user, password } => basic(user, password),
         };
         let mut value = HeaderValue::from_str(&text).ok()?;
         value.set_sensitive(true);
@@ -68,11 +77,14 @@ impl Credential {
 
     /// What must not be shown: the secret itself, and what stands for it in a header.
     pub(super) fn forms(&self) -> Vec<SecretString> {
-        let header = self.header();
-        let header = header.as_ref().and_then(|value| value.to_str().ok());
-        let sent = header.and_then(|value| value.split_once(' '));
-        let sent = sent.map(|(_, sent)| SecretString::from(sent));
-        sent.into_iter().chain([self.secret().clone()]).collect()
+        let sent = [RateGroup::Api, RateGroup::Git]
+            .into_iter()
+            .filter_map(|group| {
+                let header = self.header(group)?;
+                let (_, sent) = header.to_str().ok()?.split_once(' ')?;
+                Some(SecretString::from(sent))
+            });
+        sent.chain([self.secret().clone()]).collect()
     }
 
     pub(super) fn is(&self, other: &Credential) -> bool {
@@ -96,7 +108,7 @@ mod tests {
             password: SecretString::from("ATATT-secret"),
         };
         for credential in [token, basic] {
-            let header = credential.header().unwrap();
+            let header = credential.header(RateGroup::Api).unwrap();
             assert!(header.is_sensitive());
             let shown = format!("{credential:?} {header:?}");
             assert!(
@@ -106,7 +118,7 @@ mod tests {
         }
         assert!(
             Credential::Token(SecretString::from("two\nlines"))
-                .header()
+                .header(RateGroup::Api)
                 .is_none()
         );
     }
@@ -117,6 +129,26 @@ mod tests {
             user: "a@b.c".to_owned(),
             password: SecretString::from("p:w"),
         };
-        assert_eq!(basic.header().unwrap(), "Basic YUBiLmM6cDp3");
+        let header = |credential: &Credential, group| credential.header(group).unwrap();
+        assert_eq!(header(&basic, RateGroup::Api), "Basic YUBiLmM6cDp3");
+        // x-bitbucket-api-token-auth:p:w
+        let token = "Basic eC1iaXRidWNrZXQtYXBpLXRva2VuLWF1dGg6cDp3";
+        assert_eq!(header(&basic, RateGroup::Git), token);
+        let named = Credential::Basic {
+            user: "ann".to_owned(),
+            password: SecretString::from("p:w"),
+        };
+        assert_eq!(header(&named, RateGroup::Git), "Basic YW5uOnA6dw==");
+        // x-token-auth:t
+        let token = Credential::Token(SecretString::from("t"));
+        assert_eq!(header(&token, RateGroup::Git), "Basic eC10b2tlbi1hdXRoOnQ=");
+        for credential in [basic, named, token] {
+            for group in [RateGroup::Api, RateGroup::Git] {
+                let header = header(&credential, group);
+                let (_, sent) = header.to_str().unwrap().split_once(' ').unwrap();
+                let forms = credential.forms();
+                assert!(forms.iter().any(|form| form.expose_secret() == sent));
+            }
+        }
     }
 }

@@ -10,32 +10,28 @@ use anyhow::{anyhow, ensure};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use serde_json::Value;
-use tokio::sync::Semaphore;
 use url::Url;
 
 use super::accounts::Accounts;
 use super::auth::Credential;
 use super::error::Error;
+use super::git::Git;
 use super::pages::Pages;
 use super::rate_limit::{Allowance, Purpose, RateGroup};
-use super::sending::Sending;
+use super::sending::{Body, Sending};
+use super::slots::{self, Slots};
+use super::tree::TreeQueries;
+use crate::config::ContentsOver;
 use crate::deadline::Deadline;
 use crate::http::{Answer, Http, RetryPolicy};
 use crate::locked::locked;
 use crate::own_secrets::{OwnSecrets, SecretOwner};
 
-/// Requests to the API under way at once, with each credential and with all. Short bursts draw a 429 far below the
-/// hourly limit, and answers take memory.
-const API_REQUESTS_AT_ONCE: AtOnce = AtOnce { each: 8, all: 32 };
-
-/// The same of files: five times as many may go within an hour, and most are a few KB.
-const FILES_AT_ONCE: AtOnce = AtOnce { each: 16, all: 64 };
-
 /// Longest page that is read: fifty pull requests with descriptions of the greatest length fit in well.
 const MAX_JSON_BYTES: usize = 32 << 20;
 
 /// Longest file that is read. Port takes bodies of up to 1 MiB, so a longer text could not be stored anyway.
-const MAX_FILE_BYTES: usize = 1 << 20;
+pub(super) const MAX_FILE_BYTES: usize = 1 << 20;
 
 pub(super) const JSON: RetryPolicy = RetryPolicy {
     max_retries: 4,
@@ -77,6 +73,8 @@ pub struct BitbucketSettings {
     pub credentials: Vec<Credential>,
     /// The share of each allowance that a resync leaves to live events, 0 to 1.
     pub live_reserve: f64,
+    /// How contents of repositories are read.
+    pub contents_over: ContentsOver,
 }
 
 /// Clones share credentials, allowances and connections.
@@ -91,24 +89,12 @@ pub(super) struct Shared {
     base_url: Url,
     workspace: String,
     live_reserve: f64,
+    pub(super) git: Git,
     pub(super) accounts: Accounts,
     /// Held while a credential is probed, so that several refusals ask once.
     pub(super) probing: tokio::sync::Mutex<()>,
     pub(super) slots: Mutex<Slots>,
-}
-
-/// How many requests may be under way.
-struct AtOnce {
-    /// With each credential.
-    each: usize,
-    /// With all of them.
-    all: usize,
-}
-
-/// As many permits as requests may be under way.
-pub(super) struct Slots {
-    api: Arc<Semaphore>,
-    raw_files: Arc<Semaphore>,
+    pub(super) tree_queries: TreeQueries,
 }
 
 impl BitbucketClient {
@@ -118,16 +104,19 @@ impl BitbucketClient {
             workspace,
             credentials,
             live_reserve,
+            contents_over,
         } = settings;
         tell(http.own_secrets(), &credentials);
         let shared = Shared {
             http,
+            git: Git::beside(&base_url, contents_over),
             base_url,
             workspace,
             live_reserve,
             slots: Mutex::new(Slots::new(credentials.len())),
             accounts: Accounts::new(credentials),
             probing: tokio::sync::Mutex::default(),
+            tree_queries: TreeQueries::default(),
         };
         BitbucketClient {
             shared: Arc::new(shared),
@@ -165,12 +154,12 @@ impl BitbucketClient {
 
     /// How many requests to the API may be under way: whoever asks for more at once only waits.
     pub fn requests_at_once(&self) -> usize {
-        API_REQUESTS_AT_ONCE.with(self.shared.accounts.len())
+        slots::API.with(self.shared.accounts.len())
     }
 
     /// How many contents of files may be under way.
     pub fn files_at_once(&self) -> usize {
-        FILES_AT_ONCE.with(self.shared.accounts.len())
+        slots::RAW_FILES.with(self.shared.accounts.len())
     }
 
     /// How many requests to the API may go within this hour, all credentials together.
@@ -218,7 +207,7 @@ impl BitbucketClient {
             group: RateGroup::Api,
             policy: &WRITE,
             method,
-            body,
+            body: body.map(Body::Json),
             url,
         };
         self.request(&sending, deadline, |_| Ok(())).await
@@ -243,7 +232,6 @@ impl BitbucketClient {
         parameters: &[(&str, &str)],
     ) -> Url {
         let mut url = self.shared.base_url.clone();
-        let encoded = |text| utf8_percent_encode(text, ENCODED).to_string();
         let base = url.path().trim_end_matches('/').to_owned();
         // Nobody is named so, and the address would lead elsewhere.
         let route = route
@@ -300,7 +288,18 @@ impl BitbucketClient {
         deadline: &Deadline,
         read: impl Fn(&Answer) -> anyhow::Result<T>,
     ) -> Result<T, Error> {
-        let sending = Sending::get(RateGroup::Api, &JSON, url);
+        self.read_as(&JSON, url, deadline, read).await
+    }
+
+    /// The same, as patiently as `policy` says.
+    pub(super) async fn read_as<T>(
+        &self,
+        policy: &RetryPolicy,
+        url: &Url,
+        deadline: &Deadline,
+        read: impl Fn(&Answer) -> anyhow::Result<T>,
+    ) -> Result<T, Error> {
+        let sending = Sending::get(RateGroup::Api, policy, url);
         self.request(&sending, deadline, read).await
     }
 
@@ -328,6 +327,11 @@ impl BitbucketClient {
             Purpose::Live => 0.0,
         }
     }
+}
+
+/// A segment of a path, or a value of a query.
+pub(super) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, ENCODED).to_string()
 }
 
 /// Whether Bitbucket has answered with what a folder holds. It sends files as attachments, and the entries of a folder as
@@ -365,28 +369,4 @@ fn own_path(base: &str, path: &str) -> String {
 fn tell(own: &OwnSecrets, credentials: &[Credential]) {
     let forms = credentials.iter().flat_map(Credential::forms);
     own.learn(SecretOwner::Bitbucket, forms.collect());
-}
-
-impl AtOnce {
-    /// Credentials share the work, so each adds to what may be under way.
-    fn with(&self, credentials: usize) -> usize {
-        (self.each * credentials.max(1)).min(self.all)
-    }
-}
-
-impl Slots {
-    fn new(credentials: usize) -> Slots {
-        let permits = |limit: AtOnce| Arc::new(Semaphore::new(limit.with(credentials)));
-        Slots {
-            api: permits(API_REQUESTS_AT_ONCE),
-            raw_files: permits(FILES_AT_ONCE),
-        }
-    }
-
-    pub(super) fn of(&self, group: RateGroup) -> Arc<Semaphore> {
-        Arc::clone(match group {
-            RateGroup::Api => &self.api,
-            RateGroup::RawFiles => &self.raw_files,
-        })
-    }
 }

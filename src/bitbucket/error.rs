@@ -14,8 +14,16 @@ const SHOWN_MESSAGE_CHARS: usize = 300;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Every credential has used up its allowance, or the share of it that is open to this purpose.
-    #[error("Bitbucket's rate limit is used up for {} s", retry_after.as_secs())]
-    RateLimited { retry_after: Duration },
+    #[error(
+        "Bitbucket's rate limit{} is used up for {} s",
+        if *contents_alone { " for contents of files" } else { "" },
+        retry_after.as_secs()
+    )]
+    RateLimited {
+        retry_after: Duration,
+        /// Everything else may still be asked for.
+        contents_alone: bool,
+    },
     /// It does not exist, or is not visible: a private repository hides behind a 404.
     #[error("{request}: not found, or not visible to these credentials{}", shown(.message))]
     NotFound { request: String, message: String },
@@ -132,10 +140,18 @@ impl Error {
         )
     }
 
+    /// Whether only contents of files would fare no better: they are limited apart.
+    pub fn meets_contents_alone(&self) -> bool {
+        let Error::RateLimited { contents_alone, .. } = self else {
+            return false;
+        };
+        *contents_alone
+    }
+
     /// How long Bitbucket asks to be left alone, if it says so.
     pub fn wait(&self) -> Option<Duration> {
         match self {
-            Error::RateLimited { retry_after } => Some(*retry_after),
+            Error::RateLimited { retry_after, .. } => Some(*retry_after),
             _ => None,
         }
     }

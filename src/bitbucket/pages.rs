@@ -7,12 +7,12 @@ use anyhow::{Context as _, anyhow};
 use serde_json::Value;
 use url::Url;
 
-use super::client::BitbucketClient;
+use super::client::{BitbucketClient, JSON};
 use super::error::Error;
 use super::shown::Shown;
 use crate::class::Class;
 use crate::deadline::Deadline;
-use crate::http::Answer;
+use crate::http::{Answer, RetryPolicy};
 
 /// Pages in a row that show more old objects than new ones before a list goes round in circles, or grows as fast as it
 /// is read.
@@ -43,6 +43,7 @@ pub struct Pages {
     promise: Promise,
     /// Whether it was read from its beginning.
     from_begin: bool,
+    policy: RetryPolicy,
 }
 
 /// How many objects a list has, as its pages say.
@@ -92,7 +93,18 @@ impl Pages {
             empty: 0,
             promise: Promise::default(),
             from_begin: false,
+            policy: JSON,
         }
+    }
+
+    /// The same, where a defect is not asked for again: there is another way.
+    #[must_use]
+    pub(super) fn impatient(self) -> Pages {
+        let policy = RetryPolicy {
+            max_defects: 0,
+            ..JSON
+        };
+        Pages { policy, ..self }
     }
 
     /// The values of the next page; `None` after the last one. A page may be empty and not the last.
@@ -104,7 +116,11 @@ impl Pages {
         };
         let guessed = next.guessed;
         let url = self.client.own(&next.address)?;
-        let page = match self.client.read(&url, deadline, Page::read).await {
+        let page = match self
+            .client
+            .read_as(&self.policy, &url, deadline, Page::read)
+            .await
+        {
             Err(error) if guessed && error.class() == Class::Part => {
                 self.next = None;
                 return Ok(None);

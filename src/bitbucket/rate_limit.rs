@@ -1,13 +1,20 @@
 //! Bitbucket's allowance: how much of it each credential has used, whose turn it is, and when nobody's is.
 //!
-//! Pure apart from a lock: times come from the caller. Bitbucket counts requests in a rolling hour, per credential
-//! and per group of resources (Bitbucket Cloud, API request limits).
+//! Pure: times come from the caller. Bitbucket counts requests in a rolling hour, per credential and per group of
+//! resources (Bitbucket Cloud, API request limits). Which group a read of a file's contents falls into, its documentation
+//! says in two ways: an answer's `X-RateLimit-Resource` tells; without it, contents count apart until they meet a 429 that
+//! what was read of them does not explain.
 
-use std::collections::{BTreeMap, VecDeque};
+mod window;
+
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub(super) use window::Incident;
+use window::Window;
 
 /// What a request is for; both share one allowance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,20 +30,26 @@ pub(super) enum RateGroup {
     Api,
     /// Contents of files.
     RawFiles,
+    /// What git sends.
+    Git,
 }
 
-/// The rolling window, in seconds.
-const WINDOW: i64 = 3600;
+/// What an answer's headers say about the allowance that its request was counted in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct RateHeaders {
+    /// `X-RateLimit-Limit`: requests an hour.
+    pub(super) limit: Option<u32>,
+    /// `X-RateLimit-NearLimit`: less than a fifth is left.
+    pub(super) near_limit: bool,
+    /// `X-RateLimit-Resource`: the name of the group.
+    pub(super) resource: Option<String>,
+}
 
-/// Requests are counted by ten seconds: 360 numbers instead of a thousand times.
-const BUCKET: i64 = 10;
+/// Groups have few names; more than this, nobody needs to know.
+const MOST_NAMES: usize = 16;
 
-/// The wait after the first 429 that names none; each further one doubles it.
-const FIRST_WAIT: Duration = Duration::from_secs(5);
-const LONGEST_WAIT: Duration = Duration::from_secs(600);
-
-/// `X-RateLimit-NearLimit` says that less than this share is left.
-const NEAR_LIMIT_LEFT: f64 = 0.2;
+/// Who has read this share of what contents allow has met their own limit.
+const EXPLAINS: f64 = 0.8;
 
 impl RateGroup {
     /// Requests per hour (Bitbucket Cloud, API request limits), unless the answers name more.
@@ -44,6 +57,7 @@ impl RateGroup {
         match self {
             RateGroup::Api => 1_000,
             RateGroup::RawFiles => 5_000,
+            RateGroup::Git => 60_000,
         }
     }
 }
@@ -52,50 +66,54 @@ impl RateGroup {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Allowance {
     api: Window,
+    /// Unused while contents are counted with everything else.
     raw_files: Window,
+    #[serde(default = "of_git")]
+    git: Window,
+    /// Bitbucket counts contents with everything else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_joined: bool,
+    #[serde(skip)]
+    names: Names,
     /// Refused with a 401.
     #[serde(skip)]
     pub(super) revoked: bool,
 }
 
-/// How often a window had been blocked when a request was sent. Several requests under way meet one limit together:
-/// only the first 429 among them is news.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Incident(u64);
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Window {
-    limit: u32,
-    /// Number of the ten seconds and requests in them, oldest first.
-    buckets: VecDeque<(i64, u32)>,
-    blocked_until: Option<Timestamp>,
-    /// Times in a row that it was blocked.
-    #[serde(skip)]
-    strikes: u32,
-    /// Of the last time it was blocked.
-    #[serde(skip)]
-    incident: Incident,
+/// What Bitbucket calls the groups.
+#[derive(Clone, Debug, Default)]
+struct Names {
+    api: BTreeSet<String>,
+    raw_files: Option<String>,
 }
 
 impl Allowance {
     pub(super) fn new() -> Allowance {
         Allowance {
-            api: Window::new(RateGroup::Api),
-            raw_files: Window::new(RateGroup::RawFiles),
+            api: Window::new(RateGroup::Api.default_limit()),
+            raw_files: Window::new(RateGroup::RawFiles.default_limit()),
+            git: of_git(),
+            is_joined: false,
+            names: Names::default(),
             revoked: false,
         }
     }
 
     /// Takes in what another process has seen of the same allowance.
     pub(super) fn learn(&mut self, other: &Allowance) {
+        if other.is_joined {
+            self.join();
+        }
         self.api.learn(&other.api);
         self.raw_files.learn(&other.raw_files);
+        self.git.learn(&other.git);
     }
 
     fn window(&mut self, group: RateGroup) -> &mut Window {
         match group {
-            RateGroup::Api => &mut self.api,
-            RateGroup::RawFiles => &mut self.raw_files,
+            RateGroup::RawFiles if !self.is_joined => &mut self.raw_files,
+            RateGroup::Api | RateGroup::RawFiles => &mut self.api,
+            RateGroup::Git => &mut self.git,
         }
     }
 
@@ -109,6 +127,10 @@ impl Allowance {
         self.api.limit
     }
 
+    pub(super) fn counts_contents_apart(&self) -> bool {
+        !self.is_joined
+    }
+
     /// Requests that may go within this hour, a `reserve` apart.
     pub(super) fn left(&mut self, group: RateGroup, reserve: f64, now: Timestamp) -> u32 {
         self.window(group).left(reserve, now).unwrap_or(0)
@@ -116,38 +138,30 @@ impl Allowance {
 
     /// A request is sent; what is returned comes back with its answer.
     pub(super) fn count(&mut self, group: RateGroup, now: Timestamp) -> Incident {
-        let window = self.window(group);
-        window.count(now, 1);
-        window.incident
+        self.window(group).count(now)
     }
 
-    /// A 429: nothing more with this credential for as long as the answer says. Where it says nothing, or no time at
-    /// all, for twice as long as the last time in a row; where it says too little again and again, hardly shorter.
+    /// A 429: nothing more with this credential for as long as the answer says, or as the window finds fit.
     ///
-    /// A request that was sent before the window was blocked adds no strike: it met the same limit.
+    /// A request that was sent before the window was blocked is no news: it met the same limit.
     pub(super) fn refuse(
         &mut self,
         group: RateGroup,
         sent: Incident,
+        headers: &RateHeaders,
         retry_after: Option<Duration>,
         now: Timestamp,
     ) {
-        let window = self.window(group);
         let asked = retry_after.filter(|wait| !wait.is_zero());
-        let until = |wait: Duration| Some(crate::deadline::later(now, wait.min(LONGEST_WAIT)));
-        if sent != window.incident {
-            window.blocked_until = window.blocked_until.max(asked.and_then(until));
-            return;
+        let is_news = self.window(group).is_news(sent);
+        self.note_name(group, headers);
+        if group == RateGroup::RawFiles && !self.is_explained_by_contents(now) {
+            self.join();
         }
-        let doubled = |times| FIRST_WAIT * 2_u32.saturating_pow(times);
-        let wait = match asked {
-            None => doubled(window.strikes),
-            // One second, again and again, is not believed.
-            Some(asked) => asked.max(window.strikes.checked_sub(1).map_or(asked, doubled)),
-        };
-        window.strikes = (window.strikes + 1).min(10);
-        window.incident = Incident(window.incident.0 + 1);
-        window.blocked_until = until(wait);
+        match is_news {
+            true => self.window(group).refuse(asked, now),
+            false => self.window(group).refuse_again(asked, now),
+        }
     }
 
     /// An answer that is no 429, with what its headers say about the allowance.
@@ -155,95 +169,57 @@ impl Allowance {
         &mut self,
         group: RateGroup,
         sent: Incident,
-        limit: Option<u32>,
-        near_limit: bool,
+        headers: &RateHeaders,
         now: Timestamp,
     ) {
-        let window = self.window(group);
-        if sent == window.incident {
-            window.strikes = 0;
+        self.note_name(group, headers);
+        let (limit, near_limit) = (headers.limit, headers.near_limit);
+        self.window(group).accept(sent, limit, near_limit, now);
+    }
+
+    /// Names decide whether contents are counted with everything else.
+    fn note_name(&mut self, group: RateGroup, headers: &RateHeaders) {
+        let Some(name) = &headers.resource else {
+            return;
+        };
+        let names = &mut self.names;
+        match group {
+            RateGroup::RawFiles => names.raw_files = Some(name.clone()),
+            RateGroup::Api if names.api.len() < MOST_NAMES => {
+                names.api.insert(name.clone());
+            }
+            // Git has a limit of its own, whatever it is called.
+            RateGroup::Api | RateGroup::Git => {}
         }
-        if let Some(limit) = limit.filter(|limit| 0 < *limit) {
-            window.limit = limit;
+        let Some(raw_files) = names.raw_files.as_ref().filter(|_| !names.api.is_empty()) else {
+            return;
+        };
+        match names.api.contains(raw_files) {
+            true => self.join(),
+            false => self.is_joined = false,
         }
-        if near_limit {
-            // Somebody else spends it too.
-            let used = (f64::from(window.limit) * (1.0 - NEAR_LIMIT_LEFT)) as u32;
-            let unseen = used.saturating_sub(window.used(now));
-            window.count(now, unseen);
+    }
+
+    /// Whether a 429 to a read of contents has its reason in those reads: Bitbucket says that they are a group of their
+    /// own, or they are as many as it allows.
+    fn is_explained_by_contents(&mut self, now: Timestamp) -> bool {
+        let used = f64::from(self.raw_files.used(now));
+        self.names.raw_files.is_some() || f64::from(self.raw_files.limit) * EXPLAINS <= used
+    }
+
+    fn join(&mut self) {
+        if !self.is_joined {
+            self.is_joined = true;
+            let raw_files = Window::new(RateGroup::RawFiles.default_limit());
+            let raw_files = std::mem::replace(&mut self.raw_files, raw_files);
+            self.api.absorb(&raw_files);
         }
     }
 }
 
-impl Window {
-    fn new(group: RateGroup) -> Window {
-        Window {
-            limit: group.default_limit(),
-            buckets: VecDeque::new(),
-            blocked_until: None,
-            strikes: 0,
-            incident: Incident::default(),
-        }
-    }
-
-    /// The larger count of each bucket: part of what both have counted is the same.
-    fn learn(&mut self, other: &Window) {
-        let mut counts: BTreeMap<i64, u32> = self.buckets.iter().copied().collect();
-        for (bucket, count) in &other.buckets {
-            let known = counts.entry(*bucket).or_default();
-            *known = (*known).max(*count);
-        }
-        self.buckets = counts.into_iter().collect();
-        self.limit = self.limit.max(other.limit);
-        self.blocked_until = self.blocked_until.max(other.blocked_until);
-    }
-
-    fn count(&mut self, now: Timestamp, requests: u32) {
-        self.forget_old(now);
-        let bucket = now.as_second().div_euclid(BUCKET);
-        match self.buckets.back_mut() {
-            Some((last, count)) if *last == bucket => *count += requests,
-            _ => self.buckets.push_back((bucket, requests)),
-        }
-    }
-
-    /// A bucket counts until all of it is an hour ago.
-    fn forget_old(&mut self, now: Timestamp) {
-        let is_old = |bucket: i64| (bucket + 1) * BUCKET + WINDOW <= now.as_second();
-        while self
-            .buckets
-            .front()
-            .is_some_and(|(bucket, _)| is_old(*bucket))
-        {
-            self.buckets.pop_front();
-        }
-    }
-
-    fn used(&mut self, now: Timestamp) -> u32 {
-        self.forget_old(now);
-        self.buckets.iter().map(|(_, count)| count).sum()
-    }
-
-    /// How many more requests may go now, or when the next one may.
-    fn left(&mut self, reserve: f64, now: Timestamp) -> Result<u32, Timestamp> {
-        let open = (f64::from(self.limit) * (1.0 - reserve)).round().max(1.0) as u32;
-        let used = self.used(now);
-        let blocked = self.blocked_until.filter(|until| now < *until);
-        if used < open && blocked.is_none() {
-            return Ok(open - used);
-        }
-        // The oldest buckets leave the window first.
-        let (mut left, mut free_at) = (used, now.as_second());
-        for (bucket, count) in &self.buckets {
-            if left < open {
-                break;
-            }
-            left -= count;
-            free_at = (bucket + 1) * BUCKET + WINDOW;
-        }
-        let free_at = Timestamp::from_second(free_at).unwrap_or(Timestamp::MAX);
-        Err(blocked.map_or(free_at, |blocked| blocked.max(free_at)))
-    }
+/// Of a process that knew of no git, there is nothing to learn.
+fn of_git() -> Window {
+    Window::new(RateGroup::Git.default_limit())
 }
 
 /// The outcome of a choice among credentials.
@@ -270,7 +246,7 @@ pub(super) fn turn<'a>(
         .enumerate()
         .filter(|(_, allowance)| !allowance.revoked)
     {
-        match allowance.window(group).left(reserve, now) {
+        match allowance.window(group).turn(reserve, now) {
             Ok(left) if best.is_none_or(|(_, most)| most < left) => best = Some((index, left)),
             Ok(_) => {}
             Err(free_at) => soonest = Some(soonest.map_or(free_at, |soonest| soonest.min(free_at))),
@@ -285,5 +261,7 @@ pub(super) fn turn<'a>(
     }
 }
 
+#[cfg(test)]
+mod regimes;
 #[cfg(test)]
 mod tests;

@@ -150,6 +150,30 @@ impl BitbucketClient {
         )
     }
 
+    /// What `query` picks out of the tree of a commit, `levels` deep.
+    pub(super) fn picked(
+        &self,
+        repository_uuid: &str,
+        commit: &str,
+        levels: usize,
+        query: &str,
+    ) -> Pages {
+        let workspace = self.workspace_name();
+        let levels = levels.to_string();
+        let pages = self.list(
+            [
+                "repositories",
+                workspace,
+                repository_uuid,
+                "src",
+                commit,
+                "",
+            ],
+            &[("pagelen", PAGELEN), ("max_depth", &levels), ("q", query)],
+        );
+        pages.impatient()
+    }
+
     /// The bytes of a file at `revision`: a commit hash, or a branch whose name has no slash. `None` when there is no
     /// such file, or a folder in its place; [`Error::TooLarge`] beyond 1 MiB.
     pub async fn file(

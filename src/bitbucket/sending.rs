@@ -6,16 +6,16 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION};
-use reqwest::{Method, StatusCode};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use url::Url;
 
-use super::accounts::{Choice, Chosen, Learned};
+use super::accounts::{Choice, Chosen};
 use super::client::{BitbucketClient, JSON, Shared};
 use super::error::Error;
-use super::rate_limit::{Incident, RateGroup};
+use super::rate_limit::{Incident, RateGroup, RateHeaders};
 use super::redirect::Redirect;
 use crate::class::Class;
 use crate::deadline::Deadline;
@@ -33,8 +33,15 @@ pub(super) struct Sending<'a> {
     pub(super) group: RateGroup,
     pub(super) policy: &'a RetryPolicy,
     pub(super) method: Method,
-    pub(super) body: Option<&'a Value>,
+    pub(super) body: Option<Body<'a>>,
     pub(super) url: &'a Url,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Body<'a> {
+    Json(&'a Value),
+    /// What git's protocol has to say.
+    Git(&'a [u8]),
 }
 
 impl<'a> Sending<'a> {
@@ -45,6 +52,27 @@ impl<'a> Sending<'a> {
             method: Method::GET,
             body: None,
             url,
+        }
+    }
+
+    /// Adds the body, and what its kind of request says of itself.
+    fn dress(&self, builder: RequestBuilder) -> RequestBuilder {
+        let builder = match self.group {
+            RateGroup::Api | RateGroup::RawFiles => {
+                builder.header(ACCEPT, "application/json, */*;q=0.5")
+            }
+            // Some servers answer with a page for people to whoever is not called so.
+            RateGroup::Git => builder
+                .header(USER_AGENT, concat!("git/ferry-", env!("CARGO_PKG_VERSION")))
+                .header("git-protocol", "version=2"),
+        };
+        match self.body {
+            Some(Body::Json(body)) => builder.json(body),
+            Some(Body::Git(body)) => builder
+                .header(CONTENT_TYPE, "application/x-git-upload-pack-request")
+                .header(ACCEPT, "application/x-git-upload-pack-result")
+                .body(body.to_vec()),
+            None => builder,
         }
     }
 }
@@ -77,7 +105,14 @@ impl BitbucketClient {
                     clock.sleep(wait).await;
                     continue;
                 }
-                Choice::Wait(retry_after) => return Err(Error::RateLimited { retry_after }),
+                Choice::Wait(retry_after) => {
+                    let contents_alone =
+                        sending.group == RateGroup::RawFiles && accounts.count_contents_apart();
+                    return Err(Error::RateLimited {
+                        retry_after,
+                        contents_alone,
+                    });
+                }
                 Choice::Nobody if refused.is_empty() => {
                     return Err(Error::Unauthorized { message });
                 }
@@ -145,7 +180,7 @@ impl BitbucketClient {
     }
 
     /// The right to have one more request of its group under way.
-    async fn slot(&self, sending: &Sending<'_>) -> Result<OwnedSemaphorePermit, Error> {
+    pub(super) async fn slot(&self, sending: &Sending<'_>) -> Result<OwnedSemaphorePermit, Error> {
         let slots = locked(&self.shared.slots).of(sending.group);
         let slot = slots.acquire_owned().await;
         // Closed only when it is dropped.
@@ -153,7 +188,7 @@ impl BitbucketClient {
     }
 
     /// Sends with one credential to `url`, and takes in what the answer says about its allowance.
-    async fn send_as<T>(
+    pub(super) async fn send_as<T>(
         &self,
         chosen: &Chosen,
         sending: &Sending<'_>,
@@ -168,24 +203,20 @@ impl BitbucketClient {
         let build = || {
             *locked(&sent) = accounts.count(chosen.id, group, http.clock().now());
             let builder = http.client().request(sending.method.clone(), url.clone());
-            let builder = match sending.body {
-                Some(body) => builder.json(body),
-                None => builder,
-            };
-            builder
-                .header(AUTHORIZATION, chosen.header.clone())
-                .header(ACCEPT, "application/json, */*;q=0.5")
+            let builder = builder.header(AUTHORIZATION, chosen.header.clone());
+            sending.dress(builder)
         };
         let reply = http
             .send(sending.policy, deadline, build, read)
             .await
             .map_err(|error| Error::from_http(url.path(), error, deadline))?;
         let (answer, now, sent) = (&reply.answer, http.clock().now(), *locked(&sent));
+        let headers = rate_headers(answer);
         if answer.status == StatusCode::TOO_MANY_REQUESTS {
             let wait = retry_after(answer, now);
-            accounts.refuse(chosen.id, group, sent, wait, now);
+            accounts.refuse(chosen.id, group, sent, &headers, wait, now);
         } else {
-            accounts.accept(chosen.id, group, sent, &learned(answer), now);
+            accounts.accept(chosen.id, group, sent, &headers, now);
         }
         Ok(reply)
     }
@@ -217,6 +248,7 @@ impl BitbucketClient {
                 let wait = retry_after(&answer, http.clock().now());
                 return Err(Error::RateLimited {
                     retry_after: wait.unwrap_or(SHORT_WAIT),
+                    contents_alone: false,
                 });
             }
             status if !answer.status.is_success() && Class::of_status(status) == Class::Later => {
@@ -231,12 +263,13 @@ impl BitbucketClient {
 }
 
 /// What the headers say about the allowance.
-fn learned(answer: &Answer) -> Learned {
-    let near = answer.header("x-ratelimit-nearlimit");
-    Learned {
-        limit: answer
-            .header("x-ratelimit-limit")
-            .and_then(|limit| limit.trim().parse().ok()),
-        near_limit: near.is_some_and(|near| near.trim() == "true"),
+fn rate_headers(answer: &Answer) -> RateHeaders {
+    let trimmed = |name| answer.header(name).map(str::trim);
+    RateHeaders {
+        limit: trimmed("x-ratelimit-limit").and_then(|limit| limit.parse().ok()),
+        near_limit: trimmed("x-ratelimit-nearlimit").is_some_and(|near| near == "true"),
+        resource: trimmed("x-ratelimit-resource")
+            .filter(|resource| !resource.is_empty())
+            .map(ToOwned::to_owned),
     }
 }

@@ -66,6 +66,8 @@ pub struct Config {
     pub client_timeout: Option<Duration>,
     /// `FERRY__LIVE_RESERVE`: the share of each Bitbucket rate limit a resync leaves to live events; default 0.1.
     pub live_reserve: f64,
+    /// `FERRY__CONTENTS`: how trees and files of repositories are read; default `auto`.
+    pub contents_over: ContentsOver,
     /// `FERRY__DELETE`: `off` keeps every entity, and lists what would go; default on.
     pub deletes_off: bool,
     /// `FERRY__SLICE_SECONDS`: how long before the end of its invocation a resync stops and saves; default 60.
@@ -102,6 +104,18 @@ pub struct Config {
     pub unknown: Vec<ConfigProblem>,
     /// What the environment says about values that a secret may replace.
     pub given: Given,
+}
+
+/// How trees and files of repositories are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ContentsOver {
+    /// Git, where the server says that it does what is needed; else REST.
+    #[default]
+    Auto,
+    /// REST only.
+    Rest,
+    /// Git, without asking whether the server does what is needed; REST where that fails.
+    Git,
 }
 
 /// One thing that is wrong, and what to do about it.

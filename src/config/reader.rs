@@ -8,12 +8,13 @@ use url::Url;
 use super::environment::Environment;
 use super::listener::Listener;
 use super::without_effect::{FAMILIES, WITHOUT_EFFECT};
-use super::{Config, ConfigProblem, Given, PublicAddress, address};
+use super::{Config, ConfigProblem, ContentsOver, Given, PublicAddress, address};
 use crate::http::Proxies;
 
 const IDENTIFIER: &str = "OCEAN__INTEGRATION__IDENTIFIER";
 const INTERVAL: &str = "OCEAN__SCHEDULED_RESYNC_INTERVAL";
 const LIVE_RESERVE: &str = "FERRY__LIVE_RESERVE";
+const CONTENTS: &str = "FERRY__CONTENTS";
 const FIGURES: &str = "FERRY__FIGURES";
 const SLICE_SECONDS: &str = "FERRY__SLICE_SECONDS";
 const PORT_URL: &str = "OCEAN__PORT__BASE_URL";
@@ -70,6 +71,7 @@ impl VariableReader<'_> {
             client_timeout: self.seconds("OCEAN__CLIENT_TIMEOUT"),
             deletes_off: !self.flag("FERRY__DELETE", true),
             live_reserve: self.live_reserve(),
+            contents_over: self.contents_over(),
             slice_margin: Duration::from_secs(slice_seconds.unwrap_or(60).into()),
             state_dir: self.text("FERRY__STATE_DIR").map(PathBuf::from),
             secret_id,
@@ -221,6 +223,22 @@ impl VariableReader<'_> {
             Some(text) => {
                 self.report(FIGURES, format!("is `{text}`"), "use `all` or `health`");
                 false
+            }
+        }
+    }
+
+    fn contents_over(&mut self) -> ContentsOver {
+        let Some(text) = self.text(CONTENTS) else {
+            return ContentsOver::default();
+        };
+        match text.to_ascii_lowercase().as_str() {
+            "auto" => ContentsOver::Auto,
+            "rest" => ContentsOver::Rest,
+            "git" => ContentsOver::Git,
+            _ => {
+                let remedy = "use `auto`, `rest` or `git`";
+                self.report(CONTENTS, format!("is `{text}`"), remedy);
+                ContentsOver::default()
             }
         }
     }

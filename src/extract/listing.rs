@@ -194,7 +194,10 @@ pub fn repository_pages<'a>(
                     (Piece::Item(item), Some(included)) => {
                         let item = included.add_to(item, deadline).await;
                         if let Err((_, error)) = &item {
-                            is_over.fetch_or(error.meets_every_request(), Ordering::Relaxed);
+                            // Where the allowance for contents is used up, nothing is asked for.
+                            let is_down =
+                                error.meets_every_request() && !error.meets_contents_alone();
+                            is_over.fetch_or(is_down, Ordering::Relaxed);
                         }
                         Piece::Item(item)
                     }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use regex::Regex;
 
+use super::literal::{Syntax, longest_literal};
+
 /// A pattern such as `apps/*`, which matches `apps/a` and `apps/a/b`. Only `*`, `?` and `[..]` mean anything.
 #[derive(Clone)]
 pub(super) struct Fnmatch {
@@ -37,6 +39,11 @@ impl Fnmatch {
 
     pub(super) fn is_match(&self, text: &str) -> bool {
         self.regex.is_match(text)
+    }
+
+    /// What a matching text contains; `None` where that is not known.
+    pub(super) fn literal(&self) -> Option<String> {
+        longest_literal(&self.pattern, Syntax::Fnmatch)
     }
 
     /// Slashes that a matching text has at most; `None` when there is no bound.

@@ -10,6 +10,7 @@ mod fnmatch;
 mod items;
 mod lint;
 mod mistaken;
+mod literal;
 mod names;
 mod path_glob;
 mod places;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use globset::{GlobBuilder, GlobMatcher};
 
+use super::literal::{Syntax, longest_literal};
+
 /// A pattern such as `apps/*` or `**/package.json`: `*` stays within a segment, `**` spans any number of them.
 #[derive(Clone)]
 pub struct PathGlob {
@@ -45,6 +47,11 @@ impl PathGlob {
 
     pub fn is_match(&self, path: &str) -> bool {
         self.matcher.is_match(path)
+    }
+
+    /// What a matching path contains; `None` where that is not known.
+    pub fn literal(&self) -> Option<String> {
+        longest_literal(&self.pattern, Syntax::Glob)
     }
 
     /// How many segments a matching path has at most; `None` when there is no bound.

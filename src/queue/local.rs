@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::Notify;
 
 use super::{MAX_BATCH, MAX_RECEIVES, Outgoing, PutOff, QueueDepth, QueueError};
 use crate::deadline::{Clock, later};
@@ -28,6 +29,8 @@ pub struct Local {
     store: Store,
     clock: Clock,
     messages: Arc<Mutex<Messages>>,
+    /// Somebody may get something.
+    news: Arc<Notify>,
 }
 
 /// A message that a worker has received.
@@ -89,6 +92,7 @@ impl Local {
             store,
             clock,
             messages: Arc::new(Mutex::new(messages)),
+            news: Arc::default(),
         })
     }
 
@@ -121,6 +125,8 @@ impl Local {
                 };
                 (number, waiting)
             }));
+        drop(known);
+        self.news.notify_one();
         Ok(())
     }
 
@@ -147,6 +153,10 @@ impl Local {
             self.messages().put_back(received, dead, now);
             return Err(error.into());
         }
+        if !received.is_empty() {
+            // Another worker may find more.
+            self.news.notify_one();
+        }
         let taken = received.into_iter().map(|(number, message)| Taken {
             receipt: number.to_string(),
             body: message.body,
@@ -167,6 +177,12 @@ impl Local {
         for number in numbers {
             messages.waiting.remove(&number);
         }
+        let has_more = !messages.waiting.is_empty();
+        drop(messages);
+        if has_more {
+            // Others of their groups have waited for them.
+            self.news.notify_one();
+        }
         Ok(())
     }
 
@@ -179,6 +195,12 @@ impl Local {
                 waiting.is_out = false;
             }
         }
+    }
+
+    /// Returns when there may be something to receive: a message was sent, or one is done that others waited for. What was
+    /// put off comes back without a word.
+    pub async fn news(&self) {
+        self.news.notified().await;
     }
 
     /// When the next message may be received; `None` while there is none.
@@ -339,6 +361,31 @@ mod tests {
         local.complete(&["4".to_owned()]).await.unwrap();
         clock.advance(wait);
         assert_eq!(received(&local).await, ["a1"]);
+    }
+
+    #[tokio::test]
+    async fn a_worker_learns_at_once_of_what_was_sent_and_of_what_waited() {
+        let (local, _) = open(&Store::memory()).await;
+        let is_news = || {
+            let waker = std::task::Waker::noop();
+            let mut news = std::pin::pin!(local.news());
+            let polled = news
+                .as_mut()
+                .poll(&mut std::task::Context::from_waker(waker));
+            polled.is_ready()
+        };
+        assert!(!is_news());
+        send(&local, "a", "a1").await;
+        assert!(is_news() && !is_news());
+        assert_eq!(received(&local).await, ["a1"]);
+        assert!(is_news() && !is_news(), "another worker may find more");
+        send(&local, "a", "a2").await;
+        assert!(is_news());
+        assert!(received(&local).await.is_empty());
+        assert!(!is_news(), "nothing is found, nobody is told");
+        local.complete(&["1".to_owned()]).await.unwrap();
+        assert!(is_news());
+        assert_eq!(received(&local).await, ["a2"]);
     }
 
     #[tokio::test]

@@ -62,6 +62,15 @@ impl Slice<'_> {
         self.put_budget();
     }
 
+    /// How many repositories REST has read in the place of git.
+    pub(super) fn put_git_fallbacks(&self) {
+        let fallbacks = self.bitbucket.take_git_fallbacks();
+        if 0 < fallbacks {
+            let figures = vec![Figure::count("GitFallbacks", fallbacks)];
+            self.app.metrics.put(self.app.clock.now(), figures);
+        }
+    }
+
     /// How much Bitbucket would still answer.
     pub(super) fn put_budget(&self) {
         let left = usize::try_from(self.bitbucket.requests_left()).unwrap_or(usize::MAX);

@@ -318,6 +318,7 @@ async fn continue_run(
         }
     };
     slice.tell_mapping_problems();
+    slice.put_git_fallbacks();
     for line in session.bitbucket.take_set_aside() {
         slice.journal.warn(Phase::Extract, line);
     }

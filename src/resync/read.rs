@@ -33,6 +33,10 @@ const OUTAGE: usize = 5;
 /// allowance would keep each other from ending.
 const NARROWED: usize = 4;
 
+/// Parts that may wait for the allowance for contents while everything else is read: the pages that they are on are listed
+/// again.
+const MOST_WITHOUT: usize = 500;
+
 /// Slices that a part may fail in for a reason that passes, before it has failed for this run.
 pub(super) const MOST_STALLS: u32 = 3;
 
@@ -45,6 +49,8 @@ pub(super) struct RunReader<'a> {
     /// Why parts were left for the next slice.
     left: Mutex<Option<Failure>>,
     failed_in_a_row: AtomicUsize,
+    /// Parts that wait for the allowance for contents.
+    without_contents: AtomicUsize,
 }
 
 impl Slice<'_> {
@@ -57,6 +63,7 @@ impl Slice<'_> {
             stopped: Mutex::default(),
             left: Mutex::default(),
             failed_in_a_row: AtomicUsize::new(0),
+            without_contents: AtomicUsize::new(0),
         };
         let committing = Box::pin(self.commit_parts(received));
         let (read, committed) = tokio::join!(Box::pin(reader.everything()), committing);
@@ -121,7 +128,9 @@ impl RunReader<'_> {
         }
         let left = locked(&self.left).take();
         left.map_or(Step::Done, |failure| {
-            self.slice.run().stalls += 1;
+            if !failure.meets_contents_alone() {
+                self.slice.run().stalls += 1;
+            }
             Step::Paused(failure)
         })
     }
@@ -186,6 +195,14 @@ impl RunReader<'_> {
     pub(super) fn put_off(&self, failure: Failure) -> Result<Option<Failure>, Failure> {
         match failure.class() {
             Class::Credentials | Class::Ours => Err(failure),
+            // Everything else goes on, as far as a run's document can name what waits.
+            Class::Later
+                if failure.meets_contents_alone()
+                    && self.without_contents.fetch_add(1, Ordering::Relaxed) < MOST_WITHOUT =>
+            {
+                locked(&self.left).get_or_insert(failure);
+                Ok(None)
+            }
             Class::Later if failure.meets_everything() => {
                 locked(&self.stopped).get_or_insert(failure);
                 Ok(None)

@@ -26,7 +26,6 @@ pub mod subscribed;
 mod unreadable;
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,7 +93,7 @@ impl Store {
 
     /// The database file in the directory `path`, both created when missing. A damaged file is moved aside.
     #[cfg(feature = "file-store")]
-    pub fn open(path: impl Into<PathBuf>) -> Result<Store, StoreError> {
+    pub fn open(path: impl Into<std::path::PathBuf>) -> Result<Store, StoreError> {
         Ok(Store::on(Backend::File(Arc::new(File::open(path.into())?))))
     }
 

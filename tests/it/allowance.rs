@@ -76,23 +76,64 @@ async fn pull_requests_are_read_while_files_wait_for_their_allowance() {
     let workspace = sandbox::bitbucket::Workspace::generate(2, 150, 3, 7).unwrap();
     let world = World::new(workspace, Settings::new()).await;
     // The files of the first page of repositories, and few of the second.
-    let files = Fault::status("/src/", 429).after(220).always();
-    world.bitbucket.server().misbehave(files);
+    let limit = RateLimit {
+        raw_files: Some(245),
+        headers: true,
+        ..RateLimit::from(1_000)
+    };
+    world
+        .bitbucket
+        .set_rate_limit(Bitbucket::TOKEN, limit)
+        .unwrap();
     let paused = world.invoke(event("eventbridge-rule")).await.unwrap();
     assert_eq!(paused["status"], "paused", "{paused}");
     let (bitbucket, _) = world.take_requests();
     let lists = bitbucket
         .iter()
         .filter(|request| request.path.ends_with("/pullrequests"));
-    assert_eq!(lists.count(), 100);
-    world.bitbucket.server().behave();
+    assert_eq!(lists.count(), 150);
+    world.bitbucket.lift_rate_limit(Bitbucket::TOKEN).unwrap();
     world.clock.advance(Duration::from_secs(3_700));
     assert_eq!(tick_to_the_end(&world).await, 1);
     let (bitbucket, _) = world.take_requests();
     let lists = bitbucket
         .iter()
         .filter(|request| request.path.ends_with("/pullrequests"));
-    assert_eq!(lists.count(), 50, "none is read twice");
+    assert_eq!(lists.count(), 0, "none is read twice");
+    assert_eq!(world.port.catalogue(), world.fresh_catalogue().await);
+    world.finish();
+}
+
+/// Bitbucket may count contents with everything else, and says so only by a 429. It is asked until then, and again when
+/// the hour has passed.
+#[tokio::test]
+async fn contents_that_share_the_allowance_wait_with_everything_else() {
+    let workspace = sandbox::bitbucket::Workspace::generate(2, 400, 1, 7).unwrap();
+    let world = World::new(workspace, Settings::new()).await;
+    let limit = RateLimit {
+        raw_files: None,
+        ..RateLimit::from(1_000)
+    };
+    world
+        .bitbucket
+        .set_rate_limit(Bitbucket::TOKEN, limit)
+        .unwrap();
+    let paused = world.invoke(event("eventbridge-rule")).await.unwrap();
+    assert_eq!(paused["status"], "paused", "{paused}");
+    let sent = || world.bitbucket.server().requests().len();
+    let first = sent();
+    // What was under way when the first was refused is refused with it.
+    assert!((900..=1_020).contains(&first), "{first}");
+    for _ in 0..58 {
+        world.clock.advance(Duration::from_secs(60));
+        world.tick().await.unwrap();
+    }
+    let asked_meanwhile = sent() - first;
+    assert!(asked_meanwhile <= 8, "{asked_meanwhile} in an hour");
+    world.clock.advance(Duration::from_secs(200));
+    world.bitbucket.start_next_hour();
+    tick_to_the_end(&world).await;
+    world.bitbucket.lift_rate_limit(Bitbucket::TOKEN).unwrap();
     assert_eq!(world.port.catalogue(), world.fresh_catalogue().await);
     world.finish();
 }

@@ -14,6 +14,7 @@ mod editions;
 mod emulated;
 mod files;
 mod functions;
+mod git;
 mod guards;
 mod histories;
 mod incidents;

@@ -16,6 +16,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::config::ContentsOver;
 use crate::deadline::{Clock, Deadline};
 use crate::http::Http;
 
@@ -35,6 +36,7 @@ fn setup(url: &str, workspace: &str, credentials: Vec<Credential>) -> Setup {
         base_url: url.parse().unwrap(),
         workspace: workspace.to_owned(),
         credentials,
+        contents_over: ContentsOver::Rest,
         live_reserve: 0.1,
     };
     let client = BitbucketClient::new(Http::new(clock.clone()).unwrap(), settings);
@@ -224,7 +226,7 @@ async fn a_burst_limit_is_sat_out_and_a_long_one_is_reported() {
     ) = scripted(vec![limited().with_header("Retry-After", 120)]).await;
     let error = all(client.projects(), &deadline).await.unwrap_err();
     assert!(
-        matches!(error, Error::RateLimited { retry_after } if retry_after.as_secs() == 120),
+        matches!(error, Error::RateLimited { retry_after, .. } if retry_after.as_secs() == 120),
         "{error:?}"
     );
     let error = all(client.projects(), &deadline).await.unwrap_err();
@@ -249,7 +251,7 @@ async fn a_resync_leaves_the_reserve_to_live_events() {
             break error;
         }
     };
-    let Error::RateLimited { retry_after } = error else {
+    let Error::RateLimited { retry_after, .. } = error else {
         panic!("{error:?}")
     };
     assert_eq!(server.requests().len(), 18);
@@ -336,14 +338,62 @@ async fn a_tree_is_whole_where_the_depth_is_ignored() {
         page(&[("commit_file", "a/b/x")]),
     ])
     .await;
-    let keep = |entry: &Value| entry["type"] == "commit_file";
-    let entries = list_tree(&setup.client, "{r}", "c0ffee", None, &keep, &setup.deadline)
-        .await
-        .unwrap();
-    let paths: Vec<&str> = entries
-        .iter()
-        .filter_map(|entry| entry["path"].as_str())
-        .collect();
+    let paths = files_in_tree(&setup, None).await;
     assert_eq!(paths, ["x", "a/x", "a/b/x"]);
     assert_eq!(server.requests().len(), 3);
+}
+
+/// The paths of all files, asked for with `query` where there is one.
+async fn files_in_tree(setup: &Setup, query: Option<&str>) -> Vec<String> {
+    let wish = TreeWish {
+        depth: None,
+        query: query.map(str::to_owned),
+        keep: &|entry: &Value| entry["type"] == "commit_file",
+    };
+    let entries = list_tree(&setup.client, "{r}", "c0ffee", &wish, &setup.deadline)
+        .await
+        .unwrap();
+    let paths = entries.iter().filter_map(|entry| entry["path"].as_str());
+    paths.map(str::to_owned).collect()
+}
+
+/// Where the query is taken and the depth is not, files below would seem to be gone.
+#[tokio::test]
+async fn a_server_that_picks_out_too_little_is_not_believed() {
+    let levels: &[&[(&str, &str)]] = &[
+        &[("commit_directory", "a"), ("commit_file", "x")],
+        &[("commit_file", "a/x")],
+        &[("commit_file", "x")],
+    ];
+    let pages = levels.iter().map(|entries| {
+        let entry = |(kind, path): &(&str, &str)| json!({"type": kind, "path": path});
+        let values: Vec<Value> = entries.iter().map(entry).collect();
+        Response::json(200, &json!({ "values": values }))
+    });
+    let mut pages: Vec<Response> = pages.collect();
+    pages.extend(pages.clone());
+    let (server, setup) = scripted(pages).await;
+    // Walked in two requests, and found wanting in a third.
+    for requests in [3, 5] {
+        let paths = files_in_tree(&setup, Some("type=\"commit_file\"")).await;
+        assert_eq!(paths, ["x", "a/x"]);
+        assert_eq!(server.requests().len(), requests);
+    }
+}
+
+/// Who has shown once that all is there is asked for nothing else, for a day.
+#[tokio::test]
+async fn a_server_that_picks_out_all_is_believed_for_a_day() {
+    let all = json!({"values": [{"type": "commit_file", "path": "a/x"}]});
+    let (server, setup) = scripted(vec![Response::json(200, &all)]).await;
+    for requests in [2, 3] {
+        assert_eq!(files_in_tree(&setup, Some("path~\"x\"")).await, ["a/x"]);
+        assert_eq!(server.requests().len(), requests);
+    }
+    setup.clock.advance(Duration::from_secs(24 * 3600));
+    files_in_tree(&setup, Some("path~\"x\"")).await;
+    assert_eq!(server.requests().len(), 5);
+    let asked = server.requests();
+    let asked = asked.iter().map(|request| request.query("q").is_some());
+    assert_eq!(asked.collect::<Vec<_>>(), [false, true, true, false, true]);
 }

@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 use super::super::content::{self, Filling, Skip};
 use super::super::unread::Unread;
 use super::super::{INCLUDED_FILES, Skipped};
+use super::entry::{Entry, as_listed};
 use super::texts::{NoText, Texts};
-use super::wanted::{What, Work, path_of};
+use super::wanted::{What, Work};
 use crate::bitbucket;
 use crate::deadline::Deadline;
 use crate::failure::UnreadFile;
@@ -18,7 +19,7 @@ use crate::identity::Repository;
 use crate::mapping::FolderSelector;
 
 /// Files that one file's values may stand for.
-const MAX_REFERENCES: usize = 50;
+pub(super) const MAX_REFERENCES: usize = 50;
 
 /// What items of one repository are made of.
 pub(super) struct RawItems<'a> {
@@ -43,7 +44,7 @@ impl RawItems<'_> {
         let made = self.made(work).await?;
         Ok(made.map(Value::Object).map_err(|none| match none {
             NoText::Skip(skip) => NoItem::Skipped(Skipped {
-                path: self.shown(path_of(&work.entry)),
+                path: self.shown(work.entry.path()),
                 reason: skip.reason(),
             }),
             NoText::Unread(file) => NoItem::Unread(Unread {
@@ -57,7 +58,7 @@ impl RawItems<'_> {
         &self,
         work: &Work<'_>,
     ) -> Result<Result<Map<String, Value>, NoText>, bitbucket::Error> {
-        let path = path_of(&work.entry);
+        let path = work.entry.path();
         let (mut item, folder) = match work.what {
             What::Folder(folder) => (self.folder(work, folder), path),
             What::Files(files) => match self.file(work, files.skip_parsing).await? {
@@ -81,10 +82,21 @@ impl RawItems<'_> {
         Ok(Ok(item))
     }
 
+    /// What `work` is about, as REST lists it.
+    fn listed(&self, work: &Work<'_>) -> Value {
+        match &work.entry {
+            Entry::Listed(entry) => entry.clone(),
+            Entry::Git { path, node } => {
+                let file = self.texts.git().and_then(|git| git.file(*node));
+                as_listed(self.raw, &work.commit, (path, *node), file)
+            }
+        }
+    }
+
     fn folder(&self, work: &Work<'_>, folder: &FolderSelector) -> Map<String, Value> {
-        let mut entry = work.entry.clone();
+        let mut entry = self.listed(work);
         if let Value::Object(entry) = &mut entry {
-            let (_, name) = split(path_of(&work.entry));
+            let (_, name) = split(work.entry.path());
             entry.insert("name".to_owned(), name.into());
         }
         object(json!({
@@ -100,10 +112,13 @@ impl RawItems<'_> {
         work: &Work<'_>,
         skip_parsing: bool,
     ) -> Result<Result<Map<String, Value>, NoText>, bitbucket::Error> {
-        if let Some(skip) = content::unreadable(&work.entry) {
+        // As Ocean's code search gave it.
+        let mut metadata = self.listed(work);
+        if let Some(skip) = content::unreadable(&metadata) {
             return Ok(Err(NoText::Skip(skip)));
         }
-        let path = path_of(&work.entry);
+        let path = work.entry.path();
+        let size = metadata.get("size").cloned();
         let text = match self.texts.load(&work.commit, path, self.deadline).await? {
             Ok(text) => text,
             Err(none) => return Ok(Err(none)),
@@ -118,8 +133,6 @@ impl RawItems<'_> {
             }
             content
         };
-        // As Ocean's code search gave it.
-        let mut metadata = work.entry.clone();
         if let Some(Value::Object(commit)) = metadata.get_mut("commit") {
             commit.insert("repository".to_owned(), self.raw.clone());
         }
@@ -131,7 +144,7 @@ impl RawItems<'_> {
                 "name": name,
                 "directory": directory,
                 "content": content,
-                "size": work.entry.get("size"),
+                "size": size,
             },
             "content": content,
             "repo": self.raw,
@@ -218,7 +231,7 @@ impl RawItems<'_> {
 
 /// Branch and path: as much as names an item.
 fn named(work: &Work<'_>) -> Value {
-    let entry = json!({"path": path_of(&work.entry)});
+    let entry = json!({"path": work.entry.path()});
     let what = match work.what {
         What::Folder(_) => "folder",
         What::Files(_) => "metadata",
@@ -227,7 +240,7 @@ fn named(work: &Work<'_>) -> Value {
 }
 
 /// Folder and name.
-fn split(path: &str) -> (&str, &str) {
+pub(super) fn split(path: &str) -> (&str, &str) {
     path.rsplit_once('/').unwrap_or(("", path))
 }
 

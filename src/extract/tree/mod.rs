@@ -1,7 +1,10 @@
 //! Folders and files of one repository: the tree of a branch is listed once, however many resources look at it, and
-//! only what a selector matches is read.
+//! only what a selector matches is read: over git where the server speaks that, else over REST.
 
+mod entry;
+mod git;
 mod item;
+mod query;
 mod texts;
 mod wanted;
 
@@ -12,13 +15,14 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
 use super::{Batch, FILES_AT_ONCE};
-use crate::bitbucket::{self, BitbucketClient, list_tree};
+use crate::bitbucket::{self, BitbucketClient, TreeWish, list_tree};
 use crate::deadline::Deadline;
 use crate::identity::Repository;
-use crate::mapping::Resource;
+use entry::{Entry, listed_kind, listed_path};
+use git::GitContents;
 use item::{NoItem, RawItems};
 use texts::Texts;
-use wanted::{TreeSearch, Work};
+use wanted::{Head, TreeSearch, Work, is_among, wanted_by};
 
 pub(super) use wanted::TreeResource;
 
@@ -108,9 +112,23 @@ impl<'a> TreeListing<'a> {
         Ok(Some(batch))
     }
 
-    /// Lists each branch once, as deep as a selector may match.
-    async fn plan(&self, deadline: &Deadline) -> Result<VecDeque<Work<'a>>, bitbucket::Error> {
-        let uuid = self.repository.uuid.as_str();
+    /// What items are to be made, by the path of what they are made of: each branch is looked at once. A listing's own
+    /// order is nowhere promised, and git has another one.
+    async fn plan(&mut self, deadline: &Deadline) -> Result<VecDeque<Work<'a>>, bitbucket::Error> {
+        let heads = self.heads(deadline).await?;
+        let mut work = match self.plan_over_git(&heads, deadline).await {
+            Some(work) => work,
+            None => self.plan_over_rest(&heads, deadline).await?,
+        };
+        work.sort_by(|one, other| {
+            let place = |work: &Work<'a>| (Arc::clone(&work.branch), work.entry.path().to_owned());
+            place(one).cmp(&place(other))
+        });
+        Ok(work.into())
+    }
+
+    /// The branches that are looked at, each at its present commit.
+    async fn heads(&self, deadline: &Deadline) -> Result<Vec<Head<'a>>, bitbucket::Error> {
         let resources: &'a [TreeResource] = self.resources;
         let mut by_branch: BTreeMap<String, Vec<TreeSearch<'a>>> = BTreeMap::new();
         let searches = resources.iter();
@@ -120,56 +138,65 @@ impl<'a> TreeListing<'a> {
                 .or_default()
                 .push(search);
         }
-        let mut work = VecDeque::new();
+        let uuid = self.repository.uuid.as_str();
+        let mut heads = Vec::new();
         for (branch, searches) in by_branch {
-            let Some(commit) = self.bitbucket.branch_head(uuid, &branch, deadline).await? else {
-                tracing::warn!(
+            match self.bitbucket.branch_head(uuid, &branch, deadline).await? {
+                Some(commit) => heads.push(Head {
+                    branch: branch.into(),
+                    commit: commit.into(),
+                    searches,
+                }),
+                None => tracing::warn!(
                     repository = self.repository.full_name,
                     branch,
                     "there is no such branch: no folders or files of it"
-                );
-                continue;
+                ),
+            }
+        }
+        Ok(heads)
+    }
+
+    async fn plan_over_git(
+        &mut self,
+        heads: &[Head<'a>],
+        deadline: &Deadline,
+    ) -> Option<Vec<Work<'a>>> {
+        let needs_listing = self.resources.iter().any(|it| it.needs_listing);
+        if heads.is_empty() || needs_listing {
+            return None;
+        }
+        let full_name = &self.repository.full_name;
+        let read = GitContents::read(self.bitbucket, full_name, heads, deadline);
+        let (contents, work) = read.await?;
+        self.texts.take_from(contents);
+        Some(work)
+    }
+
+    /// Lists each branch, as deep as a selector may match.
+    async fn plan_over_rest(
+        &self,
+        heads: &[Head<'a>],
+        deadline: &Deadline,
+    ) -> Result<Vec<Work<'a>>, bitbucket::Error> {
+        let uuid = self.repository.uuid.as_str();
+        let mut work = Vec::new();
+        for head in heads {
+            let keep = |entry: &Value| {
+                listed_kind(entry).is_some_and(|kind| head.wants(kind, listed_path(entry)))
             };
-            let depths = searches.iter().map(TreeSearch::depth);
-            let depth = depths
-                .into_iter()
-                .try_fold(1, |most, depth| Some(most.max(depth?)));
-            let keep = |entry: &Value| searches.iter().any(|search| search.matches(entry));
-            let entries = list_tree(self.bitbucket, uuid, &commit, depth, &keep, deadline).await?;
-            let (branch, commit) = (Arc::<str>::from(branch), Arc::<str>::from(commit));
+            let wish = TreeWish {
+                depth: head.depth(),
+                query: query::query(&head.searches),
+                keep: &keep,
+            };
+            let commit = &head.commit;
+            let entries = list_tree(self.bitbucket, uuid, commit, &wish, deadline).await?;
             for entry in entries {
-                work.extend(wanted_by(&searches, &entry, (&branch, &commit)));
+                let entry = Entry::Listed(entry);
+                work.extend(wanted_by(&head.searches, entry, (&head.branch, commit)));
             }
         }
         Ok(work)
     }
-}
-
-/// The items that `searches` want made of an entry.
-fn wanted_by<'a>(
-    searches: &[TreeSearch<'a>],
-    entry: &Value,
-    (branch, commit): (&Arc<str>, &Arc<str>),
-) -> Vec<Work<'a>> {
-    let mut items: Vec<Work<'a>> = Vec::new();
-    for search in searches.iter().filter(|search| search.matches(entry)) {
-        let resource = &search.resource.resource;
-        match items.iter_mut().find(|item| item.is_for(search)) {
-            Some(item) if is_among(&item.resources, resource) => {}
-            Some(item) => item.resources.push(Arc::clone(resource)),
-            None => items.push(Work {
-                resources: vec![Arc::clone(resource)],
-                entry: entry.clone(),
-                branch: Arc::clone(branch),
-                commit: Arc::clone(commit),
-                what: search.what,
-                included_files: &search.resource.included_files,
-            }),
-        }
-    }
-    items
-}
-
-fn is_among(resources: &[Arc<Resource>], resource: &Arc<Resource>) -> bool {
-    resources.iter().any(|one| Arc::ptr_eq(one, resource))
 }

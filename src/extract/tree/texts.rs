@@ -7,6 +7,7 @@ use tokio::sync::OnceCell;
 
 use super::super::content::{self, Skip};
 use super::super::unread::Tolerance;
+use super::git::GitContents;
 use crate::bitbucket::{self, BitbucketClient};
 use crate::deadline::Deadline;
 use crate::failure::UnreadFile;
@@ -22,6 +23,7 @@ pub(super) struct Texts<'a> {
     /// By commit and path.
     read: Mutex<HashMap<(String, String), Arc<Text>>>,
     tolerance: Tolerance,
+    git: Option<GitContents>,
 }
 
 type Text = OnceCell<Result<String, NoText>>;
@@ -40,7 +42,18 @@ impl<'a> Texts<'a> {
             repository,
             read: Mutex::default(),
             tolerance: Tolerance::default(),
+            git: None,
         }
+    }
+
+    /// From now on asks REST only for what `contents` does not hold.
+    pub(super) fn take_from(&mut self, contents: GitContents) {
+        self.git = Some(contents);
+    }
+
+    /// What was read over git.
+    pub(super) fn git(&self) -> Option<&GitContents> {
+        self.git.as_ref()
     }
 
     /// The text of the file at `path`, as it was at `commit`, or why there is none to show.
@@ -50,6 +63,10 @@ impl<'a> Texts<'a> {
         path: &str,
         deadline: &Deadline,
     ) -> Result<Result<String, NoText>, bitbucket::Error> {
+        let known = self.git.as_ref().and_then(|git| git.text(commit, path));
+        if let Some(text) = known {
+            return Ok(text.map_err(NoText::Skip));
+        }
         let cell = {
             let mut read = locked(&self.read);
             let key = (commit.to_owned(), path.to_owned());

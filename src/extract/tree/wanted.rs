@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
+use super::entry::{Entry, EntryKind, LISTED_ONLY};
 use crate::identity::Repository;
 use crate::mapping::{FileSelector, FolderSelector, Resource, Selector};
 
@@ -13,6 +12,8 @@ pub(in crate::extract) struct TreeResource {
     pub(super) resource: Arc<Resource>,
     wanted: Wanted,
     pub(super) included_files: Vec<String>,
+    /// Whether it looks at what only a listing tells.
+    pub(super) needs_listing: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -28,8 +29,15 @@ impl TreeResource {
             Selector::File { files, .. } => Wanted::Files(files.clone()),
             _ => return None,
         };
+        // Items of folders have no `metadata`, those of files no `folder`.
+        let own = match wanted {
+            Wanted::Folders(_) => "folder",
+            Wanted::Files(_) => "metadata",
+        };
+        let mut listed_only = LISTED_ONLY.iter().filter(|path| path.first() == Some(&own));
         Some(TreeResource {
             resource: Arc::clone(resource),
+            needs_listing: listed_only.any(|path| resource.reads(path)),
             wanted,
             included_files: resource.included_files().to_vec(),
         })
@@ -92,17 +100,15 @@ pub(super) enum What<'a> {
 }
 
 impl TreeSearch<'_> {
-    pub(super) fn matches(&self, entry: &Value) -> bool {
-        let is = |kind: &str| entry.get("type").and_then(Value::as_str) == Some(kind);
-        let path = path_of(entry);
+    fn matches(&self, kind: EntryKind, path: &str) -> bool {
         match self.what {
-            What::Folder(folder) => is("commit_directory") && folder.path.is_match(path),
-            What::Files(files) => is("commit_file") && files.matches(path),
+            What::Folder(folder) => kind == EntryKind::Folder && folder.path.is_match(path),
+            What::Files(files) => kind == EntryKind::File && files.matches(path),
         }
     }
 
     /// Levels of the tree that can hold a match; `None` for all.
-    pub(super) fn depth(&self) -> Option<usize> {
+    fn depth(&self) -> Option<usize> {
         match self.what {
             What::Folder(folder) => folder.path.depth(),
             What::Files(files) => files.depth(),
@@ -110,18 +116,31 @@ impl TreeSearch<'_> {
     }
 }
 
-/// Where an entry of a tree lies.
-pub(super) fn path_of(entry: &Value) -> &str {
-    entry
-        .get("path")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
+/// The commit at the head of a branch, and what is looked for there.
+pub(super) struct Head<'a> {
+    pub(super) branch: Arc<str>,
+    pub(super) commit: Arc<str>,
+    pub(super) searches: Vec<TreeSearch<'a>>,
+}
+
+impl Head<'_> {
+    /// Whether anything looks for what is at `path`.
+    pub(super) fn wants(&self, kind: EntryKind, path: &str) -> bool {
+        let mut searches = self.searches.iter();
+        searches.any(|search| search.matches(kind, path))
+    }
+
+    /// Levels of the tree that can hold a match; `None` for all.
+    pub(super) fn depth(&self) -> Option<usize> {
+        let mut depths = self.searches.iter().map(TreeSearch::depth);
+        depths.try_fold(1, |most, depth| Some(most.max(depth?)))
+    }
 }
 
 /// An item to be made, and who wants it.
 pub(super) struct Work<'a> {
     pub(super) resources: Vec<Arc<Resource>>,
-    pub(super) entry: Value,
+    pub(super) entry: Entry,
     pub(super) branch: Arc<str>,
     pub(super) commit: Arc<str>,
     pub(super) what: What<'a>,
@@ -138,4 +157,37 @@ impl Work<'_> {
         };
         same && self.included_files == search.resource.included_files
     }
+}
+
+/// The items that `searches` want made of an entry.
+pub(super) fn wanted_by<'a>(
+    searches: &[TreeSearch<'a>],
+    entry: Entry,
+    (branch, commit): (&Arc<str>, &Arc<str>),
+) -> Vec<Work<'a>> {
+    let mut items: Vec<Work<'a>> = Vec::new();
+    let Some(kind) = entry.kind() else {
+        return items;
+    };
+    let searches = searches.iter();
+    for search in searches.filter(|search| search.matches(kind, entry.path())) {
+        let resource = &search.resource.resource;
+        match items.iter_mut().find(|item| item.is_for(search)) {
+            Some(item) if is_among(&item.resources, resource) => {}
+            Some(item) => item.resources.push(Arc::clone(resource)),
+            None => items.push(Work {
+                resources: vec![Arc::clone(resource)],
+                entry: entry.clone(),
+                branch: Arc::clone(branch),
+                commit: Arc::clone(commit),
+                what: search.what,
+                included_files: &search.resource.included_files,
+            }),
+        }
+    }
+    items
+}
+
+pub(super) fn is_among(resources: &[Arc<Resource>], resource: &Arc<Resource>) -> bool {
+    resources.iter().any(|one| Arc::ptr_eq(one, resource))
 }

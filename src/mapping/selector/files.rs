@@ -102,6 +102,21 @@ impl FileSelector {
         }
     }
 
+    /// Pieces of which a selected path contains one; `None` where that is not known.
+    pub fn literals(&self) -> Option<Vec<String>> {
+        match &self.wanted {
+            Wanted::Path(glob) => Some(vec![glob.literal()?]),
+            Wanted::Named { folder, names } => {
+                let literals = names.iter().map(|name| name.pattern.literal());
+                let literals: Option<Vec<String>> = literals.collect();
+                literals.or_else(|| match folder {
+                    FilesIn::AnyFolder | FilesIn::Root => None,
+                    FilesIn::Folder(pattern) => Some(vec![pattern.literal()?]),
+                })
+            }
+        }
+    }
+
     /// Levels of the tree that can hold a match; `None` for all.
     pub fn depth(&self) -> Option<usize> {
         match &self.wanted {

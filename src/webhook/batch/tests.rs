@@ -52,6 +52,7 @@ fn later() -> Failure {
 fn limited(seconds: u64) -> Failure {
     Failure::Bitbucket(bitbucket::Error::RateLimited {
         retry_after: Duration::from_secs(seconds),
+        contents_alone: false,
     })
 }
 

@@ -31,7 +31,7 @@ async fn a_page_with_files() -> World {
 pub(super) fn allow(world: &World, requests: usize) {
     let limit = RateLimit {
         requests,
-        raw_files: requests,
+        raw_files: Some(requests),
         retry_after: None,
         headers: false,
     };

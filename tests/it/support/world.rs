@@ -358,6 +358,8 @@ fn app(
     secrets: Option<Client>,
 ) -> App {
     let mut variables: BTreeMap<&str, String> = BTreeMap::from([
+        // What is read over git is compared with what REST says: see `git.rs`.
+        ("FERRY__CONTENTS", "rest".to_owned()),
         ("OCEAN__PORT__BASE_URL", port.url()),
         ("OCEAN__PORT__CLIENT_ID", PORT_CLIENT_ID.to_owned()),
         ("OCEAN__PORT__CLIENT_SECRET", PORT_CLIENT_SECRET.to_owned()),

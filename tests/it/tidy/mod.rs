@@ -78,9 +78,14 @@ const IMPURE: &[&str] = &["reqwest", "tokio", "aws_", "lambda_", "Clock", "PortC
 
 /// Files and folders that decide, or are plain data.
 const PURE: &[&str] = &[
+    "crates/git-contents/src",
+    "src/bitbucket/git/standing.rs",
     "src/class.rs",
     "src/condition.rs",
     "src/entity.rs",
+    "src/extract/tree/entry.rs",
+    "src/extract/tree/query.rs",
+    "src/extract/tree/wanted.rs",
     "src/file_format.rs",
     "src/health/diagnosis.rs",
     "src/identity.rs",
@@ -109,6 +114,18 @@ const CRATES: &[(&str, &[&str])] = &[
     ("crates/cli/src/command", &["aws_"]),
     // The deployment in AWS is not what is deployed.
     ("crates/cli/src/stack", &["App", "bitbucket::", "port::"]),
+    (
+        "crates/git-contents/src",
+        &[
+            "ferry",
+            "std::io",
+            "std::fs",
+            "std::net",
+            "std::env",
+            "std::process",
+            "tracing",
+        ],
+    ),
     (
         "crates/jq18/src",
         &[

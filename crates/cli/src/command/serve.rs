@@ -39,7 +39,7 @@ const BODY_LIMIT: usize = webhook::MAX_BODY + 1024;
 /// How long to leave a queue alone that cannot be read.
 const QUEUE_PAUSE: Duration = Duration::from_secs(15);
 
-/// How long to look away from an empty queue: a webhook is in the catalogue this much later at most.
+/// How long to look away from an empty queue that nothing is sent to: what was put off comes back this much later at most.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// How long a worker has for what it takes out of the queue at once. The queue hands it out again after 900 s.
@@ -216,7 +216,12 @@ async fn worker(app: &App, shutdown: &Shutdown) {
         match work_off(app, queue, &deadline).await {
             // What has been accepted is worked off before the end.
             Ok(0) if shutdown.is_begun() => return,
-            Ok(0) => shutdown.pause(&app.clock, LOOK).await,
+            Ok(0) => {
+                tokio::select! {
+                    () = shutdown.pause(&app.clock, LOOK) => {}
+                    () = queue.news() => {}
+                }
+            }
             Ok(_) => {}
             Err(error) => {
                 tracing::error!(error = format!("{error:#}"), "queue not worked off");

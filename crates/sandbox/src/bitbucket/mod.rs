@@ -1,11 +1,12 @@
 //! A simulated Bitbucket Cloud workspace: the REST API, strict about its callers, and the webhooks of each change.
 //!
 //! `state` holds the workspace, `render` shows it as JSON, `rest` answers requests (`page`, `query` and `fields` are
-//! what its lists have in common), `change` changes the workspace and writes webhook bodies. Where the public
+//! what its lists have in common), `git` those for objects, `change` changes the workspace and writes webhook bodies. Where the public
 //! documentation is silent the stricter reading is taken, so that a client's mistake shows.
 
 mod change;
 mod fields;
+mod git;
 mod object;
 mod page;
 mod past;

@@ -38,6 +38,10 @@ pub struct Quirks {
     pub forget_forced_commits: bool,
     /// Directory listings with more entries than this time out (HTTP 555).
     pub listing_limit: usize,
+    /// Nobody answers where git is spoken elsewhere.
+    pub without_git: bool,
+    /// Git leaves nothing out of what it sends.
+    pub git_without_filters: bool,
 }
 
 impl Default for Quirks {
@@ -55,6 +59,8 @@ impl Default for Quirks {
             trouble_every: None,
             forget_forced_commits: false,
             listing_limit: 10_000,
+            without_git: false,
+            git_without_filters: false,
         }
     }
 }
@@ -93,8 +99,8 @@ pub enum Hidden {
 pub struct RateLimit {
     /// API requests an hour.
     pub requests: usize,
-    /// Raw file reads an hour: a group of their own.
-    pub raw_files: usize,
+    /// Raw file reads an hour, where they are a group of their own; without it they are counted with everything else.
+    pub raw_files: Option<usize>,
     /// `Retry-After` of a 429, in seconds. Bitbucket usually sends none.
     pub retry_after: Option<u64>,
     /// Whether answers carry the `X-RateLimit-*` headers, as for scaled access tokens.
@@ -105,7 +111,7 @@ impl From<usize> for RateLimit {
     fn from(requests: usize) -> RateLimit {
         RateLimit {
             requests,
-            raw_files: 5_000,
+            raw_files: Some(5_000),
             retry_after: None,
             headers: false,
         }
@@ -183,6 +189,24 @@ impl Access {
     }
 }
 
+impl Access {
+    /// Who speaks git: there the kind of a token is its user name.
+    pub(super) fn authenticate_git(&self, request: &Request) -> Option<&Credential> {
+        let encoded = request.header("authorization")?.strip_prefix("Basic ")?;
+        let pair = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
+        match pair.split_once(':')? {
+            ("x-token-auth", token) => self.credentials.get(token),
+            ("x-bitbucket-api-token-auth", token) => {
+                let mut pairs = self.credentials.iter();
+                let of_user =
+                    |key: &str| key.split_once(':').is_some_and(|(_, known)| known == token);
+                pairs.find_map(|(key, known)| of_user(key).then_some(known))
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Credential {
     /// Refuses a call whose scope was not granted.
     pub(super) fn requires(&self, scope: &str) -> Result<(), Response> {
@@ -203,10 +227,9 @@ impl Credential {
         let Some(limit) = self.limit else {
             return Ok(());
         };
-        let (used, allowed) = if raw_file {
-            (&mut self.raw_files, limit.raw_files)
-        } else {
-            (&mut self.requests, limit.requests)
+        let (used, allowed) = match limit.raw_files.filter(|_| raw_file) {
+            Some(raw_files) => (&mut self.raw_files, raw_files),
+            None => (&mut self.requests, limit.requests),
         };
         if *used < allowed {
             *used += 1;
@@ -224,10 +247,9 @@ impl Credential {
         let Some(limit) = self.limit.filter(|limit| limit.headers) else {
             return response;
         };
-        let (used, allowed, group) = if raw_file {
-            (self.raw_files, limit.raw_files, "api-repositories-src")
-        } else {
-            (self.requests, limit.requests, "api-repositories")
+        let (used, allowed, group) = match limit.raw_files.filter(|_| raw_file) {
+            Some(raw_files) => (self.raw_files, raw_files, "api-repositories-src"),
+            None => (self.requests, limit.requests, "api-repositories"),
         };
         // "Near" is less than a fifth left.
         let near = allowed.saturating_sub(used) * 5 < allowed;

@@ -11,6 +11,7 @@ mod workspace;
 use axum::http::Method;
 
 use super::Model;
+use super::git;
 use super::refusal::{refuse, removed};
 use super::settings::{Credential, Hidden, Quirks};
 use super::state::{Repository, State, same_uuid};
@@ -20,9 +21,18 @@ use crate::server::{Request, Response};
 pub(super) fn answer(model: &mut Model, request: &Request) -> Response {
     let segments = request.segments();
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    let segments = match segments.as_slice() {
+    let segments = segments.as_slice();
+    let segments = match segments {
         ["2.0", rest @ ..] => rest,
         ["media", hash] => return source::media(&model.state, request, hash),
+        [_, name, "info", "refs"] | [_, name, "git-upload-pack"] if name.ends_with(".git") => {
+            return match model.access.authenticate_git(request) {
+                Some(credential) => {
+                    git::answer(request, credential, &model.quirks, &model.state, segments)
+                }
+                None => Response::text(401, "Unauthorized"),
+            };
+        }
         _ => return refuse(404, "Resource not found"),
     };
     let credential = match model.access.authenticate(request) {

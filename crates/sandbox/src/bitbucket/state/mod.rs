@@ -17,6 +17,7 @@ pub(super) use objects::{
 };
 pub use objects::{FileKind, PullRequestState};
 
+use super::git;
 use super::object::Distortion;
 
 /// The whole workspace.
@@ -86,12 +87,6 @@ impl State {
     /// The next identifier, without braces.
     pub(in crate::bitbucket) fn next_plain_uuid(&mut self) -> String {
         uuid_from(&self.digest("uuid"))
-    }
-
-    /// 40 hexadecimal digits.
-    fn next_hash(&mut self) -> String {
-        let digest = self.digest("commit");
-        hex::encode(digest.get(..20).unwrap_or_default())
     }
 
     fn digest(&mut self, what: &str) -> Vec<u8> {
@@ -193,19 +188,20 @@ impl State {
         parents: Vec<String>,
         tree: BTreeMap<String, File>,
     ) -> anyhow::Result<String> {
-        let (hash, now) = (self.next_hash(), self.tick());
+        let now = self.tick();
+        self.ids += 1;
+        let mut commit = Commit {
+            hash: String::new(),
+            parents,
+            author: author.to_owned(),
+            message: message.to_owned(),
+            date: now,
+            tree: Arc::new(tree),
+        };
+        let hash = git::hash(&commit);
+        commit.hash.clone_from(&hash);
         let repository = self.repository_mut(repository)?;
-        repository.commits.insert(
-            hash.clone(),
-            Commit {
-                hash: hash.clone(),
-                parents,
-                author: author.to_owned(),
-                message: message.to_owned(),
-                date: now,
-                tree: Arc::new(tree),
-            },
-        );
+        repository.commits.insert(hash.clone(), commit);
         repository.branches.insert(branch.to_owned(), hash.clone());
         if repository.main_branch.is_none() {
             repository.main_branch = Some(branch.to_owned());

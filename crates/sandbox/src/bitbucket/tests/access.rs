@@ -112,7 +112,7 @@ async fn an_allowance_is_used_up_and_comes_back() {
     let bitbucket = &client.bitbucket;
     let limit = RateLimit {
         requests: 5,
-        raw_files: 1,
+        raw_files: Some(1),
         retry_after: Some(30),
         headers: true,
     };

@@ -2,6 +2,7 @@
 
 mod access;
 mod changes;
+mod git;
 mod known;
 mod lists;
 mod random;
