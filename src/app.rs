@@ -12,6 +12,7 @@ use crate::bitbucket::{self, BitbucketClient};
 use crate::condition::Condition;
 use crate::config::Config;
 use crate::deadline::{Clock, Deadline};
+use crate::deliveries::Deliveries;
 use crate::failure::Failure;
 use crate::health::Rounds;
 use crate::http::Http;
@@ -57,6 +58,8 @@ pub struct App {
     pub subscribing: tokio::sync::Mutex<()>,
     /// How far the resync is that this process works on, for whoever watches.
     pub progress: watch::Sender<RunProgress>,
+    /// What becomes of webhooks that this process takes, for whoever watches.
+    pub deliveries: Deliveries,
     session: Mutex<Option<Arc<Session>>>,
 }
 
@@ -124,6 +127,7 @@ impl App {
             rounds: Rounds::default(),
             subscribing: tokio::sync::Mutex::default(),
             progress: watch::Sender::default(),
+            deliveries: Deliveries::default(),
             session: Mutex::default(),
         }
     }

@@ -1,5 +1,6 @@
 //! What became of items and entities, in numbers.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::AddAssign;
 
@@ -29,9 +30,118 @@ pub struct Counts {
     pub refused: usize,
     /// Entities that wait for a relation target.
     pub waiting: usize,
+    /// Entities left to a look of their own: Port could not be reached for them, or a live look was faster.
+    pub postponed: usize,
     pub deleted: usize,
+    /// Entities that nothing claims any more, and that Port does not give up.
+    pub undeleted: usize,
     /// Entities that nothing claims any more, and that are kept because a guard says so.
     pub kept: usize,
+}
+
+/// What became of what one resource of the mapping asks for, of a kind, or of all.
+///
+/// Each entity mapped is counted once more by what became of it: see [`is_balanced`](Tally::is_balanced). What is read
+/// again, because a slice had to stop before it was committed, counts again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tally {
+    /// Raw items.
+    pub read: usize,
+    /// Items and entities that the selector turned away, and files that it matches and that cannot be read as such.
+    pub skipped: usize,
+    /// Items that could not be mapped, or are nothing that Port would take.
+    pub failed: usize,
+    /// Parts that could not be read: what a repository holds of the kind, or all of it.
+    pub unread: usize,
+    /// Entities.
+    pub mapped: usize,
+    /// Entities that Port has taken.
+    pub written: usize,
+    /// Entities that Port already had as they are, or that another resource or item writes.
+    pub unchanged: usize,
+    /// Entities that Port refused.
+    pub refused: usize,
+    /// Entities that wait for a relation target.
+    pub waiting: usize,
+    /// Entities left to a look of their own: Port could not be reached for them, or a live look was faster.
+    pub postponed: usize,
+    /// Entities that were made before and are not any more.
+    pub deleted: usize,
+}
+
+impl Tally {
+    /// Whether it is known of every entity what became of it.
+    pub fn is_balanced(&self) -> bool {
+        self.mapped == self.written + self.unchanged + self.refused + self.waiting + self.postponed
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Tally) {
+        let Tally {
+            read,
+            skipped,
+            failed,
+            unread,
+            mapped,
+            written,
+            unchanged,
+            refused,
+            waiting,
+            postponed,
+            deleted,
+        } = other;
+        self.read += read;
+        self.skipped += skipped;
+        self.failed += failed;
+        self.unread += unread;
+        self.mapped += mapped;
+        self.written += written;
+        self.unchanged += unchanged;
+        self.refused += refused;
+        self.waiting += waiting;
+        self.postponed += postponed;
+        self.deleted += deleted;
+    }
+}
+
+/// What became of what all resources of a mapping ask for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tallies {
+    /// By the position of the resource in the mapping.
+    pub resources: BTreeMap<usize, Tally>,
+    /// Raw items, by kind: one that several resources of a kind take counts once.
+    pub items: BTreeMap<String, usize>,
+}
+
+impl Tallies {
+    /// That of the resource at `position`.
+    pub fn of(&mut self, position: usize) -> &mut Tally {
+        self.resources.entry(position).or_default()
+    }
+
+    pub fn sum(&self) -> Tally {
+        let mut sum = Tally::default();
+        for tally in self.resources.values() {
+            sum += *tally;
+        }
+        sum.read = self.items.values().sum();
+        sum
+    }
+}
+
+impl AddAssign for Tallies {
+    fn add_assign(&mut self, other: Tallies) {
+        let Tallies { resources, items } = other;
+        for (position, tally) in resources {
+            *self.of(position) += tally;
+        }
+        for (kind, count) in items {
+            *self.items.entry(kind).or_default() += count;
+        }
+    }
 }
 
 /// What is said once of all that met the same, with how many they were and one of them for a sample.
@@ -155,7 +265,9 @@ impl AddAssign for Counts {
             unchanged,
             refused,
             waiting,
+            postponed,
             deleted,
+            undeleted,
             kept,
         } = other;
         self.extracted += extracted;
@@ -168,7 +280,9 @@ impl AddAssign for Counts {
         self.unchanged += unchanged;
         self.refused += refused;
         self.waiting += waiting;
+        self.postponed += postponed;
         self.deleted += deleted;
+        self.undeleted += undeleted;
         self.kept += kept;
     }
 }

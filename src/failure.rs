@@ -9,6 +9,7 @@ use crate::condition::Condition;
 use crate::identity::RepositoryId;
 use crate::mapping::InvalidMapping;
 use crate::port;
+use crate::progress::Obstacle;
 use crate::queue::QueueError;
 use crate::secrets::SecretsError;
 use crate::store::StoreError;
@@ -191,6 +192,27 @@ impl Failure {
             Failure::Port(error) => error.wait(),
             Failure::CommitLater(later) => later.wait,
             _ => None,
+        }
+    }
+
+    /// What has to pass before the same may succeed.
+    pub fn obstacle(&self) -> Obstacle {
+        match self {
+            Failure::Bitbucket(bitbucket::Error::OutOfTime)
+            | Failure::Port(port::Error::OutOfTime { .. }) => Obstacle::Time,
+            Failure::Bitbucket(_)
+            | Failure::NothingRead(_)
+            | Failure::Outdated
+            | Failure::Overtaken
+            | Failure::Unread(_)
+            | Failure::Invisible { .. } => Obstacle::Bitbucket,
+            Failure::Port(_)
+            | Failure::CommitLater(_)
+            | Failure::Mapping(_)
+            | Failure::MappingChanged
+            | Failure::NoMapping => Obstacle::Port,
+            Failure::PenIsBusy => Obstacle::Pen,
+            Failure::Secrets(_) | Failure::Store(_) | Failure::Queue(_) => Obstacle::Aws,
         }
     }
 

@@ -57,6 +57,7 @@ pub mod telemetry;
 pub mod class;
 pub mod condition;
 pub mod deadline;
+pub mod deliveries;
 pub mod entity;
 pub mod file_format;
 pub mod http;

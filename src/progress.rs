@@ -33,10 +33,43 @@ pub struct KindProgress {
     pub entities: usize,
 }
 
+/// Why nothing goes on for now.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Paused {
     pub until: Timestamp,
+    pub waits_for: Obstacle,
     pub reason: String,
+}
+
+/// What has to pass before it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Obstacle {
+    /// Its rate limit, an outage.
+    Bitbucket,
+    /// The same.
+    Port,
+    /// Others write, and come first.
+    Pen,
+    /// Another process works on the run.
+    AnotherProcess,
+    /// The time of this invocation is over: the next one goes on.
+    Time,
+    /// Credentials, the table, the queue.
+    Aws,
+}
+
+impl Obstacle {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Obstacle::Bitbucket => "bitbucket",
+            Obstacle::Port => "port",
+            Obstacle::Pen => "pen",
+            Obstacle::AnotherProcess => "another_process",
+            Obstacle::Time => "time",
+            Obstacle::Aws => "aws",
+        }
+    }
 }
 
 impl KindProgress {

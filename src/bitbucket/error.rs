@@ -15,14 +15,17 @@ const SHOWN_MESSAGE_CHARS: usize = 300;
 pub enum Error {
     /// Every credential has used up its allowance, or the share of it that is open to this purpose.
     #[error(
-        "Bitbucket's rate limit{} is used up for {} s",
-        if *contents_alone { " for contents of files" } else { "" },
-        retry_after.as_secs()
+        "Bitbucket's rate limit for {} is used up for {} s{}",
+        if *.contents_alone { "contents of files" } else { "requests to the API" },
+        .retry_after.as_secs(),
+        shown_tokens(*.tokens)
     )]
     RateLimited {
         retry_after: Duration,
-        /// Everything else may still be asked for.
+        /// It is the limit of contents of files: everything else may still be asked for.
         contents_alone: bool,
+        /// How many credentials have none left.
+        tokens: usize,
     },
     /// It does not exist, or is not visible: a private repository hides behind a 404.
     #[error("{request}: not found, or not visible to these credentials{}", shown(.message))]
@@ -104,6 +107,13 @@ fn shown(message: &str) -> String {
 
 fn shown_status(status: Option<u16>) -> String {
     status.map_or_else(String::new, |status| format!(" (HTTP {status})"))
+}
+
+fn shown_tokens(tokens: usize) -> String {
+    match tokens {
+        0 | 1 => String::new(),
+        tokens => format!(", with each of {tokens} tokens"),
+    }
 }
 
 impl Error {

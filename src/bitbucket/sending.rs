@@ -111,6 +111,7 @@ impl BitbucketClient {
                     return Err(Error::RateLimited {
                         retry_after,
                         contents_alone,
+                        tokens: accounts.len(),
                     });
                 }
                 Choice::Nobody if refused.is_empty() => {
@@ -249,6 +250,7 @@ impl BitbucketClient {
                 return Err(Error::RateLimited {
                     retry_after: wait.unwrap_or(SHORT_WAIT),
                     contents_alone: false,
+                    tokens: 1,
                 });
             }
             status if !answer.status.is_success() && Class::of_status(status) == Class::Later => {

@@ -21,6 +21,7 @@ use uuid::Uuid;
 use self::objects::{Looked, look_at};
 use crate::app::{App, Errand, Session};
 use crate::deadline::Deadline;
+use crate::deliveries::DeliveryEffect;
 use crate::entity::Entity;
 use crate::failure::{Class, Failure};
 use crate::identity::ItemRef;
@@ -37,6 +38,7 @@ use crate::sync::mapper::Mapper;
 use crate::sync::outbox::Outbox;
 use crate::sync::plan::Seen;
 use crate::sync::settle::differs_from_record;
+use crate::telemetry::chain;
 
 /// Something to be looked at.
 #[derive(Clone, Debug)]
@@ -46,9 +48,20 @@ pub struct Wanted {
     pub not_older_than: Option<Timestamp>,
     /// What asks for it, as far as that is known.
     pub causes: BTreeSet<Cause>,
+    /// When the first event that asks for it was accepted; `None`: that is not known.
+    pub accepted_at: Option<Timestamp>,
 }
 
 impl Wanted {
+    /// Tells whoever watches that the look has come to nothing yet.
+    pub fn tell_wait(&self, app: &App, failure: &Failure) {
+        let (object, moments) = (self.look.object(), (self.accepted_at, app.clock.now()));
+        for cause in self.causes.iter().filter(|cause| !cause.is_run()) {
+            let told = DeliveryEffect::waits(cause, &object, chain(failure), moments);
+            app.deliveries.tell(told);
+        }
+    }
+
     /// Of two bounds the later one holds.
     pub fn not_older_than(&mut self, bound: Option<Timestamp>) {
         self.not_older_than = self.not_older_than.max(bound);
@@ -79,7 +92,10 @@ pub async fn take(app: &App, wanted: &[Wanted], deadline: &Deadline) -> Vec<Look
     for (wanted, _) in done.filter(|(_, outcome)| outcome.is_ok()) {
         let object = wanted.look.object();
         for cause in wanted.causes.iter().filter(|cause| !cause.is_run()) {
-            audit.tell_event(cause, &object);
+            let moments = (wanted.accepted_at, app.clock.now());
+            if let Some(told) = audit.tell_event(cause, &object, moments) {
+                app.deliveries.tell(told);
+            }
         }
     }
     outcomes

@@ -29,13 +29,14 @@ impl Taking<'_> {
             deleted = counts.deleted,
             refused = counts.refused,
             waiting = counts.waiting,
+            undeleted = counts.undeleted,
             kept = counts.kept,
             "looks committed"
         );
         let figures = vec![
             Figure::count("WrittenEntities", counts.written),
             Figure::count("DeletedEntities", counts.deleted),
-            Figure::count("RefusedEntities", counts.refused),
+            Figure::count("RefusedEntities", counts.refused + counts.undeleted),
         ];
         self.app.metrics.put(self.app.clock.now(), figures);
     }

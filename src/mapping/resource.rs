@@ -22,6 +22,8 @@ pub struct Resource {
     /// Entities that nothing claims any more are deleted; false where the resource says `enableDelete: false`.
     pub enable_delete: bool,
     pub kind: Kind,
+    /// The expression that gives the blueprint, as the mapping has it; of several entities that of the first.
+    pub blueprint: String,
     pub selector: Selector,
     /// Judges each item (after expansion); must give a boolean.
     pub(super) query: Expression,
@@ -127,6 +129,7 @@ impl Resource {
             fingerprint,
             enable_delete,
             kind: kind?,
+            blueprint: blueprint_of(node.value),
             selector,
             query: query?,
             items,
@@ -269,6 +272,15 @@ impl Fields {
             || !self.properties.is_disjoint(&other.properties)
             || !self.relations.is_disjoint(&other.relations)
     }
+}
+
+fn blueprint_of(resource: &Value) -> String {
+    const PLACES: [&str; 2] = [
+        "/port/entity/mappings/blueprint",
+        "/port/entity/mappings/0/blueprint",
+    ];
+    let mut found = PLACES.iter().filter_map(|place| resource.pointer(place));
+    found.find_map(Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn read_kind(reader: &mut Reader, resource: &Object<'_>) -> Option<Kind> {

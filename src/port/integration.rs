@@ -11,7 +11,7 @@ use super::error::Error;
 use crate::deadline::Deadline;
 
 /// The version of Ocean's core whose protocol this client speaks; Port asks for it on each reading.
-const OCEAN_CORE_VERSION: &str = "0.48.12";
+pub(super) const OCEAN_CORE_VERSION: &str = "0.48.12";
 
 /// Entities are mapped here, not in Port.
 pub(super) const PROCESSING_MODE: &str = "ocean-core";

@@ -29,6 +29,7 @@ mod schema;
 mod search;
 mod signature;
 mod snapshot;
+mod sync_metrics;
 mod token;
 mod upsert;
 
@@ -46,6 +47,7 @@ pub use report::{LogLevel, LogLine, ResyncReport, ResyncStatus};
 pub use schema::{Misfit, Property, PropertyType};
 pub use signature::is_signed_by_port;
 pub use snapshot::{MappedFields, Snapshot};
+pub use sync_metrics::{ResourceMetrics, SyncEnd, SyncMetrics};
 pub use upsert::{UpsertOptions, WriteEvent};
 
 #[cfg(test)]

@@ -25,16 +25,25 @@ pub(super) struct Begun {
     pub(super) run: Run,
     pub(super) revision: Revision,
     pub(super) current: Current,
-    /// Where Port takes log lines.
-    pub(super) logs: Option<Url>,
+    pub(super) ingest: Ingest,
     /// Nothing of it was done before.
     pub(super) is_new: bool,
+}
+
+/// Where Port takes what people are told of a run.
+#[derive(Clone, Default)]
+pub(super) struct Ingest {
+    /// `None`: Port names no address.
+    pub(super) logs: Option<Url>,
+    pub(super) metrics: Option<Url>,
+    /// Who hosts the installation, in Port's words.
+    pub(super) installation_type: Option<String>,
 }
 
 /// What Port says about this installation.
 pub(super) struct PortSetup {
     config: Value,
-    logs: Option<Url>,
+    ingest: Ingest,
     /// When the run began of which Port has heard last.
     last_start: Option<Timestamp>,
 }
@@ -50,14 +59,19 @@ pub(super) async fn read_mapping(
         .port
         .ensure_integration(&defaults::mapping(), initialize, deadline)
         .await?;
-    let (logs, last_start) = (integration.logs_url.clone(), integration.last_resync_start);
+    let last_start = integration.last_resync_start;
+    let ingest = Ingest {
+        logs: integration.logs_url.clone(),
+        metrics: integration.metrics_url.clone(),
+        installation_type: integration.installation_type.clone(),
+    };
     let config = match &app.mapping_override {
         Some(mapping) => mapping.clone(),
         None => integration.mapping().ok_or(Failure::NoMapping)?,
     };
     Ok(PortSetup {
         config,
-        logs,
+        ingest,
         last_start,
     })
 }
@@ -92,7 +106,7 @@ pub(super) async fn resume(
         run: found,
         revision,
         current,
-        logs: given.logs,
+        ingest: given.ingest,
         is_new: false,
     }))
 }
@@ -129,7 +143,7 @@ pub(super) async fn begin(
         run: new,
         revision,
         current,
-        logs: given.logs,
+        ingest: given.ingest,
         is_new: true,
     })
 }
@@ -195,7 +209,7 @@ pub(super) async fn begin_rehearsal(
         run: new,
         revision,
         current,
-        logs: None,
+        ingest: Ingest::default(),
         is_new: true,
     })
 }

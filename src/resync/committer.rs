@@ -27,6 +27,7 @@ use crate::sync::commit::{Committed, Pen, SECTION};
 use crate::sync::outbox::Outbox;
 use crate::sync::plan::{Seen, Sight};
 use crate::sync::settle::differs_from_record;
+use crate::sync::tally;
 
 /// Something that was read of a partition.
 pub(super) struct ReadPart {
@@ -109,7 +110,6 @@ impl Slice<'_> {
         while let Some(part) = parts.recv().await {
             self.keep().await?;
             let ReadPart { part, seen, then } = part;
-            self.tally(&seen);
             self.tell_losses(&part, &seen);
             for seen in self.changed(seen).await? {
                 // An item of two pages is committed with the first of them.
@@ -158,7 +158,6 @@ impl Slice<'_> {
             .prepare(port, sources, &seen, &self.deadline)
             .await?;
         let all = seen.len();
-        let entities: usize = seen.iter().map(Seen::size).sum();
         let (changed, unchanged): (Vec<Seen>, Vec<Seen>) = seen
             .into_iter()
             .partition(|seen| self.snapshots.is_changed(sources, seen));
@@ -166,8 +165,7 @@ impl Slice<'_> {
         let changed_pull_requests = changed.iter().filter(told_of).count();
         self.run().changed_pull_requests += changed_pull_requests;
         self.find_clashes(&unchanged).await?;
-        let left: usize = changed.iter().map(Seen::size).sum();
-        self.run().counts.unchanged += entities - left;
+        self.run().count(tally::unchanged(&unchanged));
         tracing::trace!(items = all, changed = changed.len(), "compared");
         Ok(changed)
     }
@@ -246,6 +244,8 @@ impl Slice<'_> {
                 }
                 return Err(Failure::CommitLater(stopped));
             }
+            // Nobody commits them again here: they are looked at on their own.
+            self.run().count(committed.unfinished_tallies);
             let unfinished = committed.unfinished.iter().flat_map(Seen::keys);
             let blueprints = unfinished.map(|key| key.blueprint);
             self.run().unsound.extend(blueprints);
@@ -289,7 +289,9 @@ impl Slice<'_> {
                 seconds = wait.as_secs(),
                 "waiting for Port"
             );
+            self.publish_wait(wait, &stopped.reason);
             self.app.clock.sleep(wait).await;
+            self.publish(None);
             self.keep().await?;
             let unfinished = std::mem::take(&mut committed.unfinished);
             let next = Box::pin(self.section(unfinished)).await?;
@@ -297,6 +299,7 @@ impl Slice<'_> {
             committed.overtaken.extend(next.overtaken);
             committed.outdated |= next.outdated;
             committed.later = next.later;
+            committed.unfinished_tallies = next.unfinished_tallies;
             committed.stopped = next.stopped;
             committed.unfinished = next.unfinished;
         }
@@ -338,7 +341,8 @@ impl Slice<'_> {
     }
 
     fn take_in(&self, committed: &Committed) {
-        self.run().counts += committed.counts;
+        self.run().count_deletions(committed.counts);
+        self.run().count(committed.tallies.clone());
         for refusal in &committed.refusals {
             self.run().unsound.insert(refusal.blueprint.clone());
             tracing::warn!(%refusal, "entity refused by Port");

@@ -5,9 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::figures::{KindSummary, kinds};
 use super::journal::Phase;
 use super::slice::Slice;
-use super::told::report;
+use super::told::report_end;
 use super::unreadable::drop_superfluous;
 use super::{RunOutcome, clean_up};
 use crate::bitbucket;
@@ -16,7 +17,8 @@ use crate::counts::Counts;
 use crate::deadline::later;
 use crate::failure::Failure;
 use crate::locked::locked;
-use crate::port::{self, ResyncStatus};
+use crate::mapping::Mapping;
+use crate::port::{self, ResyncStatus, SyncEnd};
 use crate::progress::Paused;
 use crate::store::documents::{CompletedRun, completed};
 use crate::store::incidents::{incidents, last_event};
@@ -30,6 +32,8 @@ use crate::telemetry::chain;
 pub struct Summary {
     pub run: String,
     pub counts: Counts,
+    /// The same of each kind, in the order of the mapping.
+    pub kinds: Vec<KindSummary>,
     /// Parts of the workspace that could not be read, each with its reason: the first of many.
     pub failed_partitions: Vec<String>,
     /// All of them.
@@ -45,10 +49,11 @@ pub struct Summary {
 }
 
 impl Summary {
-    fn of(run: &Run, mapping_problems: Vec<String>) -> Summary {
+    fn of(run: &Run, mapping: &Mapping, mapping_problems: Vec<String>) -> Summary {
         Summary {
             run: run.id.clone(),
             counts: run.counts,
+            kinds: kinds(&run.tallies, mapping),
             failed_partitions: run.failed.iter().map(ToString::to_string).collect(),
             failures: run.failures,
             kept: (!run.kept.is_empty())
@@ -87,7 +92,7 @@ impl Slice<'_> {
         mapping_problems.extend(run.problems.iter().map(ToString::to_string));
         mapping_problems.extend(run.clashes.values().cloned());
         let now = self.app.clock.now();
-        let summary = Summary::of(&run, mapping_problems);
+        let summary = Summary::of(&run, self.sources().mapping(), mapping_problems);
         let failed = run
             .failed
             .iter()
@@ -116,15 +121,16 @@ impl Slice<'_> {
             drop_superfluous(store).await?;
         }
         clean_up(self.app, &run).await?;
-        let status = match run.has_losses() {
-            true => ResyncStatus::Failed,
-            false => ResyncStatus::Completed,
+        self.publish(None);
+        let (status, end) = match run.has_losses() {
+            true => (ResyncStatus::Failed, SyncEnd::WithLosses),
+            false => (ResyncStatus::Completed, SyncEnd::Completed),
         };
-        report(
+        report_end(
             self.app,
             self.session,
-            status,
-            run.started_at,
+            (status, run.started_at),
+            self.metrics(&run, end),
             &self.deadline,
         )
         .await;
@@ -184,7 +190,9 @@ impl Slice<'_> {
             unchanged = counts.unchanged,
             refused = counts.refused,
             waiting = counts.waiting,
+            postponed = counts.postponed,
             deleted = counts.deleted,
+            undeleted = counts.undeleted,
             kept = counts.kept,
             failed_partitions = run.failures,
             lists_showing_none = run.hidden.len(),
@@ -224,14 +232,17 @@ impl Slice<'_> {
             run.pause = pause;
         }
         self.save().await?;
+        let waits_for = failure.obstacle();
         self.publish(Some(Paused {
             until: not_before,
+            waits_for,
             reason: reason.clone(),
         }));
         self.put_budget();
         self.tell_pause(not_before, &reason);
         let run = self.run().id.clone();
-        tracing::info!(run, reason, %not_before, "resync paused");
+        let waits_for = waits_for.as_str();
+        tracing::info!(run, waits_for, reason, %not_before, "resync paused");
         Ok(RunOutcome::Paused {
             run,
             reason,

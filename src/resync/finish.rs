@@ -21,6 +21,7 @@ use crate::sync::commit::sections;
 use crate::sync::look::{Bound, each_record};
 use crate::sync::plan::{Kept, Seen, Sight};
 use crate::sync::settle::TOMBSTONE_LIFETIME;
+use crate::sync::tally;
 use crate::telemetry::chain;
 
 /// Items that one run asks for by their ids; the next one goes on with the rest.
@@ -242,8 +243,11 @@ impl Slice<'_> {
         self.snapshots
             .prepare(port, sources, &all, &self.deadline)
             .await?;
-        all.retain(|seen| self.snapshots.is_changed(sources, seen));
-        for section in sections(all) {
+        let (changed, unchanged): (Vec<Seen>, Vec<Seen>) = all
+            .into_iter()
+            .partition(|seen| self.snapshots.is_changed(sources, seen));
+        self.run().count(tally::unchanged(&unchanged));
+        for section in sections(changed) {
             self.keep().await?;
             match self.commit(section).await {
                 Ok(left) => {

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::Summary;
 use super::slice::Slice;
+use super::{KindSummary, Summary};
 use crate::app::Session;
 use crate::deadline::{Clock, Deadline};
 use crate::locked::locked;
@@ -135,7 +135,7 @@ impl Journal {
 impl Slice<'_> {
     /// Whether the run begins with this slice, or goes on.
     pub(super) fn tell_begin(&self) {
-        let how = match self.run().tally.is_empty() {
+        let how = match self.run().tallies.items.is_empty() {
             true => "resync begun",
             false => "resync goes on",
         };
@@ -149,8 +149,8 @@ impl Slice<'_> {
 
     /// What each kind has given, and what became of all.
     pub(super) fn tell_end(&self, run: &Run, summary: &Summary) {
-        for (kind, tally) in &run.tally {
-            let line = format!("{} items, {} entities", tally.items, tally.entities);
+        for KindSummary { kind, tally } in &summary.kinds {
+            let line = format!("{} items, {} entities", tally.read, tally.mapped);
             self.journal.tell(Phase::Transform, Some(kind), line);
         }
         let counts = &summary.counts;

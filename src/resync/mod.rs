@@ -42,7 +42,7 @@ use crate::condition::Condition;
 use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::health::Facts;
-use crate::port::ResyncStatus;
+use crate::port::{ResyncStatus, SyncEnd};
 use crate::store::run::{
     Run, RunRequest, Usage, Watermark, pages, run, run_request, usage, watermark,
 };
@@ -50,6 +50,7 @@ use crate::store::{Asker, Attempt, Lease, LeaseName, Revision};
 use crate::telemetry::chain;
 
 pub use end::Summary;
+pub use figures::KindSummary;
 pub use figures::put_age;
 pub use holder::interrupted;
 pub use preview::{FieldChange, Preview, PreviewedChange, PreviewedDeletion, Scope, preview};
@@ -60,7 +61,7 @@ use holder::{note_holder, tell_holder};
 use journal::Phase;
 use rival::rival_line;
 use slice::Slice;
-use told::{report, report_again};
+use told::{report, report_again, report_end};
 
 /// How a call ended when nothing was wrong.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -110,7 +111,7 @@ pub async fn tick(app: &App, deadline: &Deadline) -> Result<RunOutcome, Failure>
 
 /// The same by what was read a moment ago.
 pub async fn go_on(app: &App, facts: &Facts, deadline: &Deadline) -> Result<RunOutcome, Failure> {
-    report_again(app, facts.untold_end, deadline).await;
+    report_again(app, facts.untold_end.as_ref(), deadline).await;
     let now = app.clock.now();
     if let Some(run) = &facts.run {
         return match run.not_before {
@@ -288,7 +289,7 @@ async fn continue_run(
     deadline: &Deadline,
 ) -> Result<RunOutcome, Failure> {
     let bitbucket = session.bitbucket.with_purpose(Purpose::Resync);
-    let (logs, is_new) = (begun.logs.clone(), begun.is_new);
+    let is_new = begun.is_new;
     let slice = Slice::new(app, session, &bitbucket, begun, lease, deadline);
     slice.tell_begin();
     if is_new {
@@ -306,14 +307,9 @@ async fn continue_run(
             slice.journal.error(chain(&failure));
             let over = slice.run().clone();
             clean_up(app, &over).await?;
-            report(
-                app,
-                session,
-                ResyncStatus::Failed,
-                over.started_at,
-                &slice.deadline,
-            )
-            .await;
+            let metrics = slice.metrics(&over, SyncEnd::Failed);
+            let end = (ResyncStatus::Failed, over.started_at);
+            report_end(app, session, end, metrics, &slice.deadline).await;
             Err(failure)
         }
     };
@@ -322,6 +318,7 @@ async fn continue_run(
     for line in session.bitbucket.take_set_aside() {
         slice.journal.warn(Phase::Extract, line);
     }
-    slice.journal.send(session, logs.as_ref(), deadline).await;
+    let to = slice.ingest.logs.as_ref();
+    slice.journal.send(session, to, deadline).await;
     outcome
 }

@@ -3,13 +3,13 @@
 //! Owns the stored run while it is worked on. `read` reads, `committer` commits, `finish` looks at what lists have not
 //! shown.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::RunOutcome;
-use super::begin::Begun;
+use super::begin::{Begun, Ingest};
 use super::end::PAUSE;
 use super::journal::{Journal, Phase};
 use super::pages::{RunPages, Spot};
@@ -29,7 +29,7 @@ use crate::sync::generation::Current;
 use crate::sync::guard::Guard;
 use crate::sync::look::Looker;
 use crate::sync::mapper::{Mapper, Noticed, blueprints_of};
-use crate::sync::plan::{Kept, Seen, Sight};
+use crate::sync::plan::Kept;
 use crate::sync::sources::Sources;
 
 /// Shared by everything that goes on at once.
@@ -39,6 +39,7 @@ pub(super) struct Slice<'a> {
     /// Leaves live looks their share of the allowance.
     pub(super) bitbucket: &'a BitbucketClient,
     pub(super) current: Current,
+    pub(super) ingest: Ingest,
     /// When to stop working; later than this there is only time to save.
     pub(super) deadline: Deadline,
     pub(super) mapper: Mapper,
@@ -136,7 +137,7 @@ impl<'a> Slice<'a> {
             mut run,
             revision,
             current,
-            logs: _,
+            ingest,
             is_new: _,
         } = begun;
         let threshold = current
@@ -175,6 +176,7 @@ impl<'a> Slice<'a> {
             parts_begun: AtomicUsize::new(0),
             parts_done: AtomicUsize::new(0),
             through: Mutex::default(),
+            ingest,
             current,
         }
     }
@@ -296,12 +298,17 @@ impl<'a> Slice<'a> {
         if let Some(group) = group.filter(|_| !is_recorded) {
             self.doubt(group);
         }
-        self.run().fail(FailedPart {
+        let mut run = self.run();
+        let is_new = run.fail(FailedPart {
             source: part.id.source.clone(),
             repository: part.id.repository.clone(),
             name: name.to_owned(),
             reason: reason.to_owned(),
         });
+        let resources = group.map_or(&[][..], |group| &group.resources);
+        for resource in resources.iter().filter(|_| is_new) {
+            run.tallies.of(resource.index).unread += 1;
+        }
     }
 
     /// Something of `group` may not have been seen: nothing that seems to be nobody's goes for that.
@@ -313,6 +320,7 @@ impl<'a> Slice<'a> {
     pub(super) fn count(&self) {
         let Noticed {
             counts,
+            skipped,
             identifiers,
             unsound,
             open,
@@ -322,28 +330,14 @@ impl<'a> Slice<'a> {
         let mut run = self.run();
         Tallied::merge(&mut run.problems, problems, MOST_PROBLEMS);
         run.counts += counts;
+        for (position, files) in skipped {
+            run.tallies.of(position).skipped += files;
+        }
         for (resource, counts) in identifiers {
             *run.identifiers.entry(resource).or_default() += counts;
         }
         run.unsound.extend(unsound);
         run.open.extend(open);
-    }
-
-    /// Counts what was read, kind by kind.
-    pub(super) fn tally(&self, seen: &[Seen]) {
-        let mut run = self.run();
-        for seen in seen {
-            let Sight::Present(image) = &seen.sight else {
-                continue;
-            };
-            let mut members = BTreeSet::new();
-            for made in &image.made {
-                let kind = made.resource.kind;
-                let tally = run.tally.entry(kind.to_string()).or_default();
-                tally.items += usize::from(members.insert((kind, &made.member)));
-                tally.entities += made.entities.len() + made.searched.len();
-            }
-        }
     }
 
     /// Notes that one more partition of `group` is done.

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 
 use super::rival::note_start;
 use crate::app::{App, Session};
+use crate::class::Class;
 use crate::deadline::{Deadline, later};
-use crate::port::{ResyncReport, ResyncStatus};
+use crate::port::{ResyncReport, ResyncStatus, SyncMetrics};
 use crate::store::run::{UntoldEnd, untold_end};
 use crate::store::{Revision, StoreError};
 use crate::telemetry::chain;
@@ -16,6 +17,17 @@ pub(super) async fn report(
     session: &Session,
     status: ResyncStatus,
     started_at: Timestamp,
+    deadline: &Deadline,
+) {
+    report_end(app, session, (status, started_at), None, deadline).await;
+}
+
+/// The same of a run that is over, with what became of each kind.
+pub(super) async fn report_end(
+    app: &App,
+    session: &Session,
+    (status, started_at): (ResyncStatus, Timestamp),
+    metrics: Option<SyncMetrics>,
     deadline: &Deadline,
 ) {
     let now = app.clock.now();
@@ -34,12 +46,12 @@ pub(super) async fn report(
         tracing::warn!(error = chain(&error), "resync state not reported to Port");
         return;
     }
-    let told = session.port.report_resync(report, deadline).await;
-    if let Err(error) = &told {
-        tracing::warn!(error = chain(error), "resync state not reported to Port");
-    }
-    let untold = (is_over && told.is_err()).then_some(UntoldEnd(report));
-    if let Err(error) = remember(app, untold).await {
+    let end = UntoldEnd {
+        report: Some(report),
+        metrics,
+    };
+    let untold = still_untold(session, end, deadline).await;
+    if let Err(error) = remember(app, untold.filter(|_| is_over)).await {
         tracing::warn!(
             error = chain(&error),
             "what Port has to be told is not remembered"
@@ -48,21 +60,44 @@ pub(super) async fn report(
 }
 
 /// Tells Port how the last run has ended, if it could not be told then.
-pub(super) async fn report_again(app: &App, untold: Option<UntoldEnd>, deadline: &Deadline) {
-    let Some(UntoldEnd(report)) = untold else {
+pub(super) async fn report_again(app: &App, untold: Option<&UntoldEnd>, deadline: &Deadline) {
+    let Some(untold) = untold else {
         return;
     };
     let Ok(session) = app.session(deadline).await else {
         // Whatever comes next says why.
         return;
     };
-    match session.port.report_resync(report, deadline).await {
-        Ok(()) => {
-            if let Err(error) = remember(app, None).await {
-                tracing::warn!(error = chain(&error), "Port will be told again");
-            }
+    let left = still_untold(&session, untold.clone(), deadline).await;
+    if left.as_ref() != Some(untold)
+        && let Err(error) = remember(app, left).await
+    {
+        tracing::warn!(error = chain(&error), "Port will be told again");
+    }
+}
+
+/// Tells Port how the run stands, then its figures, as Ocean does: those of a run that Port takes for running would be
+/// another's. Returns what Port could not be told, if anything.
+async fn still_untold(
+    session: &Session,
+    mut end: UntoldEnd,
+    deadline: &Deadline,
+) -> Option<UntoldEnd> {
+    if let Some(report) = end.report {
+        if let Err(error) = session.port.report_resync(report, deadline).await {
+            tracing::warn!(error = chain(&error), "resync state not reported to Port");
+            return Some(end);
         }
-        Err(error) => tracing::warn!(error = chain(&error), "resync state not reported to Port"),
+        end.report = None;
+    }
+    let metrics = end.metrics.as_ref()?;
+    match session.port.send_sync_metrics(metrics, deadline).await {
+        Ok(()) => None,
+        Err(error) => {
+            tracing::warn!(error = chain(&error), "sync metrics not sent to Port");
+            // What Port refuses as it is, it would refuse for ever.
+            (error.class() == Class::Later).then_some(end)
+        }
     }
 }
 

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::documents::{Folder, Key, Stamp, documents};
 pub use super::outcome::{FailedAttempt, FailedPart, Losses, RunPause};
-use crate::counts::{Counts, IdentifierCounts, Tallied};
+use crate::counts::{Counts, IdentifierCounts, Tallied, Tallies};
 use crate::identity::{Repository, RepositoryId, SourceId};
 use crate::look::{Numbers, Progress};
-use crate::port::ResyncReport;
+use crate::port::{ResyncReport, SyncMetrics};
 
 /// One full look at the workspace, from its first request to its last deletion.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -47,9 +47,9 @@ pub struct Run {
     pub at_once: Option<usize>,
     #[serde(default)]
     pub counts: Counts,
-    /// What each kind has given so far.
+    /// What became of what each resource has given so far.
     #[serde(default)]
-    pub tally: BTreeMap<String, Tally>,
+    pub tallies: Tallies,
     /// Repositories that were listed, and were not to be seen when what they hold was read.
     #[serde(default)]
     pub vanished: BTreeSet<RepositoryId>,
@@ -120,12 +120,6 @@ pub struct RunHolder {
     pub until: Option<Timestamp>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tally {
-    pub items: usize,
-    pub entities: usize,
-}
-
 /// How far a list of repositories has come. Its pages are documents of their own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepositoryList {
@@ -192,9 +186,12 @@ pub struct RunRequest {
 pub struct Watermark(pub Timestamp);
 
 /// How the last run ended, as long as Port could not be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct UntoldEnd(pub ResyncReport);
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UntoldEnd {
+    pub report: Option<ResyncReport>,
+    pub metrics: Option<SyncMetrics>,
+}
 
 /// When runs of this installation began, as Port was told: the last few. Noted before Port is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -252,18 +249,39 @@ impl Run {
         }
     }
 
-    pub fn fail(&mut self, part: FailedPart) {
+    /// Takes in what has become of what was there before.
+    pub fn count_deletions(&mut self, counts: Counts) {
+        self.counts.deleted += counts.deleted;
+        self.counts.undeleted += counts.undeleted;
+        self.counts.kept += counts.kept;
+    }
+
+    /// Takes in what has become of what was read.
+    pub fn count(&mut self, tallies: Tallies) {
+        let sum = tallies.sum();
+        debug_assert!(sum.is_balanced(), "{sum:?}");
+        self.counts.written += sum.written;
+        self.counts.unchanged += sum.unchanged;
+        self.counts.refused += sum.refused;
+        self.counts.waiting += sum.waiting;
+        self.counts.postponed += sum.postponed;
+        self.tallies += tallies;
+    }
+
+    /// Notes that `part` has failed; false if that is known.
+    pub fn fail(&mut self, part: FailedPart) -> bool {
         let same = |known: &FailedPart| {
             (&known.source, &known.repository, &known.name)
                 == (&part.source, &part.repository, &part.name)
         };
         if self.failed.iter().any(same) {
-            return;
+            return false;
         }
         self.failures += 1;
         if self.failed.len() < MOST_FAILED {
             self.failed.push(part);
         }
+        true
     }
 
     /// Whether the page of this name, as [`page`] makes it, is one of the run's lists.
@@ -287,7 +305,7 @@ impl Run {
         Losses {
             first_failure: failed.or_else(|| reasons.next()),
             failures: self.failures,
-            refused: self.counts.refused,
+            refused: self.counts.refused + self.counts.undeleted,
             waiting: self.counts.waiting,
             not_mapped: self.counts.not_mapped,
             left_out: self.counts.left_out,
@@ -303,7 +321,7 @@ documents! {
     Run: "run", version 1;
     RepositoryPage: "page of repositories", version 2;
     RunRequest: "request for a run", version 1;
-    UntoldEnd: "end of a run that Port was not told", version 1;
+    UntoldEnd: "end of a run that Port was not told", version 2;
     Watermark: "resync request of Port", version 1;
     ReportedStarts: "reported starts of runs", version 1;
     Rival: "rival installation", version 1;

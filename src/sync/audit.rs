@@ -6,8 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
+use jiff::Timestamp;
+
 use super::plan::{Seen, Sight};
 use super::sources::Sources;
+use crate::deliveries::DeliveryEffect;
 use crate::entity::EntityKey;
 use crate::identity::{ItemRef, PartitionId};
 use crate::locked::locked;
@@ -169,28 +172,35 @@ impl Audit {
         }
     }
 
-    /// The line of an event whose look is over.
-    pub fn tell_event(&self, cause: &Cause, object: &str) {
+    /// The line of an event whose look is over. `moments`: when the event was accepted, if that is known, and now.
+    pub fn tell_event(
+        &self,
+        cause: &Cause,
+        object: &str,
+        moments: (Option<Timestamp>, Timestamp),
+    ) -> Option<DeliveryEffect> {
         let Trigger::Events(trail) = &self.trigger else {
-            return;
+            return None;
         };
         let Changes {
             written,
             deleted,
             names,
         } = locked(trail).changes.remove(cause).unwrap_or_default();
-        let more = (written + deleted).saturating_sub(names.len());
-        let Cause { event, request_id } = cause;
+        let told = DeliveryEffect::done(cause, object, (written, deleted), names, moments);
         tracing::info!(
-            event,
-            request_id,
+            event = told.event,
+            request_id = told.request_id,
             object,
+            effect = told.effect.as_str(),
             written,
             deleted,
-            entities = names.join(", "),
-            more,
+            entities = told.entities.join(", "),
+            more = told.more,
+            elapsed_ms = told.elapsed_ms,
             "event worked off"
         );
+        Some(told)
     }
 
     /// Counts a deletion; whether it has a line of its own.

@@ -16,7 +16,8 @@ use super::outbox::Outbox;
 use super::plan::{Clash, Differs, Kept, Plan, Seen, Situation, plan};
 use super::settle::{Fate, Results, announced, note_writes, settle};
 use super::sources::Sources;
-use crate::counts::Counts;
+use super::tally;
+use crate::counts::{Counts, Tallies};
 use crate::deadline::Clock;
 use crate::entity::{Entity, EntityKey};
 use crate::failure::{Failure, Later};
@@ -50,6 +51,10 @@ pub struct Pen<'a> {
 #[derive(Default)]
 pub struct Committed {
     pub counts: Counts,
+    /// What became of what the items make, those apart whose look still holds.
+    pub tallies: Tallies,
+    /// The same of these, as far as this commit has brought them.
+    pub unfinished_tallies: Tallies,
     /// Somebody else has committed them since they were looked at.
     pub overtaken: BTreeSet<ItemRef>,
     /// Announced, and not done: Port could not be reached for them. They have to be looked at again.
@@ -123,6 +128,7 @@ impl Pen<'_> {
         let (seen, overtaken): (Vec<Seen>, Vec<Seen>) = seen
             .into_iter()
             .partition(|seen| holders.entry(&seen.item).map(|entry| entry.stamp) == seen.stamp());
+        committed.tallies = tally::postponed(&overtaken);
         committed.overtaken = overtaken.into_iter().map(|seen| seen.item).collect();
         if seen.is_empty() {
             return Ok(committed);
@@ -164,7 +170,17 @@ impl Pen<'_> {
             .await?;
         holders.save(self.store, settlement.entries, now).await?;
         self.guard.note(answered.counts.deleted, self.store).await?;
-        let later = settlement.later.into_iter();
+        let later = settlement.later;
+        let (concluded, unfinished) = tally::committed(&seen, &plan_of, &answered, &later);
+        committed.tallies += concluded;
+        committed.unfinished_tallies = unfinished;
+        tally::deletions(
+            &seen,
+            &answered.deleted,
+            self.sources,
+            &mut committed.tallies,
+        );
+        let later = later.into_iter();
         committed.later = later
             .map(|item| (item.clone(), answered.reason(&plan_of, &seen, &item)))
             .collect();

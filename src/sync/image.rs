@@ -32,6 +32,10 @@ pub struct Made {
     pub targets: BTreeSet<EntityKey>,
     /// Addressed by a search query: somebody else's, which this item enriches. They are nobody's claim.
     pub searched: Vec<Entity>,
+    /// Of it, what the selector turned away.
+    pub filtered_out: usize,
+    /// Of it, what could not be mapped, or is nothing that Port would take.
+    pub failed: usize,
     /// Part of it could not be read or mapped. What was claimed before stays claimed.
     pub incomplete: bool,
     /// Nothing is known of it but that it is there: all it claimed before stays.
@@ -138,6 +142,8 @@ impl Made {
             entities: Vec::new(),
             targets: BTreeSet::new(),
             searched: Vec::new(),
+            filtered_out: 0,
+            failed: 0,
             incomplete: true,
             unread: true,
             lost: None,

@@ -257,7 +257,7 @@ impl Answered {
             }
             DeleteOutcome::WasAbsent => Fate::Done,
             DeleteOutcome::Refused { refusal, .. } => {
-                self.counts.refused += 1;
+                self.counts.undeleted += 1;
                 self.refusals.push(RefusedEntity {
                     blueprint: key.blueprint.clone(),
                     entity: key.to_string(),
@@ -272,7 +272,7 @@ impl Answered {
         }
     }
 
-    /// Deletions that have to be made later count as refused: no item stands for them, so only the next run sees to them.
+    /// Deletions that have to be made later count as not made: no item stands for them, so only the next run sees to them.
     pub(super) fn refuse_what_is_later(&mut self) {
         let Some(later) = &self.deletes_later else {
             return;
@@ -280,7 +280,7 @@ impl Answered {
         let deletes = self.results.deletes.iter();
         let left = deletes.filter(|(_, deletion)| **deletion == Fate::Later);
         for (key, _) in left {
-            self.counts.refused += 1;
+            self.counts.undeleted += 1;
             self.refusals.push(RefusedEntity {
                 blueprint: key.blueprint.clone(),
                 entity: key.to_string(),

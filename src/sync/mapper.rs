@@ -37,6 +37,8 @@ pub struct Mapper {
 #[derive(Default)]
 pub struct Noticed {
     pub counts: Counts,
+    /// Files that a selector matches and that are no items, by the position of its resource.
+    pub skipped: BTreeMap<usize, usize>,
     /// What came of identifiers, by the fingerprints of their resources.
     pub identifiers: BTreeMap<String, IdentifierCounts>,
     /// Blueprints of which something could not be mapped, or may not have been seen.
@@ -111,6 +113,8 @@ impl Mapper {
                 entities,
                 targets: BTreeSet::new(),
                 searched,
+                filtered_out: mapped.filtered_out,
+                failed: lost,
                 incomplete: 0 < lost,
                 unread: false,
                 lost: None,
@@ -119,9 +123,13 @@ impl Mapper {
         resources.iter().map(make).collect()
     }
 
-    /// Files that a selector matches and that are no items.
-    pub fn skipped(&self, files: usize) {
-        self.noted().noticed.counts.skipped += files;
+    /// Files that the selector of `resources` matches and that are no items.
+    pub fn skipped(&self, resources: &[Arc<Resource>], files: usize) {
+        let mut noted = self.noted();
+        noted.noticed.counts.skipped += files;
+        if let Some(resource) = resources.first().filter(|_| 0 < files) {
+            *noted.noticed.skipped.entry(resource.index).or_default() += files;
+        }
     }
 
     /// Values of mapped entities that Port would refuse.

@@ -26,5 +26,6 @@ pub mod plan;
 pub mod reading;
 pub mod settle;
 pub mod sources;
+pub mod tally;
 mod unread;
 mod whole;

@@ -71,7 +71,7 @@ impl Looker<'_> {
         members: &mut BTreeSet<String>,
         image: &mut Image,
     ) {
-        self.mapper.skipped(batch.skipped.len());
+        self.mapper.skipped(&batch.resources, batch.skipped.len());
         for Skipped { path, reason } in &batch.skipped {
             tracing::warn!(path, reason, "file left out");
         }

@@ -124,11 +124,12 @@ async fn take(
                 look: stored.look.clone(),
                 not_older_than: stored.not_older_than,
                 causes: stored.cause.iter().cloned().collect(),
+                accepted_at: Some(stored.since),
             })
             .collect();
         let taking = deadline.earlier_by(LEAST_TIME / 2);
         let outcomes = live::take(app, &wanted, &taking).await;
-        for ((stored, found), outcome) in together.iter().zip(outcomes) {
+        for (((stored, found), wanted), outcome) in together.iter().zip(&wanted).zip(outcomes) {
             let is_done = match &outcome {
                 Ok(()) => true,
                 Err(failure) => {
@@ -142,6 +143,7 @@ async fn take(
                         was_due: true,
                     };
                     failed.log();
+                    wanted.tell_wait(app, failure);
                     let kept = failed.remember_if_it_helps(&store, app.clock.now());
                     kept.await? == Remembered::NotNeeded
                 }

@@ -163,6 +163,7 @@ fn objects<'a>(readable: &'a [(&'a Received, Message)]) -> Vec<Object<'a>> {
                 object.wanted.look.merge(message.look.clone());
                 object.wanted.not_older_than(message.not_older_than);
                 object.wanted.causes.extend(message.cause());
+                object.wanted.accepted_at = earlier(object.wanted.accepted_at, message.accepted_at);
                 object.messages.push(pair);
             }
             None => objects.push(Object {
@@ -170,6 +171,7 @@ fn objects<'a>(readable: &'a [(&'a Received, Message)]) -> Vec<Object<'a>> {
                     look: message.look.clone(),
                     not_older_than: message.not_older_than,
                     causes: message.cause().into_iter().collect(),
+                    accepted_at: message.accepted_at,
                 },
                 messages: vec![pair],
                 stored: None,
@@ -177,6 +179,10 @@ fn objects<'a>(readable: &'a [(&'a Received, Message)]) -> Vec<Object<'a>> {
         }
     }
     objects
+}
+
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    [one, other].into_iter().flatten().min()
 }
 
 /// Of objects that have been stored to be looked at again: what is stored by now is looked at along with the message.
@@ -345,6 +351,11 @@ async fn put_off(queue: &Queue, back: &[Back<'_>], deadline: &Deadline) {
 
 fn tell(app: &App, objects: &[Object<'_>], outcomes: &[LookOutcome], back: usize) {
     let now = app.clock.now();
+    for (object, outcome) in objects.iter().zip(outcomes) {
+        if let Err(failure) = outcome {
+            object.wanted.tell_wait(app, failure);
+        }
+    }
     let done = objects.iter().zip(outcomes);
     let done = done.filter(|(_, outcome)| outcome.is_ok());
     let accepted = done.flat_map(|(object, _)| &object.messages);

@@ -82,11 +82,12 @@ pub enum Parsed {
 }
 
 /// Why there is nothing to look at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Ignored {
     /// The table of events does not know the key.
+    #[error("nothing is known of such events")]
     UnknownEvent,
-    /// The object belongs to another workspace.
+    #[error("the object belongs to another workspace")]
     Elsewhere,
 }
 
@@ -125,6 +126,7 @@ pub fn parse(key: &str, body: &[u8], workspace: Option<&str>) -> Result<Parsed, 
         not_older_than: updated_on(&body),
         // Who has received it knows its delivery.
         causes: BTreeSet::new(),
+        accepted_at: None,
     }))
 }
 

@@ -18,7 +18,9 @@ pub use event::{Ignored, Malformed, Parsed, parse, subscribed_events};
 
 use crate::app::App;
 use crate::deadline::Deadline;
+use crate::deliveries::DeliveryEffect;
 use crate::live::{self, Wanted};
+use crate::look::Cause;
 use crate::queue::{Message, Queue};
 use crate::telemetry::chain;
 use verdict::{Failed, Remembered};
@@ -88,7 +90,11 @@ pub async fn receive(app: &App, delivery: Delivery<'_>, deadline: &Deadline) -> 
     let wanted = match parse(key, delivery.body, workspace) {
         Ok(Parsed::Look(wanted)) => wanted,
         Ok(Parsed::Ignored(reason)) => {
-            tracing::debug!(event = shown(key), request_id, ?reason, "webhook ignored");
+            let event = shown(key);
+            tracing::debug!(event, request_id, ?reason, "webhook ignored");
+            let cause = Cause { event, request_id };
+            let told = DeliveryEffect::ignored(&cause, reason.to_string(), deadline.now());
+            app.deliveries.tell(told);
             return Receipt::Ignored(reason);
         }
         Err(malformed) => {
@@ -169,6 +175,7 @@ async fn take_now(app: &App, wanted: Wanted, message: &Message, deadline: &Deadl
     let taking = deadline.earlier_by(STORING);
     let wanted = Wanted {
         causes: message.cause().into_iter().collect(),
+        accepted_at: message.accepted_at,
         ..wanted
     };
     let outcome = live::take(app, std::slice::from_ref(&wanted), &taking)
@@ -187,6 +194,7 @@ async fn take_now(app: &App, wanted: Wanted, message: &Message, deadline: &Deadl
         was_due: false,
     };
     failed.log();
+    wanted.tell_wait(app, &failure);
     match failed
         .remember_if_it_helps(&app.store.within(deadline), deadline.now())
         .await

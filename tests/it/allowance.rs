@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sandbox::bitbucket::{Bitbucket, RateLimit};
-use sandbox::server::{Fault, Request};
+use sandbox::server::Request;
 use serde_json::{Value, json};
 
 use crate::runs::tick_to_the_end;

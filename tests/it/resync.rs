@@ -128,6 +128,7 @@ async fn a_second_resync_reads_and_writes_nothing() {
     GET /v1/integration/ferry-tests?oceanCoreVersion=0.48.12&isPolling=false
     PATCH /v1/integration/ferry-tests/resync-state ×2
     POST /ingest/logs/ferry-tests
+    POST /ingest/metrics/ferry-tests/syncMetrics
     POST /v1/blueprints/bitbucketProject/entities/search
     POST /v1/blueprints/bitbucketPullRequest/entities/search
     POST /v1/blueprints/bitbucketRepository/entities/search

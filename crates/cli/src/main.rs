@@ -112,6 +112,11 @@ enum Command {
     /// has that directory, it is asked), and asks neither Bitbucket nor Port. Exits with 0 if nothing is wrong, with 1
     /// otherwise.
     Status(command::status::Options),
+    /// Print one line for each webhook that a running `ferry serve` works off, until Ctrl-C.
+    ///
+    /// A line has the event, its delivery, the object looked at, what became of it, and how long that took since the
+    /// webhook was accepted.
+    Listen(command::listen::Options),
     /// Look at the workspace's webhook, make it, or remove it.
     Webhook {
         #[command(subcommand)]
@@ -202,6 +207,7 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
         }
         Command::Secret { action } => command::secret::run(action, config).await,
         Command::Status(options) => Box::pin(command::status::run(&options, config, own)).await,
+        Command::Listen(options) => command::listen::run(&options, config.listen_port).await,
         Command::Explain { entity, json } => {
             let connected = connect(config, own).await;
             let app = connected.map_err(command::explain::while_in_use)?;
@@ -246,7 +252,9 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
 /// The configuration, with the log written above the bars. Whoever begins an installation has no credentials yet.
 fn set_up(command: Option<&Command>, bars: &MultiProgress) -> anyhow::Result<(Config, OwnSecrets)> {
     let config = match command {
-        Some(Command::Install(_) | Command::Uninstall(_)) => Config::from_env_without_credentials(),
+        Some(Command::Install(_) | Command::Uninstall(_) | Command::Listen(_)) => {
+            Config::from_env_without_credentials()
+        }
         Some(Command::Status(options)) if options.stack.is_some() => {
             Config::from_env_without_credentials()
         }

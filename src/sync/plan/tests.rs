@@ -105,6 +105,8 @@ fn image(sources: &Sources, item: &ItemRef, truth: &Truth) -> Image {
             entities: truth.claims.iter().map(entity).collect(),
             targets: truth.targets.iter().map(|number| key(*number)).collect(),
             searched: Vec::new(),
+            filtered_out: 0,
+            failed: 0,
             incomplete: false,
             unread: false,
             lost: None,

@@ -53,6 +53,7 @@ fn limited(seconds: u64) -> Failure {
     Failure::Bitbucket(bitbucket::Error::RateLimited {
         retry_after: Duration::from_secs(seconds),
         contents_alone: false,
+        tokens: 1,
     })
 }
 

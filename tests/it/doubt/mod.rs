@@ -2,6 +2,7 @@
 //! was told is lost, and a run that left something says so.
 
 mod absent;
+mod figures;
 mod lists;
 mod mapping;
 mod pace;

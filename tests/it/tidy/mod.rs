@@ -34,6 +34,7 @@ const LAYERS: &[&str] = &[
     "counts",
     "metrics",
     "progress",
+    "deliveries",
     "telemetry",
     // The outside.
     "http",

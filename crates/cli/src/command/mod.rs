@@ -5,6 +5,7 @@ mod credentials;
 pub(crate) mod explain;
 pub(crate) mod install;
 mod installation;
+pub(crate) mod listen;
 pub(crate) mod mapping;
 pub(crate) mod preview;
 mod progress;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use ferry::progress::{KindProgress, RunProgress};
+use ferry::progress::{KindProgress, Paused, RunProgress};
 use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressStyle};
+use jiff::Timestamp;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -17,6 +18,9 @@ const REDRAW: Duration = Duration::from_millis(250);
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 const KNOWN: &str = "{prefix:16} {wide_bar:.green/dim} {pos}/{len}  {msg}  {eta:>4}";
+/// Cut at the edge: what does not fit would leave lines behind.
+const LAST_LINE: &str = "{spinner:.green} {wide_msg}";
+
 const UNKNOWN: &str = "{prefix:16} {spinner:.green} {pos} so far  {msg}";
 
 /// Shows what `progress` says, for as long as it is polled.
@@ -27,12 +31,15 @@ pub(crate) async fn show(
 ) {
     match audience {
         Audience::People => {
-            let mut shown = Bars::new(bars);
+            let mut shown = Watched {
+                bars: Bars::new(bars),
+                progress,
+            };
             let mut redraw = tokio::time::interval(REDRAW);
             redraw.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 redraw.tick().await;
-                shown.update(&progress.borrow_and_update());
+                shown.update();
             }
         }
         Audience::Machine => {
@@ -62,7 +69,7 @@ pub(crate) async fn show(
 struct Told {
     run: String,
     done: Vec<String>,
-    paused: bool,
+    paused: Option<Timestamp>,
 }
 
 impl Told {
@@ -70,7 +77,7 @@ impl Told {
     fn is_news(&self, now: &RunProgress) -> bool {
         let done = || now.parts.iter().filter(|part| part.is_done());
         let new = |part: &KindProgress| !self.done.contains(&part.kind);
-        now.run != self.run || now.paused.is_some() != self.paused || done().any(new)
+        now.run != self.run || paused_until(now) != self.paused || done().any(new)
     }
 
     fn note(&mut self, now: &RunProgress) {
@@ -78,8 +85,30 @@ impl Told {
         *self = Told {
             run: now.run.clone(),
             done: done.map(|part| part.kind.clone()).collect(),
-            paused: now.paused.is_some(),
+            paused: paused_until(now),
         };
+    }
+}
+
+fn paused_until(now: &RunProgress) -> Option<Timestamp> {
+    now.paused.as_ref().map(|paused| paused.until)
+}
+
+/// Bars, and what they follow to its end: the run is over before they are drawn again.
+struct Watched<'a> {
+    bars: Bars<'a>,
+    progress: watch::Receiver<RunProgress>,
+}
+
+impl Watched<'_> {
+    fn update(&mut self) {
+        self.bars.update(&self.progress.borrow_and_update());
+    }
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        self.update();
     }
 }
 
@@ -94,7 +123,7 @@ struct Bars<'a> {
 impl<'a> Bars<'a> {
     fn new(all: &'a MultiProgress) -> Bars<'a> {
         let budget = all.add(ProgressBar::no_length());
-        budget.set_style(style("{spinner:.green} {msg}"));
+        budget.set_style(style(LAST_LINE));
         Bars {
             all,
             run: String::new(),
@@ -142,11 +171,20 @@ fn update(bar: &ProgressBar, part: &KindProgress) {
         count(part.entities)
     );
     let done = u64::try_from(part.done).unwrap_or(u64::MAX);
-    if let Some(total) = part.total
-        && bar.length().is_none()
+    let total = part
+        .total
+        .map(|total| u64::try_from(total).unwrap_or(u64::MAX));
+    if bar.length() != total
+        && let Some(total) = total
     {
-        bar.set_style(style(KNOWN));
-        bar.set_length(u64::try_from(total).unwrap_or(u64::MAX));
+        if bar.length().is_none() {
+            bar.set_style(style(KNOWN));
+        }
+        // A list may bring up more after it was at its end.
+        bar.set_length(total);
+    }
+    if bar.is_finished() && !part.is_done() {
+        bar.reset();
     }
     // What moves only when something was done tells how long the rest takes.
     if bar.position() != done {
@@ -161,7 +199,10 @@ fn update(bar: &ProgressBar, part: &KindProgress) {
 
 fn last_line(now: &RunProgress) -> String {
     match &now.paused {
-        Some(paused) => format!("waiting until {}: {}", paused.until, paused.reason),
+        Some(Paused { until, reason, .. }) => {
+            let until = until.strftime("%H:%M:%S UTC, %e %B");
+            format!("waiting until {until}: {reason}")
+        }
         None if now.run.is_empty() => "asking Port for the mapping".to_owned(),
         None if now.reconciling => "looking for what is stale".to_owned(),
         None => format!(
@@ -178,6 +219,8 @@ fn style(template: &str) -> ProgressStyle {
 
 #[cfg(test)]
 mod tests {
+    use ferry::progress::Obstacle;
+
     use super::*;
 
     fn part(done: usize, total: Option<usize>) -> KindProgress {
@@ -192,9 +235,46 @@ mod tests {
 
     #[test]
     fn templates_can_be_read() {
-        for template in [KNOWN, UNKNOWN] {
+        for template in [KNOWN, UNKNOWN, LAST_LINE] {
             ProgressStyle::with_template(template).unwrap();
         }
+    }
+
+    #[test]
+    fn a_pause_is_shown_with_its_end_and_its_reason() {
+        let paused = Paused {
+            until: "2026-11-27T14:05:09Z".parse().unwrap(),
+            waits_for: Obstacle::Bitbucket,
+            reason: "Bitbucket's rate limit".to_owned(),
+        };
+        let now = RunProgress {
+            run: "a".to_owned(),
+            paused: Some(paused),
+            ..RunProgress::default()
+        };
+        assert_eq!(
+            last_line(&now),
+            "waiting until 14:05:09 UTC, 27 November: Bitbucket's rate limit"
+        );
+    }
+
+    /// A run ends between two drawings.
+    #[test]
+    fn bars_show_how_the_run_has_ended() {
+        let all = MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden());
+        let (run, progress) = watch::channel(RunProgress {
+            parts: vec![part(1, Some(2))],
+            ..RunProgress::default()
+        });
+        let mut watched = Watched {
+            bars: Bars::new(&all),
+            progress,
+        };
+        watched.update();
+        let bar = watched.bars.parts[0].clone();
+        run.send_modify(|now| now.parts = vec![part(2, Some(2))]);
+        drop(watched);
+        assert_eq!((bar.position(), bar.is_finished()), (2, true));
     }
 
     #[test]
@@ -237,6 +317,15 @@ mod tests {
         let shown = |bar: &ProgressBar| (bar.position(), bar.length(), bar.is_finished());
         assert_eq!(shown(&bars.parts[0]), (3, Some(5), false));
         assert_eq!(shown(&bars.parts[1]), (1, Some(1), true));
+        // Repositories come up after the list was at its end.
+        now.parts[0] = part(5, Some(5));
+        bars.update(&now);
+        now.parts[0] = part(5, Some(6));
+        bars.update(&now);
+        assert_eq!(shown(&bars.parts[0]), (5, Some(6), false));
+        now.parts[0] = part(6, Some(6));
+        bars.update(&now);
+        assert_eq!(shown(&bars.parts[0]), (6, Some(6), true));
         // Another run begins afresh.
         now.run = "b".to_owned();
         bars.update(&now);

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use ferry::app::App;
-use ferry::deadline::Deadline;
-use ferry::progress::RunProgress;
+use ferry::deadline::{Deadline, later};
+use ferry::progress::{Obstacle, Paused};
 use ferry::resync::{self, RunOutcome, Summary};
 use ferry::store::StoreError;
 use ferry::store::documents::{agains, completed};
-use ferry::store::run::{run as current_run, run_request};
+use ferry::store::run::{run as current_run, run_holder, run_request};
 use ferry::telemetry::chain;
 use ferry::webhook::again;
 use indicatif::{HumanCount, MultiProgress};
@@ -26,7 +26,7 @@ use super::shutdown::Shutdown;
 use super::terminal::{Audience, BAD, DOUBTFUL, GOOD, painted, print, table};
 use super::{COMPLETED, COMPLETED_WITH_LOSSES};
 use crate::report::Files;
-use crate::report::outcome::{Outcome, figures};
+use crate::report::outcome::{KindTable, Outcome, by_kind, figures};
 use crate::report::plan::Subject;
 
 /// How long to stay away while another process works on the run.
@@ -66,18 +66,12 @@ pub(crate) async fn run(
             what_is_kept(app)
         );
     };
-    let progress = app.progress.borrow().clone();
-    report(app, &ended, files, &progress).await?;
-    tell(&ended, audience, &progress)
+    report(app, &ended, files).await?;
+    tell(&ended, audience)
 }
 
 /// Writes the files that were asked for. Another process's resync is that one's to report.
-async fn report(
-    app: &App,
-    ended: &Ended,
-    files: &Files,
-    progress: &RunProgress,
-) -> anyhow::Result<()> {
+async fn report(app: &App, ended: &Ended, files: &Files) -> anyhow::Result<()> {
     let Ended::Here {
         summary,
         looks_left,
@@ -91,7 +85,6 @@ async fn report(
     let outcome = Outcome {
         subject: Subject::of(app, &deadline).await?,
         summary,
-        progress,
         losses: losses.as_deref(),
     };
     files.write(|| outcome.html(), || outcome.markdown())
@@ -118,9 +111,9 @@ async fn to_the_end(app: &App, shutdown: &Shutdown) -> anyhow::Result<Option<End
                     RunOutcome::Paused { not_before, .. } => until(app, not_before),
                     RunOutcome::Idle => match over_elsewhere(app, asked_at).await? {
                         Some(ended) => return Ok(Some(ended)),
-                        None => BUSY,
+                        None => busy(app).await,
                     },
-                    _ => BUSY,
+                    _ => busy(app).await,
                 };
                 shutdown.pause(&app.clock, wait).await;
                 if shutdown.is_begun() {
@@ -150,6 +143,26 @@ pub(super) async fn tell_interrupted(app: &App, deadline: &Deadline) {
             "Port is not told that the resync is aborted"
         ),
     }
+}
+
+/// Shows who else works on the run; returns how long to stay away.
+async fn busy(app: &App) -> Duration {
+    let holder = app.store.load(&run_holder()).await;
+    let holder = holder.ok().and_then(|found| found.value);
+    let reason = match holder.map(|holder| (holder.name, holder.until)) {
+        Some((name, Some(until))) => format!("{name} works on the resync, until {until} at most"),
+        Some((name, None)) => format!("{name} works on the resync"),
+        None => "another process works on the resync".to_owned(),
+    };
+    let until = later(app.clock.now(), BUSY);
+    app.progress.send_modify(|progress| {
+        progress.paused = Some(Paused {
+            until,
+            waits_for: Obstacle::AnotherProcess,
+            reason,
+        });
+    });
+    BUSY
 }
 
 fn until(app: &App, not_before: Option<Timestamp>) -> Duration {
@@ -199,7 +212,7 @@ pub(super) fn what_is_kept(app: &App) -> &'static str {
     }
 }
 
-fn tell(ended: &Ended, audience: Audience, progress: &RunProgress) -> anyhow::Result<ExitCode> {
+fn tell(ended: &Ended, audience: Audience) -> anyhow::Result<ExitCode> {
     let (summary, looks_left, is_complete) = match ended {
         Ended::Here {
             summary,
@@ -213,7 +226,7 @@ fn tell(ended: &Ended, audience: Audience, progress: &RunProgress) -> anyhow::Re
     };
     let losses = (!is_complete).then(|| losses(summary, looks_left));
     match audience {
-        Audience::People => print(as_text(summary, losses.as_deref(), progress))?,
+        Audience::People => print(as_text(summary, losses.as_deref()))?,
         Audience::Machine => {
             print(as_json(summary, looks_left, is_complete))?;
             if let Some(losses) = losses {
@@ -254,6 +267,12 @@ fn losses(summary: &Summary, looks_left: usize) -> String {
             "entity",
             "entities",
         ),
+        (
+            counts.undeleted,
+            "not deleted by Port",
+            "entity",
+            "entities",
+        ),
         (counts.not_mapped, "not mapped", "item", "items"),
         (
             summary.withheld,
@@ -287,16 +306,13 @@ fn number(count: usize) -> String {
     HumanCount(count.try_into().unwrap_or(u64::MAX)).to_string()
 }
 
-fn as_text(summary: &Summary, losses: Option<&str>, progress: &RunProgress) -> String {
-    let kinds = progress.parts.iter().map(|part| {
-        vec![
-            part.kind.clone(),
-            number(part.done),
-            number(part.items),
-            number(part.entities),
-        ]
+fn as_text(summary: &Summary, losses: Option<&str>) -> String {
+    let KindTable { columns, rows } = by_kind(summary);
+    let rows = rows.into_iter().map(|(kind, counts)| {
+        let counts = counts.into_iter().map(number);
+        [kind].into_iter().chain(counts).collect()
     });
-    let mut lines = vec![table(&["kind", "partitions", "items", "entities"], kinds)];
+    let mut lines = vec![table(&columns, rows), String::new()];
     let figures = figures(&summary.counts).into_iter();
     lines.extend(figures.map(|(count, what, _)| format!("{:>9} {what}", number(count))));
     let problems = summary.mapping_problems.iter();

@@ -3,6 +3,7 @@
 //! Owns the tasks that run at once: the server answers, two workers empty the queue, a timer brings stored looks back, a
 //! loop works on runs. A signal stops them all.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use axum::response::Response;
 use ferry::app::App;
 use ferry::config::{EventListener, PublicAddress};
 use ferry::deadline::{Deadline, later};
+use ferry::deliveries::{Deliveries, DeliveryEffect};
 use ferry::health::Rounds;
 use ferry::invocation::{self, Request};
 use ferry::queue::{Local, Queue, Taken};
@@ -27,8 +29,9 @@ use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
+use super::listen::EVENTS;
 use super::resync::{tell_interrupted, what_is_kept};
 use super::shutdown::Shutdown;
 use super::status::STATUS;
@@ -76,7 +79,11 @@ pub(crate) async fn run(mut app: App, port: u16) -> anyhow::Result<()> {
     let router = axum::Router::new()
         .fallback(ask)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .with_state(questions)
+        .with_state(Desk {
+            questions,
+            deliveries: app.deliveries.clone(),
+            shutdown: shutdown.clone(),
+        })
         .into_make_service_with_connect_info::<SocketAddr>();
     let until = shutdown.clone();
     let server =
@@ -122,17 +129,28 @@ struct Answer {
     body: String,
 }
 
+/// Where requests are taken, whatever answers them.
+#[derive(Clone)]
+struct Desk {
+    questions: mpsc::Sender<Question>,
+    deliveries: Deliveries,
+    shutdown: Shutdown,
+}
+
 async fn ask(
-    State(questions): State<mpsc::Sender<Question>>,
+    State(desk): State<Desk>,
     peer: ConnectInfo<SocketAddr>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, StatusCode> {
-    if uri.path() == STATUS && !is_at_home(peer.0, &headers) {
+    if [STATUS, EVENTS].contains(&uri.path()) && !is_at_home(peer.0, &headers) {
         // To others there is no such place.
         return Err(StatusCode::NOT_FOUND);
+    }
+    if uri.path() == EVENTS && method == Method::GET {
+        return Ok(told(desk.deliveries.listen(), desk.shutdown));
     }
     let request = Request {
         method,
@@ -142,7 +160,7 @@ async fn ask(
     };
     let (reply, answer) = oneshot::channel();
     let stopped = StatusCode::SERVICE_UNAVAILABLE;
-    questions
+    desk.questions
         .send((request, reply))
         .await
         .map_err(|_| stopped)?;
@@ -151,6 +169,30 @@ async fn ask(
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;
     Ok(response)
+}
+
+/// What becomes of webhooks from now on, each as a line of JSON, until the server stops or the reader goes away.
+fn told(deliveries: broadcast::Receiver<DeliveryEffect>, shutdown: Shutdown) -> Response {
+    let lines = stream::unfold(
+        (deliveries, shutdown),
+        |(mut deliveries, shutdown)| async move {
+            let told = tokio::select! {
+                told = deliveries.recv() => told,
+                () = shutdown.begun() => return None,
+            };
+            let line = match told {
+                Ok(effect) => json!(effect),
+                Err(broadcast::error::RecvError::Lagged(missed)) => json!({ "missed": missed }),
+                Err(broadcast::error::RecvError::Closed) => return None,
+            };
+            let line = Ok::<_, Infallible>(format!("{line}\n"));
+            Some((line, (deliveries, shutdown)))
+        },
+    );
+    let mut response = Response::new(Body::from_stream(lines));
+    let lines = HeaderValue::from_static("application/x-ndjson");
+    response.headers_mut().insert(CONTENT_TYPE, lines);
+    response
 }
 
 /// Whether a process of this machine asks, and not a proxy that passes a request on.

@@ -1,7 +1,6 @@
 //! What has become of a resync, as a page of HTML and as Markdown.
 
-use ferry::counts::Counts;
-use ferry::progress::RunProgress;
+use ferry::counts::{Counts, Tally};
 use ferry::resync::Summary;
 use serde_json::{Value, json};
 
@@ -13,7 +12,6 @@ use super::plan::Subject;
 pub(crate) struct Outcome<'a> {
     pub(crate) subject: Subject,
     pub(crate) summary: &'a Summary,
-    pub(crate) progress: &'a RunProgress,
     /// What is not in Port as it should be, in one line.
     pub(crate) losses: Option<&'a str>,
 }
@@ -78,19 +76,67 @@ impl Outcome<'_> {
     }
 
     fn kinds(&self) -> Sheet {
-        let rows = self.progress.parts.iter().map(|part| {
-            vec![
-                json!(part.kind),
-                json!(part.done),
-                json!(part.items),
-                json!(part.entities),
-            ]
+        let KindTable { columns, rows } = by_kind(self.summary);
+        let rows = rows.into_iter().map(|(kind, counts)| {
+            let counts = counts.into_iter().map(|count| json!(count));
+            [json!(kind)].into_iter().chain(counts).collect()
         });
         Sheet {
             heading: "By kind",
-            columns: vec!["kind", "partitions", "items", "entities"],
+            columns,
             rows: rows.collect(),
         }
+    }
+}
+
+/// What became of each kind.
+pub(crate) struct KindTable {
+    pub(crate) columns: Vec<&'static str>,
+    pub(crate) rows: Vec<(String, Vec<usize>)>,
+}
+
+/// A column with its name. What waits is shown only where something does.
+type Column = (&'static str, fn(&Tally) -> usize);
+
+const COLUMNS: [Column; 9] = [
+    ("read", |of| of.read),
+    ("mapped", |of| of.mapped),
+    ("written", |of| of.written),
+    ("unchanged", |of| of.unchanged),
+    ("refused", |of| of.refused),
+    ("waiting", |of| of.waiting + of.postponed),
+    ("deleted", |of| of.deleted),
+    ("skipped", |of| of.skipped),
+    ("failed", |of| of.failed + of.unread),
+];
+
+/// One row for each kind, and one for deletions of what no kind of the mapping has made.
+pub(crate) fn by_kind(summary: &Summary) -> KindTable {
+    let mut tallies: Vec<(String, Tally)> = summary
+        .kinds
+        .iter()
+        .map(|one| (one.kind.clone(), one.tally))
+        .collect();
+    let deleted: usize = tallies.iter().map(|(_, tally)| tally.deleted).sum();
+    let others = Tally {
+        deleted: summary.counts.deleted.saturating_sub(deleted),
+        ..Tally::default()
+    };
+    if 0 < others.deleted {
+        tallies.push(("not mapped".to_owned(), others));
+    }
+    let is_shown = |(name, count): &&Column| {
+        *name != "waiting" || tallies.iter().any(|(_, tally)| 0 < count(tally))
+    };
+    let shown: Vec<&Column> = COLUMNS.iter().filter(is_shown).collect();
+    let names = shown.iter().map(|(name, _)| *name);
+    let counts = |tally: &Tally| shown.iter().map(|(_, count)| count(tally)).collect();
+    let rows = tallies.iter();
+    KindTable {
+        columns: std::iter::once("kind").chain(names).collect(),
+        rows: rows
+            .map(|(kind, tally)| (kind.clone(), counts(tally)))
+            .collect(),
     }
 }
 
@@ -107,6 +153,8 @@ pub(crate) fn figures(counts: &Counts) -> Vec<(usize, &'static str, Tone)> {
         ),
         (counts.refused, "refused by Port", Tone::Bad),
         (counts.waiting, "without what they point at", Tone::Bad),
+        (counts.postponed, "left to a look of their own", Tone::Doubt),
+        (counts.undeleted, "not deleted by Port", Tone::Bad),
         (counts.filtered_out, "items filtered out", Tone::Plain),
         (counts.not_mapped, "items not mapped", Tone::Bad),
         (counts.left_out, "values left out", Tone::Doubt),

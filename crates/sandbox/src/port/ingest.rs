@@ -10,6 +10,17 @@ use crate::server::{Request, Response};
 
 const SYNC_STATES: [&str; 5] = ["pending", "syncing", "completed", "failed", "aborted"];
 
+/// Records that are about no kind of the mapping.
+const SPECIAL: [&str; 2] = ["__runtime__", "__reconciliation__"];
+
+/// What is counted, by phase.
+const COUNTED: [(&str, &[&str]); 4] = [
+    ("extract", &["raw_extracted", "failed"]),
+    ("transform", &["transformed", "filtered_out", "failed"]),
+    ("load", &["loaded", "failed", "skipped"]),
+    ("delete", &["deleted"]),
+];
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ingest {
     pub(super) logs: Vec<Value>,
@@ -131,17 +142,56 @@ fn parse(body: &Value) -> Result<SyncMetric, Refusal> {
         text(body, name)?;
     }
     let sync_state = text(body, "syncState")?;
-    if !SYNC_STATES.contains(&sync_state.as_str()) || !body["metrics"].is_object() {
-        return Err(Refusal::invalid(
-            "syncState must be known and metrics an object",
-        ));
+    if !SYNC_STATES.contains(&sync_state.as_str()) {
+        return Err(Refusal::invalid("syncState must be known"));
     }
+    let (kind, kind_identifier) = (text(body, "kind")?, text(body, "kindIdentifier")?);
+    let Some(index) = body["kindIndex"].as_u64() else {
+        return Err(Refusal::invalid("kindIndex must be a number"));
+    };
+    let is_special = SPECIAL.contains(&kind.as_str()) && kind_identifier == kind && index == 0;
+    if !is_special && kind_identifier != format!("{kind}-{index}") {
+        return Err(Refusal::invalid(format!(
+            "{kind_identifier:?} does not name kind {kind:?} at {index}"
+        )));
+    }
+    check_phases(&body["metrics"]["phase"])?;
     Ok(SyncMetric {
         event_id: text(body, "eventId")?,
-        kind_identifier: text(body, "kindIdentifier")?,
+        kind_identifier,
         sync_state,
         body: body.clone(),
     })
+}
+
+/// Phases with what they have counted, in the nesting of Ocean's labels.
+fn check_phases(phases: &Value) -> Result<(), Refusal> {
+    let Some(phases) = phases.as_object() else {
+        return Err(Refusal::invalid("metrics must hold phases"));
+    };
+    for (name, phase) in phases {
+        let fits = match COUNTED.iter().find(|(known, _)| known == name) {
+            Some((_, known)) => {
+                let counted = phase["object_count_type"].as_object();
+                counted.is_some_and(|counted| {
+                    counted.iter().all(|(what, count)| {
+                        known.contains(&what.as_str()) && count["object_count"].is_f64()
+                    })
+                })
+            }
+            None if name == "resync" => {
+                let measured = phase.as_object().into_iter().flatten();
+                measured.into_iter().all(|(_, value)| value.is_f64())
+            }
+            None => false,
+        };
+        if !fits {
+            return Err(Refusal::invalid(format!(
+                "phase {name:?} does not match the schema: {phase}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn text(body: &Value, name: &str) -> Result<String, Refusal> {

@@ -67,10 +67,9 @@ impl Stage {
             };
         };
         let lists = || run.lists.values();
-        let items: usize = run.tally.values().map(|tally| tally.items).sum();
-        let entities: usize = run.tally.values().map(|tally| tally.entities).sum();
+        let sum = run.tallies.sum();
         let count = |count: usize| HumanCount(u64::try_from(count).unwrap_or(u64::MAX));
-        let read = format!("{} items, {} entities", count(items), count(entities));
+        let read = format!("{} items, {} entities", count(sum.read), count(sum.mapped));
         let text = match (run.not_before, run.is_read) {
             (Some(until), _) => format!("{read}; waiting until {until}"),
             (None, true) => format!("{read}; looking for what is stale"),
@@ -93,7 +92,7 @@ fn done_of(list: &RepositoryList) -> u64 {
 mod tests {
     use std::collections::BTreeSet;
 
-    use ferry::store::run::Tally;
+    use ferry::counts::Tally;
 
     use super::*;
 
@@ -102,11 +101,11 @@ mod tests {
         assert!(Stage::of(None).text.contains("waiting for the first run"));
         let at = "2026-11-27T12:00:00Z".parse().unwrap();
         let mut run = Run::begin("a".to_owned(), at, 1, (0, BTreeSet::new()));
-        let tally = Tally {
-            items: 1_200,
-            entities: 1_100,
+        *run.tallies.of(0) = Tally {
+            mapped: 1_100,
+            ..Tally::default()
         };
-        run.tally.insert("repository".to_owned(), tally);
+        run.tallies.items.insert("repository".to_owned(), 1_200);
         assert_eq!(Stage::of(Some(&run)).text, "1,200 items, 1,100 entities");
         run.not_before = Some(at);
         assert!(

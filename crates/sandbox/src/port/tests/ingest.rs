@@ -18,12 +18,45 @@ fn path(client: &Client, integration: &Value, attributes: &str) -> String {
     url.strip_prefix(&client.port.url()).unwrap().to_owned()
 }
 
-fn metric(kind: &str, sync_state: &str) -> Value {
+fn metric(name: &str, sync_state: &str) -> Value {
+    let kind = name.strip_suffix("-0").unwrap_or(name);
     json!({
         "integrationType": "bitbucket-cloud", "integrationIdentifier": "x", "integrationVersion": "1",
-        "kindIdentifier": kind, "kind": kind, "kindIndex": 0, "eventId": "e", "syncState": sync_state,
+        "kindIdentifier": name, "kind": kind, "kindIndex": 0, "eventId": "e", "syncState": sync_state,
         "metrics": {"phase": {}},
     })
+}
+
+#[tokio::test]
+async fn a_metric_that_ocean_would_not_send_is_refused() {
+    let (client, integration) = client().await;
+    let path = format!(
+        "{}/syncMetrics",
+        path(&client, &integration, "metricAttributes")
+    );
+    let counted = |count: Value| json!({"object_count_type": {"loaded": {"object_count": count}}});
+    let mistakes = [
+        ("kindIdentifier", json!("repository-1")),
+        ("kindIndex", json!("0")),
+        ("eventId", json!("")),
+        ("metrics", json!({})),
+        ("metrics", json!({"phase": {"load": counted(json!(3))}})),
+        ("metrics", json!({"phase": {"eat": {}}})),
+        (
+            "metrics",
+            json!({"phase": {"extract": counted(json!(3.0))}}),
+        ),
+    ];
+    for (name, value) in mistakes {
+        let mut record = metric("repository-0", "completed");
+        record[name] = value.clone();
+        let body = json!({"syncKindsMetrics": [record]});
+        assert_eq!(client.post(&path, body).await.0, 422, "{name}: {value}");
+    }
+    let mut record = metric("repository-0", "completed");
+    record["metrics"] = json!({"phase": {"load": counted(json!(3.0))}});
+    let body = json!({"syncKindsMetrics": [record]});
+    assert_eq!(client.post(&path, body).await.0, 200);
 }
 
 #[tokio::test]
