@@ -121,16 +121,15 @@ impl Pages {
         };
         let guessed = next.guessed;
         let url = self.client.own(&next.address)?;
-        let page = match self
+        let read = self
             .client
-            .read_as(self.policy, &url, deadline, Page::read)
-            .await
-        {
+            .read_with_heads(self.policy, url, deadline, Page::read);
+        let (url, page) = match read.await {
             Err(error) if guessed && error.class() == Class::Part => {
                 self.next = None;
                 return Ok(None);
             }
-            page => page?,
+            read => read?,
         };
         self.promise.take_in(page.size);
         let new = self.note(&url, &page.values);

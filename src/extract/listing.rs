@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::included::{Completed, IncludedFiles};
 use super::part::PartListing;
 use super::tree::TreeListing;
-use super::{Batch, Group, Source};
+use super::{Batch, Group, Origin, Source};
 use crate::bitbucket::{self, BitbucketClient, Pages, Shown};
 use crate::deadline::Deadline;
 use crate::failure::Class;
@@ -65,12 +65,11 @@ impl<'a> Listing<'a> {
             Source::Workspace => Feed::Workspace,
             Source::Members => Feed::Pages(bitbucket.members()),
             Source::Parts { part, .. } => repository.map_or(Feed::Nothing, |repository| {
-                let resources = &group.resources;
-                let listing = PartListing::new(bitbucket, resources, part, repository);
+                let listing = PartListing::new(bitbucket, group, part, repository);
                 Feed::Part(Box::new(listing))
             }),
             Source::Trees(_) => repository.map_or(Feed::Nothing, |repository| {
-                let tree = TreeListing::new(bitbucket, &group.trees, repository.clone());
+                let tree = TreeListing::new(bitbucket, group, repository.clone());
                 Feed::Tree(Box::new(tree))
             }),
         };
@@ -94,6 +93,14 @@ impl<'a> Listing<'a> {
             Feed::Part(part) => part.shown(),
             // A tree is of one commit.
             Feed::Tree(_) | Feed::Workspace | Feed::Nothing => Shown::WHOLE,
+        }
+    }
+
+    /// The commit that all of it was read at, once it is read, if it was the head of the main branch.
+    pub fn origin(&self) -> Option<&Origin> {
+        match &self.feed {
+            Feed::Tree(tree) => tree.origin(),
+            Feed::Pages(_) | Feed::Part(_) | Feed::Workspace | Feed::Nothing => None,
         }
     }
 
@@ -150,11 +157,11 @@ impl<'a> Listing<'a> {
 /// The list of repositories that `group` is about, from `cursor` on where there is one.
 ///
 /// Files are read in the order of the list, those of the next page when a page has no more to begin with. A page that
-/// finds no `room` waits until another one is dropped. A repository whose files could not be read costs its page nothing,
+/// finds no `room` waits until another one is dropped. A repository that `wants_files` does not hold of comes without. A repository whose files could not be read costs its page nothing,
 /// whatever the reason; where that meets everything, no more files are asked for.
 pub fn repository_pages<'a>(
     bitbucket: &'a BitbucketClient,
-    group: &'a Group,
+    (group, wants_files): (&'a Group, &'a (dyn Fn(&Value) -> bool + Sync)),
     cursor: Option<&str>,
     room: &'a Semaphore,
     deadline: &'a Deadline,
@@ -188,6 +195,9 @@ pub fn repository_pages<'a>(
             async move {
                 let (included, is_over) = included.as_ref();
                 Ok(match (piece?, included) {
+                    (Piece::Item(item), Some(_)) if !wants_files(&item) => {
+                        Piece::Item(Ok(Ok(item)))
+                    }
                     (Piece::Item(item), Some(_)) if is_over.load(Ordering::Relaxed) => {
                         Piece::Item(Err((Repository::of(&item), bitbucket::Error::OutOfTime)))
                     }

@@ -30,6 +30,7 @@ mod retry;
 mod rival;
 mod slice;
 mod snapshots;
+mod takeover;
 mod told;
 mod unreadable;
 

@@ -40,6 +40,7 @@ fn setup(url: &str, workspace: &str, credentials: Vec<Credential>) -> Setup {
         live_reserve: 0.1,
     };
     let client = BitbucketClient::new(Http::new(clock.clone()).unwrap(), settings);
+    client.ask_for_heads(false);
     let deadline = Deadline::after(&clock, Duration::from_secs(900));
     Setup {
         client,
