@@ -15,7 +15,7 @@ test *arguments:
 review:
     cargo insta review
 
-# the main job on the sandbox, to watch
+# Ferry between a simulated Bitbucket and a simulated Port, to play with
 demo:
     cargo run --package sandbox
 

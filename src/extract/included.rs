@@ -7,6 +7,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
+use super::content::Skip;
+use super::tree::GitContents;
 use super::unread::{Tolerance, Unread};
 use super::{FILES_AT_ONCE, Group, INCLUDED_FILES, Source, content};
 use crate::bitbucket::{self, BitbucketClient};
@@ -122,32 +124,51 @@ impl<'a> IncludedFiles<'a> {
         } else {
             branch.to_owned()
         };
-        stream::iter(self.paths)
-            .map(|path| {
-                let revision = &revision;
+        // By the name of a branch, git is not asked.
+        let full_name = &repository.full_name;
+        let places: Vec<String> = self
+            .paths
+            .iter()
+            .map(|path| content::included("", path))
+            .collect();
+        let over_git =
+            GitContents::of_paths(self.bitbucket, full_name, (&revision, &places), deadline).await;
+        stream::iter(self.paths.iter().zip(&places))
+            .map(|(path, place)| {
+                let known = over_git.as_ref().and_then(|git| git.text(&revision, place));
+                let place = (repository.uuid.as_str(), revision.as_str(), place.as_str());
                 async move {
-                    let place = content::included("", path);
-                    let uuid = repository.uuid.as_str();
-                    let read = self.bitbucket.file(uuid, revision, &place, deadline);
-                    let text = match read.await {
-                        Ok(bytes) => bytes.and_then(content::text),
-                        Err(bitbucket::Error::TooLarge { .. }) => {
-                            let repository = &repository.full_name;
-                            tracing::warn!(
-                                repository,
-                                path,
-                                "an included file is too large: it is null"
-                            );
-                            None
-                        }
-                        Err(error) => return Err(error),
+                    let text = match known {
+                        Some(text) => text,
+                        None => self.text(place, deadline).await?,
                     };
+                    if matches!(text, Err(Skip::TooLarge)) {
+                        tracing::warn!(
+                            repository = full_name,
+                            path,
+                            "an included file is too large: it is null"
+                        );
+                    }
                     Ok((path.clone(), text.map_or(Value::Null, Value::String)))
                 }
             })
             .buffered(FILES_AT_ONCE)
             .try_collect()
             .await
+    }
+
+    /// The text of a file over REST, or why there is none.
+    async fn text(
+        &self,
+        (uuid, revision, place): (&str, &str, &str),
+        deadline: &Deadline,
+    ) -> Result<Result<String, Skip>, bitbucket::Error> {
+        match self.bitbucket.file(uuid, revision, place, deadline).await {
+            Ok(Some(bytes)) => Ok(content::text(bytes).ok_or(Skip::Binary)),
+            Ok(None) => Ok(Err(Skip::Gone)),
+            Err(bitbucket::Error::TooLarge { .. }) => Ok(Err(Skip::TooLarge)),
+            Err(error) => Err(error),
+        }
     }
 }
 

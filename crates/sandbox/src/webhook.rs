@@ -9,6 +9,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 use crate::bitbucket::HALF_SURROGATE_WRITTEN;
+use crate::loopback;
 
 /// One event on its way to a subscriber.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,29 +74,19 @@ impl Delivery {
     /// Posts the delivery to `url` and returns the status of the last attempt: 5xx is tried three times in all and at
     /// once, as Bitbucket does; any other answer is final.
     pub async fn post(&self, url: &str, secret: Option<&str>) -> anyhow::Result<u16> {
-        let client = crate::loopback::client()
-            .timeout(TIMEOUT)
-            .build()
-            .context("cannot build an HTTP client")?;
         let mut delivery = self.clone();
         loop {
             let headers = match secret {
                 Some(secret) => delivery.headers(secret),
                 None => delivery.unsigned_headers(),
             };
-            let mut request = client.post(url).body(delivery.body.clone());
-            for (name, value) in headers {
-                request = request.header(name, value);
-            }
-            let response = request
-                .send()
+            let status = loopback::post(url, &headers, &delivery.body, TIMEOUT)
                 .await
                 .with_context(|| format!("cannot deliver {} to {url}", delivery.event_key))?;
-            let status = response.status();
-            if !status.is_server_error() || ATTEMPTS <= delivery.attempt {
-                return Ok(status.as_u16());
+            if status < 500 || ATTEMPTS <= delivery.attempt {
+                return Ok(status);
             }
-            tracing::debug!(%status, event = delivery.event_key, "delivering again");
+            tracing::debug!(status, event = delivery.event_key, "delivering again");
             delivery = delivery.redelivered();
         }
     }
@@ -103,12 +94,17 @@ impl Delivery {
 
 /// The value of `X-Hub-Signature`: `sha256=` and the hexadecimal HMAC-SHA256 of the raw body.
 pub fn sign(secret: &str, body: &[u8]) -> String {
+    format!("sha256={}", hex::encode(sign_bytes(secret, body)))
+}
+
+/// The HMAC-SHA256 itself.
+pub fn sign_bytes(secret: &str, body: &[u8]) -> Vec<u8> {
     // An HMAC takes a key of any length; the error is there for other constructions.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
-        return String::new();
+        return Vec::new();
     };
     mac.update(body);
-    format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
+    mac.finalize().into_bytes().to_vec()
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use crate::deadline::{Deadline, later};
 use crate::http::{Answer, RetryPolicy};
 use crate::locked::locked;
 use crate::telemetry::chain;
-use standing::{Course, Failure, Scope, Standing};
+use standing::{Course, FailureScope, GitFailure, GitStanding};
 
 /// Longest answer that is read. With [`Limits`] it bounds what a repository takes in memory.
 const MAX_ANSWER_BYTES: usize = 8 << 20;
@@ -61,7 +61,7 @@ const REFUSED_FOR: Duration = Duration::from_secs(3600);
 /// Where git is, and how it stands there.
 pub(super) struct Git {
     base_url: Url,
-    standing: Mutex<Standing>,
+    standing: Mutex<GitStanding>,
     /// Held while the server is asked what it can do, so that several repositories ask once.
     probing: tokio::sync::Mutex<()>,
 }
@@ -95,7 +95,7 @@ impl Git {
         }
         Git {
             base_url,
-            standing: Mutex::new(Standing::new(over)),
+            standing: Mutex::new(GitStanding::new(over)),
             probing: tokio::sync::Mutex::default(),
         }
     }
@@ -158,7 +158,7 @@ impl BitbucketClient {
         }
         let read = async {
             if MOST_FILES < ids.len() {
-                return Err(Failure::of_repository("too many files", String::new()));
+                return Err(GitFailure::of_repository("too many files", String::new()));
             }
             let ids: Vec<ObjectId> = ids.iter().copied().collect();
             let objects = self.fetch(full_name, fetch::blobs(&ids), deadline).await?;
@@ -174,7 +174,7 @@ impl BitbucketClient {
     }
 
     /// What was read, where something was; else it is noted that REST reads it.
-    fn judge<T>(&self, full_name: &str, read: Result<Option<T>, Failure>) -> Option<T> {
+    fn judge<T>(&self, full_name: &str, read: Result<Option<T>, GitFailure>) -> Option<T> {
         let mut standing = locked(&self.shared.git.standing);
         match read {
             Ok(Some(read)) => {
@@ -184,7 +184,7 @@ impl BitbucketClient {
             Ok(None) => {}
             Err(failure) => {
                 if standing.failed(self.shared.http.clock().now(), &failure) {
-                    let Failure { cause, detail, .. } = failure;
+                    let GitFailure { cause, detail, .. } = failure;
                     tracing::warn!(
                         repository = full_name,
                         cause,
@@ -199,7 +199,7 @@ impl BitbucketClient {
     }
 
     /// Whether git is to be asked, which the server is asked first where nobody knows.
-    async fn may_ask_git(&self, full_name: &str, deadline: &Deadline) -> Result<bool, Failure> {
+    async fn may_ask_git(&self, full_name: &str, deadline: &Deadline) -> Result<bool, GitFailure> {
         let git = &self.shared.git;
         let course = || locked(&git.standing).course(self.shared.http.clock().now());
         if course() == Course::Probe {
@@ -208,10 +208,10 @@ impl BitbucketClient {
             if course() == Course::Probe {
                 let answer = self.ask_git(full_name, None, deadline).await?;
                 let known = Capabilities::read(&answer).unwrap_or_default();
-                known.trees_alone().map_err(|why| Failure {
+                known.trees_alone().map_err(|why| GitFailure {
                     cause: "the server does not do what is needed",
                     detail: why.to_owned(),
-                    scope: Scope::Server,
+                    scope: FailureScope::Server,
                 })?;
                 locked(&git.standing).speaks(self.shared.http.clock().now());
             }
@@ -224,7 +224,7 @@ impl BitbucketClient {
         full_name: &str,
         request: Vec<u8>,
         deadline: &Deadline,
-    ) -> Result<Objects, Failure> {
+    ) -> Result<Objects, GitFailure> {
         let answer = self.ask_git(full_name, Some(&request), deadline).await?;
         Ok(fetch::read(&answer, &Limits::default())?)
     }
@@ -236,7 +236,7 @@ impl BitbucketClient {
         full_name: &str,
         request: Option<&[u8]>,
         deadline: &Deadline,
-    ) -> Result<Vec<u8>, Failure> {
+    ) -> Result<Vec<u8>, GitFailure> {
         let (accounts, clock) = (&self.shared.accounts, self.shared.http.clock());
         let url = self.git_url(full_name, request.is_some());
         let mut sending = Sending::get(RateGroup::Git, &FETCH, &url);
@@ -259,17 +259,17 @@ impl BitbucketClient {
                     continue;
                 }
                 Choice::Wait(wait) => {
-                    return Err(Failure {
+                    return Err(GitFailure {
                         cause: "git's rate limit is used up",
                         detail: format!("for {} s", wait.as_secs()),
-                        scope: Scope::Allowance(wait),
+                        scope: FailureScope::Allowance(wait),
                     });
                 }
                 Choice::Nobody => {
-                    return Err(Failure {
+                    return Err(GitFailure {
                         cause: "git takes none of the credentials",
                         detail: String::new(),
-                        scope: Scope::Credentials,
+                        scope: FailureScope::Credentials,
                     });
                 }
             };
@@ -287,7 +287,7 @@ impl BitbucketClient {
                 }
                 status => {
                     let detail = format!("HTTP {}", status.as_u16());
-                    return Err(Failure::of_repository("git refuses", detail));
+                    return Err(GitFailure::of_repository("git refuses", detail));
                 }
             }
         }
@@ -311,7 +311,7 @@ impl BitbucketClient {
 }
 
 /// The contents of `ids`, as far as they are not too large to be read.
-fn files(objects: &Objects, ids: &[ObjectId]) -> Result<HashMap<ObjectId, GitFile>, Failure> {
+fn files(objects: &Objects, ids: &[ObjectId]) -> Result<HashMap<ObjectId, GitFile>, GitFailure> {
     let mut kept = 0;
     let mut files = HashMap::new();
     for id in ids {
@@ -329,25 +329,25 @@ fn files(objects: &Objects, ids: &[ObjectId]) -> Result<HashMap<ObjectId, GitFil
     }
     match kept <= MAX_KEPT_BYTES {
         true => Ok(files),
-        false => Err(Failure::of_repository(
+        false => Err(GitFailure::of_repository(
             "its files are too much",
             String::new(),
         )),
     }
 }
 
-impl Failure {
-    fn of_repository(cause: &'static str, detail: String) -> Failure {
-        Failure {
+impl GitFailure {
+    fn of_repository(cause: &'static str, detail: String) -> GitFailure {
+        GitFailure {
             cause,
             detail,
-            scope: Scope::Repository,
+            scope: FailureScope::Repository,
         }
     }
 }
 
-impl From<Unusable> for Failure {
-    fn from(unusable: Unusable) -> Failure {
+impl From<Unusable> for GitFailure {
+    fn from(unusable: Unusable) -> GitFailure {
         let cause = match unusable {
             Unusable::Refused(_) => "git refuses",
             Unusable::Malformed(_) => "git's answer is malformed",
@@ -355,24 +355,24 @@ impl From<Unusable> for Failure {
             Unusable::TooLarge { .. } => "git's answer is too large",
             Unusable::NotText => "a path is no text",
         };
-        Failure::of_repository(cause, unusable.to_string())
+        GitFailure::of_repository(cause, unusable.to_string())
     }
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Failure {
+impl From<Error> for GitFailure {
+    fn from(error: Error) -> GitFailure {
         let cause = match error {
             Error::OutOfTime => {
-                return Failure {
+                return GitFailure {
                     cause: "no time is left",
                     detail: String::new(),
-                    scope: Scope::Caller,
+                    scope: FailureScope::Caller,
                 };
             }
             Error::TooLarge { .. } => "git's answer is too large",
             _ => "git is not available",
         };
-        Failure::of_repository(cause, chain(&error))
+        GitFailure::of_repository(cause, chain(&error))
     }
 }
 

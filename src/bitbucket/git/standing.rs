@@ -31,17 +31,17 @@ pub(super) enum Course {
 
 /// Why git has given nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Failure {
+pub(super) struct GitFailure {
     /// Always the same for the same reason.
     pub(super) cause: &'static str,
     /// What else is known of it.
     pub(super) detail: String,
-    pub(super) scope: Scope,
+    pub(super) scope: FailureScope,
 }
 
 /// What a failure is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scope {
+pub(super) enum FailureScope {
     /// The server does not do what is needed.
     Server,
     /// None of the credentials is taken.
@@ -54,7 +54,7 @@ pub(super) enum Scope {
     Caller,
 }
 
-pub(super) struct Standing {
+pub(super) struct GitStanding {
     over: ContentsOver,
     /// Until when the server is known to do what is needed.
     speaks_until: Option<Timestamp>,
@@ -66,9 +66,9 @@ pub(super) struct Standing {
     fallbacks: usize,
 }
 
-impl Standing {
-    pub(super) fn new(over: ContentsOver) -> Standing {
-        Standing {
+impl GitStanding {
+    pub(super) fn new(over: ContentsOver) -> GitStanding {
+        GitStanding {
             over,
             speaks_until: None,
             silent_until: None,
@@ -98,23 +98,23 @@ impl Standing {
         self.failed_in_a_row = 0;
     }
 
-    /// Takes in a failure; says whether it is the first of its cause since [`take_fallbacks`](Standing::take_fallbacks).
-    pub(super) fn failed(&mut self, now: Timestamp, failure: &Failure) -> bool {
+    /// Takes in a failure; says whether it is the first of its cause since [`take_fallbacks`](GitStanding::take_fallbacks).
+    pub(super) fn failed(&mut self, now: Timestamp, failure: &GitFailure) -> bool {
         let silence = match failure.scope {
-            Scope::Server => Some(A_DAY),
-            Scope::Credentials => Some(AN_HOUR),
-            Scope::Allowance(wait) => Some(wait),
-            Scope::Repository => {
+            FailureScope::Server => Some(A_DAY),
+            FailureScope::Credentials => Some(AN_HOUR),
+            FailureScope::Allowance(wait) => Some(wait),
+            FailureScope::Repository => {
                 self.failed_in_a_row += 1;
                 (OUTAGE <= self.failed_in_a_row).then_some(A_WHILE)
             }
-            Scope::Caller => None,
+            FailureScope::Caller => None,
         };
         if let Some(silence) = silence {
             self.silent_until = Some(later(now, silence));
             self.failed_in_a_row = 0;
         }
-        failure.scope != Scope::Caller && self.told.insert(failure.cause)
+        failure.scope != FailureScope::Caller && self.told.insert(failure.cause)
     }
 
     /// REST reads a repository in the place of git.
@@ -138,8 +138,8 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()
     }
 
-    fn failure(scope: Scope) -> Failure {
-        Failure {
+    fn failure(scope: FailureScope) -> GitFailure {
+        GitFailure {
             cause: "a cause",
             detail: String::new(),
             scope,
@@ -148,12 +148,12 @@ mod tests {
 
     #[test]
     fn a_server_is_probed_once_a_day() {
-        let mut standing = Standing::new(ContentsOver::Auto);
+        let mut standing = GitStanding::new(ContentsOver::Auto);
         assert_eq!(standing.course(at(0)), Course::Probe);
         standing.speaks(at(0));
         assert_eq!(standing.course(at(86_399)), Course::Fetch);
         assert_eq!(standing.course(at(86_400)), Course::Probe);
-        standing.failed(at(86_400), &failure(Scope::Server));
+        standing.failed(at(86_400), &failure(FailureScope::Server));
         assert_eq!(standing.course(at(86_400 + 86_399)), Course::Rest);
         assert_eq!(standing.course(at(2 * 86_400)), Course::Probe);
     }
@@ -161,48 +161,48 @@ mod tests {
     #[test]
     fn the_setting_has_the_last_word() {
         assert_eq!(
-            Standing::new(ContentsOver::Rest).course(at(0)),
+            GitStanding::new(ContentsOver::Rest).course(at(0)),
             Course::Rest
         );
-        let mut standing = Standing::new(ContentsOver::Git);
+        let mut standing = GitStanding::new(ContentsOver::Git);
         assert_eq!(standing.course(at(0)), Course::Fetch);
-        standing.failed(at(0), &failure(Scope::Credentials));
+        standing.failed(at(0), &failure(FailureScope::Credentials));
         assert_eq!(standing.course(at(3_599)), Course::Rest);
         assert_eq!(standing.course(at(3_600)), Course::Fetch);
     }
 
     #[test]
     fn only_what_fails_again_and_again_is_left_alone() {
-        let mut standing = Standing::new(ContentsOver::Git);
+        let mut standing = GitStanding::new(ContentsOver::Git);
         for _ in 0..3 {
             for _ in 1..OUTAGE {
-                standing.failed(at(0), &failure(Scope::Repository));
+                standing.failed(at(0), &failure(FailureScope::Repository));
             }
-            standing.failed(at(0), &failure(Scope::Caller));
+            standing.failed(at(0), &failure(FailureScope::Caller));
             assert_eq!(standing.course(at(0)), Course::Fetch);
             standing.succeeded();
         }
         for _ in 0..OUTAGE {
-            standing.failed(at(0), &failure(Scope::Repository));
+            standing.failed(at(0), &failure(FailureScope::Repository));
         }
         assert_eq!(standing.course(at(599)), Course::Rest);
         assert_eq!(standing.course(at(600)), Course::Fetch);
-        standing.failed(at(600), &failure(Scope::Allowance(AN_HOUR)));
+        standing.failed(at(600), &failure(FailureScope::Allowance(AN_HOUR)));
         assert_eq!(standing.course(at(4_199)), Course::Rest);
     }
 
     #[test]
     fn a_cause_is_told_once_and_each_repository_counted() {
-        let mut standing = Standing::new(ContentsOver::Git);
+        let mut standing = GitStanding::new(ContentsOver::Git);
         for is_first in [true, false] {
-            let told = standing.failed(at(0), &failure(Scope::Repository));
+            let told = standing.failed(at(0), &failure(FailureScope::Repository));
             assert_eq!(told, is_first);
             standing.fell_back();
         }
         assert_eq!(standing.take_fallbacks(), 2);
-        assert!(standing.failed(at(0), &failure(Scope::Repository)));
+        assert!(standing.failed(at(0), &failure(FailureScope::Repository)));
         assert_eq!(standing.take_fallbacks(), 0);
-        let mut standing = Standing::new(ContentsOver::Rest);
+        let mut standing = GitStanding::new(ContentsOver::Rest);
         standing.fell_back();
         assert_eq!(standing.take_fallbacks(), 0);
     }

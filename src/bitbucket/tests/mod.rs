@@ -350,9 +350,9 @@ async fn files_in_tree(setup: &Setup, query: Option<&str>) -> Vec<String> {
         query: query.map(str::to_owned),
         keep: &|entry: &Value| entry["type"] == "commit_file",
     };
-    let entries = list_tree(&setup.client, "{r}", "c0ffee", &wish, &setup.deadline)
-        .await
-        .unwrap();
+    let deadline = Deadline::after(&setup.clock, Duration::from_secs(900));
+    let listed = list_tree(&setup.client, "{r}", "c0ffee", &wish, &deadline);
+    let entries = listed.await.unwrap();
     let paths = entries.iter().filter_map(|entry| entry["path"].as_str());
     paths.map(str::to_owned).collect()
 }

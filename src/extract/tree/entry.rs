@@ -36,7 +36,7 @@ pub(super) const LISTED_ONLY: [&[&str]; 4] = [
 
 /// Something in a tree.
 #[derive(Clone, Debug)]
-pub(super) enum Entry {
+pub(super) enum TreeEntry {
     /// As REST has listed it.
     Listed(Value),
     /// As git has it.
@@ -51,19 +51,19 @@ pub(super) enum EntryKind {
     File,
 }
 
-impl Entry {
+impl TreeEntry {
     pub(super) fn path(&self) -> &str {
         match self {
-            Entry::Listed(entry) => listed_path(entry),
-            Entry::Git { path, .. } => path,
+            TreeEntry::Listed(entry) => listed_path(entry),
+            TreeEntry::Git { path, .. } => path,
         }
     }
 
     /// `None` for what is neither.
     pub(super) fn kind(&self) -> Option<EntryKind> {
         match self {
-            Entry::Listed(entry) => listed_kind(entry),
-            Entry::Git { node, .. } => Some(kind_of(*node)),
+            TreeEntry::Listed(entry) => listed_kind(entry),
+            TreeEntry::Git { node, .. } => Some(kind_of(*node)),
         }
     }
 }

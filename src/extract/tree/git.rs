@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::super::content::{self, Skip};
-use super::entry::{Entry, is_pointer};
+use super::entry::{TreeEntry, is_pointer};
 use super::item::{MAX_REFERENCES, split};
 use super::wanted::{Head, What, Work, wanted_by};
 use crate::bitbucket::{BitbucketClient, CommitTrees, GitFile, Mode, Node, ObjectId};
@@ -12,12 +12,31 @@ use crate::deadline::Deadline;
 use crate::file_format;
 
 /// What a repository holds at its heads, as far as items are made of it.
-pub(super) struct GitContents {
+pub(in crate::extract) struct GitContents {
     trees: CommitTrees,
     files: HashMap<ObjectId, GitFile>,
 }
 
 impl GitContents {
+    /// The files at `paths` in `commit`; `None` where REST has to be asked for all of them.
+    pub(in crate::extract) async fn of_paths(
+        bitbucket: &BitbucketClient,
+        full_name: &str,
+        (commit, paths): (&str, &[String]),
+        deadline: &Deadline,
+    ) -> Option<GitContents> {
+        let id: ObjectId = commit.parse().ok()?;
+        let trees = bitbucket.trees_over_git(full_name, &[id], deadline).await?;
+        let mut read = GitContents {
+            trees,
+            files: HashMap::new(),
+        };
+        let ids = paths.iter().filter_map(|path| read.readable(commit, path));
+        let ids = ids.collect();
+        read.files = bitbucket.files_over_git(full_name, &ids, deadline).await?;
+        Some(read)
+    }
+
     /// The items that are to be made of `heads`, and what they are made of; `None` where REST has to be asked for all
     /// of it.
     pub(super) async fn read<'a>(
@@ -57,7 +76,11 @@ impl GitContents {
     }
 
     /// The text of the file at `path`, or why there is none to show; `None` where only REST can tell.
-    pub(super) fn text(&self, commit: &str, path: &str) -> Option<Result<String, Skip>> {
+    pub(in crate::extract) fn text(
+        &self,
+        commit: &str,
+        path: &str,
+    ) -> Option<Result<String, Skip>> {
         let Some(node) = self.find(commit, path)? else {
             return Some(Err(Skip::Gone));
         };
@@ -83,12 +106,12 @@ impl GitContents {
     }
 
     /// What the searches of `head` match.
-    fn entries(&self, head: &Head<'_>) -> Option<Vec<Entry>> {
+    fn entries(&self, head: &Head<'_>) -> Option<Vec<TreeEntry>> {
         let mut entries = Vec::new();
         let mut report = |path: &str, node: Node| {
             if head.wants(super::entry::kind_of(node), path) {
                 let path = path.to_owned();
-                entries.push(Entry::Git { path, node });
+                entries.push(TreeEntry::Git { path, node });
             }
         };
         let commit = head.commit.parse().ok()?;
@@ -105,7 +128,7 @@ impl GitContents {
                 What::Folder(_) => path,
                 What::Files(_) => {
                     // Of what is no plain file, only that much is told.
-                    if let Entry::Git { node, .. } = work.entry
+                    if let TreeEntry::Git { node, .. } = work.entry
                         && matches!(node.mode, Mode::File | Mode::Executable)
                     {
                         named.insert(node.id);

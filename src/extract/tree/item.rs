@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::super::content::{self, Filling, Skip};
 use super::super::unread::Unread;
 use super::super::{INCLUDED_FILES, Skipped};
-use super::entry::{Entry, as_listed};
+use super::entry::{TreeEntry, as_listed};
 use super::texts::{NoText, Texts};
 use super::wanted::{What, Work};
 use crate::bitbucket;
@@ -85,8 +85,8 @@ impl RawItems<'_> {
     /// What `work` is about, as REST lists it.
     fn listed(&self, work: &Work<'_>) -> Value {
         match &work.entry {
-            Entry::Listed(entry) => entry.clone(),
-            Entry::Git { path, node } => {
+            TreeEntry::Listed(entry) => entry.clone(),
+            TreeEntry::Git { path, node } => {
                 let file = self.texts.git().and_then(|git| git.file(*node));
                 as_listed(self.raw, &work.commit, (path, *node), file)
             }

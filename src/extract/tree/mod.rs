@@ -18,12 +18,12 @@ use super::{Batch, FILES_AT_ONCE};
 use crate::bitbucket::{self, BitbucketClient, TreeWish, list_tree};
 use crate::deadline::Deadline;
 use crate::identity::Repository;
-use entry::{Entry, listed_kind, listed_path};
-use git::GitContents;
+use entry::{TreeEntry, listed_kind, listed_path};
 use item::{NoItem, RawItems};
 use texts::Texts;
 use wanted::{Head, TreeSearch, Work, is_among, wanted_by};
 
+pub(super) use git::GitContents;
 pub(super) use wanted::TreeResource;
 
 /// Items made at a time: each may hold a file of 1 MiB.
@@ -193,7 +193,7 @@ impl<'a> TreeListing<'a> {
             let commit = &head.commit;
             let entries = list_tree(self.bitbucket, uuid, commit, &wish, deadline).await?;
             for entry in entries {
-                let entry = Entry::Listed(entry);
+                let entry = TreeEntry::Listed(entry);
                 work.extend(wanted_by(&head.searches, entry, (&head.branch, commit)));
             }
         }

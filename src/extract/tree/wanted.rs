@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::entry::{Entry, EntryKind, LISTED_ONLY};
+use super::entry::{EntryKind, LISTED_ONLY, TreeEntry};
 use crate::identity::Repository;
 use crate::mapping::{FileSelector, FolderSelector, Resource, Selector};
 
@@ -140,7 +140,7 @@ impl Head<'_> {
 /// An item to be made, and who wants it.
 pub(super) struct Work<'a> {
     pub(super) resources: Vec<Arc<Resource>>,
-    pub(super) entry: Entry,
+    pub(super) entry: TreeEntry,
     pub(super) branch: Arc<str>,
     pub(super) commit: Arc<str>,
     pub(super) what: What<'a>,
@@ -162,7 +162,7 @@ impl Work<'_> {
 /// The items that `searches` want made of an entry.
 pub(super) fn wanted_by<'a>(
     searches: &[TreeSearch<'a>],
-    entry: Entry,
+    entry: TreeEntry,
     (branch, commit): (&Arc<str>, &Arc<str>),
 ) -> Vec<Work<'a>> {
     let mut items: Vec<Work<'a>> = Vec::new();

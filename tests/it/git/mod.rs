@@ -7,7 +7,7 @@ mod trouble;
 
 use std::collections::BTreeMap;
 
-use sandbox::bitbucket::{FileKind, Workspace};
+use sandbox::bitbucket::{FileKind, NewPullRequest, Workspace};
 use sandbox::server::Request;
 use serde_json::{Value, json};
 
@@ -43,6 +43,7 @@ fn resource(kind: &str, selector: Value, names: &str) -> Value {
             "path": ".folder.path", "name": ".folder.name", "commit": ".folder.commit | tojson",
             "kind": ".folder.type", "included": ".__includedFiles | tojson",
         }),
+        "repository" | "pull-request" => json!({"included": ".__includedFiles | tojson"}),
         _ => json!({
             "path": ".metadata.path", "kind": ".metadata.type", "commit": ".metadata.commit.hash",
             "attributes": ".metadata.attributes | tojson", "file": ".file | tojson",
@@ -229,6 +230,48 @@ async fn a_users_api_token_reads_over_git() {
     world.resync().await;
     let (over_git, rest) = sorted(&world.take_requests().0);
     assert_eq!((over_git.len(), rest), (2, Vec::new()));
+    world.finish();
+}
+
+/// Files that go along with repositories and pull requests, at the head of a branch.
+#[tokio::test]
+async fn included_files_come_over_git() {
+    let included =
+        json!({"includedFiles": ["README.md", "./docs/a.md", "docs", "none", "large.txt"]});
+    let resources = [
+        resource("repository", included.clone(), ".slug"),
+        resource("pull-request", included, ".id"),
+    ];
+    let world = world(workspace(), "auto", &resources).await;
+    let bitbucket = &world.bitbucket;
+    let large = "x".repeat(2 << 20);
+    let files = [
+        ("README.md", Some("# Next\n")),
+        ("docs/a.md", Some("# A\n")),
+        ("large.txt", Some(large.as_str())),
+    ];
+    bitbucket.push("empty", "release/2026", &files).unwrap();
+    let author = bitbucket.users()[0].clone();
+    for number in 0..3 {
+        let branch = format!("feature/{number}");
+        let files = [("x.md", Some("x"))];
+        bitbucket.push("empty", &branch, &files).unwrap();
+        let new = NewPullRequest {
+            source: Some(branch.clone()),
+            ..NewPullRequest::new(&branch, &author)
+        };
+        bitbucket.open_pull_request("empty", new).unwrap();
+    }
+    world.resync().await;
+    let (over_git, rest) = sorted(&world.take_requests().0);
+    let uuid = world.bitbucket.repository_uuid("empty").unwrap();
+    // Once for the repository, once for its pull requests.
+    assert_eq!(over_git["/acme/empty"], 4);
+    let rest = rest.iter().filter(|target| target.contains(&uuid));
+    assert_eq!(rest.count(), 0);
+    assert_eq!(world.fresh_catalogue().await, world.port.catalogue());
+    let files = &world.port.catalogue()["pull-request"];
+    assert_eq!(files.as_object().unwrap().len(), 3);
     world.finish();
 }
 

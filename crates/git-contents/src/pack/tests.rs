@@ -1,3 +1,5 @@
+//! Packs made by hand: what is right in them, and each thing that can be wrong.
+
 use std::io::Write as _;
 
 use flate2::Compression;

@@ -314,7 +314,7 @@ mod tests {
             runtime.address()
         );
         let mut function = Function::start(&runtime, shell("exec sleep 600")).unwrap();
-        let http = crate::loopback::client().build().unwrap();
+        let http = crate::loopback::fixture::client().build().unwrap();
         let dies = async {
             http.get(poll).send().await.unwrap();
             function.kill().await;

@@ -311,7 +311,7 @@ mod tests {
     #[tokio::test]
     async fn sent_twice_within_five_minutes_is_sent_once_and_put_off_is_put_off() {
         let queue = FifoQueue::start().await.unwrap();
-        let http = crate::loopback::client().build().unwrap();
+        let http = crate::loopback::fixture::client().build().unwrap();
         let post = async |operation: &str, entry: Value| {
             let request = http
                 .post(queue.url())

@@ -200,7 +200,7 @@ mod tests {
     use crate::server::Fault;
 
     async fn get(secrets: &SecretsManager, body: Value) -> (u16, Value) {
-        let request = crate::loopback::client()
+        let request = crate::loopback::fixture::client()
             .build()
             .unwrap()
             .post(secrets.url())
@@ -253,7 +253,7 @@ mod tests {
             .misbehave(Fault::new("/", SecretsManager::access_denied()));
         let (_, body) = get(&secrets, json!({"SecretId": "ferry"})).await;
         assert_eq!(body["__type"], "AccessDeniedException");
-        let unsigned = crate::loopback::client()
+        let unsigned = crate::loopback::fixture::client()
             .build()
             .unwrap()
             .post(secrets.url())

@@ -8,6 +8,7 @@ mod change;
 mod fields;
 mod git;
 mod object;
+mod overview;
 mod page;
 mod past;
 mod query;
@@ -23,6 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub use change::{NewPullRequest, PullRequestChange};
 pub(crate) use object::WRITTEN as HALF_SURROGATE_WRITTEN;
 pub use object::{HALF_SURROGATE, Object};
+pub use overview::{Overview, ProjectSeen, PullRequestSeen, RepositorySeen};
 pub use past::Moment;
 pub use seed::{AWKWARD_PATHS, Workspace};
 pub use settings::{Hidden, Quirks, RateLimit};
@@ -59,6 +61,11 @@ impl Bitbucket {
 
     /// Serves `workspace` on a loopback port.
     pub async fn start(workspace: Workspace) -> anyhow::Result<Bitbucket> {
+        Bitbucket::start_at(0, workspace).await
+    }
+
+    /// The same on the given port of 127.0.0.1; 0 is any free one.
+    pub async fn start_at(port: u16, workspace: Workspace) -> anyhow::Result<Bitbucket> {
         let mut access = Access::default();
         access.accept(Bitbucket::TOKEN);
         let model = Arc::new(Mutex::new(Model {
@@ -69,7 +76,7 @@ impl Bitbucket {
             memory: past::Memory::default(),
         }));
         let served = Arc::clone(&model);
-        let server = Server::start(move |request| {
+        let server = Server::start_at(port, move |request| {
             let mut model = served.lock().unwrap_or_else(PoisonError::into_inner);
             rest::answer(&mut model, request)
         })

@@ -22,7 +22,7 @@ async fn counter() -> (Server, Arc<AtomicUsize>) {
 
 fn client() -> reqwest::Client {
     let redirect = reqwest::redirect::Policy::none();
-    let client = crate::loopback::client().redirect(redirect);
+    let client = crate::loopback::fixture::client().redirect(redirect);
     client.timeout(Duration::from_millis(500)).build().unwrap()
 }
 

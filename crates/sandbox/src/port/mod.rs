@@ -36,7 +36,7 @@ pub use self::state::{Behaviour, StoredEntity, Write, WriteKind};
 use self::blueprint::{BUILT_IN, Blueprint};
 use self::integration::Integration;
 use self::state::State;
-use crate::server::Server;
+use crate::server::{Request, Server};
 
 /// The integration that [`Port::set_config`] registers when there is none; Ocean's default for its Bitbucket integration.
 const DEFAULT_INTEGRATION: &str = "my-bitbucket-cloud-integration";
@@ -52,10 +52,15 @@ pub struct Port {
 impl Port {
     /// An empty organisation whose one credential pair is `test-client` / `test-secret`.
     pub async fn start() -> anyhow::Result<Port> {
+        Port::start_at(0).await
+    }
+
+    /// The same on the given port of 127.0.0.1; 0 is any free one.
+    pub async fn start_at(port: u16) -> anyhow::Result<Port> {
         let state = Arc::new(Mutex::new(State::new()));
         let model = Arc::clone(&state);
-        let server =
-            Server::start(move |request| routes::answer(&mut lock(&model), request)).await?;
+        let answer = move |request: &Request| routes::answer(&mut lock(&model), request);
+        let server = Server::start_at(port, answer).await?;
         Ok(Port { server, state })
     }
 

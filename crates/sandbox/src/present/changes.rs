@@ -9,8 +9,11 @@ use serde_json::{Value, json};
 use super::{Style, Tone, one_line, pad, shorten};
 use crate::port::StoredEntity;
 
-/// Characters of a value that a line shows.
+/// Characters of a value that a line shows, at most.
 const VALUE_WIDTH: usize = 60;
+
+/// Blanks before a field.
+const INDENT: usize = 4;
 
 /// What became of one entity.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,8 +88,8 @@ fn field_changes(old: &StoredEntity, new: &StoredEntity) -> Vec<FieldChange> {
         .collect()
 }
 
-/// All fields that are set, in the order in which people look at them.
-fn fields(entity: &StoredEntity) -> Vec<(String, Value)> {
+/// All fields that are set, in the order in which people look at them. Relations begin with `→`.
+pub fn fields(entity: &StoredEntity) -> Vec<(String, Value)> {
     let mut fields = Vec::new();
     if let Some(title) = &entity.title {
         fields.push(("title".to_owned(), json!(title)));
@@ -104,44 +107,60 @@ fn fields(entity: &StoredEntity) -> Vec<(String, Value)> {
     fields
 }
 
-/// One block per change and a line of totals; `no changes` when there are none.
-pub fn render_changes(changes: &[Change], style: Style) -> String {
+/// One block per change and a line of totals; `no changes` when there are none. Lines have at most `line_width`
+/// characters.
+pub fn render_changes(changes: &[Change], style: Style, line_width: usize) -> String {
     let mut text = String::new();
     for change in changes {
         match change {
             Change::Created(entity) => {
-                text += &headline("+", Tone::Created, entity, style);
-                let fields = fields(entity);
-                let lines = fields
-                    .iter()
-                    .filter(|(name, _)| name != "title")
-                    .map(|(name, value)| (name.as_str(), show(Some(value))));
-                text += &indented(&lines.collect::<Vec<_>>(), style);
+                text += &headline("+", Tone::Created, entity, style, line_width);
+                let mut fields = fields(entity);
+                fields.retain(|(name, _)| name != "title");
+                let names = fields.iter().map(|(name, _)| name.as_str());
+                let room = room_beside(names.clone(), line_width);
+                let values = fields.iter().map(|(_, value)| show(Some(value), room));
+                text += &indented(&names.zip(values).collect::<Vec<_>>(), style);
             }
             Change::Updated(entity, fields) => {
-                text += &headline("~", Tone::Updated, entity, style);
-                let lines: Vec<(&str, String)> = fields
-                    .iter()
-                    .map(|change| (change.field.as_str(), show_both(change, style)))
-                    .collect();
-                text += &indented(&lines, style);
+                text += &headline("~", Tone::Updated, entity, style, line_width);
+                let names = fields.iter().map(|change| change.field.as_str());
+                let room = room_beside(names.clone(), line_width);
+                let values = fields.iter().map(|change| show_both(change, style, room));
+                text += &indented(&names.zip(values).collect::<Vec<_>>(), style);
             }
-            Change::Deleted(entity) => text += &headline("-", Tone::Deleted, entity, style),
+            Change::Deleted(entity) => {
+                text += &headline("-", Tone::Deleted, entity, style, line_width)
+            }
         }
     }
     text + &totals(changes) + "\n"
 }
 
-fn headline(sign: &str, tone: Tone, entity: &StoredEntity, style: Style) -> String {
+fn headline(
+    sign: &str,
+    tone: Tone,
+    entity: &StoredEntity,
+    style: Style,
+    line_width: usize,
+) -> String {
     let name = format!("{sign} {} {}", entity.blueprint, entity.identifier);
+    let name = shorten(&name, line_width);
+    let left = line_width.saturating_sub(name.chars().count() + 2);
     let title = match &entity.title {
-        Some(title) => format!(
-            "  {}",
-            style.paint(Tone::Faint, &shorten(title, VALUE_WIDTH))
-        ),
-        None => String::new(),
+        Some(title) if 0 < left => {
+            let title = shorten(title, VALUE_WIDTH.min(left));
+            format!("  {}", style.paint(Tone::Faint, &title))
+        }
+        _ => String::new(),
     };
     format!("{}{title}\n", style.paint(tone, &name))
+}
+
+/// The characters that a line has left for a value, beside the longest of these names.
+fn room_beside<'n>(names: impl Iterator<Item = &'n str>, line_width: usize) -> usize {
+    let longest = names.map(|name| name.chars().count()).max();
+    line_width.saturating_sub(INDENT + longest.unwrap_or_default() + 2)
 }
 
 fn indented(lines: &[(&str, String)], style: Style) -> String {
@@ -149,39 +168,46 @@ fn indented(lines: &[(&str, String)], style: Style) -> String {
     let mut text = String::new();
     for (name, value) in lines {
         let name = style.paint(Tone::Faint, &pad(name, width.unwrap_or_default()));
-        text += &format!("    {name}  {value}\n");
+        text += &format!("{:INDENT$}{name}  {value}\n", "");
     }
     text
 }
 
-fn show(value: Option<&Value>) -> String {
-    match value {
+fn show(value: Option<&Value>, room: usize) -> String {
+    let room = room.min(VALUE_WIDTH);
+    let text = match value {
         None => "(unset)".to_owned(),
         Some(Value::String(text)) if text.trim().is_empty() => "(blank)".to_owned(),
         Some(Value::Array(items)) if items.is_empty() => "(empty list)".to_owned(),
-        Some(value) => one_line(value, VALUE_WIDTH),
-    }
+        Some(value) => one_line(value, room),
+    };
+    shorten(&text, room)
 }
 
 /// Long texts that differ only behind the cut would look equal; then their lengths are shown.
-fn show_both(change: &FieldChange, style: Style) -> String {
-    let (mut before, mut after) = (show(change.before.as_ref()), show(change.after.as_ref()));
+fn show_both(change: &FieldChange, style: Style, room: usize) -> String {
+    let arrow = " → ";
+    let half = room.saturating_sub(arrow.chars().count()) / 2;
+    let values = [&change.before, &change.after];
+    let mut texts = values.map(|value| show(value.as_ref(), half));
+    let [before, after] = &texts;
     if before == after {
-        for (text, value) in [(&mut before, &change.before), (&mut after, &change.after)] {
+        texts = values.map(|value| {
             let length = value
                 .as_ref()
-                .map(|value| value.to_string().chars().count());
-            *text += &format!(" [{} characters]", length.unwrap_or_default());
-        }
+                .map_or(0, |it| it.to_string().chars().count());
+            let length = format!(" [{length} characters]");
+            let text = show(value.as_ref(), half.saturating_sub(length.chars().count()));
+            shorten(&(text + &length), half)
+        });
     }
-    format!(
-        "{} → {}",
-        style.paint(Tone::Deleted, &before),
-        style.paint(Tone::Created, &after)
-    )
+    let [before, after] = texts;
+    let before = style.paint(Tone::Deleted, &before);
+    before + arrow + &style.paint(Tone::Created, &after)
 }
 
-fn totals(changes: &[Change]) -> String {
+/// How many were created, updated and deleted, in one line.
+pub fn totals(changes: &[Change]) -> String {
     if changes.is_empty() {
         return "no changes".to_owned();
     }
@@ -225,7 +251,7 @@ mod tests {
             ),
             entity("repository", json!({"identifier": "api"})),
         ];
-        let text = render_changes(&changes(&before, &after), Style::Plain);
+        let text = render_changes(&changes(&before, &after), Style::Plain, 120);
         let expected = "\
 - pr api/1  Fix
 ~ pr api/2  Add
@@ -248,7 +274,7 @@ mod tests {
         new.datasource = "other".to_owned();
         new.updated_at = "2027-01-01T00:00:00Z".parse().unwrap();
         assert_eq!(
-            render_changes(&changes(&[old], &[new]), Style::Ansi),
+            render_changes(&changes(&[old], &[new]), Style::Ansi, 120),
             "no changes\n"
         );
     }
@@ -257,7 +283,7 @@ mod tests {
     fn long_texts_that_look_equal_show_their_length() {
         let text = |tail: &str| json!({"identifier": "a", "properties": {"readme": "x".repeat(100) + tail}});
         let found = changes(&[entity("r", text(""))], &[entity("r", text("yz"))]);
-        let shown = render_changes(&found, Style::Plain);
+        let shown = render_changes(&found, Style::Plain, 160);
         assert!(shown.contains("… [102 characters] → "), "{shown}");
         assert!(shown.contains("… [104 characters]"), "{shown}");
     }
@@ -265,6 +291,18 @@ mod tests {
     #[test]
     fn colours_mark_the_kind_of_change() {
         let found = changes(&[], &[entity("r", json!({"identifier": "a"}))]);
-        assert!(render_changes(&found, Style::Ansi).starts_with("\u{1b}[32m+ r a\u{1b}[0m\n"));
+        assert!(render_changes(&found, Style::Ansi, 80).starts_with("\u{1b}[32m+ r a\u{1b}[0m\n"));
+    }
+
+    #[test]
+    fn no_line_is_longer_than_asked_for() {
+        let text = |tail: &str| json!({"identifier": "payments-api/1", "title": "A title of some words", "properties": {"readme": "x".repeat(100) + tail, "status": tail}});
+        let before = [entity("pr", text("")), entity("old", text(""))];
+        let after = [entity("pr", text("yz")), entity("new", text(""))];
+        for line_width in 40..140 {
+            let shown = render_changes(&changes(&before, &after), Style::Plain, line_width);
+            let longest = shown.lines().map(|line| line.chars().count()).max();
+            assert!(longest <= Some(line_width), "{line_width}: {shown}");
+        }
     }
 }

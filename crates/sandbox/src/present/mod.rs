@@ -3,7 +3,7 @@
 mod changes;
 mod table;
 
-pub use self::changes::{Change, FieldChange, changes, render_changes};
+pub use self::changes::{Change, FieldChange, changes, fields, render_changes, totals};
 pub use self::table::{TableOptions, render_table};
 
 use serde_json::Value;

@@ -4,8 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Style, Tone, one_line, pad};
+use super::{Style, Tone, one_line, pad, shorten};
 use crate::port::StoredEntity;
+
+/// Blanks before each line of a table.
+const MARGIN: usize = 2;
+
+/// Characters to which cells are cut before columns are left out.
+const NARROW_CELL: usize = 24;
 
 /// What a table shows.
 #[derive(Clone, Debug)]
@@ -19,6 +25,8 @@ pub struct TableOptions {
     pub max_width: usize,
     /// Rows of one blueprint; the rest is counted.
     pub max_rows: usize,
+    /// Characters of a line: cells get narrower, then columns are left out and named. Only the identifier always stays.
+    pub line_width: usize,
     pub style: Style,
 }
 
@@ -29,6 +37,7 @@ impl Default for TableOptions {
             max_properties: 4,
             max_width: 32,
             max_rows: usize::MAX,
+            line_width: usize::MAX,
             style: Style::Plain,
         }
     }
@@ -54,49 +63,96 @@ pub fn render_table(entities: &[StoredEntity], options: &TableOptions) -> String
 }
 
 fn table(blueprint: &str, entities: &[&StoredEntity], options: &TableOptions) -> String {
-    let columns = columns(entities, options);
-    let header: Vec<String> = columns.iter().map(Column::heading).collect();
-    let rows: Vec<Vec<String>> = entities
-        .iter()
-        .take(options.max_rows)
-        .map(|entity| {
-            columns
-                .iter()
-                .map(|column| one_line(&column.value(entity), options.max_width))
-                .collect()
-        })
-        .collect();
-    let widths: Vec<usize> = (0..columns.len())
-        .map(|index| {
-            let cells = rows
-                .iter()
-                .chain([&header])
-                .filter_map(|row| row.get(index));
-            cells
-                .map(|cell| cell.chars().count())
-                .max()
-                .unwrap_or_default()
-        })
-        .collect();
-    let line = |cells: &[String]| {
-        let cells = cells
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| pad(cell, *width));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
+    let (grid, left_out) = fitted(entities, options);
     let style = options.style;
     let mut text = style.paint(Tone::Heading, &format!("{blueprint} ({})", entities.len())) + "\n";
-    text += &format!("  {}\n", style.paint(Tone::Faint, &line(&header)));
-    for row in &rows {
-        text += &format!("  {}\n", line(row));
+    let mut rows = grid.lines();
+    let header = rows.next().unwrap_or_default();
+    text += &format!("  {}\n", style.paint(Tone::Faint, &header));
+    for row in rows {
+        text += &format!("  {row}\n");
     }
     let hidden = entities.len().saturating_sub(options.max_rows);
+    let mut notes = Vec::new();
     if 0 < hidden {
-        text += &style.paint(Tone::Faint, &format!("  … and {hidden} more"));
-        text += "\n";
+        notes.push(format!("… and {hidden} more"));
+    }
+    if !left_out.is_empty() {
+        notes.push(format!("… without {}", left_out.join(", ")));
+    }
+    for note in notes {
+        let note = shorten(&note, options.line_width.saturating_sub(MARGIN));
+        text += &format!("  {}\n", style.paint(Tone::Faint, &note));
     }
     text
+}
+
+/// The widest cells and the most columns whose lines fit, and the headings of the columns that do not.
+fn fitted(entities: &[&StoredEntity], options: &TableOptions) -> (Grid, Vec<String>) {
+    let mut columns = columns(entities, options);
+    let mut left_out = Vec::new();
+    let narrow = NARROW_CELL.min(options.max_width);
+    loop {
+        let grids = [options.max_width, narrow]
+            .map(|cell| Grid::of(entities, &columns, cell, options.max_rows));
+        let mut fitting = grids
+            .into_iter()
+            .filter(|grid| grid.width() <= options.line_width);
+        if let Some(grid) = fitting.next() {
+            return (grid, left_out);
+        }
+        match columns.pop() {
+            Some(column) if !columns.is_empty() => left_out.insert(0, column.heading()),
+            last => {
+                let cell = options.line_width.saturating_sub(MARGIN);
+                let columns = Vec::from_iter(last);
+                return (
+                    Grid::of(entities, &columns, cell, options.max_rows),
+                    left_out,
+                );
+            }
+        }
+    }
+}
+
+/// Cells of a table, the headings in the first row.
+struct Grid {
+    rows: Vec<Vec<String>>,
+    /// Of each column, in characters.
+    widths: Vec<usize>,
+}
+
+impl Grid {
+    fn of(entities: &[&StoredEntity], columns: &[Column], cell: usize, max_rows: usize) -> Grid {
+        let header = columns
+            .iter()
+            .map(|column| shorten(&column.heading(), cell));
+        let mut rows = vec![header.collect::<Vec<String>>()];
+        rows.extend(entities.iter().take(max_rows).map(|entity| {
+            let cells = columns.iter().map(|it| one_line(&it.value(entity), cell));
+            cells.collect()
+        }));
+        let width_of = |index: usize| {
+            let cells = rows.iter().filter_map(|row| row.get(index));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let widths = (0..columns.len()).map(width_of).collect();
+        Grid { rows, widths }
+    }
+
+    /// Characters of the longest line.
+    fn width(&self) -> usize {
+        let gaps = 2 * self.widths.len().saturating_sub(1);
+        MARGIN + gaps + self.widths.iter().sum::<usize>()
+    }
+
+    fn lines(&self) -> impl Iterator<Item = String> {
+        self.rows.iter().map(|row| {
+            let cells = row.iter().zip(&self.widths);
+            let cells: Vec<String> = cells.map(|(cell, width)| pad(cell, *width)).collect();
+            cells.join("  ").trim_end().to_owned()
+        })
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -139,8 +195,8 @@ fn columns(entities: &[&StoredEntity], options: &TableOptions) -> Vec<Column> {
         // The sort is stable: among equals, the order of the names.
         common.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let common = common.into_iter().take(options.max_properties);
-        columns.extend(common.map(|(name, _)| Column::Property(name.clone())));
         columns.extend(relations.into_keys().cloned().map(Column::Relation));
+        columns.extend(common.map(|(name, _)| Column::Property(name.clone())));
     } else {
         columns.extend(options.columns.iter().filter_map(|name| {
             if properties.contains_key(name) {
@@ -191,9 +247,9 @@ project (1)
   PAY
 
 repository (2)
-  identifier    title               private  readme                            → owners  → project
-  api           Zahlungen für alle  true     # long text that goes on and on…            PAY
-  payments-web  Web                 false                                      a, b
+  identifier    title               → owners  → project  private  readme
+  api           Zahlungen für alle            PAY        true     # long text that goes on and on…
+  payments-web  Web                 a, b                 false
 ";
         assert_eq!(text, expected);
     }
@@ -219,5 +275,23 @@ repository (2)
     fn an_empty_catalogue_says_so() {
         let text = render_table(&[], &TableOptions::default());
         assert_eq!(text, "the catalogue is empty\n");
+    }
+
+    #[test]
+    fn no_line_is_longer_than_asked_for_and_what_is_left_out_is_named() {
+        for line_width in 20..110 {
+            let options = TableOptions {
+                line_width,
+                ..TableOptions::default()
+            };
+            let text = render_table(&catalogue(), &options);
+            for line in text.lines() {
+                assert!(line.chars().count() <= line_width, "{line_width}: {text}");
+            }
+            // Each column of repositories is there, or is said not to be.
+            let unseen = |name: &&str| !text.contains(*name) && !text.contains("without");
+            let columns = ["title", "private", "readme", "owners", "project"];
+            assert_eq!(columns.iter().find(|name| unseen(name)), None, "{text}");
+        }
     }
 }

@@ -10,16 +10,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use anyhow::Context as _;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use self::message::{Request, Response};
 pub use crate::fault::{Fault, FaultKind};
 
 use crate::fault::Faults;
+use crate::loopback;
 
-/// A server on a free loopback port. It stops when the last clone is dropped.
+/// A server on a loopback port. It stops when the last clone is dropped.
 #[derive(Clone)]
 pub struct Server {
     shared: Arc<Shared>,
@@ -59,9 +58,15 @@ impl Server {
     pub async fn start(
         model: impl Fn(&Request) -> Response + Send + Sync + 'static,
     ) -> anyhow::Result<Server> {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .context("cannot bind a loopback port")?;
+        Server::start_at(0, model).await
+    }
+
+    /// The same on the given port; 0 is any free one.
+    pub async fn start_at(
+        port: u16,
+        model: impl Fn(&Request) -> Response + Send + Sync + 'static,
+    ) -> anyhow::Result<Server> {
+        let listener = loopback::listen(port).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let log = Arc::<Mutex<Log>>::default();
         let (model, base) = (Arc::new(model), url.clone());

@@ -20,7 +20,7 @@ async fn send(api: &RuntimeApi, path: &str, body: Value) -> u16 {
 }
 
 fn http() -> reqwest::Client {
-    crate::loopback::client().build().unwrap()
+    crate::loopback::fixture::client().build().unwrap()
 }
 
 fn url(api: &RuntimeApi, path: &str) -> String {

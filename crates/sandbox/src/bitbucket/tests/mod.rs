@@ -29,7 +29,7 @@ impl Client {
         let redirect = reqwest::redirect::Policy::none();
         Client {
             bitbucket: Bitbucket::start(workspace).await.unwrap(),
-            http: crate::loopback::client()
+            http: crate::loopback::fixture::client()
                 .redirect(redirect)
                 .build()
                 .unwrap(),

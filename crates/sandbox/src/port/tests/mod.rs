@@ -54,7 +54,7 @@ impl Client {
         .unwrap();
         let mut client = Client {
             port,
-            http: crate::loopback::client().build().unwrap(),
+            http: crate::loopback::fixture::client().build().unwrap(),
             token: String::new(),
             agent: OURS,
         };
