@@ -56,11 +56,9 @@ impl<'a> Listing<'a> {
             .unwrap_or_default();
         let feed = match &group.source {
             Source::Projects => Feed::Pages(Box::new(bitbucket.projects())),
-            Source::Repositories(filter) => {
-                Feed::Pages(Box::new(
-                    bitbucket.repositories(filter.role.as_deref(), filter.query.as_deref()),
-                ))
-            }
+            Source::Repositories(filter) => Feed::Pages(Box::new(
+                bitbucket.repositories(filter.role.as_deref(), filter.query.as_deref()),
+            )),
             Source::PullRequests { query, .. } => {
                 Feed::Pages(Box::new(bitbucket.pull_requests(uuid, Some(query))))
             }
