@@ -18,6 +18,7 @@ pub enum Condition {
     NoWebhooks,
     WebhookRefused,
     DeletionsHeldBack,
+    UnreadChanged,
     RunLosses,
     EventsLate,
     WorkerDied,
@@ -39,12 +40,13 @@ pub enum Condition {
 
 impl Condition {
     /// Least serious first.
-    pub const ALL: [Condition; 22] = [
+    pub const ALL: [Condition; 23] = [
         Condition::RunPaused,
         Condition::WebhookLost,
         Condition::NoWebhooks,
         Condition::WebhookRefused,
         Condition::DeletionsHeldBack,
+        Condition::UnreadChanged,
         Condition::RunLosses,
         Condition::EventsLate,
         Condition::WorkerDied,
@@ -72,6 +74,7 @@ impl Condition {
             Condition::NoWebhooks => 18,
             Condition::WebhookRefused => 22,
             Condition::DeletionsHeldBack => 26,
+            Condition::UnreadChanged => 28,
             Condition::RunLosses => 30,
             Condition::EventsLate => 34,
             Condition::WorkerDied => 38,
@@ -106,6 +109,7 @@ impl Condition {
             Condition::NoWebhooks => "no-webhooks",
             Condition::WebhookRefused => "webhook-refused",
             Condition::DeletionsHeldBack => "deletions-held-back",
+            Condition::UnreadChanged => "unread-changed",
             Condition::RunLosses => "run-losses",
             Condition::EventsLate => "events-late",
             Condition::WorkerDied => "worker-died",
@@ -143,6 +147,9 @@ impl Condition {
             }
             Condition::DeletionsHeldBack => {
                 "entities that nothing claims any more stay in Port, by the threshold or another guard"
+            }
+            Condition::UnreadChanged => {
+                "contents that a resync would have taken over as unchanged were not as recorded; it has read everything instead"
             }
             Condition::RunLosses => "the last resync could not read, map or write everything",
             Condition::EventsLate => "an event has waited for more than an hour",
@@ -189,6 +196,9 @@ impl Condition {
             }
             Condition::DeletionsHeldBack => {
                 "see in the log which entities stay and why; if they are to go, raise entityDeletionThreshold in the mapping and resync"
+            }
+            Condition::UnreadChanged => {
+                "nothing for now: that resync has mended it. Report it with the log, and set FERRY__SKIP_UNCHANGED=off until it is mended"
             }
             Condition::RunLosses => {
                 "see the lines of that resync in the log or in Port: rights of the token, expressions of the mapping, blueprints"

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::AddAssign;
+use std::ops::{AddAssign, SubAssign};
 
 use serde::{Deserialize, Serialize};
 
@@ -144,6 +144,23 @@ impl AddAssign for Tallies {
     }
 }
 
+/// Takes back what was counted of items that needed nothing.
+impl SubAssign for Tallies {
+    fn sub_assign(&mut self, other: Tallies) {
+        for (position, taken) in other.resources {
+            let tally = self.of(position);
+            tally.read = tally.read.saturating_sub(taken.read);
+            tally.skipped = tally.skipped.saturating_sub(taken.skipped);
+            tally.mapped = tally.mapped.saturating_sub(taken.mapped);
+            tally.unchanged = tally.unchanged.saturating_sub(taken.unchanged);
+        }
+        for (kind, taken) in other.items {
+            let count = self.items.entry(kind).or_default();
+            *count = count.saturating_sub(taken);
+        }
+    }
+}
+
 /// What is said once of all that met the same, with how many they were and one of them for a sample.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tallied {
@@ -249,6 +266,54 @@ impl AddAssign for IdentifierCounts {
         let IdentifierCounts { usable, unusable } = other;
         self.usable += usable;
         self.unusable += unusable;
+    }
+}
+
+impl SubAssign for IdentifierCounts {
+    fn sub_assign(&mut self, other: IdentifierCounts) {
+        let IdentifierCounts { usable, unusable } = other;
+        self.usable = self.usable.saturating_sub(usable);
+        self.unusable = self.unusable.saturating_sub(unusable);
+    }
+}
+
+/// Takes back what was counted.
+impl SubAssign for Counts {
+    fn sub_assign(&mut self, other: Counts) {
+        let Counts {
+            extracted,
+            skipped,
+            transformed,
+            filtered_out,
+            not_mapped,
+            left_out,
+            written,
+            unchanged,
+            refused,
+            waiting,
+            deleted,
+            kept,
+            postponed,
+            undeleted,
+        } = other;
+        for (count, taken) in [
+            (&mut self.extracted, extracted),
+            (&mut self.skipped, skipped),
+            (&mut self.transformed, transformed),
+            (&mut self.filtered_out, filtered_out),
+            (&mut self.not_mapped, not_mapped),
+            (&mut self.left_out, left_out),
+            (&mut self.written, written),
+            (&mut self.unchanged, unchanged),
+            (&mut self.refused, refused),
+            (&mut self.waiting, waiting),
+            (&mut self.deleted, deleted),
+            (&mut self.kept, kept),
+            (&mut self.postponed, postponed),
+            (&mut self.undeleted, undeleted),
+        ] {
+            *count = count.saturating_sub(taken);
+        }
     }
 }
 

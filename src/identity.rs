@@ -57,6 +57,9 @@ pub struct Place {
 /// Numbered items of one bucket.
 const ITEMS_PER_BUCKET: u64 = 100;
 
+/// Hexadecimal digits of a commit's whole name, at least (Git: SHA-1).
+const HASH_DIGITS: usize = 40;
+
 /// How a partition of the workspace is named where a repository would be.
 const WORKSPACE: &str = "workspace";
 
@@ -196,6 +199,9 @@ pub struct Repository {
     pub name: String,
     /// `None` for a repository without commits.
     pub main_branch: Option<String>,
+    /// Hash of the commit at the head of the main branch, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<String>,
 }
 
 impl Repository {
@@ -207,13 +213,37 @@ impl Repository {
             full_name: raw.get("full_name").and_then(text).unwrap_or_default(),
             name: raw.get("name").and_then(text).unwrap_or_default(),
             main_branch: raw.pointer("/mainbranch/name").and_then(text),
+            head: raw
+                .pointer("/mainbranch/target/hash")
+                .and_then(text)
+                .filter(|hash| is_hash(hash)),
         })
+    }
+
+    /// The same, for whoever has to ask for the head at another moment.
+    #[must_use]
+    pub fn without_head(&self) -> Repository {
+        Repository {
+            head: None,
+            ..self.clone()
+        }
+    }
+
+    /// The commit at the head of `branch`, where that is known.
+    pub fn head_of(&self, branch: &str) -> Option<&str> {
+        let is_main = self.main_branch.as_deref() == Some(branch);
+        self.head.as_deref().filter(|_| is_main)
     }
 
     /// The last part of its address.
     pub fn slug(&self) -> &str {
         self.full_name.rsplit('/').next().unwrap_or_default()
     }
+}
+
+/// Anything else would be taken for the name of a branch.
+fn is_hash(text: &str) -> bool {
+    HASH_DIGITS <= text.len() && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 #[cfg(test)]

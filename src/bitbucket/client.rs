@@ -16,6 +16,7 @@ use super::accounts::Accounts;
 use super::auth::Credential;
 use super::error::Error;
 use super::git::Git;
+use super::heads::Heads;
 use super::pages::Pages;
 use super::rate_limit::{Allowance, Purpose, RateGroup};
 use super::sending::{Body, Sending};
@@ -95,6 +96,7 @@ pub(super) struct Shared {
     pub(super) probing: tokio::sync::Mutex<()>,
     pub(super) slots: Mutex<Slots>,
     pub(super) tree_queries: TreeQueries,
+    pub(super) heads: Heads,
 }
 
 impl BitbucketClient {
@@ -117,6 +119,7 @@ impl BitbucketClient {
             accounts: Accounts::new(credentials),
             probing: tokio::sync::Mutex::default(),
             tree_queries: TreeQueries::default(),
+            heads: Heads::default(),
         };
         BitbucketClient {
             shared: Arc::new(shared),
@@ -271,27 +274,7 @@ impl BitbucketClient {
         Ok(own)
     }
 
-    /// An object. Any other JSON is no answer.
-    pub(super) async fn get(&self, url: Url, deadline: &Deadline) -> Result<Value, Error> {
-        let object = |answer: &Answer| {
-            let value = answer.value()?;
-            ensure!(value.is_object(), "no object: {}", answer.excerpt());
-            Ok(value)
-        };
-        self.read(&url, deadline, object).await
-    }
-
-    /// Asks the API, and reads the answer with `read`; what that cannot read is asked for again.
-    pub(super) async fn read<T>(
-        &self,
-        url: &Url,
-        deadline: &Deadline,
-        read: impl Fn(&Answer) -> anyhow::Result<T>,
-    ) -> Result<T, Error> {
-        self.read_as(&JSON, url, deadline, read).await
-    }
-
-    /// The same, as patiently as `policy` says.
+    /// Asks the API as patiently as `policy` says, and reads the answer with `read`; what that cannot read is asked for again.
     pub(super) async fn read_as<T>(
         &self,
         policy: &RetryPolicy,

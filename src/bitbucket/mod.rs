@@ -3,7 +3,8 @@
 //! [`BitbucketClient`] asks for raw JSON: `resources` knows the lists and `by_id` the objects, `pages` follows lists,
 //! `by_key` reads those again that must not overlook anything, `auth` and `accounts` hold credentials, `rate_limit` decides
 //! whose turn it is and when nobody's is, `slots` how many go at once, `sending` sends a request, `redirect` says where one may be led, `error` says what
-//! an answer means, `git` reads contents where the server speaks that, `hooks` keeps webhook subscriptions. Objects stay raw values, because a mapping may read any of their
+//! an answer means, `git` reads contents where the server speaks that, `hooks` keeps webhook subscriptions,
+//! `heads` has repositories come with their head commits. Objects stay raw values, because a mapping may read any of their
 //! fields.
 //!
 //! Must not know what anything is for: no mapping, no entity, no Port.
@@ -15,6 +16,7 @@ mod by_key;
 mod client;
 mod error;
 mod git;
+mod heads;
 mod hooks;
 mod pages;
 mod rate_limit;

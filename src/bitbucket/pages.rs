@@ -24,6 +24,12 @@ const MOST_EMPTY: usize = 2;
 /// The same of a list that does: filters may leave page after page empty.
 const MOST_EMPTY_LINKED: usize = 100;
 
+/// A defect is final.
+const IMPATIENT: RetryPolicy = RetryPolicy {
+    max_defects: 0,
+    ..JSON
+};
+
 /// A list in progress.
 ///
 /// Only `values` and `next` of a page are guaranteed (Bitbucket REST API, pagination). Some lists leave out `next`
@@ -43,7 +49,7 @@ pub struct Pages {
     promise: Promise,
     /// Whether it was read from its beginning.
     from_begin: bool,
-    policy: RetryPolicy,
+    policy: &'static RetryPolicy,
 }
 
 /// How many objects a list has, as its pages say.
@@ -93,18 +99,17 @@ impl Pages {
             empty: 0,
             promise: Promise::default(),
             from_begin: false,
-            policy: JSON,
+            policy: &JSON,
         }
     }
 
     /// The same, where a defect is not asked for again: there is another way.
     #[must_use]
     pub(super) fn impatient(self) -> Pages {
-        let policy = RetryPolicy {
-            max_defects: 0,
-            ..JSON
-        };
-        Pages { policy, ..self }
+        Pages {
+            policy: &IMPATIENT,
+            ..self
+        }
     }
 
     /// The values of the next page; `None` after the last one. A page may be empty and not the last.
@@ -116,16 +121,15 @@ impl Pages {
         };
         let guessed = next.guessed;
         let url = self.client.own(&next.address)?;
-        let page = match self
+        let read = self
             .client
-            .read_as(&self.policy, &url, deadline, Page::read)
-            .await
-        {
+            .read_with_heads(self.policy, url, deadline, Page::read);
+        let (url, page) = match read.await {
             Err(error) if guessed && error.class() == Class::Part => {
                 self.next = None;
                 return Ok(None);
             }
-            page => page?,
+            read => read?,
         };
         self.promise.take_in(page.size);
         let new = self.note(&url, &page.values);

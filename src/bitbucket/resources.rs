@@ -1,6 +1,7 @@
 //! The lists of Bitbucket's REST API that Ferry reads, and what they hold of one object: where each is, and how it is
 //! asked for. Objects by their own address are `by_id`'s.
 
+use anyhow::anyhow;
 use serde_json::Value;
 
 use super::client::BitbucketClient;
@@ -69,7 +70,8 @@ impl BitbucketClient {
         )
     }
 
-    /// The repositories that `role` (of the caller) and `query` select; all without them.
+    /// The repositories that `role` (of the caller) and `query` select; all without them. Each with the head of its main
+    /// branch, where Bitbucket gives that.
     pub fn repositories(&self, role: Option<&str>, query: Option<&str>) -> Pages {
         self.repositories_sorted(role, query, None)
     }
@@ -81,19 +83,22 @@ impl BitbucketClient {
         query: Option<&str>,
         sort: Option<&str>,
     ) -> Pages {
+        let heads = self.head_fields("values.");
         let mut parameters = vec![("pagelen", PAGELEN)];
+        parameters.extend(heads.as_deref().map(|fields| ("fields", fields)));
         parameters.extend(role.map(|role| ("role", role)));
         parameters.extend(query.map(|query| ("q", query)));
         parameters.extend(sort.map(|sort| ("sort", sort)));
         self.list(["repositories", self.workspace_name()], &parameters)
     }
 
+    /// A repository, as [`repositories`](Self::repositories) shows it.
     pub async fn repository(&self, uuid: &str, deadline: &Deadline) -> Result<Value, Error> {
-        self.get(
-            self.url(["repositories", self.workspace_name(), uuid], &[]),
-            deadline,
-        )
-        .await
+        let heads = self.head_fields("");
+        let heads = heads.as_deref().map(|fields| ("fields", fields));
+        let route = ["repositories", self.workspace_name(), uuid];
+        let url = self.url(route, heads.as_slice());
+        self.get(url, deadline).await
     }
 
     /// The pull requests of a repository that `query` selects; the open ones without it.
@@ -174,12 +179,12 @@ impl BitbucketClient {
         pages.impatient()
     }
 
-    /// The bytes of a file at `revision`: a commit hash, or a branch whose name has no slash. `None` when there is no
-    /// such file, or a folder in its place; [`Error::TooLarge`] beyond 1 MiB.
+    /// The bytes of a file at a commit. `None` when there is no such file, or a folder in its place;
+    /// [`Error::TooLarge`] beyond 1 MiB. That there is no such commit is no answer: a server that lags may not have it yet.
     pub async fn file(
         &self,
         repository_uuid: &str,
-        revision: &str,
+        commit: &str,
         path: &str,
         deadline: &Deadline,
     ) -> Result<Option<Vec<u8>>, Error> {
@@ -188,7 +193,7 @@ impl BitbucketClient {
             self.workspace_name(),
             repository_uuid,
             "src",
-            revision,
+            commit,
         ];
         let segments = || path.split('/').filter(|segment| !segment.is_empty());
         // The root is a folder.
@@ -198,8 +203,16 @@ impl BitbucketClient {
         let url = self.url(route.into_iter().chain(segments()), &[]);
         match self.bytes(&url, deadline).await {
             Ok(bytes) => Ok(bytes),
+            Err(Error::NotFound { request, message }) if is_about_commit(&message) => {
+                Err(Error::unexpected(&request, anyhow!(message)))
+            }
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
+}
+
+/// Whether Bitbucket says that it does not know the commit, rather than the file.
+fn is_about_commit(message: &str) -> bool {
+    message.to_ascii_lowercase().contains("commit not found")
 }

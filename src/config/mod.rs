@@ -70,6 +70,8 @@ pub struct Config {
     pub contents_over: ContentsOver,
     /// `FERRY__DELETE`: `off` keeps every entity, and lists what would go; default on.
     pub deletes_off: bool,
+    /// `FERRY__SKIP_UNCHANGED`: `off` has each resync read all contents, those that have not changed included; default on.
+    pub reads_unchanged: bool,
     /// `FERRY__SLICE_SECONDS`: how long before the end of its invocation a resync stops and saves; default 60.
     pub slice_margin: Duration,
     /// `FERRY__STATE_DIR`: where `ferry` keeps its state off Lambda; memory when unset.

@@ -70,6 +70,7 @@ impl VariableReader<'_> {
             shutdown_wait: shutdown_wait.unwrap_or(Duration::from_secs(8)),
             client_timeout: self.seconds("OCEAN__CLIENT_TIMEOUT"),
             deletes_off: !self.flag("FERRY__DELETE", true),
+            reads_unchanged: !self.flag("FERRY__SKIP_UNCHANGED", true),
             live_reserve: self.live_reserve(),
             contents_over: self.contents_over(),
             slice_margin: Duration::from_secs(slice_seconds.unwrap_or(60).into()),

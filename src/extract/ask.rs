@@ -63,6 +63,24 @@ pub async fn with_files(
     }
 }
 
+/// `raw`, a repository, with the head of its main branch where items of `group` may show that and `raw` does not: not
+/// every server gives it along.
+pub async fn completed(
+    bitbucket: &BitbucketClient,
+    group: &Group,
+    raw: Value,
+    deadline: &Deadline,
+) -> Result<Value, bitbucket::Error> {
+    let is_without = raw
+        .pointer("/mainbranch/name")
+        .is_some_and(Value::is_string)
+        && raw.pointer("/mainbranch/target").is_none();
+    match is_without && group.shows_head() {
+        true => bitbucket.with_head(raw, deadline).await,
+        false => Ok(raw),
+    }
+}
+
 /// Those of the pull requests `ids` of `repository` that `group` selects. The repository itself is taken for selected.
 pub async fn pull_requests(
     bitbucket: &BitbucketClient,
@@ -113,8 +131,14 @@ pub async fn member(
         (Source::Projects, _) => bitbucket.project(member, deadline).await?,
         (Source::Members, _) => bitbucket.member(member, deadline).await?,
         (Source::Parts { part, .. }, Some(repository)) => {
-            return super::part::hidden(bitbucket, part, repository, (member, is_cut), deadline)
-                .await;
+            return super::part::hidden(
+                bitbucket,
+                (group, part),
+                repository,
+                (member, is_cut),
+                deadline,
+            )
+            .await;
         }
         // A tree at a commit is complete, and the others have no members.
         (

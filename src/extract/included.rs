@@ -112,19 +112,15 @@ impl<'a> IncludedFiles<'a> {
         branch: &str,
         deadline: &Deadline,
     ) -> Result<Map<String, Value>, bitbucket::Error> {
-        // A branch name with a slash cannot be told from a path (BCLOUD-9969): its commit can.
-        let revision = if branch.contains('/') {
-            let head = self
-                .bitbucket
-                .branch_head(repository.uuid.as_str(), branch, deadline);
-            match head.await? {
-                Some(commit) => commit,
+        // All at one commit. A branch may move between two files, and its name may look like a path (BCLOUD-9969).
+        let uuid = repository.uuid.as_str();
+        let commit = match repository.head_of(branch) {
+            Some(head) => head.to_owned(),
+            None => match self.bitbucket.branch_head(uuid, branch, deadline).await? {
+                Some(head) => head,
                 None => return Ok(self.nothing()),
-            }
-        } else {
-            branch.to_owned()
+            },
         };
-        // By the name of a branch, git is not asked.
         let full_name = &repository.full_name;
         let places: Vec<String> = self
             .paths
@@ -132,11 +128,11 @@ impl<'a> IncludedFiles<'a> {
             .map(|path| content::included("", path))
             .collect();
         let over_git =
-            GitContents::of_paths(self.bitbucket, full_name, (&revision, &places), deadline).await;
+            GitContents::of_paths(self.bitbucket, full_name, (&commit, &places), deadline).await;
         stream::iter(self.paths.iter().zip(&places))
             .map(|(path, place)| {
-                let known = over_git.as_ref().and_then(|git| git.text(&revision, place));
-                let place = (repository.uuid.as_str(), revision.as_str(), place.as_str());
+                let known = over_git.as_ref().and_then(|git| git.text(&commit, place));
+                let place = (repository.uuid.as_str(), commit.as_str(), place.as_str());
                 async move {
                     let text = match known {
                         Some(text) => text,
@@ -178,6 +174,7 @@ fn destination(pull_request: &Value) -> Option<Repository> {
     let branch = destination.pointer("/branch/name").and_then(Value::as_str);
     Some(Repository {
         main_branch: branch.map(str::to_owned),
+        head: None,
         ..Repository::of(destination.get("repository")?)?
     })
 }

@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::included::{Completed, IncludedFiles};
 use super::part::PartListing;
 use super::tree::TreeListing;
-use super::{Batch, Group, Source};
+use super::{Batch, Group, Origin, Source};
 use crate::bitbucket::{self, BitbucketClient, Pages, Shown};
 use crate::deadline::Deadline;
 use crate::failure::Class;
@@ -25,7 +25,7 @@ pub struct Listing<'a> {
 }
 
 enum Feed<'a> {
-    Pages(Pages),
+    Pages(Box<Pages>),
     Tree(Box<TreeListing<'a>>),
     Part(Box<PartListing<'a>>),
     Workspace,
@@ -55,22 +55,21 @@ impl<'a> Listing<'a> {
             .map(|repository| repository.uuid.as_str())
             .unwrap_or_default();
         let feed = match &group.source {
-            Source::Projects => Feed::Pages(bitbucket.projects()),
-            Source::Repositories(filter) => {
-                Feed::Pages(bitbucket.repositories(filter.role.as_deref(), filter.query.as_deref()))
-            }
+            Source::Projects => Feed::Pages(Box::new(bitbucket.projects())),
+            Source::Repositories(filter) => Feed::Pages(Box::new(
+                bitbucket.repositories(filter.role.as_deref(), filter.query.as_deref()),
+            )),
             Source::PullRequests { query, .. } => {
-                Feed::Pages(bitbucket.pull_requests(uuid, Some(query)))
+                Feed::Pages(Box::new(bitbucket.pull_requests(uuid, Some(query))))
             }
             Source::Workspace => Feed::Workspace,
-            Source::Members => Feed::Pages(bitbucket.members()),
+            Source::Members => Feed::Pages(Box::new(bitbucket.members())),
             Source::Parts { part, .. } => repository.map_or(Feed::Nothing, |repository| {
-                let resources = &group.resources;
-                let listing = PartListing::new(bitbucket, resources, part, repository);
+                let listing = PartListing::new(bitbucket, group, part, repository);
                 Feed::Part(Box::new(listing))
             }),
             Source::Trees(_) => repository.map_or(Feed::Nothing, |repository| {
-                let tree = TreeListing::new(bitbucket, &group.trees, repository.clone());
+                let tree = TreeListing::new(bitbucket, group, repository.clone());
                 Feed::Tree(Box::new(tree))
             }),
         };
@@ -97,6 +96,14 @@ impl<'a> Listing<'a> {
         }
     }
 
+    /// The commit that all of it was read at, once it is read, if it was the head of the main branch.
+    pub fn origin(&self) -> Option<&Origin> {
+        match &self.feed {
+            Feed::Tree(tree) => tree.origin(),
+            Feed::Pages(_) | Feed::Part(_) | Feed::Workspace | Feed::Nothing => None,
+        }
+    }
+
     /// Address of the page that comes next, where it can be gone on with later.
     pub fn cursor(&self) -> Option<&str> {
         match &self.feed {
@@ -108,7 +115,7 @@ impl<'a> Listing<'a> {
     /// Goes on at `cursor`, which an earlier listing of the same has given.
     pub fn resume(&mut self, cursor: &str) {
         if let Feed::Pages(pages) = &mut self.feed {
-            *pages = Pages::resume(self.bitbucket.clone(), cursor);
+            **pages = Pages::resume(self.bitbucket.clone(), cursor);
         }
     }
 
@@ -150,11 +157,11 @@ impl<'a> Listing<'a> {
 /// The list of repositories that `group` is about, from `cursor` on where there is one.
 ///
 /// Files are read in the order of the list, those of the next page when a page has no more to begin with. A page that
-/// finds no `room` waits until another one is dropped. A repository whose files could not be read costs its page nothing,
+/// finds no `room` waits until another one is dropped. A repository that `wants_files` does not hold of comes without. A repository whose files could not be read costs its page nothing,
 /// whatever the reason; where that meets everything, no more files are asked for.
 pub fn repository_pages<'a>(
     bitbucket: &'a BitbucketClient,
-    group: &'a Group,
+    (group, wants_files): (&'a Group, &'a (dyn Fn(&Value) -> bool + Sync)),
     cursor: Option<&str>,
     room: &'a Semaphore,
     deadline: &'a Deadline,
@@ -188,6 +195,9 @@ pub fn repository_pages<'a>(
             async move {
                 let (included, is_over) = included.as_ref();
                 Ok(match (piece?, included) {
+                    (Piece::Item(item), Some(_)) if !wants_files(&item) => {
+                        Piece::Item(Ok(Ok(item)))
+                    }
                     (Piece::Item(item), Some(_)) if is_over.load(Ordering::Relaxed) => {
                         Piece::Item(Err((Repository::of(&item), bitbucket::Error::OutOfTime)))
                     }

@@ -4,6 +4,7 @@
 //! knows nothing of entities or Port.
 
 mod ask;
+mod carried;
 mod content;
 mod included;
 mod listing;
@@ -21,13 +22,15 @@ use crate::identity::{ItemId, PartitionId, Repository, RepositoryId, SourceId};
 use crate::mapping::{Mapping, Part, RepositoryFilter, Resource, Selector};
 
 pub use ask::{
-    Asked, Hidden, member, pull_requests, repositories, repositories_of_project, repository,
-    with_files,
+    Asked, Hidden, completed, member, pull_requests, repositories, repositories_of_project,
+    repository, with_files,
 };
+pub use carried::names_digest;
 pub use listing::{Listing, Page, repository_pages};
 
 pub use unread::{Unread, unread_file};
 
+use carried::CarriedFields;
 use tree::TreeResource;
 
 /// Where raw items come from: one query per distinct source, however many resources read it.
@@ -61,6 +64,18 @@ pub struct Group {
     pub included_files: Vec<String>,
     /// What its resources want of trees.
     trees: Vec<TreeResource>,
+    carried: CarriedFields,
+}
+
+/// The commit that all contents of a partition were read at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The main branch, whose head it was.
+    pub branch: String,
+    /// Its hash.
+    pub head: String,
+    /// What items show of the repository, as [`Group::carried`] has it; `None` where there is no item.
+    pub carried: Option<u64>,
 }
 
 /// The sources of `mapping` in the order in which its resources first need them.
@@ -97,6 +112,7 @@ impl Group {
             resources: Vec::new(),
             included_files: Vec::new(),
             trees: Vec::new(),
+            carried: CarriedFields::default(),
         }
     }
 
@@ -106,6 +122,12 @@ impl Group {
             source: self.id.clone(),
             repository: repository.cloned(),
         }
+    }
+
+    /// Whether everything that it reads of the contents of `repository` lies on its main branch.
+    pub fn reads_main_branch_only(&self, repository: &Repository) -> bool {
+        let mut trees = self.trees.iter();
+        trees.all(|tree| tree.reads_main_branch_only(repository))
     }
 
     /// Whether a push to `branch` of `repository` may change its items.
@@ -273,6 +295,18 @@ pub struct Skipped {
     /// `workspace/slug/path`
     pub path: String,
     pub reason: &'static str,
+}
+
+/// Whether `raw` carries its files.
+pub fn has_files(raw: &Value) -> bool {
+    raw.get(INCLUDED_FILES).is_some()
+}
+
+/// Leaves `raw` as Bitbucket shows it.
+pub fn without_files(raw: &mut Value) {
+    if let Value::Object(raw) = raw {
+        raw.shift_remove(INCLUDED_FILES);
+    }
 }
 
 /// The key under which an item carries its files.

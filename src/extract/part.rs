@@ -1,21 +1,19 @@
 //! Branches, tags, pipelines, deployments and environments: what a repository has many of, newest first and bounded.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::Batch;
-use super::ask::Hidden;
+use super::ask::{Hidden, completed};
+use super::{Batch, Group};
 use crate::bitbucket::{self, BitbucketClient, Pages, Shown};
 use crate::deadline::Deadline;
 use crate::identity::Repository;
-use crate::mapping::{Kind, Part, Resource};
+use crate::mapping::{Kind, Part};
 
 /// One part of one repository, page by page. Items are `{<kind>: .., repo: ..}`.
 pub(super) struct PartListing<'a> {
     bitbucket: &'a BitbucketClient,
-    resources: &'a [Arc<Resource>],
+    group: &'a Group,
     part: &'a Part,
     uuid: String,
     /// `None` when nothing more is wanted.
@@ -33,7 +31,7 @@ const HOURS_PER_DAY: i64 = 24;
 impl<'a> PartListing<'a> {
     pub(super) fn new(
         bitbucket: &'a BitbucketClient,
-        resources: &'a [Arc<Resource>],
+        group: &'a Group,
         part: &'a Part,
         repository: &Repository,
     ) -> PartListing<'a> {
@@ -48,7 +46,7 @@ impl<'a> PartListing<'a> {
         };
         PartListing {
             bitbucket,
-            resources,
+            group,
             part,
             uuid,
             pages: Some(pages),
@@ -114,15 +112,16 @@ impl<'a> PartListing<'a> {
         let repository = match &self.repository {
             Some(repository) => repository,
             None => {
-                let repository = self.bitbucket.repository(&self.uuid, deadline).await?;
-                self.repository.insert(repository)
+                let raw = self.bitbucket.repository(&self.uuid, deadline).await?;
+                let raw = completed(self.bitbucket, self.group, raw, deadline).await?;
+                self.repository.insert(raw)
             }
         };
         let items = items
             .into_iter()
             .map(|item| json!({ self.part.kind.name(): item, "repo": repository }));
         Ok(Some(Batch {
-            resources: self.resources.to_vec(),
+            resources: self.group.resources.clone(),
             items: items.collect(),
             ..Batch::default()
         }))
@@ -173,7 +172,7 @@ pub(super) fn member(kind: Kind, raw: &Value) -> String {
 /// A list that `is_cut` at a number or an age leaves things out, and so does a query, which only Bitbucket can judge.
 pub(super) async fn hidden(
     bitbucket: &BitbucketClient,
-    part: &Part,
+    (group, part): (&Group, &Part),
     repository: &Repository,
     (member, is_cut): (&str, bool),
     deadline: &Deadline,
@@ -193,6 +192,7 @@ pub(super) async fn hidden(
         return Ok(Hidden::LeftOut);
     }
     let raw = bitbucket.repository(uuid, deadline).await?;
+    let raw = completed(bitbucket, group, raw, deadline).await?;
     Ok(Hidden::Overlooked(
         json!({ part.kind.name(): found, "repo": raw }),
     ))

@@ -90,7 +90,7 @@ fn stands(condition: Condition, incident: &Sighting, facts: &Facts, now: Timesta
     // A run that has begun since has looked at everything.
     let ends_with_run = matches!(
         condition,
-        Condition::DeadLetters | Condition::DeletionsHeldBack
+        Condition::DeadLetters | Condition::DeletionsHeldBack | Condition::UnreadChanged
     );
     let completed = facts.completed.as_ref();
     let begun = completed.and_then(|completed| completed.started_at);

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::objects::Looked;
-use super::repository::shows;
 use crate::extract::{self, Group, Source};
 use crate::failure::Failure;
 use crate::identity::{ItemId, RepositoryId};
@@ -28,7 +27,7 @@ pub(super) async fn projects(
             looked.seen.push(looker.whole(group, None).await?);
         }
     }
-    let shows_project = |group: &Group| shows(group, "project");
+    let shows_project = |group: &Group| group.shows(&["project"]);
     let Some(key) = keys.first().filter(|_| groups.iter().any(shows_project)) else {
         return Ok(looked);
     };

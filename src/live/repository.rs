@@ -1,7 +1,10 @@
 //! A look at a repository: the repository itself, and what of all that it holds the news may have changed.
 
+use serde_json::Value;
+
 use super::objects::{Looked, invisible, read};
 use super::projects::new_project;
+use crate::bitbucket;
 use crate::extract::{Group, Source};
 use crate::failure::Failure;
 use crate::identity::{ItemId, PartitionId, Repository, RepositoryId};
@@ -39,7 +42,7 @@ pub(super) async fn of_repository(
                 };
                 looked.follow.extend(new_project(looker, &raw, news).await?);
                 if let Some(group) = own {
-                    let raw = looker.with_files(group, raw.clone()).await;
+                    let raw = with_files(looker, group, raw.clone()).await;
                     let lost = raw.as_ref().err();
                     let seen = match lost.and_then(|error| looker.lost_file(group, error)) {
                         Some(file) => Err(Failure::Unread(Some(file))),
@@ -110,7 +113,7 @@ pub(super) async fn of_partition(
     let before = looker.entry(&partition.item(ItemId::Whole)).await?;
     match looker.standing(filter, repository).await? {
         Selection::Selected(raw) if matches!(group.source, Source::Repositories(_)) => {
-            let raw = looker.with_files(group, raw).await;
+            let raw = with_files(looker, group, raw).await;
             let seen = looker.repository(group, (repository, raw), before).await;
             Ok(vec![read(seen?)?].into())
         }
@@ -122,12 +125,26 @@ pub(super) async fn of_partition(
     }
 }
 
+/// `raw` with its files, read at the head that the main branch itself has: a list may not have heard of the push yet.
+async fn with_files(
+    looker: &Looker<'_>,
+    group: &Group,
+    raw: Value,
+) -> Result<Value, bitbucket::Error> {
+    let raw = match group.included_files.is_empty() {
+        true => raw,
+        false => Box::pin(looker.bitbucket.with_head(raw, looker.deadline)).await?,
+    };
+    looker.with_files(group, raw).await
+}
+
 /// Whether news about a repository may change what `group` shows of it. Its own item is looked at anyway.
 fn concerns(group: &Group, repository: &Repository, news: &News) -> bool {
     let is_pushed = !news.pushed.is_empty();
     // The repository goes along with what lies in it, and a push moves these fields of it.
-    let moves = || is_pushed && (shows(group, "updated_on") || shows(group, "size"));
-    let shows_project = || news.project && shows(group, "project");
+    let moved: [&[&str]; 3] = [&["updated_on"], &["size"], &["mainbranch", "target"]];
+    let moves = || is_pushed && moved.iter().any(|field| group.shows(field));
+    let shows_project = || news.project && group.shows(&["project"]);
     match &group.source {
         // Their files are those of the branches that they go to.
         Source::PullRequests { .. } => news.all || is_pushed && !group.included_files.is_empty(),
@@ -147,22 +164,6 @@ fn concerns(group: &Group, repository: &Repository, news: &News) -> bool {
     }
 }
 
-/// Whether items of `group` may show `field` of their repository.
-pub(super) fn shows(group: &Group, field: &str) -> bool {
-    let paths: &[&[&str]] = match &group.source {
-        Source::Repositories(_) => &[&[]],
-        Source::Trees(_) => &[&["repo"], &["metadata", "commit", "repository"]],
-        Source::Parts { .. } => &[&["repo"]],
-        Source::PullRequests { .. } | Source::Projects | Source::Workspace | Source::Members => &[],
-    };
-    let reads = |path: &&[&str]| {
-        let path = [path, &[field][..]].concat();
-        let mut resources = group.resources.iter();
-        resources.any(|resource| resource.reads(&path))
-    };
-    paths.iter().any(reads)
-}
-
 /// What `group` shows of a repository that its filter selects.
 async fn contents(
     looker: &Looker<'_>,
@@ -171,7 +172,9 @@ async fn contents(
     progress: Option<Progress>,
 ) -> Result<Looked, Failure> {
     if !group.source.is_numbered() {
-        return Ok(looker.whole(group, Some(repository)).await?.into());
+        // Its head was asked for before the record is read: somebody may have committed a newer one since.
+        let repository = repository.without_head();
+        return Ok(looker.whole(group, Some(&repository)).await?.into());
     }
     let mut reading = Reading::open(looker, group, repository, progress).await?;
     let mut seen = Vec::new();

@@ -156,6 +156,14 @@ impl Expression {
         }
     }
 
+    /// Whether the same item may give another value at another time.
+    pub(super) fn reads_clock(&self) -> bool {
+        match self {
+            Expression::Filter(guarded) => guarded.filter.reads_clock(),
+            Expression::File(_) | Expression::Broken { .. } => false,
+        }
+    }
+
     pub(super) fn reads(&self, path: &[&str]) -> bool {
         match self {
             Expression::Filter(guarded) => guarded.filter.reads(path),

@@ -67,6 +67,14 @@ impl MappingReport {
         }
     }
 
+    /// Whether [`add`](MappingReport::add) has anything to note of `mapped`.
+    pub fn says_anything_of(mapped: &Mapped) -> bool {
+        let mut nulls = mapped.nulls.iter();
+        !mapped.failures.is_empty()
+            || !mapped.dropped.is_empty()
+            || nulls.any(|null| null.error.is_some())
+    }
+
     fn note(&mut self, resource: usize, path: &str, kind: Kind, sample: impl FnOnce() -> String) {
         let problem = Problem {
             resource,

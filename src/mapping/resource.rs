@@ -180,6 +180,25 @@ impl Resource {
         reads
     }
 
+    /// Whether the same items give the same entities at any time, and Port is asked to find none of them.
+    pub fn is_repeatable(&self) -> bool {
+        let items = self.items.iter().map(|items| items.expression());
+        let whole = self.whole.iter().map(|whole| &whole.expression);
+        let mut single = [&self.query].into_iter().chain(items).chain(whole);
+        let mut reads_clock = single.any(Expression::reads_clock);
+        let mut searches = false;
+        for entity in &self.entities {
+            entity.each(&mut |_, expression| reads_clock |= expression.reads_clock());
+            let relations = entity.relations.iter().flatten().map(|field| &field.value);
+            let mut operands = [&entity.identifier]
+                .into_iter()
+                .chain(&entity.team)
+                .chain(relations);
+            searches |= operands.any(|operand| matches!(operand, Operand::Search(_)));
+        }
+        !reads_clock && !searches
+    }
+
     /// Whether the items say themselves which properties and relations are written.
     pub fn writes_anything(&self) -> bool {
         !self.whole.is_empty()

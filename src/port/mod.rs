@@ -27,6 +27,7 @@ mod rehearsal;
 mod report;
 mod schema;
 mod search;
+mod shown;
 mod signature;
 mod snapshot;
 mod sync_metrics;
@@ -46,6 +47,7 @@ pub use outcome::{DeleteOutcome, DeleteReport, Postponed, Refusal, UpsertOutcome
 pub use rehearsal::{EntityContent, Rehearsal, Rehearsed, RehearsedEntity, RehearsedRefusal};
 pub use report::{LogLevel, LogLine, ResyncReport, ResyncStatus};
 pub use schema::{Misfit, Property, PropertyType};
+pub use shown::{ShownFields, identifier_digest, shown};
 pub use signature::is_signed_by_port;
 pub use snapshot::{MappedFields, Snapshot};
 pub use sync_metrics::{ResourceMetrics, SyncEnd, SyncMetrics};

@@ -139,7 +139,7 @@ impl Snapshot {
         if relations.chain(&entity.team).any(by_search) {
             return true;
         }
-        let Some(port) = self.digests_of(identifier) else {
+        let Some(port) = self.digests_of(hash_of(identifier.as_str())) else {
             return true;
         };
         let ours = digests(
@@ -159,8 +159,8 @@ impl Snapshot {
         !(ours.iter().all(in_port) && port.iter().all(in_ours))
     }
 
-    fn digests_of(&self, identifier: &str) -> Option<&[Digest]> {
-        let wanted = hash_of(identifier);
+    /// Of the entity whose identifier has the hash `wanted`.
+    pub(super) fn digests_of(&self, wanted: u64) -> Option<&[Digest]> {
         let at = self
             .entries
             .binary_search_by_key(&wanted, |entry| entry.identifier)

@@ -13,6 +13,7 @@ use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::mapping::{Mapping, defaults};
 use crate::port::ResyncStatus;
+use crate::store::basis::Skipping;
 use crate::store::documents::completed;
 use crate::store::run::{
     Run, Watermark, failed_repositories, recorded_sources, run, run_request, watermark,
@@ -159,6 +160,7 @@ async fn new_run(
     let known = app.store.load(&completed()).await?.value;
     let is_first = known.is_none();
     let hidden_before = known.as_ref().map(|known| known.hidden.clone());
+    let audits = known.as_ref().map_or(0, |known| known.runs);
     let owned = match known {
         Some(known) => known.owned,
         None => session.port.owned(None, deadline).await?.len(),
@@ -169,6 +171,10 @@ async fn new_run(
     Ok(Run {
         is_first,
         has_rival,
+        skipping: Skipping {
+            audits,
+            ..Skipping::default()
+        },
         hidden_before: hidden_before.unwrap_or_default(),
         kept: has_rival.then(rival_line).into_iter().collect(),
         ..Run::begin(id, app.clock.now(), current.number, (owned, first))

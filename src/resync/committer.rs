@@ -111,7 +111,9 @@ impl Slice<'_> {
             self.keep().await?;
             let ReadPart { part, seen, then } = part;
             self.tell_losses(&part, &seen);
-            for seen in self.changed(seen).await? {
+            let changed = self.changed(seen).await?;
+            self.judge(&part, &changed).await;
+            for seen in changed {
                 // An item of two pages is committed with the first of them.
                 if section.iter().any(|known| known.item == seen.item) {
                     continue;
@@ -137,6 +139,15 @@ impl Slice<'_> {
             }
         }
         self.commit_section(section, &mut waiting).await
+    }
+
+    /// A part that is audited should not have changed since it was recorded.
+    async fn judge(&self, part: &RunPart, changed: &[Seen]) {
+        let Some(stamp) = part.audited else { return };
+        // Where a live look has been faster, it has the word.
+        if changed.iter().any(|seen| seen.stamp() == Some(stamp)) {
+            Box::pin(self.audit_failed(part)).await;
+        }
     }
 
     /// Items of `part` whose files could not be read: they stay as they are, and the next run begins with them.

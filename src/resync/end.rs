@@ -42,6 +42,8 @@ pub struct Summary {
     pub kept: Option<String>,
     /// How many of them nobody has asked to be left.
     pub withheld: usize,
+    /// Partitions that were taken over unread, since nothing about them had changed.
+    pub taken_over: usize,
     /// Lists that say they have objects and show none; new ones are a loss.
     pub hidden: Vec<String>,
     /// Each problem of the mapping once, with the number of items it cost.
@@ -59,6 +61,7 @@ impl Summary {
             kept: (!run.kept.is_empty())
                 .then(|| run.kept.iter().cloned().collect::<Vec<_>>().join("; ")),
             withheld: run.withheld,
+            taken_over: run.skipping.taken_over.partitions,
             hidden: run.hidden.iter().cloned().collect(),
             mapping_problems,
         }
@@ -108,6 +111,7 @@ impl Slice<'_> {
             owned: run.owned,
             all_recorded: run.failures == 0 && run.unsound.is_empty(),
             distrusted: self.distrusted(),
+            runs: run.skipping.audits + 1,
             hidden: run.hidden.clone(),
         };
         let key = failed_repositories();
@@ -195,6 +199,9 @@ impl Slice<'_> {
             undeleted = counts.undeleted,
             kept = counts.kept,
             failed_partitions = run.failures,
+            taken_over = run.skipping.taken_over.partitions,
+            audited = run.skipping.audited,
+            audit_differences = run.skipping.refuted,
             lists_showing_none = run.hidden.len(),
             losses = run.has_losses(),
             "resync completed"

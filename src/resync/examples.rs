@@ -12,7 +12,10 @@ use crate::telemetry::chain;
 impl Slice<'_> {
     /// Gives Port's mapping editor something to show of each kind. Its failure costs nothing else.
     pub(super) async fn send_examples(&self) {
-        for (kind, items) in self.mapper.take_examples() {
+        // Of kinds that were not read altogether Port keeps those that it has.
+        let taken_over = self.run().skipping.taken_over.tallies.items.clone();
+        let examples = self.mapper.take_examples().into_iter();
+        for (kind, items) in examples.filter(|(kind, _)| !taken_over.contains_key(kind.name())) {
             if let Err(error) = self.send_examples_of(kind, &items).await {
                 tracing::warn!(%kind, error, "examples not sent to Port, or not remembered as sent");
             }

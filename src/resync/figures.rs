@@ -112,6 +112,8 @@ impl Slice<'_> {
                 "RefusedEntities",
                 summary.counts.refused + summary.counts.undeleted,
             ),
+            Figure::count("UnreadPartitions", summary.taken_over),
+            Figure::count("AuditDifferences", run.skipping.refuted),
             Figure::seconds("RunSeconds", vec![took]),
         ];
         self.app.metrics.put(now, figures);

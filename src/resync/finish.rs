@@ -102,12 +102,14 @@ impl Slice<'_> {
                     .get(&ItemId::Whole)
                     .and_then(|entry| entry.empty_since);
                 let has_left = group.source.is_numbered() && whole.is_some_and(|at| begun <= at);
+                let has_basis = items.values().any(|entry| entry.basis.is_some());
                 let claims = items.values().flat_map(|entry| &entry.claims);
                 let mut claims = claims.peekable();
                 let repository = place.partition.repository;
                 if let (Some(repository), Some(list), Some(listed), true) =
                     (repository, &list, &listed, complete)
-                    && (has_left || claims.peek().is_some() && !listed.contains(&repository))
+                    && (has_left
+                        || (claims.peek().is_some() || has_basis) && !listed.contains(&repository))
                 {
                     let unlisted = scan.unlisted.entry(list.clone()).or_default();
                     unlisted.insert(repository);

@@ -35,12 +35,15 @@ impl Slice<'_> {
         slips
     }
 
-    /// What `tell` says of each resource and what it has given to this slice.
+    /// What `tell` says of each resource and what it has given to this slice. Of those that were taken over in part nothing is
+    /// said: few items are no sample of all, and whoever has read them all has said it.
     pub(super) fn of_each<T>(
         &self,
         tell: impl Fn(&Resource, &ResourceFigures) -> Vec<T>,
     ) -> Vec<T> {
+        let taken_over = self.run().skipping.taken_over.identifiers.clone();
         let resources = self.sources().mapping().resources().iter();
+        let resources = resources.filter(|one| !taken_over.contains_key(&one.fingerprint));
         let told = resources.map(|resource| tell(resource, &self.mapper.figures(resource)));
         told.flatten().collect()
     }

@@ -10,15 +10,15 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::pages::{RunPages, Spot, Stamps, State};
+use super::pages::{RunPages, Spot, State};
 use super::read::RunReader;
 use super::slice::RunPart;
+use super::takeover::{Known, Turn};
 use crate::bitbucket::{self, Shown};
 use crate::extract::{self, Batch, Group, Source, filter_id, repository_pages};
 use crate::failure::Failure;
 use crate::identity::{Repository, RepositoryId};
 use crate::mapping::RepositoryFilter;
-use crate::store::documents::Entry;
 use crate::store::run::RepositoryList;
 use crate::telemetry::chain;
 
@@ -46,13 +46,6 @@ pub(super) struct ListReader<'a> {
     pub(super) inner: Vec<&'a Group>,
 }
 
-/// What is known before a list is taken.
-pub(super) struct Known {
-    /// What is recorded of the repositories themselves.
-    before: BTreeMap<RepositoryId, Entry>,
-    stamps: Stamps,
-}
-
 impl<'a> ListReader<'a> {
     pub(super) fn of(
         reader: &'a RunReader<'a>,
@@ -74,9 +67,9 @@ impl<'a> ListReader<'a> {
     /// Takes the list on from where it is, and reads what its repositories hold.
     pub(super) async fn read(&self) -> Result<(), Failure> {
         let state = self.state().await?;
-        let known = self.known().await?;
+        let known = Box::pin(self.known()).await?;
         let stored = self.pages().repositories(&self.id);
-        self.own_items(&stored, &known.before).await?;
+        self.own_items(&stored, &known).await?;
         let (listed, repositories) = unbounded_channel();
         for repository in stored {
             listed.send(repository).ok();
@@ -93,7 +86,7 @@ impl<'a> ListReader<'a> {
             };
             Box::pin(self.prove(shown, &known, &listed)).await
         };
-        let reading = self.read_inner(repositories);
+        let reading = self.read_inner(repositories, &known);
         // Both are large, and so is the stack that they would need here.
         let (listing, reading) = tokio::join!(Box::pin(listing), Box::pin(reading));
         listing.and(reading)
@@ -126,25 +119,12 @@ impl<'a> ListReader<'a> {
         Ok(state)
     }
 
-    async fn known(&self) -> Result<Known, Failure> {
-        let looker = self.reader.slice.looker();
-        let before = match self.own {
-            Some(group) => looker.whole_entries(&group.id).await?,
-            None => BTreeMap::new(),
-        };
-        // What was committed last of the partitions that depend on the main branch.
-        let mut stamps = Stamps::new();
-        let trees = |group: &&&Group| matches!(group.source, Source::Trees(_));
-        for group in self.inner.iter().filter(trees) {
-            let entries = looker.whole_entries(&group.id).await?;
-            let of_source = entries.into_iter().map(|(one, entry)| (one, entry.stamp));
-            stamps.insert(group.id.clone(), of_source.collect());
-        }
-        Ok(Known { before, stamps })
-    }
-
     /// What the repositories that come through hold.
-    async fn read_inner(&self, mut repositories: UnboundedReceiver<Listed>) -> Result<(), Failure> {
+    async fn read_inner(
+        &self,
+        mut repositories: UnboundedReceiver<Listed>,
+        known: &Known,
+    ) -> Result<(), Failure> {
         let reader = self.reader;
         let at_once = reader.slice.repositories_at_once();
         stream::poll_fn(|context| repositories.poll_recv(context))
@@ -154,7 +134,7 @@ impl<'a> ListReader<'a> {
                     if reader.is_stopped() {
                         break;
                     }
-                    Box::pin(reader.partition(group, &repository, &spot)).await?;
+                    Box::pin(reader.partition(group, &repository, &spot, known)).await?;
                 }
                 Ok(())
             })
@@ -164,11 +144,7 @@ impl<'a> ListReader<'a> {
     }
 
     /// The repositories of pages that an earlier slice has listed and not committed, asked for by their ids.
-    async fn own_items(
-        &self,
-        stored: &[Listed],
-        before: &BTreeMap<RepositoryId, Entry>,
-    ) -> Result<(), Failure> {
+    async fn own_items(&self, stored: &[Listed], known: &Known) -> Result<(), Failure> {
         let Some(group) = self.own else { return Ok(()) };
         let slice = self.reader.slice;
         let open: BTreeMap<&RepositoryId, &Spot> = stored
@@ -199,10 +175,7 @@ impl<'a> ListReader<'a> {
             if self.reader.is_stopped() {
                 break;
             }
-            let raw = slice.looker().with_files(group, raw).await;
-            let part = RunPart::of_repository(group, &now, spot);
-            let entry = before.get(&now.uuid).cloned();
-            self.own_item(group, (&now.uuid, raw), &part, entry).await?;
+            self.own_item(group, (&now, Ok(raw)), spot, known).await?;
         }
         Ok(())
     }
@@ -210,17 +183,31 @@ impl<'a> ListReader<'a> {
     async fn own_item(
         &self,
         group: &Group,
-        (id, raw): (&RepositoryId, Raw),
-        part: &RunPart,
-        before: Option<Entry>,
+        (repository, mut raw): (&Repository, Raw),
+        spot: &Spot,
+        known: &Known,
     ) -> Result<(), Failure> {
         let looker = self.reader.slice.looker();
-        match looker.repository(group, (id, raw), before).await {
+        let mut part = RunPart::of_repository(group, repository, spot);
+        let lacks_files = |raw: &&Value| !extract::has_files(raw);
+        if !group.included_files.is_empty()
+            && let Some(one) = raw.as_ref().ok().filter(lacks_files).cloned()
+        {
+            match self.reader.turn(group, repository, spot, known) {
+                Turn::Read => {}
+                Turn::Audit(stamp) => part.audited = Some(stamp),
+                Turn::TakeOver => return Ok(()),
+            }
+            raw = Box::pin(looker.with_files(group, one)).await;
+        }
+        let before = known.before.get(&repository.uuid).cloned();
+        let id = &repository.uuid;
+        match Box::pin(looker.repository(group, (id, raw), before)).await {
             Ok(seen) => {
-                self.reader.done(part, vec![seen]).await;
+                self.reader.done(&part, vec![seen]).await;
                 Ok(())
             }
-            Err(failure) => self.reader.failed(part, failure).await,
+            Err(failure) => self.reader.failed(&part, failure).await,
         }
     }
 
@@ -243,9 +230,10 @@ impl<'a> ListReader<'a> {
             self.first(group, known, &mut met, listed).await?;
         }
         let room = Semaphore::new(PAGES_AT_ONCE);
+        let wants_files = |raw: &Value| !self.is_as_before(raw, known);
         let pages = repository_pages(
             slice.bitbucket,
-            group,
+            (group, &wants_files),
             cursor.as_deref(),
             &room,
             &slice.deadline,
@@ -319,13 +307,14 @@ impl<'a> ListReader<'a> {
             number
         };
         let page = (self.id.as_str(), number);
-        let spots = self.pages().add(page, repositories, &known.stamps);
+        let raws: Vec<Option<&Value>> = items.iter().map(|(_, raw)| raw.as_ref().ok()).collect();
+        let carried = self.carried(&raws);
+        let said = (&known.stamps, carried);
+        let spots = self.pages().add(page, repositories, said);
         for (spot, (repository, raw)) in spots.into_iter().zip(items) {
             if let Some(group) = self.own {
-                let entry = known.before.get(&repository.uuid).cloned();
-                let part = RunPart::of_repository(group, &repository, &spot);
-                let item = (&repository.uuid, raw);
-                self.own_item(group, item, &part, entry).await?;
+                self.own_item(group, (&repository, raw), &spot, known)
+                    .await?;
             }
             // Whoever does not listen any more has said why.
             listed.send((spot, repository)).ok();

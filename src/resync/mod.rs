@@ -30,6 +30,7 @@ mod retry;
 mod rival;
 mod slice;
 mod snapshots;
+mod takeover;
 mod told;
 mod unreadable;
 
@@ -184,10 +185,10 @@ async fn work(app: &App, deadline: &Deadline) -> Result<RunOutcome, Failure> {
             // The refusal ended what was asked for.
             request(app, "the credentials were refused").await?;
         }
-        outcome = work_under_lease(app, &lease, deadline).await;
+        outcome = Box::pin(work_under_lease(app, &lease, deadline)).await;
     }
     if let Err(failure) = &outcome {
-        retry::ask_again(app, before, failure).await?;
+        Box::pin(retry::ask_again(app, before, failure)).await?;
     }
     lease.into_inner().release().await?;
     outcome
@@ -212,8 +213,11 @@ async fn work_under_lease(
             session.bitbucket.learn(&known);
         }
         let begun = match unfinished.value {
-            Some(found) => resume(app, &session, (found, unfinished.revision), deadline).await?,
-            None => match begin(app, &session, deadline).await {
+            Some(found) => {
+                let found = (found, unfinished.revision);
+                Box::pin(resume(app, &session, found, deadline)).await?
+            }
+            None => match Box::pin(begin(app, &session, deadline)).await {
                 Ok(begun) => Some(begun),
                 Err(failure) => return not_begun(app, &session, failure, deadline).await,
             },
@@ -228,7 +232,7 @@ async fn work_under_lease(
             .await?;
         match continued {
             Err(Failure::MappingChanged) => {
-                abandon(app, &session, deadline).await?;
+                Box::pin(abandon(app, &session, deadline)).await?;
                 continue;
             }
             continued => outcome = continued?,

@@ -10,7 +10,8 @@ use std::sync::Mutex;
 use crate::identity::Repository;
 use crate::identity::{RepositoryId, SourceId};
 use crate::locked::locked;
-use crate::look::Progress;
+use crate::look::{Numbers, Progress};
+use crate::store::basis::PageContents;
 use crate::store::documents::Stamp;
 use crate::store::run::{RepositoryPage, page};
 use crate::store::{DocumentBatch, Store, StoreError};
@@ -25,6 +26,9 @@ pub(super) struct Spot {
 
 /// The last commits of partitions, by source and repository.
 pub(super) type Stamps = BTreeMap<SourceId, BTreeMap<RepositoryId, Stamp>>;
+
+/// What items show of repositories, as digests, by source and position on their page.
+pub(super) type Carried = BTreeMap<SourceId, BTreeMap<u64, u64>>;
 
 #[derive(Default)]
 pub(super) struct RunPages {
@@ -79,16 +83,21 @@ impl RunPages {
         Ok(true)
     }
 
-    /// Adds a page; returns the spots of its repositories. `stamps`: the last commits of their partitions.
+    /// Adds a page; returns the spots of its repositories. `stamps`: the last commits of their partitions;
+    /// `carried`: what items show of them.
     pub(super) fn add(
         &self,
         (list, number): (&str, u64),
         repositories: Vec<Repository>,
-        stamps: &Stamps,
+        (stamps, carried): (&Stamps, Carried),
     ) -> Vec<Spot> {
         let count = u64::try_from(repositories.len()).unwrap_or(u64::MAX);
         let mut page = RepositoryPage {
             repositories,
+            contents: PageContents {
+                carried,
+                ..PageContents::default()
+            },
             ..RepositoryPage::default()
         };
         for (source, of_source) in stamps {
@@ -152,6 +161,71 @@ impl RunPages {
         let pages = locked(&self.pages);
         let page = pages.get(&(spot.list.clone(), spot.page))?;
         page.page.stamps.get(source)?.get(&spot.position).copied()
+    }
+
+    /// What items of `source` show of the repository, as it was listed.
+    pub(super) fn carried(&self, spot: &Spot, source: &SourceId) -> Option<u64> {
+        let pages = locked(&self.pages);
+        let page = pages.get(&(spot.list.clone(), spot.page))?;
+        page.page
+            .contents
+            .carried
+            .get(source)?
+            .get(&spot.position)
+            .copied()
+    }
+
+    /// Whether the repository is the one of its page that is audited in this `turn`. Where a page has fewer, some turns are
+    /// nobody's.
+    pub(super) fn is_audited(&self, spot: &Spot, turn: u64) -> bool {
+        let pages = locked(&self.pages);
+        let page = pages.get(&(spot.list.clone(), spot.page));
+        let repositories = page.map(|page| page.page.repositories.as_slice());
+        let repositories = repositories.unwrap_or_default();
+        let own = usize::try_from(spot.position).ok();
+        let own = own.and_then(|at| repositories.get(at));
+        // In an order of their own: lists come in another one each time.
+        let before = own.map(|own| repositories.iter().filter(|it| it.uuid < own.uuid).count());
+        before.and_then(|before| u64::try_from(before).ok()) == Some(turn)
+    }
+
+    /// Whether nothing of `source` is left to be read of the repositories of `list`.
+    pub(super) fn is_read(&self, list: &str, source: &SourceId) -> bool {
+        let pages = locked(&self.pages);
+        let mut pages = pages.iter().filter(|((known, _), _)| known == list);
+        pages.all(|(_, page)| {
+            let done = page.page.done.get(source);
+            let mut positions = (0..).zip(&page.page.repositories).map(|(at, _)| at);
+            positions.all(|at| done.is_some_and(|done| done.contains(at)))
+        })
+    }
+
+    /// The partition is done: it was taken over unread.
+    pub(super) fn take_over(&self, spot: &Spot, source: &SourceId) {
+        self.done(spot, source, Vec::new());
+        self.change(spot, |page| {
+            let taken = page.contents.taken_over.entry(source.clone()).or_default();
+            taken.insert(spot.position);
+        });
+    }
+
+    /// What was taken over is to be read after all. False where there is nothing.
+    pub(super) fn reopen(&self) -> bool {
+        let mut has_any = false;
+        for known in locked(&self.pages).values_mut() {
+            for (source, taken) in std::mem::take(&mut known.page.contents.taken_over) {
+                has_any = true;
+                known.is_dirty = true;
+                let positions = (0..).zip(&known.page.repositories).map(|(at, _)| at);
+                let done = known.page.done.entry(source).or_default();
+                let mut left = Numbers::default();
+                for at in positions.filter(|at| done.contains(*at) && !taken.contains(at)) {
+                    left.insert(at);
+                }
+                *done = left;
+            }
+        }
+        has_any
     }
 
     pub(super) fn state(&self, spot: &Spot, source: &SourceId) -> State {
@@ -273,7 +347,8 @@ mod tests {
     async fn a_page_of_another_run_is_as_if_it_were_not_there() {
         let store = Store::memory();
         let stored = RunPages::default();
-        stored.add(("all", 0), Vec::new(), &Stamps::new());
+        let nothing = (&Stamps::new(), Carried::new());
+        stored.add(("all", 0), Vec::new(), nothing);
         stored.save(&store, "one").await.unwrap();
         for (run, is_there) in [("one", true), ("other", false)] {
             let loaded = RunPages::default().load(&store, run, ("all", 1)).await;

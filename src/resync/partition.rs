@@ -6,6 +6,7 @@ use super::committer::Then;
 use super::pages::{Spot, State};
 use super::read::RunReader;
 use super::slice::RunPart;
+use super::takeover::{Known, Turn};
 use crate::bitbucket;
 use crate::extract::{Group, Source};
 use crate::failure::{Class, Failure};
@@ -21,13 +22,29 @@ impl RunReader<'_> {
         group: &Group,
         repository: &Repository,
         spot: &Spot,
+        known: &Known,
     ) -> Result<(), Failure> {
         if let State::Open(progress) = self.slice.pages.state(spot, &group.id) {
-            let part = RunPart::of_repository(group, repository, spot);
+            let mut part = RunPart::of_repository(group, repository, spot);
+            match self.turn(group, repository, spot, known) {
+                Turn::Read => {}
+                Turn::Audit(stamp) => part.audited = Some(stamp),
+                Turn::TakeOver => {
+                    self.slice.note_through(group);
+                    return Ok(());
+                }
+            }
             self.begin();
             let read = match group.source.is_numbered() {
                 true => Box::pin(self.numbered(group, repository, &part, progress)).await,
-                false => Box::pin(self.whole(group, repository, &part)).await,
+                false => {
+                    // What was not read to its end may have met a head that is gone.
+                    let repository = match progress {
+                        None => repository.clone(),
+                        Some(_) => repository.without_head(),
+                    };
+                    Box::pin(self.whole(group, &repository, &part)).await
+                }
             };
             match read {
                 Ok(()) => {}
@@ -141,7 +158,14 @@ impl RunReader<'_> {
         part: &RunPart,
     ) -> Result<(), Failure> {
         let looker = self.slice.looker();
-        let mut seen = looker.whole(group, Some(repository)).await?;
+        let mut seen = match Box::pin(looker.whole(group, Some(repository))).await {
+            // Since the list was taken, its head may have been pushed away.
+            Err(failure) if repository.head.is_some() && failure.class() == Class::Part => {
+                let now = repository.without_head();
+                Box::pin(looker.whole(group, Some(&now))).await?
+            }
+            seen => seen?,
+        };
         let listed = part.spot.as_ref();
         let listed = listed.and_then(|spot| self.slice.pages.stamp(spot, &group.id));
         if matches!(group.source, Source::Trees(_)) && listed != seen.stamp() {
@@ -150,8 +174,10 @@ impl RunReader<'_> {
                 self.done(part, Vec::new()).await;
                 return Ok(());
             };
-            if now.main_branch != repository.main_branch {
-                seen = looker.whole(group, Some(&now)).await?;
+            if (&now.main_branch, &now.head) != (&repository.main_branch, &repository.head) {
+                // Its head may have moved before the record is read again.
+                let now = now.without_head();
+                seen = Box::pin(looker.whole(group, Some(&now))).await?;
             }
         }
         debug_assert_eq!(seen.item.item, ItemId::Whole);

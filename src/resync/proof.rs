@@ -11,10 +11,11 @@ use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::finish::paused;
-use super::listing::{Known, ListReader, Listed};
-use super::pages::Stamps;
+use super::listing::{ListReader, Listed};
+use super::pages::{Carried, Stamps};
 use super::read::MOST_STALLS;
 use super::slice::{Slice, Step};
+use super::takeover::Known;
 use crate::bitbucket::Shown;
 use crate::entity::EntityKey;
 use crate::extract::{Group, filter_id};
@@ -134,7 +135,8 @@ impl Slice<'_> {
             list.pages += 1;
             list.repositories += older.len();
             run.is_read = false;
-            self.pages.add((&id, number), older, &Stamps::new());
+            let nothing = (&Stamps::new(), Carried::new());
+            self.pages.add((&id, number), older, nothing);
         }
         Ok(())
     }

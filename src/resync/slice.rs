@@ -4,7 +4,7 @@
 //! shown.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use crate::extract::Group;
 use crate::failure::Failure;
 use crate::identity::{PartitionId, Repository};
 use crate::locked::locked;
+use crate::store::documents::Stamp;
 use crate::store::run::{FailedPart, Run, run};
 use crate::store::{Lease, Revision, Store, StoreError};
 use crate::sync::audit::Audit;
@@ -59,6 +60,8 @@ pub(super) struct Slice<'a> {
     pub(super) begun_at: Duration,
     /// When it was stored last, by the clock's count.
     pub(super) saved_at: Mutex<Duration>,
+    /// Partitions that were taken over have to be read after all.
+    pub(super) is_reopened: AtomicBool,
     /// Digests of the entities that this slice has deleted.
     pub(super) gone: Mutex<HashSet<u64>>,
     /// What the mapping could not do in this slice.
@@ -79,6 +82,8 @@ pub(super) struct RunPart {
     pub(super) name: Option<String>,
     /// Where its repository was listed.
     pub(super) spot: Option<Spot>,
+    /// It might have been taken over, as what is recorded under this stamp says.
+    pub(super) audited: Option<Stamp>,
 }
 
 impl RunPart {
@@ -94,6 +99,7 @@ impl RunPart {
             id,
             name,
             spot: None,
+            audited: None,
         }
     }
 
@@ -102,6 +108,7 @@ impl RunPart {
             id: group.partition(Some(&repository.uuid)),
             name: Some(repository.full_name.clone()),
             spot: Some(spot.clone()),
+            audited: None,
         }
     }
 }
@@ -152,6 +159,7 @@ impl<'a> Slice<'a> {
             .then_some(Kept::SwitchedOff)
             .or(rival);
         run.not_before = None;
+        bitbucket.ask_for_heads(!run.skipping.refuses_heads);
         Slice {
             app,
             session,
@@ -171,6 +179,7 @@ impl<'a> Slice<'a> {
             lease,
             begun_at: app.clock.elapsed(),
             saved_at: Mutex::new(app.clock.elapsed()),
+            is_reopened: AtomicBool::new(false),
             gone: Mutex::default(),
             problems: Mutex::default(),
             parts_begun: AtomicUsize::new(0),
@@ -190,6 +199,9 @@ impl<'a> Slice<'a> {
             if !self.run().is_read {
                 if let Step::Paused(failure) = Box::pin(self.read_on()).await? {
                     return self.pause(failure).await;
+                }
+                if self.is_reopened.swap(false, Ordering::Relaxed) {
+                    continue;
                 }
                 self.run().is_read = true;
                 self.save().await?;
@@ -279,7 +291,11 @@ impl<'a> Slice<'a> {
         let id = self.run().id.clone();
         self.pages.save(self.store(), &id).await?;
         let mut revision = self.revision.lock().await;
-        let state = self.run().clone();
+        let state = {
+            let mut run = self.run();
+            run.skipping.refuses_heads = self.bitbucket.refuses_heads();
+            run.clone()
+        };
         *revision = self.store().save(&run(), &state, *revision).await?;
         *locked(&self.saved_at) = self.app.clock.elapsed();
         self.publish(None);

@@ -9,8 +9,9 @@ use crate::class::Class;
 use crate::deadline::Deadline;
 use crate::entity::{Entity, EntityKey};
 use crate::locked::locked;
-use crate::port::{self, PortClient, Snapshot, digest};
+use crate::port::{self, PortClient, ShownFields, Snapshot, digest};
 use crate::store::documents::{Claim, Entry, Held};
+use crate::sync::origin::RememberedEntity;
 use crate::sync::plan::{Seen, Sight, claims};
 use crate::sync::sources::Sources;
 use crate::telemetry::chain;
@@ -46,6 +47,17 @@ impl Snapshots {
                 blueprints.extend(image.blueprints());
             }
         }
+        self.prepare_for(port, sources, blueprints, deadline).await
+    }
+
+    /// Reads what Port holds of `blueprints`, as far as that was not read before.
+    pub(super) async fn prepare_for(
+        &self,
+        port: &PortClient,
+        sources: &Sources,
+        blueprints: BTreeSet<&str>,
+        deadline: &Deadline,
+    ) -> Result<(), port::Error> {
         for blueprint in blueprints {
             if locked(&self.by_blueprint).contains_key(blueprint) {
                 continue;
@@ -70,6 +82,24 @@ impl Snapshots {
         Ok(())
     }
 
+    /// Whether Port shows all of `entities`, each with those fields, as they were written. False where it does not tell.
+    pub(super) fn show(
+        &self,
+        entities: &[RememberedEntity],
+        fields: &BTreeMap<&str, ShownFields>,
+    ) -> bool {
+        let known = locked(&self.by_blueprint);
+        entities.iter().all(|entity| {
+            let holdings = known.get(&*entity.blueprint).map(Arc::as_ref);
+            match (holdings, fields.get(&*entity.blueprint)) {
+                (Some(Holdings::Known(snapshot)), Some(fields)) => {
+                    snapshot.shows(entity.identifier, fields, entity.shown)
+                }
+                _ => false,
+            }
+        })
+    }
+
     /// Whether Port holds something else, or the record says that something else was written since.
     pub(super) fn differs(&self, entity: &Entity, held: Option<&Held>, merges: bool) -> bool {
         if held.is_some_and(|held| held.written != Some(digest(entity))) {
@@ -88,9 +118,8 @@ impl Snapshots {
     pub(super) fn is_changed(&self, sources: &Sources, seen: &Seen) -> bool {
         let image = match (&seen.sight, &seen.before) {
             (Sight::Gone, before) => {
-                return before
-                    .as_ref()
-                    .is_some_and(|entry| !entry.claims.is_empty());
+                let says = |entry: &Entry| !entry.claims.is_empty() || entry.basis.is_some();
+                return before.as_ref().is_some_and(says);
             }
             (Sight::Present(image), Some(entry)) => {
                 if !entry.sure || is_unmet(entry) {
@@ -106,6 +135,11 @@ impl Snapshots {
         let now = claims(image, seen.before.as_ref(), sources.creates_targets());
         let before = seen.before.as_ref().map(|entry| entry.claims.as_slice());
         if !same(&now, before.unwrap_or_default()) {
+            return true;
+        }
+        // Records are kept of how things were read, too.
+        let known = seen.before.as_ref().and_then(|entry| entry.basis.as_ref());
+        if image.basis.is_some() && image.basis.as_ref() != known {
             return true;
         }
         let entities = image.entities(sources.merges());

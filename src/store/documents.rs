@@ -17,6 +17,7 @@ use sha2::{Digest as _, Sha256};
 use crate::entity::EntityKey;
 use crate::identity::{Bucket, ItemId, PartitionId, Place, SourceId};
 use crate::look::{Cause, Look};
+use crate::store::basis::Basis;
 use crate::store::run::Losses;
 
 /// A stored shape.
@@ -120,6 +121,9 @@ pub struct Entry {
     /// When Port took an entity of it last, and why that was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_write: Option<LastWrite>,
+    /// How it was read, where a later run may be able to tell that another reading would give the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Basis>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claims: Vec<Claim>,
 }
@@ -154,6 +158,9 @@ pub struct Held {
     /// Digest of what was written last; `None` where another item writes this entity, or Port refused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written: Option<u64>,
+    /// How Port shows it as long as it is as this item makes it, if that can be said (`port::shown`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<u64>,
     /// Sources whose fields were left to them when it was written.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub below: BTreeSet<SourceId>,
@@ -246,6 +253,9 @@ pub struct CompletedRun {
     /// Pull requests that it found changed, though no event had come since the run before.
     #[serde(default)]
     pub untold_changes: usize,
+    /// Runs completed so far: what each audits is another part.
+    #[serde(default)]
+    pub runs: u64,
     /// Lists that say they have objects and show none: a run says so once.
     #[serde(default)]
     pub hidden: BTreeSet<String>,

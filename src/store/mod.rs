@@ -7,6 +7,7 @@
 //! Every operation ends by the deadline of the handle it was called on ([`Store::within`]), or else within
 //! [`PATIENCE`].
 
+pub mod basis;
 mod batch;
 pub mod documents;
 mod dynamodb;

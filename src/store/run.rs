@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::basis::{PageContents, Skipping};
 use super::documents::{Folder, Key, Stamp, documents};
 pub use super::outcome::{FailedAttempt, FailedPart, Losses, RunPause};
 use crate::counts::{Counts, IdentifierCounts, Tallied, Tallies};
@@ -106,6 +107,9 @@ pub struct Run {
     /// What it waits for, if it does.
     #[serde(default)]
     pub pause: Option<RunPause>,
+    /// What it takes over unread.
+    #[serde(default)]
+    pub skipping: Skipping,
     /// Pull requests that had changed since they were looked at last, as far as they were read.
     #[serde(default)]
     pub changed_pull_requests: usize,
@@ -165,6 +169,9 @@ pub struct RepositoryPage {
     /// key.
     #[serde(default)]
     pub open: BTreeMap<SourceId, BTreeSet<u64>>,
+    /// What need not be read of it.
+    #[serde(default)]
+    pub contents: PageContents,
     /// Numbers of pull requests that records name and lists have not shown.
     #[serde(default)]
     pub missing: BTreeMap<SourceId, BTreeMap<u64, Vec<u64>>>,

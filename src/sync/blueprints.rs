@@ -1,6 +1,7 @@
 //! The blueprints of the entities at hand, as Port has them: what they may hold, and where their relations lead.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use crate::deadline::Deadline;
@@ -79,6 +80,17 @@ impl Blueprints {
 
     pub fn insert(&mut self, identifier: &str, blueprint: Arc<Blueprint>) {
         self.known.insert(identifier.to_owned(), blueprint);
+    }
+
+    /// A digest of what those of `identifiers` say of their entities; `None` where one is not known. Stable across processes
+    /// of one build.
+    pub fn digest<'b>(&self, identifiers: impl IntoIterator<Item = &'b str>) -> Option<u64> {
+        let mut hasher = DefaultHasher::new();
+        for identifier in identifiers {
+            let blueprint = self.known.get(identifier)?;
+            (identifier, format!("{blueprint:?}")).hash(&mut hasher);
+        }
+        Some(hasher.finish())
     }
 
     /// Leaves out of `entity` what Port would refuse.

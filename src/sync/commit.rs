@@ -153,12 +153,11 @@ impl Pen<'_> {
             .await?;
         let answered = Box::pin(self.write(lease, &seen, &mut plan_of)).await;
         let written = self.tell(&seen, (&plan_of, &answered));
-        let creates_targets = self.sources.creates_targets();
         let mut settlement = settle(
             &seen,
             &plan_of,
             &answered.results,
-            creates_targets,
+            self.sources,
             (stamp, now),
         );
         let cause_of = |item: &ItemRef| self.audit.cause_of(item);

@@ -12,12 +12,15 @@ use super::left_out::LeftOutAt;
 use crate::entity::{Entity, EntityKey};
 use crate::failure::UnreadFile;
 use crate::mapping::Resource;
+use crate::store::basis::Basis;
 
 /// All that an item becomes.
 #[derive(Clone, Default)]
 pub struct Image {
     /// In the order of the mapping, and of the members for each resource.
     pub made: Vec<Made>,
+    /// What it was made from, where a later run may take it over for that.
+    pub basis: Option<Basis>,
 }
 
 /// What one resource makes of an item, or of one member of it.
@@ -36,6 +39,8 @@ pub struct Made {
     pub filtered_out: usize,
     /// Of it, what could not be mapped, or is nothing that Port would take.
     pub failed: usize,
+    /// The mapping had something to say of it, which every run has to say again.
+    pub is_remarkable: bool,
     /// Part of it could not be read or mapped. What was claimed before stays claimed.
     pub incomplete: bool,
     /// Nothing is known of it but that it is there: all it claimed before stays.
@@ -143,6 +148,7 @@ impl Made {
             targets: BTreeSet::new(),
             searched: Vec::new(),
             filtered_out: 0,
+            is_remarkable: true,
             failed: 0,
             incomplete: true,
             unread: true,

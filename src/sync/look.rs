@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::blueprints::Blueprints;
 use super::image::Image;
 use super::mapper::Mapper;
+use super::origin::Resolved;
 use super::plan::{Seen, Sight};
 use super::sources::Sources;
 use crate::bitbucket::{self, BitbucketClient};
@@ -302,7 +303,7 @@ impl Looker<'_> {
         before: Option<Entry>,
     ) -> Result<Seen, Failure> {
         let sight = match raw {
-            Ok(raw) => self.present(group, &raw).await?,
+            Ok(raw) => self.listed_repository(group, raw).await?,
             Err(error) => self.unread(group, error)?,
         };
         Ok(Seen {
@@ -330,17 +331,23 @@ impl Looker<'_> {
     async fn present(&self, group: &Group, raw: &Value) -> Result<Sight, Failure> {
         let mut image = Image {
             made: self.mapper.map(&group.resources, raw, ""),
+            basis: None,
         };
         self.resolve(&mut image).await?;
         Ok(Sight::Present(image))
     }
 
-    pub(super) async fn resolve(&self, image: &mut Image) -> Result<(), Failure> {
+    pub(super) async fn resolve(&self, image: &mut Image) -> Result<Resolved, Failure> {
         let entities = image.all_entities();
         let blueprints = Blueprints::for_entities(self.port, entities, self.deadline).await?;
-        self.mapper.left_out(image.resolve(&blueprints));
-        self.mapper.twins(image.twins());
-        Ok(())
+        let (left_out, twins) = (image.resolve(&blueprints), image.twins());
+        let resolved = Resolved {
+            schemas: blueprints.digest(image.blueprints()),
+            is_clean: left_out.is_empty() && twins.is_empty(),
+        };
+        self.mapper.left_out(left_out);
+        self.mapper.twins(twins);
+        Ok(resolved)
     }
 }
 

@@ -95,6 +95,7 @@ impl Mapper {
             figures.add(raw, &mapped);
             let lost = |dropped: &&Dropped| dropped.path != NO_ITEMS;
             let lost = mapped.dropped.iter().filter(lost).count() + mapped.failures.len();
+            let is_remarkable = MappingReport::says_anything_of(&mapped);
             noted.noticed.counts.not_mapped += lost;
             noted.noticed.counts.filtered_out += mapped.filtered_out;
             if 0 < lost {
@@ -114,6 +115,7 @@ impl Mapper {
                 targets: BTreeSet::new(),
                 searched,
                 filtered_out: mapped.filtered_out,
+                is_remarkable,
                 failed: lost,
                 incomplete: 0 < lost,
                 unread: false,

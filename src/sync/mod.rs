@@ -21,6 +21,7 @@ pub mod left_out;
 pub mod load;
 pub mod look;
 pub mod mapper;
+pub mod origin;
 pub mod outbox;
 pub mod plan;
 pub mod reading;

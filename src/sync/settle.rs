@@ -8,12 +8,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::image::Image;
+use super::origin::recorded_basis;
 use super::plan::{Plan, Seen, Sight, absorb, fill_in, led_to_only, retain};
+use super::sources::Sources;
 use crate::deadline::later;
 use crate::entity::{Entity, EntityKey};
-use crate::identity::{ItemId, ItemRef, Place};
+use crate::identity::{ItemId, ItemRef, Place, SourceId};
 use crate::look::Cause;
-use crate::port::digest;
+use crate::port::{ShownFields, digest, shown};
 use crate::store::documents::{Claim, Entry, Held, LastWrite, Record, Row, Stamp};
 
 /// How long an entry stays that claims nothing: no look takes longer.
@@ -62,6 +65,7 @@ pub fn announced(seen: &Seen, claims: &[Claim], stamp: Stamp) -> Entry {
         sure: false,
         empty_since: None,
         last_write: last_write(seen),
+        basis: None,
         claims: all,
     }
 }
@@ -71,7 +75,7 @@ pub fn settle(
     seen: &[Seen],
     plan: &Plan,
     results: &Results,
-    creates_targets: bool,
+    sources: &Sources,
     (stamp, now): (Stamp, Timestamp),
 ) -> Settlement {
     let mut settlement = Settlement {
@@ -87,6 +91,7 @@ pub fn settle(
         if let (Some(key), Some(written)) = (write.entity.key(), written.get_mut(write.seen)) {
             let held = Held {
                 written: (*fate == Fate::Done).then(|| digest(&write.entity)),
+                shown: None,
                 below: write.below.clone(),
                 waits: *fate == Fate::LacksTarget,
                 refused: *fate == Fate::Refused,
@@ -114,11 +119,20 @@ pub fn settle(
         if let Some(written) = written.get(position) {
             fill_in(&mut claims, written);
         }
-        if !creates_targets {
+        if !sources.creates_targets() {
             keep_awaited(&mut claims, seen);
         }
         retain(&mut claims, seen.before.as_ref(), (&refused, &led_to));
-        let empty_since = claims.is_empty().then_some(now);
+        let basis = match &seen.sight {
+            Sight::Present(image) => {
+                note_shown(&mut claims, image, (sources, &seen.item.partition.source));
+                recorded_basis(image, &claims)
+            }
+            Sight::Gone => None,
+        };
+        // A partition without items is there all the same, and its entry spares runs another reading.
+        let is_empty = claims.is_empty() && basis.is_none();
+        let empty_since = is_empty.then_some(now);
         settlement.entries.insert(
             seen.item.clone(),
             Entry {
@@ -126,11 +140,27 @@ pub fn settle(
                 sure: true,
                 empty_since,
                 last_write: last_write(seen),
+                basis,
                 claims,
             },
         );
     }
     settlement
+}
+
+/// Notes how Port will show what `image` claims, as long as it is so. What is left to other sources in part is shown as
+/// they please.
+fn note_shown(claims: &mut [Claim], image: &Image, (sources, source): (&Sources, &SourceId)) {
+    let entities = image.entities(sources.merges());
+    let mut fields: BTreeMap<String, ShownFields> = BTreeMap::new();
+    for held in claims.iter_mut().flat_map(|claim| &mut claim.content) {
+        let blueprint = &held.key.blueprint;
+        let fields = fields
+            .entry(blueprint.clone())
+            .or_insert_with(|| sources.shown_fields(source, blueprint));
+        let entity = entities.get(&held.key).filter(|_| held.below.is_empty());
+        held.shown = entity.and_then(|entity| shown(entity, fields));
+    }
 }
 
 fn last_write(seen: &Seen) -> Option<LastWrite> {

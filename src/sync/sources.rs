@@ -4,13 +4,14 @@
 //! both write, as it would have if all were written one after the other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use crate::entity::Entity;
 use crate::extract::{Group, groups};
 use crate::identity::SourceId;
 use crate::mapping::{Fields, Mapping, RepositoryFilter, Resource};
-use crate::port::MappedFields;
+use crate::port::{MappedFields, ShownFields};
 
 /// A mapping, cut by source.
 pub struct Sources {
@@ -19,6 +20,41 @@ pub struct Sources {
     groups: Vec<Group>,
     /// The later of two sources has the higher rank.
     ranks: BTreeMap<SourceId, usize>,
+    /// See [`rules`](Sources::rules).
+    rules: BTreeMap<SourceId, u64>,
+}
+
+/// Raised with every change of what an item looks like, or of what is made of it: what was made before is made anew once.
+const EDITION: u32 = 1;
+
+/// See [`Sources::rules`].
+fn rules(group: &Group, mapping: &Mapping) -> Option<u64> {
+    if !group
+        .resources
+        .iter()
+        .all(|resource| resource.is_repeatable())
+    {
+        return None;
+    }
+    let own = group.resources.iter().map(|one| one.constant_blueprint());
+    // `None` stands for any.
+    let own: BTreeSet<Option<&str>> = own.collect();
+    let concerns = |resource: &&Arc<Resource>| {
+        let blueprint = resource.constant_blueprint();
+        blueprint.is_none() || own.contains(&None) || own.contains(&blueprint)
+    };
+    // Who has the last word about a field is a matter of their order.
+    let resources = mapping.resources().iter().filter(concerns);
+    let resources: Vec<&str> = resources.map(|one| one.fingerprint.as_str()).collect();
+    let settings = mapping.settings();
+    let settings = (
+        settings.enable_merge_entity,
+        settings.create_missing_related_entities,
+        settings.delete_dependent_entities,
+    );
+    let mut hasher = DefaultHasher::new();
+    (EDITION, env!("CARGO_PKG_VERSION"), settings, resources).hash(&mut hasher);
+    Some(hasher.finish())
 }
 
 impl Sources {
@@ -28,8 +64,13 @@ impl Sources {
             let indices = group.resources.iter().map(|resource| resource.index);
             (group.id.clone(), indices.max().unwrap_or(0))
         };
+        let rules = groups.iter().filter_map(|group| {
+            let rules = rules(group, &mapping)?;
+            Some((group.id.clone(), rules))
+        });
         Sources {
             ranks: groups.iter().map(rank).collect(),
+            rules: rules.collect(),
             groups,
             mapping,
         }
@@ -45,6 +86,12 @@ impl Sources {
 
     pub fn group(&self, source: &SourceId) -> Option<&Group> {
         self.groups.iter().find(|group| group.id == *source)
+    }
+
+    /// A digest of all that makes entities of the items of `source`, or decides who writes which field of them. `None` where
+    /// the same items may become something else at another time. Stable across processes of one build.
+    pub fn rules(&self, source: &SourceId) -> Option<u64> {
+        self.rules.get(source).copied()
     }
 
     /// Sources that are read repository by repository, by the filter that selects the repositories.
@@ -169,6 +216,22 @@ impl Sources {
             }
         }
         fields
+    }
+
+    /// Which fields of an entity of `blueprint` tell whether Port still holds what `source` has written.
+    pub fn shown_fields(&self, source: &SourceId, blueprint: &str) -> ShownFields {
+        if !self.merges() {
+            return ShownFields::replaced();
+        }
+        let resources = self.group(source).map(|group| &group.resources);
+        let mut resources = resources.into_iter().flatten();
+        if resources.any(|resource| resource.writes_anything()) {
+            return ShownFields::anything();
+        }
+        let fields = self.fields(source, blueprint);
+        let properties = fields.properties.iter().map(String::as_str);
+        let relations = fields.relations.iter().map(String::as_str);
+        ShownFields::merged((fields.title, fields.team), properties, relations)
     }
 
     fn fields(&self, source: &SourceId, blueprint: &str) -> Fields {

@@ -20,6 +20,7 @@ impl Looker<'_> {
         self.mapper.doubt(&group.resources);
         Sight::Present(Image {
             made: Made::lost(&group.resources, "", file).collect(),
+            basis: None,
         })
     }
 

@@ -28,9 +28,12 @@ impl Looker<'_> {
         let mut image = Image::default();
         let mut members = BTreeSet::new();
         let mut readings = Readings::default();
-        let is_cut = loop {
+        let (mut extracted, mut skipped) = (0, 0);
+        let (is_cut, origin) = loop {
             let mut listing = Listing::open(self.bitbucket, group, repository);
             while let Some(batch) = listing.next(self.deadline).await? {
+                extracted += batch.items.len();
+                skipped += batch.skipped.len();
                 self.take_in(group, &batch, &mut members, &mut image);
             }
             let proof = match &before {
@@ -49,13 +52,17 @@ impl Looker<'_> {
             if !listing.shown().is_one_page {
                 self.mapper.leave_open(&group.resources);
             }
-            break listing.is_cut();
+            break (listing.is_cut(), listing.origin().cloned());
         };
         let hidden = hidden(before.as_ref(), &members);
         self.ask_for(group, repository, (hidden, is_cut), &mut image)
             .await?;
         image.sort();
-        self.resolve(&mut image).await?;
+        let resolved = self.resolve(&mut image).await?;
+        if let (Some(repository), Some(origin)) = (repository, &origin) {
+            let made_of = (&resolved, extracted, skipped);
+            self.note_basis(group, repository, origin, made_of, &mut image);
+        }
         Ok(Seen {
             item,
             before,

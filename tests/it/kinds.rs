@@ -243,11 +243,20 @@ async fn files_of_pull_requests_are_read_once_per_branch() {
     let (requests, _) = world.take_requests();
     let files: Vec<String> = tally(&requests)
         .into_iter()
-        .filter(|path| path.contains("/src/"))
+        .filter(|path| path.contains("/src/") || path.contains("/refs/"))
+        .map(|path| match path.split_once("/src/") {
+            Some((before, after)) => {
+                let (commit, file) = after.split_once('/').unwrap();
+                format!("{before}/src/<{} digits>/{file}", commit.len())
+            }
+            None => path,
+        })
         .collect();
     insta::assert_snapshot!(files.join("\n"), @"
-    GET /2.0/repositories/acme-platform/{b06f29dc-f967-5e2d-9512-53405101f778}/src/main/CODEOWNERS
-    GET /2.0/repositories/acme-platform/{e10466c6-7334-567e-b0bf-5babbdfb4de0}/src/main/CODEOWNERS
+    GET /2.0/repositories/acme-platform/{b06f29dc-f967-5e2d-9512-53405101f778}/refs/branches/main
+    GET /2.0/repositories/acme-platform/{b06f29dc-f967-5e2d-9512-53405101f778}/src/<40 digits>/CODEOWNERS
+    GET /2.0/repositories/acme-platform/{e10466c6-7334-567e-b0bf-5babbdfb4de0}/refs/branches/main
+    GET /2.0/repositories/acme-platform/{e10466c6-7334-567e-b0bf-5babbdfb4de0}/src/<40 digits>/CODEOWNERS
     ");
     world.finish();
 }

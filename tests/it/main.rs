@@ -39,5 +39,6 @@ mod table;
 mod tidy;
 mod trail;
 mod trees;
+mod unchanged;
 mod unread;
 mod webhook;

@@ -142,10 +142,12 @@ async fn folders_and_files_become_entities() {
       "not_mapped": 0,
       "left_out": 0,
       "written": 11,
-      "unchanged": 0,
+      "unchanged": 1,
       "refused": 0,
       "waiting": 0,
+      "postponed": 0,
       "deleted": 0,
+      "undeleted": 0,
       "kept": 0
     }
     "#);

@@ -82,6 +82,13 @@ pub(super) fn may_read(term: &Tree<'_>, path: &[&str]) -> bool {
     }
 }
 
+/// Whether the expression may read the clock, and so give another value for the same input.
+pub(super) fn reads_clock(term: &Tree<'_>) -> bool {
+    let mut reads = matches!(term, Term::Call("now", _));
+    children(term, &mut |part| reads |= reads_clock(part));
+    reads
+}
+
 /// The regular expressions that stand in the expression as they are, each with its flags.
 pub(super) fn regular_expressions<'s>(term: &Tree<'s>, report: &mut dyn FnMut(&str, &str)) {
     if let Term::Call(name, arguments) = term {
@@ -243,6 +250,36 @@ mod tests {
             "{a: .}",
         ] {
             assert!(!constant(source), "{source}");
+        }
+    }
+
+    #[test]
+    fn the_clock_is_found_wherever_it_is_read() {
+        let reads = |source| reads_clock(&parser::parse(source).unwrap());
+        for source in [
+            "now",
+            "now - 1",
+            ".a | now",
+            "[.[] | select(.at < now)]",
+            "{a: now}",
+            "\"\\(now)\"",
+            "def f: now; f",
+            "if .a then now else 1 end",
+            "reduce .[] as $x (now; .)",
+            "try error catch now",
+            ".[now]",
+        ] {
+            assert!(reads(source), "{source}");
+        }
+        for source in [
+            ".now",
+            "\"now\"",
+            ".a | todate",
+            "localtime",
+            "env",
+            "$ENV.now",
+        ] {
+            assert!(!reads(source), "{source}");
         }
     }
 

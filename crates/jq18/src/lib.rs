@@ -158,6 +158,12 @@ impl Filter {
         self.direct.is_some()
     }
 
+    /// Whether the expression may read the clock; false only when the same input surely gives the same value at any time.
+    /// Nothing else than input and clock can matter.
+    pub fn reads_clock(&self) -> bool {
+        parser::parse(&self.source).map_or(true, |term| analysis::reads_clock(&term))
+    }
+
     /// Whether the expression may read what is at `path` in an input object; false only when it surely does not.
     pub fn reads(&self, path: &[&str]) -> bool {
         // The tree borrows the text, so it is made again for this rare question.

@@ -205,7 +205,7 @@ async fn parallel_429s_of_one_incident_silence_a_token_briefly() {
     assert!(outcomes.iter().all(Result::is_err));
     let sent = server.requests().len();
     *limited.lock().unwrap() = false;
-    clock.advance(Duration::from_secs(5));
+    clock.advance(Duration::from_secs(10));
     let deadline = Deadline::after(&clock, Duration::from_secs(1));
     assert!(all(client.projects(), &deadline).await.is_ok());
     assert_eq!(server.requests().len(), sent + 1);

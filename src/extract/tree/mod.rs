@@ -14,7 +14,8 @@ use std::sync::Arc;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
-use super::{Batch, FILES_AT_ONCE};
+use super::ask::completed;
+use super::{Batch, FILES_AT_ONCE, Group, Origin};
 use crate::bitbucket::{self, BitbucketClient, TreeWish, list_tree};
 use crate::deadline::Deadline;
 use crate::identity::Repository;
@@ -32,29 +33,37 @@ const ITEMS_AT_ONCE: usize = 20;
 /// The folders and files of one repository, a batch at a time.
 pub(super) struct TreeListing<'a> {
     bitbucket: &'a BitbucketClient,
-    resources: &'a [TreeResource],
+    group: &'a Group,
     repository: Repository,
     /// `None` until the trees were listed.
     work: Option<VecDeque<Work<'a>>>,
     /// The repository as items carry it; asked for when there is an item.
     raw: Value,
     texts: Texts<'a>,
+    /// Where all of it was read, once that is known, if it was one commit.
+    origin: Option<Origin>,
 }
 
 impl<'a> TreeListing<'a> {
     pub(super) fn new(
         bitbucket: &'a BitbucketClient,
-        resources: &'a [TreeResource],
+        group: &'a Group,
         repository: Repository,
     ) -> TreeListing<'a> {
         TreeListing {
             bitbucket,
-            resources,
+            group,
             work: None,
             raw: Value::Null,
             texts: Texts::new(bitbucket, repository.uuid.clone()),
             repository,
+            origin: None,
         }
+    }
+
+    /// The commit that all of it was read at; `None` where it was none, or several, or another branch's head.
+    pub(super) fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
     }
 
     pub(super) async fn next(
@@ -65,7 +74,11 @@ impl<'a> TreeListing<'a> {
             let work = self.plan(deadline).await?;
             if !work.is_empty() {
                 let uuid = self.repository.uuid.as_str();
-                self.raw = self.bitbucket.repository(uuid, deadline).await?;
+                let raw = self.bitbucket.repository(uuid, deadline).await?;
+                self.raw = completed(self.bitbucket, self.group, raw, deadline).await?;
+                if let Some(origin) = &mut self.origin {
+                    origin.carried = Some(self.group.carried(&self.raw));
+                }
             }
             self.work = Some(work);
         }
@@ -116,6 +129,7 @@ impl<'a> TreeListing<'a> {
     /// order is nowhere promised, and git has another one.
     async fn plan(&mut self, deadline: &Deadline) -> Result<VecDeque<Work<'a>>, bitbucket::Error> {
         let heads = self.heads(deadline).await?;
+        self.origin = self.origin_of(&heads);
         let mut work = match self.plan_over_git(&heads, deadline).await {
             Some(work) => work,
             None => self.plan_over_rest(&heads, deadline).await?,
@@ -129,7 +143,7 @@ impl<'a> TreeListing<'a> {
 
     /// The branches that are looked at, each at its present commit.
     async fn heads(&self, deadline: &Deadline) -> Result<Vec<Head<'a>>, bitbucket::Error> {
-        let resources: &'a [TreeResource] = self.resources;
+        let resources: &'a [TreeResource] = &self.group.trees;
         let mut by_branch: BTreeMap<String, Vec<TreeSearch<'a>>> = BTreeMap::new();
         let searches = resources.iter();
         for search in searches.flat_map(|resource| resource.searches(&self.repository)) {
@@ -141,7 +155,12 @@ impl<'a> TreeListing<'a> {
         let uuid = self.repository.uuid.as_str();
         let mut heads = Vec::new();
         for (branch, searches) in by_branch {
-            match self.bitbucket.branch_head(uuid, &branch, deadline).await? {
+            let known = self.repository.head_of(&branch).map(str::to_owned);
+            let commit = match known {
+                Some(commit) => Some(commit),
+                None => self.bitbucket.branch_head(uuid, &branch, deadline).await?,
+            };
+            match commit {
                 Some(commit) => heads.push(Head {
                     branch: branch.into(),
                     commit: commit.into(),
@@ -157,12 +176,23 @@ impl<'a> TreeListing<'a> {
         Ok(heads)
     }
 
+    /// Where everything is read, if that is the head of the main branch.
+    fn origin_of(&self, heads: &[Head<'a>]) -> Option<Origin> {
+        let is_main_only = self.group.reads_main_branch_only(&self.repository);
+        let [head] = heads else { return None };
+        is_main_only.then(|| Origin {
+            branch: head.branch.to_string(),
+            head: head.commit.to_string(),
+            carried: None,
+        })
+    }
+
     async fn plan_over_git(
         &mut self,
         heads: &[Head<'a>],
         deadline: &Deadline,
     ) -> Option<Vec<Work<'a>>> {
-        let needs_listing = self.resources.iter().any(|it| it.needs_listing);
+        let needs_listing = self.group.trees.iter().any(|it| it.needs_listing);
         if heads.is_empty() || needs_listing {
             return None;
         }

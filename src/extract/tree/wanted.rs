@@ -50,6 +50,15 @@ impl TreeResource {
             .any(|search| search.branch == branch)
     }
 
+    /// Whether it looks at no other branch of `repository` than the main one.
+    pub(in crate::extract) fn reads_main_branch_only(&self, repository: &Repository) -> bool {
+        let main = repository.main_branch.as_deref();
+        let searches = self.searches(repository);
+        searches
+            .iter()
+            .all(|search| Some(search.branch.as_str()) == main)
+    }
+
     /// What to look for in `repository`.
     pub(super) fn searches(&self, repository: &Repository) -> Vec<TreeSearch<'_>> {
         let default = repository.main_branch.as_deref();

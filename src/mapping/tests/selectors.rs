@@ -8,6 +8,7 @@ use crate::identity::{Repository, RepositoryId};
 
 fn repository(slug: &str, name: &str) -> Repository {
     Repository {
+        head: None,
         uuid: RepositoryId::new(format!("{{{slug}}}")),
         full_name: format!("acme/{slug}"),
         name: name.to_owned(),

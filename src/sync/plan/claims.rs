@@ -83,6 +83,7 @@ impl Held {
         Held {
             key,
             written: None,
+            shown: None,
             below: BTreeSet::new(),
             waits: false,
             refused: false,

@@ -106,11 +106,13 @@ fn image(sources: &Sources, item: &ItemRef, truth: &Truth) -> Image {
             targets: truth.targets.iter().map(|number| key(*number)).collect(),
             searched: Vec::new(),
             filtered_out: 0,
+            is_remarkable: false,
             failed: 0,
             incomplete: false,
             unread: false,
             lost: None,
         }],
+        basis: None,
     }
 }
 
@@ -225,7 +227,13 @@ impl World {
             results.deletes.insert(key.clone(), deletion);
         }
         let calls = plan.writes.len() + plan.deletes.len();
-        let settlement = settle(&seen, &plan, &results, true, (stamp, Timestamp::UNIX_EPOCH));
+        let settlement = settle(
+            &seen,
+            &plan,
+            &results,
+            sources,
+            (stamp, Timestamp::UNIX_EPOCH),
+        );
         self.entries.extend(settlement.entries);
         let mut again = plan.wakes;
         again.extend(settlement.later);

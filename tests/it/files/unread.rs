@@ -132,15 +132,13 @@ async fn a_file_that_cannot_be_read_keeps_its_pull_requests() {
     let world = begin().await;
     let before = world.port.catalogue();
     open_pull_request(&world, "payments", "other");
-    world
-        .bitbucket
-        .push(
-            "checkout-service",
-            "main",
-            &[("README.md", Some("# New\n"))],
-        )
-        .unwrap();
-    let fault = Fault::status("/main/README.md", 500).always();
+    let pushed = world.bitbucket.push(
+        "checkout-service",
+        "main",
+        &[("README.md", Some("# New\n"))],
+    );
+    let (head, _) = pushed.unwrap();
+    let fault = Fault::status(format!("/{head}/README.md"), 500).always();
     world.bitbucket.server().misbehave(fault);
     let outcome = world.resync_with_losses().await;
     let now = world.port.catalogue();

@@ -28,7 +28,10 @@ async fn large_world() -> World {
         json!({"files": {"path": "**/catalog.yml"}}),
         "[.repo.slug, .file.path]",
     );
-    world(workspace(), "rest", &[one]).await
+    let mut world = world(workspace(), "rest", &[one]).await;
+    // Otherwise what has not changed would not be listed at all.
+    world.app_mut().config.reads_unchanged = true;
+    world
 }
 
 /// How many pages of trees were asked for, with a query and without.

@@ -42,6 +42,7 @@ fn record(text: &str) -> Record {
         sure: true,
         empty_since: None,
         last_write: None,
+        basis: None,
         claims: vec![claim],
     };
     Record {

@@ -80,6 +80,7 @@ async fn map(
     let resources = std::slice::from_ref(&resource);
     let mut image = Image {
         made: mapper.map(resources, raw, ""),
+        basis: None,
     };
     let of_resource = format!("resources[{}].", resource.index);
     let mistakes = sources.mapping().problems().iter();

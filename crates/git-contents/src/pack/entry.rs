@@ -101,7 +101,7 @@ impl<'a> Reader<'a> {
         Ok(*byte)
     }
 
-    /// ObjectKind and size: three bits of kind and four of size, then seven of size a byte.
+    /// Kind and size: three bits of kind and four of size, then seven of size a byte.
     fn header(&mut self) -> Result<(u8, usize), Unusable> {
         let mut byte = self.byte()?;
         let kind = byte >> 4 & 7;

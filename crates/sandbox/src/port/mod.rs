@@ -191,6 +191,29 @@ impl Port {
         Ok(())
     }
 
+    /// Somebody changes a property of an entity by hand; it stays with its owner.
+    pub fn edit_property(
+        &self,
+        blueprint: &str,
+        identifier: &str,
+        (name, value): (&str, Value),
+    ) -> anyhow::Result<()> {
+        let mut state = self.state();
+        let now = state.clock.write();
+        let key = (blueprint.to_owned(), identifier.to_owned());
+        let entity = state.entities.get_mut(&key).context("no such entity")?;
+        entity.properties.insert(name.to_owned(), value);
+        entity.updated_at = now;
+        Ok(())
+    }
+
+    /// Somebody deletes an entity by hand; what leads to it stays as it is.
+    pub fn remove_entity(&self, blueprint: &str, identifier: &str) -> anyhow::Result<()> {
+        let key = (blueprint.to_owned(), identifier.to_owned());
+        let removed = self.state().entities.remove(&key);
+        removed.map(|_| ()).context("no such entity")
+    }
+
     /// Takes an entity away as somebody does who deletes it in Port; relations that lead to it are cleared. False where
     /// there is none.
     pub fn delete_by_hand(&self, blueprint: &str, identifier: &str) -> bool {
