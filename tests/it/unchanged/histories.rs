@@ -87,6 +87,9 @@ fn step() -> impl Strategy<Value = Step> {
 
 const VARIANTS: usize = 6;
 
+/// Histories; each has some ten runs.
+const CASES: u32 = 8;
+
 /// Mappings that read other things, and share entities in other ways.
 fn variant(number: usize) -> Value {
     // A small catalogue may change altogether.
@@ -329,13 +332,9 @@ fn whoever_skips_ends_as_whoever_reads() {
         .enable_all()
         .build()
         .unwrap();
-    let cases = std::env::var("PROPTEST_CASES")
-        .ok()
-        .and_then(|it| it.parse().ok())
-        .unwrap_or(8);
     let taken_over = std::cell::Cell::new(0);
     let mut runner = proptest::test_runner::TestRunner::new(Config {
-        cases,
+        cases: CASES,
         failure_persistence: None,
         ..Config::default()
     });
