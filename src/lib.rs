@@ -66,5 +66,6 @@ pub mod lenient_json;
 mod locked;
 pub mod look;
 pub mod nearest;
+mod on_heap;
 pub mod own_secrets;
 pub mod yaml;

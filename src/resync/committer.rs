@@ -20,6 +20,7 @@ use crate::failure::{Failure, Later};
 use crate::identity::ItemRef;
 use crate::locked::locked;
 use crate::look::{Look, Progress};
+use crate::on_heap::on_heap;
 use crate::port::WriteEvent;
 use crate::store::documents::Held;
 use crate::store::{Asker, Lease};
@@ -319,7 +320,7 @@ impl Slice<'_> {
 
     /// One section under the pen.
     async fn section(&self, seen: Vec<Seen>) -> Result<Committed, Failure> {
-        self.with_pen(async |pen, lease| pen.commit(lease, seen).await)
+        self.with_pen(async |pen, lease| on_heap(|| pen.commit(lease, seen)).await)
             .await
     }
 

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::pages::{RunPages, Spot, State};
 use super::read::RunReader;
 use super::slice::RunPart;
-use super::takeover::{Known, Turn};
+use super::takeover::{Known, PartTurn};
 use crate::bitbucket::{self, Shown};
 use crate::extract::{self, Batch, Group, Source, filter_id, repository_pages};
 use crate::failure::Failure;
@@ -194,9 +194,9 @@ impl<'a> ListReader<'a> {
             && let Some(one) = raw.as_ref().ok().filter(lacks_files).cloned()
         {
             match self.reader.turn(group, repository, spot, known) {
-                Turn::Read => {}
-                Turn::Audit(stamp) => part.audited = Some(stamp),
-                Turn::TakeOver => return Ok(()),
+                PartTurn::Read => {}
+                PartTurn::Audit(stamp) => part.audited = Some(stamp),
+                PartTurn::TakeOver => return Ok(()),
             }
             raw = Box::pin(looker.with_files(group, one)).await;
         }

@@ -43,6 +43,7 @@ use crate::condition::Condition;
 use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::health::Facts;
+use crate::on_heap::on_heap;
 use crate::port::{ResyncStatus, SyncEnd};
 use crate::store::run::{
     Run, RunRequest, Usage, Watermark, pages, run, run_request, usage, watermark,
@@ -178,17 +179,17 @@ async fn work(app: &App, deadline: &Deadline) -> Result<RunOutcome, Failure> {
     }
     let lease = tokio::sync::Mutex::new(lease);
     let before = app.store.load(&run_request()).await?.value;
-    let mut outcome = Box::pin(work_under_lease(app, &lease, deadline)).await;
+    let mut outcome = on_heap(|| work_under_lease(app, &lease, deadline)).await;
     if matches!(&outcome, Err(failure) if failure.is_unauthorized()) && app.secrets.forget() {
         tracing::info!("reading the credentials again after a refusal");
         if app.store.load(&run()).await?.value.is_none() {
             // The refusal ended what was asked for.
             request(app, "the credentials were refused").await?;
         }
-        outcome = Box::pin(work_under_lease(app, &lease, deadline)).await;
+        outcome = on_heap(|| work_under_lease(app, &lease, deadline)).await;
     }
     if let Err(failure) = &outcome {
-        Box::pin(retry::ask_again(app, before, failure)).await?;
+        on_heap(|| retry::ask_again(app, before, failure)).await?;
     }
     lease.into_inner().release().await?;
     outcome
@@ -215,9 +216,9 @@ async fn work_under_lease(
         let begun = match unfinished.value {
             Some(found) => {
                 let found = (found, unfinished.revision);
-                Box::pin(resume(app, &session, found, deadline)).await?
+                on_heap(|| resume(app, &session, found, deadline)).await?
             }
-            None => match Box::pin(begin(app, &session, deadline)).await {
+            None => match on_heap(|| begin(app, &session, deadline)).await {
                 Ok(begun) => Some(begun),
                 Err(failure) => return not_begun(app, &session, failure, deadline).await,
             },
@@ -225,14 +226,14 @@ async fn work_under_lease(
         // The mapping has changed: that run is over, and another one is asked for.
         let Some(begun) = begun else { continue };
         // These futures are large, and each would be laid out in all that wait for it.
-        let continued = Box::pin(continue_run(app, &session, begun, lease, deadline)).await;
+        let continued = on_heap(|| continue_run(app, &session, begun, lease, deadline)).await;
         let used = Usage(session.bitbucket.usage());
         app.store
             .save(&usage_key, &used, Revision::ANYTHING)
             .await?;
         match continued {
             Err(Failure::MappingChanged) => {
-                Box::pin(abandon(app, &session, deadline)).await?;
+                on_heap(|| abandon(app, &session, deadline)).await?;
                 continue;
             }
             continued => outcome = continued?,

@@ -6,7 +6,7 @@ use super::committer::Then;
 use super::pages::{Spot, State};
 use super::read::RunReader;
 use super::slice::RunPart;
-use super::takeover::{Known, Turn};
+use super::takeover::{Known, PartTurn};
 use crate::bitbucket;
 use crate::extract::{Group, Source};
 use crate::failure::{Class, Failure};
@@ -27,9 +27,9 @@ impl RunReader<'_> {
         if let State::Open(progress) = self.slice.pages.state(spot, &group.id) {
             let mut part = RunPart::of_repository(group, repository, spot);
             match self.turn(group, repository, spot, known) {
-                Turn::Read => {}
-                Turn::Audit(stamp) => part.audited = Some(stamp),
-                Turn::TakeOver => {
+                PartTurn::Read => {}
+                PartTurn::Audit(stamp) => part.audited = Some(stamp),
+                PartTurn::TakeOver => {
                     self.slice.note_through(group);
                     return Ok(());
                 }

@@ -27,7 +27,7 @@ use crate::store::documents::{Entry, Stamp};
 use crate::store::run::Run;
 use crate::sync::blueprints::Blueprints;
 use crate::sync::look::each_record;
-use crate::sync::origin::Remembered;
+use crate::sync::origin::RememberedPartition;
 
 /// What is known before a list is taken.
 pub(super) struct Known {
@@ -35,11 +35,11 @@ pub(super) struct Known {
     pub(super) before: BTreeMap<RepositoryId, Entry>,
     pub(super) stamps: Stamps,
     /// By source, partitions of which Port holds what was written.
-    remembered: BTreeMap<SourceId, BTreeMap<RepositoryId, Remembered>>,
+    remembered: BTreeMap<SourceId, BTreeMap<RepositoryId, RememberedPartition>>,
 }
 
 /// What is done with a partition whose turn has come.
-pub(super) enum Turn {
+pub(super) enum PartTurn {
     Read,
     /// Read, to see whether it might have been taken over: what is recorded of it bears this stamp.
     Audit(Stamp),
@@ -92,7 +92,7 @@ impl ListReader<'_> {
                 } else {
                     known.before.insert(repository.clone(), entry.clone());
                 }
-                if may && let Some(one) = Remembered::of(entry, &mut blueprints) {
+                if may && let Some(one) = RememberedPartition::of(entry, &mut blueprints) {
                     remembered.insert(repository, one);
                 }
             })
@@ -145,19 +145,19 @@ impl RunReader<'_> {
         repository: &Repository,
         spot: &Spot,
         known: &Known,
-    ) -> Turn {
+    ) -> PartTurn {
         let slice = self.slice;
         let carried = slice.pages.carried(spot, &group.id);
         let Some(remembered) = slice.remembered(group, repository, carried, known) else {
-            return Turn::Read;
+            return PartTurn::Read;
         };
         let mut run = slice.run();
         if !slice.takes_over_in(&run) {
-            return Turn::Read;
+            return PartTurn::Read;
         }
         if slice.pages.is_audited(spot, run.skipping.audits % AUDITED) {
             run.skipping.audited += 1;
-            return Turn::Audit(remembered.stamp);
+            return PartTurn::Audit(remembered.stamp);
         }
         let counted = slice.counted(remembered);
         run.counts += counted.counts;
@@ -168,7 +168,7 @@ impl RunReader<'_> {
         run.skipping.taken_over += &counted;
         slice.pages.take_over(spot, &group.id);
         slice.parts_done.fetch_add(1, Ordering::Relaxed);
-        Turn::TakeOver
+        PartTurn::TakeOver
     }
 }
 
@@ -191,7 +191,7 @@ impl Slice<'_> {
         repository: &Repository,
         carried: Option<u64>,
         known: &'k Known,
-    ) -> Option<&'k Remembered> {
+    ) -> Option<&'k RememberedPartition> {
         let rules = self.sources().rules(&group.id);
         let remembered = known.remembered.get(&group.id)?.get(&repository.uuid)?;
         let is_of = remembered.is_of(repository, carried, rules);
@@ -202,7 +202,7 @@ impl Slice<'_> {
     async fn retain_held(
         &self,
         group: &Group,
-        remembered: &mut BTreeMap<RepositoryId, Remembered>,
+        remembered: &mut BTreeMap<RepositoryId, RememberedPartition>,
         blueprints: &BTreeSet<Arc<str>>,
     ) -> Result<(), Failure> {
         let (port, sources) = (&self.session.port, self.sources());
@@ -227,7 +227,7 @@ impl Slice<'_> {
     }
 
     /// What reading the partition would have counted.
-    fn counted(&self, remembered: &Remembered) -> TakenOver {
+    fn counted(&self, remembered: &RememberedPartition) -> TakenOver {
         let read = &remembered.basis.read;
         let mut taken = TakenOver {
             partitions: 1,

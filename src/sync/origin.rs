@@ -135,7 +135,7 @@ pub(super) fn recorded_basis(image: &Image, claims: &[Claim]) -> Option<Basis> {
 
 /// What is recorded of a partition that may be taken over, in little space: there may be thousands.
 #[derive(Clone, Debug)]
-pub struct Remembered {
+pub struct RememberedPartition {
     pub stamp: Stamp,
     pub basis: Basis,
     /// What Port holds of it, as long as nobody else has written.
@@ -151,10 +151,10 @@ pub struct RememberedEntity {
     pub shown: u64,
 }
 
-impl Remembered {
+impl RememberedPartition {
     /// `None` for a partition that has to be read: its reading was not complete, or nobody can tell whether Port still holds
     /// what came of it. `blueprints` are those met so far.
-    pub fn of(entry: Entry, blueprints: &mut BTreeSet<Arc<str>>) -> Option<Remembered> {
+    pub fn of(entry: Entry, blueprints: &mut BTreeSet<Arc<str>>) -> Option<RememberedPartition> {
         let basis = entry.basis.filter(|_| entry.sure)?;
         let mut entities = Vec::new();
         for claim in entry.claims {
@@ -175,7 +175,7 @@ impl Remembered {
                 });
             }
         }
-        Some(Remembered {
+        Some(RememberedPartition {
             stamp: entry.stamp,
             basis,
             entities,

@@ -17,6 +17,7 @@ use crate::entity::{Entity, EntityKey};
 use crate::identity::{ItemId, ItemRef, Place, SourceId};
 use crate::look::Cause;
 use crate::port::{ShownFields, digest, shown};
+use crate::store::basis::Basis;
 use crate::store::documents::{Claim, Entry, Held, LastWrite, Record, Row, Stamp};
 
 /// How long an entry stays that claims nothing: no look takes longer.
@@ -123,13 +124,7 @@ pub fn settle(
             keep_awaited(&mut claims, seen);
         }
         retain(&mut claims, seen.before.as_ref(), (&refused, &led_to));
-        let basis = match &seen.sight {
-            Sight::Present(image) => {
-                note_shown(&mut claims, image, (sources, &seen.item.partition.source));
-                recorded_basis(image, &claims)
-            }
-            Sight::Gone => None,
-        };
+        let basis = noted(&mut claims, seen, sources);
         // A partition without items is there all the same, and its entry spares runs another reading.
         let is_empty = claims.is_empty() && basis.is_none();
         let empty_since = is_empty.then_some(now);
@@ -146,6 +141,15 @@ pub fn settle(
         );
     }
     settlement
+}
+
+/// Notes in `claims` how Port will show them; says how `seen` was read, where that is to be recorded.
+fn noted(claims: &mut [Claim], seen: &Seen, sources: &Sources) -> Option<Basis> {
+    let Sight::Present(image) = &seen.sight else {
+        return None;
+    };
+    note_shown(claims, image, (sources, &seen.item.partition.source));
+    recorded_basis(image, claims)
 }
 
 /// Notes how Port will show what `image` claims, as long as it is so. What is left to other sources in part is shown as

@@ -20,6 +20,7 @@ const LAYERS: &[&str] = &[
     // Words and values: no I/O.
     "lenient_json",
     "locked",
+    "on_heap",
     "nearest",
     "yaml",
     "file_format",

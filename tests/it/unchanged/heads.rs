@@ -79,7 +79,8 @@ async fn a_server_that_shows_no_heads_costs_requests_and_nothing_else() {
         world.finish();
         catalogue
     };
-    let faults: [(&str, fn() -> Fault); 5] = [
+    type MakeFault = fn() -> Fault;
+    let faults: [(&str, MakeFault); 5] = [
         ("500", || {
             Fault::refused("", 500).when(asks_for_heads).always()
         }),
