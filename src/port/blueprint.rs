@@ -149,6 +149,11 @@ impl PortClient {
             .collect())
     }
 
+    /// Whoever announces what will be does not go by what was.
+    pub(super) fn forget_blueprints(&self) {
+        locked(&self.inner.blueprints).clear();
+    }
+
     /// Port has refused something that this blueprint seemed to allow: it may have changed.
     pub(super) fn forget_blueprint(&self, identifier: &str) {
         locked(&self.inner.blueprints).remove(identifier);

@@ -50,9 +50,10 @@ pub struct Rehearsed {
 
 impl PortClient {
     /// The same client, except that entities are neither written nor deleted, and what would have become of them. Port is
-    /// taken to have the blueprints that are `promised`, too.
+    /// taken to have the blueprints that are `promised`, too; those that it has are read anew.
     #[must_use]
     pub fn rehearsing(&self, promised: Vec<(String, Arc<Blueprint>)>) -> (PortClient, Rehearsal) {
+        self.forget_blueprints();
         let mut stage = Stage::default();
         stage.promised.extend(promised);
         let rehearsal = Rehearsal(Arc::new(Mutex::new(stage)));
