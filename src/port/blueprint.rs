@@ -46,6 +46,12 @@ pub struct Relation {
 }
 
 impl Blueprint {
+    /// Of a body as it is sent to Port; one that cannot be read allows everything.
+    pub(super) fn of_definition(definition: Map<String, Value>) -> Blueprint {
+        let wire: Result<WireBlueprint, _> = serde_json::from_value(definition.into());
+        wire.map(Blueprint::from).unwrap_or_default()
+    }
+
     /// Whether entities may hold the property `name`, as far as Port says.
     pub fn may_have(&self, name: &str) -> bool {
         let properties = self.properties.as_ref();
@@ -98,6 +104,9 @@ impl PortClient {
         identifier: &str,
         deadline: &Deadline,
     ) -> Result<Arc<Blueprint>, Error> {
+        if let Some(blueprint) = self.promised_blueprint(identifier) {
+            return Ok(blueprint);
+        }
         let read_at = self.now();
         let call = Call::get(["blueprints", identifier]);
         let answer: Wire = self
@@ -111,6 +120,33 @@ impl PortClient {
         };
         locked(&self.inner.blueprints).insert(identifier.to_owned(), cached);
         Ok(blueprint)
+    }
+
+    /// One that there would be by now.
+    fn promised_blueprint(&self, identifier: &str) -> Option<Arc<Blueprint>> {
+        self.stand_in.as_ref()?.blueprint(identifier)
+    }
+
+    /// All blueprints of the organisation, as they are now, by their identifiers.
+    pub(super) async fn all_blueprints(
+        &self,
+        deadline: &Deadline,
+    ) -> Result<Vec<(String, Blueprint)>, Error> {
+        #[derive(Deserialize)]
+        struct All {
+            blueprints: Vec<Named>,
+        }
+        #[derive(Deserialize)]
+        struct Named {
+            identifier: String,
+            #[serde(flatten)]
+            blueprint: WireBlueprint,
+        }
+        let all: All = self.call_json(Call::get(["blueprints"]), deadline).await?;
+        let all = all.blueprints.into_iter();
+        Ok(all
+            .map(|it| (it.identifier, Blueprint::from(it.blueprint)))
+            .collect())
     }
 
     /// Port has refused something that this blueprint seemed to allow: it may have changed.
@@ -177,8 +213,8 @@ impl From<WireBlueprint> for Blueprint {
             .collect();
         let definitions = schema.and_then(|schema| schema.properties);
         Blueprint {
-            properties: definitions.map(|definitions| properties(&definitions).collect()),
             required,
+            properties: definitions.map(|definitions| properties(&definitions).collect()),
             relations: wire.relations.into_iter().filter_map(relation).collect(),
             inherits_team: wire.team_inheritance.is_some()
                 || wire.ownership.get("type") == Some(&Value::from("Inherited")),

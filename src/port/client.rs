@@ -18,7 +18,7 @@ use super::batch::MAX_BULK;
 use super::blueprint::Cached;
 use super::call::{Agent, Call};
 use super::error::{Error, TraceId};
-use super::rehearsal::Rehearsal;
+use super::rehearsal::StandIn;
 use super::token::Token;
 use crate::deadline::Deadline;
 use crate::http::{Answer, Http, HttpError, Reply};
@@ -49,8 +49,8 @@ pub struct PortSettings {
 pub struct PortClient {
     pub(super) inner: Arc<Inner>,
     pub(super) pace: Tries,
-    /// Where writes are noted instead of made.
-    pub(super) rehearsal: Option<Rehearsal>,
+    /// Who takes writes in Port's place.
+    pub(super) stand_in: Option<Arc<dyn StandIn>>,
 }
 
 /// How long the caller can wait.
@@ -105,7 +105,7 @@ impl PortClient {
                 blueprints: Mutex::default(),
             }),
             pace: Tries::Patient,
-            rehearsal: None,
+            stand_in: None,
         }
     }
 

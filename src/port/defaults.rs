@@ -2,11 +2,13 @@
 //! that a user has.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::blueprint::Blueprint;
 use super::call::Call;
 use super::client::{INTEGRATION_TYPE, PortClient};
 use super::error::{Error, TraceId};
@@ -23,6 +25,39 @@ const RELATIONS: &str = "relations";
 
 /// A blueprint as it is sent, with its identifier.
 type Definition = (String, Map<String, Value>);
+
+/// What an installation has to be given.
+enum Defaults {
+    All,
+    /// The user has asked for a mapping that asks for nothing.
+    EmptyMapping,
+    /// It has them, or others see to it.
+    LeftAlone,
+}
+
+impl Defaults {
+    fn wanted(integration: &Integration, initialize: bool) -> Defaults {
+        match integration.resources_origin.as_deref() {
+            _ if integration.resources_initialized => Defaults::LeftAlone,
+            Some("Empty") => Defaults::EmptyMapping,
+            // Port sets the defaults up itself and stores the mapping when it is done: a later call will find it.
+            Some("Port") => Defaults::LeftAlone,
+            _ if !initialize => Defaults::LeftAlone,
+            _ => Defaults::All,
+        }
+    }
+}
+
+/// What the next resync finds, or makes.
+#[derive(Clone, Debug)]
+pub struct ForeseenIntegration {
+    /// With the mapping that it will have.
+    pub integration: Integration,
+    /// Port does not know it yet.
+    pub is_new: bool,
+    /// Default blueprints that would be created, by their identifiers.
+    pub blueprints: Vec<(String, Arc<Blueprint>)>,
+}
 
 impl PortClient {
     /// Registers this installation, or brings what Port knows of it up to date, and sets up the defaults unless
@@ -46,21 +81,16 @@ impl PortClient {
                 self.bring_up_to_date(integration, deadline).await?
             }
         };
-        if integration.resources_initialized {
-            return Ok(integration);
-        }
-        match integration.resources_origin.as_deref() {
-            Some("Empty") => {
+        match Defaults::wanted(&integration, initialize) {
+            Defaults::LeftAlone => return Ok(integration),
+            Defaults::EmptyMapping => {
                 if integration.config.is_none() {
                     let nothing = json!({ "resources": [] });
                     self.store_config(&nothing, deadline).await?;
                     integration.config = Some(nothing);
                 }
             }
-            // Port sets the defaults up itself and stores the mapping when it is done: a later call will find it.
-            Some("Port") => return Ok(integration),
-            _ if !initialize => return Ok(integration),
-            _ => {
+            Defaults::All => {
                 if integration.config.is_none() {
                     self.store_config(default_mapping, deadline).await?;
                     integration.config = Some(default_mapping.clone());
@@ -76,6 +106,56 @@ impl PortClient {
         self.mark_initialized(deadline).await?;
         integration.resources_initialized = true;
         Ok(integration)
+    }
+
+    /// What [`ensure_integration`](Self::ensure_integration) would come to; nothing is written.
+    pub async fn foresee_integration(
+        &self,
+        default_mapping: &Value,
+        initialize: bool,
+        deadline: &Deadline,
+    ) -> Result<ForeseenIntegration, Error> {
+        let found = self.integration(deadline).await?;
+        let is_new = found.is_none();
+        let mut integration = found.unwrap_or_else(|| Integration {
+            config: Some(default_mapping.clone()),
+            ..Integration::default()
+        });
+        self.check_installation(&integration)?;
+        let wanted = Defaults::wanted(&integration, initialize);
+        let blueprints = match wanted {
+            Defaults::All => self.missing_default_blueprints(deadline).await?,
+            Defaults::LeftAlone | Defaults::EmptyMapping => Vec::new(),
+        };
+        integration.config = integration.config.or_else(|| match wanted {
+            Defaults::All => Some(default_mapping.clone()),
+            Defaults::EmptyMapping => Some(json!({ "resources": [] })),
+            Defaults::LeftAlone => None,
+        });
+        Ok(ForeseenIntegration {
+            integration,
+            is_new,
+            blueprints,
+        })
+    }
+
+    /// The default blueprints that would be created, none if one of them is a user's.
+    async fn missing_default_blueprints(
+        &self,
+        deadline: &Deadline,
+    ) -> Result<Vec<(String, Arc<Blueprint>)>, Error> {
+        let blueprints = default_blueprints()?;
+        let Some(existing) = self.existing_defaults(&blueprints, deadline).await? else {
+            return Ok(Vec::new());
+        };
+        let missing = blueprints
+            .into_iter()
+            .filter(|(identifier, _)| !existing.contains(identifier));
+        let missing = missing.map(|(identifier, definition)| {
+            let blueprint = Blueprint::of_definition(definition);
+            (identifier, Arc::new(blueprint))
+        });
+        Ok(missing.collect())
     }
 
     /// Another program must not share the identifier: each would delete what the other writes.
@@ -140,17 +220,9 @@ impl PortClient {
     /// created. One that is just as we make it is left of a process that died here, and the rest is made around it.
     async fn create_default_blueprints(&self, deadline: &Deadline) -> Result<(), Error> {
         let blueprints = default_blueprints()?;
-        let mut existing = BTreeSet::new();
-        for (identifier, blueprint) in &blueprints {
-            match self.blueprint_as_stored(identifier, deadline).await {
-                Ok(stored) if is_as_made(&stored, blueprint) => {
-                    existing.insert(identifier.as_str());
-                }
-                Ok(_) => return Ok(()),
-                Err(Error::NotFound { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let Some(existing) = self.existing_defaults(&blueprints, deadline).await? else {
+            return Ok(());
+        };
         let mut created = Vec::new();
         let outcome = self
             .create_blueprints(&blueprints, &existing, &mut created, deadline)
@@ -174,6 +246,26 @@ impl PortClient {
         outcome
     }
 
+    /// Which of `blueprints` exist just as we make them; `None` where one of them is a user's.
+    async fn existing_defaults(
+        &self,
+        blueprints: &[Definition],
+        deadline: &Deadline,
+    ) -> Result<Option<BTreeSet<String>>, Error> {
+        let mut existing = BTreeSet::new();
+        for (identifier, blueprint) in blueprints {
+            match self.blueprint_as_stored(identifier, deadline).await {
+                Ok(stored) if is_as_made(&stored, blueprint) => {
+                    existing.insert(identifier.clone());
+                }
+                Ok(_) => return Ok(None),
+                Err(Error::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some(existing))
+    }
+
     async fn blueprint_as_stored(
         &self,
         identifier: &str,
@@ -192,11 +284,11 @@ impl PortClient {
     async fn create_blueprints<'a>(
         &self,
         blueprints: &'a [Definition],
-        existing: &BTreeSet<&str>,
+        existing: &BTreeSet<String>,
         created: &mut Vec<&'a str>,
         deadline: &Deadline,
     ) -> Result<(), Error> {
-        let missing = |(identifier, _): &&Definition| !existing.contains(identifier.as_str());
+        let missing = |(identifier, _): &&Definition| !existing.contains(identifier);
         for (identifier, blueprint) in blueprints.iter().filter(missing) {
             let bare = without(blueprint, &[RELATIONS, CALCULATIONS]);
             let call = Call::post(["blueprints"], &bare).exporter();

@@ -38,15 +38,8 @@ impl PortClient {
         options: &DeleteOptions,
         deadline: &Deadline,
     ) -> DeleteReport {
-        if let Some(rehearsal) = &self.rehearsal {
-            crate::locked::locked(rehearsal)
-                .deleted
-                .extend_from_slice(keys);
-            return DeleteReport {
-                outcomes: vec![DeleteOutcome::Deleted; keys.len()],
-                along: Vec::new(),
-                stopped: None,
-            };
+        if let Some(stand_in) = &self.stand_in {
+            return stand_in.delete(self, keys, options, deadline).await;
         }
         let mut run = Run {
             client: self,

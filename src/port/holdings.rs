@@ -25,6 +25,19 @@ impl PortClient {
         fields: &MappedFields,
         deadline: &Deadline,
     ) -> Result<Snapshot, Error> {
+        let snapshot = self.snapshot_of_port(blueprint, fields, deadline).await?;
+        Ok(match &self.stand_in {
+            Some(stand_in) => snapshot.after(stand_in.changed(blueprint), fields),
+            None => snapshot,
+        })
+    }
+
+    async fn snapshot_of_port(
+        &self,
+        blueprint: &str,
+        fields: &MappedFields,
+        deadline: &Deadline,
+    ) -> Result<Snapshot, Error> {
         let include: Vec<&str> = ["$identifier", "$title", "$team"]
             .into_iter()
             .chain(fields.properties.iter().map(String::as_str))

@@ -36,6 +36,7 @@ mod upsert;
 
 pub use blueprint::{Blueprint, Relation};
 pub use client::{PortClient, PortSettings};
+pub use defaults::ForeseenIntegration;
 pub use delete::DeleteOptions;
 pub use digest::digest;
 pub use error::{Error, TraceId};
@@ -43,7 +44,7 @@ pub use fit::{LeftOut, fit, fits};
 pub use integration::Integration;
 pub use mask::Masker;
 pub use outcome::{DeleteOutcome, DeleteReport, Postponed, Refusal, UpsertOutcome, Upserted};
-pub use rehearsal::Rehearsed;
+pub use rehearsal::{EntityContent, Rehearsal, Rehearsed, RehearsedEntity, RehearsedRefusal};
 pub use report::{LogLevel, LogLine, ResyncReport, ResyncStatus};
 pub use schema::{Misfit, Property, PropertyType};
 pub use shown::{ShownFields, identifier_digest, shown};

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use jiff::civil::Date;
+use regex::Regex;
 use serde_json::{Map, Value};
 
 /// What one property may hold (Port API, blueprint: `schema.properties`).
@@ -16,8 +17,17 @@ pub struct Property {
     /// The only values it takes, where the blueprint lists them.
     allowed: Option<Vec<Value>>,
     bounds: Bounds,
+    pattern: Option<Pattern>,
     /// Of the elements of a list.
     items: Option<Box<Property>>,
+}
+
+/// What a text has to match in some part of it (JSON Schema, `pattern`: a regular expression as JavaScript has it).
+#[derive(Clone, Debug)]
+struct Pattern {
+    text: String,
+    /// `None`: it may mean something else there than here, so Port has the word.
+    regex: Option<Regex>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +63,7 @@ pub enum Misfit {
     Format(String),
     NotAllowed,
     OutOfBounds,
+    Pattern(String),
     /// Null among the elements of a list: nothing with a value is left out.
     Null,
     NoIdentifier,
@@ -84,6 +95,7 @@ impl Misfit {
             Misfit::Type(PropertyType::Array) => "make it a list, such as [.name]",
             Misfit::Format(_) => "give null for what is none, or change the property's format",
             Misfit::NotAllowed => "map it to one of them, or add it to the blueprint's enum",
+            Misfit::Pattern(_) => "make it match, such as with gsub, or change the pattern",
             Misfit::OutOfBounds => "keep it within them, or change the blueprint's bounds",
             Misfit::Null => "leave it out, with map(select(. != null))",
             Misfit::NoIdentifier => "replace other characters, with gsub",
@@ -104,6 +116,7 @@ impl fmt::Display for Misfit {
             Misfit::Type(kind) => write!(f, "not of the type {kind}"),
             Misfit::Format(format) => write!(f, "not of the format {format}"),
             Misfit::NotAllowed => f.write_str("none of the values that the blueprint lists"),
+            Misfit::Pattern(pattern) => write!(f, "it does not match the blueprint's pattern {pattern}"),
             Misfit::OutOfBounds => f.write_str("shorter, longer, less or more than the blueprint allows"),
             Misfit::Null => f.write_str("null in a list"),
             Misfit::NoIdentifier => f.write_str(
@@ -170,6 +183,7 @@ impl Property {
                 items: Range(count("minItems"), count("maxItems")),
                 value: Range(number("minimum"), number("maximum")),
             },
+            pattern: text("pattern").map(Pattern::of),
             items: items.map(|items| Box::new(Property::of(items))),
         }
     }
@@ -192,6 +206,11 @@ impl Property {
         {
             return Some(Misfit::Format(format.clone()));
         }
+        if let (Some(pattern), Some(text)) = (&self.pattern, value.as_str())
+            && !pattern.may_match(text)
+        {
+            return Some(Misfit::Pattern(pattern.text.clone()));
+        }
         (!self.bounds.hold(value)).then_some(Misfit::OutOfBounds)
     }
 
@@ -203,6 +222,33 @@ impl Property {
             (Some(_), Value::Null) => Some(Misfit::Null),
             (_, element) => items.misfit(element),
         }
+    }
+}
+
+/// Classes that take in other signs here than in JavaScript, where they know ASCII only: what is not in one of them here
+/// may be in it there.
+const OTHER_CLASSES: [&str; 5] = ["\\W", "\\D", "\\S", "\\B", "\\b"];
+
+impl Pattern {
+    fn of(text: &str) -> Pattern {
+        let is_doubtful = OTHER_CLASSES.iter().any(|class| text.contains(class))
+            || text.contains("[^") && text.contains('\\');
+        let regex = (!is_doubtful).then(|| Regex::new(text).ok()).flatten();
+        Pattern {
+            text: text.to_owned(),
+            regex,
+        }
+    }
+
+    fn may_match(&self, text: &str) -> bool {
+        let regex = self.regex.as_ref();
+        regex.is_none_or(|regex| regex.is_match(text))
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Pattern) -> bool {
+        self.text == other.text
     }
 }
 
@@ -262,6 +308,21 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_pattern_is_judged_where_it_means_the_same_here() {
+        let lower = json!({"type": "string", "pattern": "^[a-z-]+$"});
+        assert_eq!(misfit(&lower, &json!("web-api")), None);
+        let refused = Some(Misfit::Pattern("^[a-z-]+$".into()));
+        assert_eq!(misfit(&lower, &json!("Api")), refused);
+        let part = json!({"type": "string", "pattern": "[0-9]"});
+        assert_eq!(misfit(&part, &json!("a1b")), None);
+        // JavaScript's classes know ASCII only; what cannot be read here may be something there.
+        for doubtful in [r"^\W+$", r"^(?!x).*$", "(", r"^[^\d]+$"] {
+            let definition = json!({"type": "string", "pattern": doubtful});
+            assert_eq!(misfit(&definition, &json!("٣ö")), None, "{doubtful}");
+        }
+    }
 
     fn misfit(definition: &Value, value: &Value) -> Option<Misfit> {
         Property::of(definition).misfit(value)

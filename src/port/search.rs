@@ -21,11 +21,11 @@ use crate::http::Answer;
 const OWNED_PAGE: usize = 5000;
 
 /// Keys per search for particular entities. With identifiers of 1000 characters that is well below 1 MiB.
-const KEYS_PER_SEARCH: usize = 100;
+pub(super) const KEYS_PER_SEARCH: usize = 100;
 
 /// An entity that a search has found.
-struct Found {
-    key: EntityKey,
+pub(super) struct FoundEntity {
+    pub(super) key: EntityKey,
     updated_at: Option<Timestamp>,
 }
 
@@ -50,12 +50,16 @@ impl PortClient {
                 Some(())
             })
             .await;
-        match listed {
+        let owned = match listed {
             Err(error) if is_no_route(&error) || is_misunderstood(&error) => {
-                self.owned_by_search(before, deadline).await
+                self.owned_by_search(before, deadline).await?
             }
-            listed => listed.map(|()| owned),
-        }
+            listed => listed.map(|()| owned)?,
+        };
+        Ok(match &self.stand_in {
+            Some(stand_in) => stand_in.owned(owned),
+            None => owned,
+        })
     }
 
     /// The same where the route for it is missing. An entity that does not say when it was updated is left out of what
@@ -66,7 +70,7 @@ impl PortClient {
         deadline: &Deadline,
     ) -> Result<Vec<EntityKey>, Error> {
         let found = self.found(&self.ownership(), deadline).await?;
-        let is_wanted = |found: &Found| {
+        let is_wanted = |found: &FoundEntity| {
             let updated = found.updated_at;
             before.is_none_or(|before| updated.is_some_and(|updated| updated < before))
         };
@@ -87,6 +91,12 @@ impl PortClient {
             let found = self.found(&query, deadline).await?;
             owned.extend(found.into_iter().map(|found| found.key));
         }
+        if let Some(stand_in) = &self.stand_in {
+            owned = stand_in
+                .owned(owned.into_iter().collect())
+                .into_iter()
+                .collect();
+        }
         Ok(keys
             .iter()
             .filter(|key| owned.contains(key))
@@ -96,7 +106,11 @@ impl PortClient {
 
     /// The keys of all that `query` finds. Where the answer does not say which entities these are, they are asked for once
     /// more, whole.
-    async fn found(&self, query: &Value, deadline: &Deadline) -> Result<Vec<Found>, Error> {
+    pub(super) async fn found(
+        &self,
+        query: &Value,
+        deadline: &Deadline,
+    ) -> Result<Vec<FoundEntity>, Error> {
         let narrow = search_everywhere(query).query("include", "updatedAt");
         match self.found_by(narrow, deadline).await {
             Err(error) if is_misunderstood(&error) => {
@@ -106,11 +120,11 @@ impl PortClient {
         }
     }
 
-    async fn found_by(&self, call: Call, deadline: &Deadline) -> Result<Vec<Found>, Error> {
+    async fn found_by(&self, call: Call, deadline: &Deadline) -> Result<Vec<FoundEntity>, Error> {
         let mut found = Vec::new();
         self.page(call, deadline, &mut |entity| {
             let updated_at = entity.get("updatedAt").and_then(Value::as_str);
-            found.push(Found {
+            found.push(FoundEntity {
                 key: key(&entity)?,
                 updated_at: updated_at.and_then(|updated| updated.parse().ok()),
             });
@@ -134,6 +148,9 @@ impl PortClient {
                 Some(())
             })
             .await?;
+        }
+        if let Some(stand_in) = &self.stand_in {
+            present.retain(|key, _| stand_in.exists(key) != Some(false));
         }
         Ok(present)
     }

@@ -2,11 +2,12 @@
 //!
 //! Pure. Says nothing about how the entities were read; see `search`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
 use super::digest::{Digest, NULL, digests, find, hash_of};
+use super::rehearsal::Changed;
 use crate::entity::{Entity, Identifier};
 
 /// The properties and relations that a mapping writes to one blueprint. Port may hold more; nothing else is compared.
@@ -93,6 +94,32 @@ impl Snapshot {
                 .digests
                 .iter()
                 .all(|digest| meta.contains(&digest.field))
+    }
+
+    /// The same after `changed`, by identifiers.
+    pub(super) fn after(
+        mut self,
+        changed: BTreeMap<String, Changed>,
+        fields: &MappedFields,
+    ) -> Snapshot {
+        let hashes: BTreeSet<u64> = changed.keys().map(hash_of).collect();
+        let (were_there, kept): (Vec<Entry>, Vec<Entry>) = self
+            .entries
+            .into_iter()
+            .partition(|entry| hashes.contains(&entry.identifier));
+        let were_there: BTreeSet<u64> = were_there.iter().map(|entry| entry.identifier).collect();
+        self.entries = kept;
+        let mut builder = SnapshotBuilder {
+            fields,
+            snapshot: self,
+        };
+        for (identifier, Changed { entity, is_ours }) in changed {
+            let is_ours = is_ours || were_there.contains(&hash_of(&identifier));
+            if let Some(entity) = entity.filter(|_| is_ours) {
+                builder.add(&identifier, &entity);
+            }
+        }
+        builder.finish()
     }
 
     pub fn len(&self) -> usize {

@@ -60,12 +60,8 @@ impl PortClient {
         options: &UpsertOptions,
         deadline: &Deadline,
     ) -> Upserted {
-        if let Some(rehearsal) = &self.rehearsal {
-            locked(rehearsal).written.extend_from_slice(entities);
-            return Upserted {
-                outcomes: entities.iter().map(rehearsed).collect(),
-                stopped: None,
-            };
+        if let Some(stand_in) = &self.stand_in {
+            return stand_in.upsert(self, entities, options, deadline).await;
         }
         let run = Run {
             client: self,
@@ -316,15 +312,8 @@ pub(super) fn outage(request: String, postponed: &Postponed) -> Error {
     }
 }
 
-fn rehearsed(entity: &Entity) -> UpsertOutcome {
-    UpsertOutcome::Written {
-        created: None,
-        identifier: entity.key().map(|key| key.identifier),
-    }
-}
-
 /// Positions in waves: entities with the same key come in different ones, in their order.
-fn waves(entities: &[Entity]) -> Vec<Vec<usize>> {
+pub(super) fn waves(entities: &[Entity]) -> Vec<Vec<usize>> {
     let mut waves: Vec<Vec<usize>> = Vec::new();
     let mut occurrences: HashMap<(&str, String), usize> = HashMap::new();
     for (index, entity) in entities.iter().enumerate() {
@@ -339,7 +328,7 @@ fn waves(entities: &[Entity]) -> Vec<Vec<usize>> {
 }
 
 /// The positions of a wave in levels, so that each entity comes after those that its relations lead to.
-fn in_levels(entities: &[Entity], wave: Vec<usize>) -> Vec<Vec<usize>> {
+pub(super) fn in_levels(entities: &[Entity], wave: Vec<usize>) -> Vec<Vec<usize>> {
     let nodes: Vec<Node<'_>> = wave
         .iter()
         .filter_map(|&index| entities.get(index))
@@ -382,7 +371,7 @@ fn targets(entity: &Entity) -> Vec<&str> {
     targets.into_iter().collect()
 }
 
-fn too_large() -> Refusal {
+pub(super) fn too_large() -> Refusal {
     Refusal {
         status: 413,
         code: String::new(),

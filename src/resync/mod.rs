@@ -55,7 +55,10 @@ pub use end::Summary;
 pub use figures::KindSummary;
 pub use figures::put_age;
 pub use holder::interrupted;
-pub use preview::{FieldChange, Preview, PreviewedChange, PreviewedDeletion, Scope, preview};
+pub use preview::{
+    FieldChange, ForeseenRefusal, Preview, PreviewedChange, PreviewedDeletion, RefusalCost, Scope,
+    preview,
+};
 pub use unreadable::request_for_unreadable;
 
 use begin::{Begun, begin, resume};

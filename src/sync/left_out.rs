@@ -30,6 +30,9 @@ impl LeftOutAt {
     }
 }
 
+/// What stands in a line between the number and the blueprint.
+const LEFT_OUT: &str = " left out of ";
+
 #[derive(Debug, Default)]
 pub struct LeftOutReport {
     kinds: BTreeMap<LeftOutKind, Tally>,
@@ -98,7 +101,7 @@ impl LeftOutReport {
                 before: format!("{place}: "),
                 count: tally.values,
                 unit: unit.to_owned(),
-                after: format!(" left out of {blueprint}: {misfit}; {remedy}"),
+                after: format!("{LEFT_OUT}{blueprint}: {misfit}; {remedy}"),
                 sample: tally.sample.clone(),
             }
         };
@@ -108,6 +111,31 @@ impl LeftOutReport {
         }
         lines
     }
+}
+
+/// What a line says, in its parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeftOutLine<'a> {
+    /// `resources[1].port.entity.mappings.properties.size`
+    pub place: &'a str,
+    pub blueprint: &'a str,
+    /// In which way it does not fit, and the remedy.
+    pub misfit: &'a str,
+    /// Values.
+    pub count: usize,
+    pub sample: &'a str,
+}
+
+/// Reads a line back; `None` where it is about something else.
+pub fn read(line: &Tallied) -> Option<LeftOutLine<'_>> {
+    let (blueprint, misfit) = line.after.strip_prefix(LEFT_OUT)?.split_once(": ")?;
+    Some(LeftOutLine {
+        place: line.before.strip_suffix(": ")?,
+        blueprint,
+        misfit,
+        count: line.count,
+        sample: &line.sample,
+    })
 }
 
 #[cfg(test)]
@@ -140,7 +168,21 @@ mod tests {
         ] {
             report.add(left_out(field, entity, misfit));
         }
-        let lines: Vec<String> = report.lines().iter().map(Tallied::to_string).collect();
+        let lines = report.lines();
+        let read: Vec<_> = lines.iter().filter_map(read).collect();
+        assert_eq!(read.len(), lines.len());
+        assert_eq!(
+            read[0],
+            LeftOutLine {
+                place: "resources[0].port.entity.mappings.properties.size",
+                blueprint: "pull",
+                misfit: "none of the values that the blueprint lists; map it to one of them, or add it to the blueprint's enum",
+                count: 2,
+                sample: "a/1: 7",
+            }
+        );
+        assert_eq!(super::read(&Tallied::more(7, "value")), None);
+        let lines: Vec<String> = lines.iter().map(Tallied::to_string).collect();
         insta::assert_snapshot!(lines.join("\n"), @"
         resources[0].port.entity.mappings.properties.size: 2 values left out of pull: none of the values that the blueprint lists; map it to one of them, or add it to the blueprint's enum (for example a/1: 7)
         resources[0].port.entity.mappings.relations.owners: 1 element left out of pull: null in a list; leave it out, with map(select(. != null)) (for example 7)

@@ -13,6 +13,7 @@ mod durability;
 mod editions;
 mod emulated;
 mod files;
+mod foretold;
 mod functions;
 mod git;
 mod guards;

@@ -9,6 +9,7 @@ use sandbox::port::WriteKind;
 use serde_json::json;
 
 use crate::convergence::every_kind;
+use crate::foretold::compare;
 use crate::support::World;
 
 async fn look(world: &World, kind: Option<&str>) -> Preview {
@@ -28,24 +29,6 @@ async fn look(world: &World, kind: Option<&str>) -> Preview {
         assert!(request.method == "GET" || reads, "{}", request.target());
     }
     found
-}
-
-/// Writes by what they did, as `blueprint/identifier`.
-async fn carry_out(world: &World) -> [BTreeSet<String>; 3] {
-    world.port.take_writes();
-    world.resync().await;
-    let writes = world.port.take_writes();
-    let of = |wanted: &[WriteKind]| {
-        let of_kind = writes.iter().filter(|write| wanted.contains(&write.kind));
-        of_kind
-            .map(|write| format!("{}/{}", write.blueprint, write.identifier))
-            .collect()
-    };
-    [
-        of(&[WriteKind::Created]),
-        of(&[WriteKind::Updated]),
-        of(&[WriteKind::Deleted]),
-    ]
 }
 
 fn announced(found: &Preview) -> [BTreeSet<String>; 3] {
@@ -75,7 +58,10 @@ async fn what_is_announced_happens() {
             "{announced:?}"
         );
         assert!(found.changed.iter().all(|change| !change.fields.is_empty()));
-        assert_eq!(carry_out(&world).await, announced);
+        let before = world.port.catalogue();
+        world.resync().await;
+        let verdict = compare(&found, &before, &world.port.catalogue());
+        verdict.unwrap_or_else(|wrong| panic!("{wrong}"));
         let after = look(&world, None).await;
         let nothing = [
             &after.created.len(),
@@ -93,9 +79,10 @@ async fn a_new_installation_is_previewed_with_the_default_mapping() {
     let found = look(&world, None).await;
     assert!(world.port.integration().is_none(), "it is not registered");
     assert!(found.deleted.is_empty() && found.changed.is_empty());
-    let [created, ..] = announced(&found);
-    let made = carry_out(&world).await[0].clone();
-    assert!(made.is_superset(&created), "{created:?}");
+    let before = world.port.catalogue();
+    world.resync().await;
+    let verdict = compare(&found, &before, &world.port.catalogue());
+    verdict.unwrap_or_else(|wrong| panic!("{wrong}"));
     world.finish();
 }
 
@@ -153,5 +140,36 @@ async fn a_preview_that_knows_no_resync_says_what_it_cannot_know() {
     world.resync().await;
     let found = look(&world, None).await;
     assert!(found.unknown.is_empty(), "{:?}", found.unknown);
+    world.finish();
+}
+
+/// Of a mapping of which only a part is looked at, places are those of the whole.
+#[tokio::test]
+async fn one_kind_is_told_by_its_place_in_the_whole_mapping() {
+    let world = World::demo().await;
+    world.resync().await;
+    let resource = |kind: &str, query: &str| {
+        json!({"kind": kind, "selector": {"query": query}, "port": {"entity": {"mappings": {
+            "identifier": ".key // .slug", "blueprint": "'nowhere'"}}}})
+    };
+    let resources = [
+        resource("pull-request", "true"),
+        resource("repository", "true"),
+        resource("project", "true"),
+        resource("project", "true ||"),
+    ];
+    world.port.set_config(json!({ "resources": resources }));
+    let found = look(&world, Some("project")).await;
+    let problems = &found.problems;
+    assert!(
+        problems[0].starts_with("resources[3].selector.query"),
+        "{problems:?}"
+    );
+    let refused: Vec<&String> = found.refused.iter().flat_map(|it| &it.resources).collect();
+    assert!(
+        refused.contains(&&"resources[2] (project)".to_owned()),
+        "{refused:?}"
+    );
+    assert_eq!(found.mapping["resources"], json!(resources));
     world.finish();
 }

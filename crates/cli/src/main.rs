@@ -54,6 +54,9 @@ enum Command {
         /// Print JSON lines on a terminal too.
         #[arg(long)]
         json: bool,
+        /// Exit with 3 where the mapping has problems, too, whatever they cost.
+        #[arg(long)]
+        strict: bool,
         /// Map with this file, YAML or JSON, instead of the mapping stored in Port.
         #[arg(long, value_name = "FILE")]
         mapping: Option<PathBuf>,
@@ -73,10 +76,14 @@ enum Command {
         /// Print the findings as JSON.
         #[arg(long)]
         json: bool,
+        /// Exit with 1 where there is a note, too.
+        #[arg(long)]
+        strict: bool,
     },
     /// Say what a resync would create, change and delete, and write nothing.
     ///
-    /// Exits with 0 if nothing would change, with 2 if something would, with 1 if it cannot tell.
+    /// Exits with 0 if nothing would change, with 2 if something would, with 1 if it cannot tell. With `--strict`, with 3
+    /// where not all would be as the mapping says.
     Preview {
         /// Map with this file, YAML or JSON, instead of the mapping stored in Port.
         #[arg(long, value_name = "FILE")]
@@ -221,17 +228,28 @@ async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitC
         }
         Command::Resync {
             json,
+            strict,
             mapping,
             files,
         } => {
             let mut app = connect(config, own).await?;
             follow(&mut app, mapping.as_deref())?;
-            command::resync::run(&app, Audience::of(json), &files, bars).await
+            let options = command::resync::Options {
+                audience: Audience::of(json),
+                files,
+                strict,
+            };
+            command::resync::run(&app, &options, bars).await
         }
-        Command::Check { url, mapping, json } => {
+        Command::Check {
+            url,
+            mapping,
+            json,
+            strict,
+        } => {
             let mut app = connect(config, own).await?;
             let file = follow(&mut app, mapping.as_deref())?;
-            command::check::run(&app, file.as_ref(), url.as_deref(), json).await
+            command::check::run(&app, file.as_ref(), url.as_deref(), json, strict).await
         }
         Command::Mapping { action } => test_mapping(config, own, action).await,
         Command::Serve { port } => {
@@ -277,6 +295,7 @@ fn default(config: &Config) -> Command {
     match config.event_listener {
         EventListener::Once => Command::Resync {
             json: false,
+            strict: false,
             mapping: None,
             files: Files::default(),
         },

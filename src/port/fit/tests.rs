@@ -21,13 +21,13 @@ fn blueprint() -> Blueprint {
         "more": {"type": "string"},
     });
     Blueprint {
+        required: BTreeSet::new(),
         properties: Some(properties(definitions.as_object().unwrap()).collect()),
         relations: [
             ("one".into(), relation(false)),
             ("many".into(), relation(true)),
         ]
         .into(),
-        required: BTreeSet::new(),
         inherits_team: false,
     }
 }

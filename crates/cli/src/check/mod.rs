@@ -20,7 +20,7 @@ use ferry::{bitbucket, port};
 
 use access::{check_tokens, check_workspace};
 use items::check_items;
-use mapping::{check_blueprints, check_login, check_port};
+use mapping::{InPort, check_blueprints, check_login, check_port};
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,10 @@ pub(crate) enum Verdict {
 impl Finding {
     pub(crate) fn is_wrong(&self) -> bool {
         matches!(self.verdict, Verdict::Wrong { .. })
+    }
+
+    pub(crate) fn is_doubtful(&self) -> bool {
+        matches!(self.verdict, Verdict::Doubtful { .. })
     }
 }
 
@@ -153,13 +157,31 @@ pub(crate) async fn check(
     check_tokens(&session.credentials.bitbucket, &mut findings);
     let in_port = check_port(app, &session.port, &mut findings, deadline).await;
     let workspace = check_workspace(&session.bitbucket, &mut findings, &a_line(deadline)).await;
-    if let Some(mapping) = in_port {
+    let is_new = in_port.as_ref().is_some_and(|found| found.is_new);
+    let creates = in_port.as_ref().map(|found| found.creates.clone());
+    if let Some(InPort {
+        mapping: Some(mapping),
+        blueprints,
+        ..
+    }) = in_port
+    {
+        // As Port is once the first resync has set it up.
+        let (port, _) = session.port.rehearsing(blueprints);
+        let session = Session {
+            credentials: Arc::clone(&session.credentials),
+            bitbucket: session.bitbucket.clone(),
+            port,
+        };
         check_blueprints(&session.port, &mapping, &mut findings, deadline).await;
         if workspace {
             check_items(&session, mapping, &mut findings, deadline).await;
         }
     }
-    check_webhook(app, base, &mut findings, &a_line(deadline)).await;
+    check_webhook(app, (base, is_new), &mut findings, &a_line(deadline)).await;
+    if let Some(creates) = creates.filter(|creates| !creates.is_empty()) {
+        let how = format!("will create: {}", creates.join(", "));
+        findings.fine("the first resync", how);
+    }
     findings.end()
 }
 
@@ -197,7 +219,7 @@ async fn open_session(
 
 async fn check_webhook(
     app: &App,
-    base: Option<&str>,
+    (base, is_new): (Option<&str>, bool),
     findings: &mut Findings<'_>,
     deadline: &Deadline,
 ) {
@@ -215,6 +237,10 @@ async fn check_webhook(
     let install = "run `ferry webhook install`, or let the next resync repair it";
     match subscription::status(app, base, deadline).await {
         Ok(Standing::Right) => findings.fine(what, format!("leads to {shown}, with all events")),
+        Ok(Standing::Missing) if is_new => {
+            let how = format!("none leads to {shown} yet: Ferry makes it once it runs there");
+            findings.fine(what, how);
+        }
         Ok(Standing::Missing) => findings.wrong(what, format!("none leads to {shown}"), install),
         Ok(Standing::Wrong(wrong)) => findings.wrong(what, wrong.join(", "), install),
         Ok(Standing::NoSecret) => findings.wrong(

@@ -8,22 +8,23 @@ use ferry::deadline::Deadline;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::terminal::{BAD, DOUBTFUL, GOOD, painted, print};
+use super::terminal::{BAD, DOUBTFUL, GOOD, painted, print, print_fitted};
 use crate::check::{Finding, Findings, Verdict, check};
 use crate::mapping_file::{MappingFile, placed};
 
-/// Succeeds if nothing is wrong; what is only doubtful does not count. People are told each finding as it is made.
+/// Succeeds if nothing is wrong; what is only doubtful counts where that is `strict`. People are told each finding as it is made.
 pub(crate) async fn run(
     app: &App,
     file: Option<&MappingFile>,
     base: Option<&str>,
     as_json: bool,
+    strict: bool,
 ) -> anyhow::Result<ExitCode> {
     let deadline = Deadline::at(&app.clock, Timestamp::MAX);
     let base = base.or(app.config.base_url.as_ref().map(PublicAddress::as_str));
     let tell = |finding: &Finding| match as_json {
         true => Ok(()),
-        false => print(line_of(&with_line(file, finding))),
+        false => print_fitted(line_of(&with_line(file, finding))),
     };
     let findings = Box::pin(check(app, base, Findings::telling(tell), &deadline)).await?;
     if as_json {
@@ -33,7 +34,8 @@ pub(crate) async fn run(
             .collect();
         print(format!("{all:#}"))?;
     }
-    Ok(match findings.iter().any(Finding::is_wrong) {
+    let fails = |finding: &Finding| finding.is_wrong() || strict && finding.is_doubtful();
+    Ok(match findings.iter().any(fails) {
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,
     })

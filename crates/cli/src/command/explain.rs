@@ -9,7 +9,7 @@ use ferry::entity::EntityKey;
 use ferry::store::StoreError;
 use serde_json::json;
 
-use super::terminal::{BAD, DOUBTFUL, FAINT, GOOD, STRONG, painted, print};
+use super::terminal::{BAD, DOUBTFUL, FAINT, GOOD, STRONG, painted, print, print_fitted};
 use crate::explain::{Claimant, Claims, Explanation, InPort, explain};
 
 /// For Port and Bitbucket to say what they know of it.
@@ -35,10 +35,10 @@ impl FromStr for Named {
 pub(crate) async fn run(app: &App, Named(key): &Named, as_json: bool) -> anyhow::Result<()> {
     let deadline = Deadline::after(&app.clock, PATIENCE);
     let explanation = Box::pin(explain(app, key, &deadline)).await?;
-    print(match as_json {
-        true => format!("{:#}", json!(explanation)),
-        false => as_text(&explanation),
-    })
+    match as_json {
+        true => print(format!("{:#}", json!(explanation))),
+        false => print_fitted(as_text(&explanation)),
+    }
 }
 
 /// The file has one reader at a time: what to do while another process works with it.

@@ -14,8 +14,8 @@ use jiff::Timestamp;
 
 use super::progress::show;
 use super::reach::reach;
-use super::terminal::{Audience, print};
-use super::{CHANGES, COMPLETED, FAILED};
+use super::terminal::{Audience, print, print_fitted};
+use super::{CHANGES, COMPLETED, COMPLETED_WITH_LOSSES, FAILED};
 use crate::mapping_file::{MappingFile, placed};
 use crate::report::Files;
 use crate::report::plan::text::Detail;
@@ -35,6 +35,9 @@ pub(crate) struct Options {
     /// Print everything as JSON.
     #[arg(long)]
     json: bool,
+    /// Exit with 3 where Port would refuse something, the mapping has problems, or a part cannot be read.
+    #[arg(long)]
+    strict: bool,
     #[command(flatten)]
     files: Files,
 }
@@ -66,15 +69,24 @@ pub(crate) async fn run(
         limit: options.limit,
         diff: options.diff,
     };
-    print(match options.json {
-        true => format!("{:#}", json::render(&plan)),
-        false => text::render(&plan, detail),
-    })?;
-    Ok(ExitCode::from(code(&found, plan.is_empty())))
+    match options.json {
+        true => print(format!("{:#}", json::render(&plan)))?,
+        false => print_fitted(text::render(&plan, detail))?,
+    }
+    Ok(ExitCode::from(code(
+        &found,
+        plan.is_empty(),
+        options.strict,
+    )))
 }
 
-/// As `terraform plan -detailed-exitcode` has it.
-fn code(found: &Preview, is_empty: bool) -> u8 {
+/// As `terraform plan -detailed-exitcode` has it; `strict`, what would not be as the mapping says goes before.
+fn code(found: &Preview, is_empty: bool, strict: bool) -> u8 {
+    let is_sound =
+        found.problems.is_empty() && found.refused.is_empty() && found.failed_partitions.is_empty();
+    if strict && !is_sound {
+        return COMPLETED_WITH_LOSSES;
+    }
     match (is_empty, found.failed_partitions.is_empty()) {
         (false, _) => CHANGES,
         (true, true) => COMPLETED,

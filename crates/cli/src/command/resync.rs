@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use super::progress::show;
 use super::reach::reach;
 use super::shutdown::Shutdown;
-use super::terminal::{Audience, BAD, DOUBTFUL, GOOD, painted, print, table};
+use super::terminal::{Audience, BAD, DOUBTFUL, GOOD, painted, print, print_fitted, table};
 use super::{COMPLETED, COMPLETED_WITH_LOSSES};
 use crate::report::Files;
 use crate::report::outcome::{KindTable, Outcome, by_kind, figures};
@@ -47,18 +47,25 @@ enum Ended {
     Elsewhere { is_complete: bool },
 }
 
+/// How a resync is reported.
+pub(crate) struct Options {
+    pub(crate) audience: Audience,
+    pub(crate) files: Files,
+    /// Problems of the mapping count as losses.
+    pub(crate) strict: bool,
+}
+
 /// Returns with what to exit; fails where the resync was not completed.
 pub(crate) async fn run(
     app: &App,
-    audience: Audience,
-    files: &Files,
+    options: &Options,
     bars: &MultiProgress,
 ) -> anyhow::Result<ExitCode> {
     reach(app).await?;
     let shutdown = Shutdown::default();
     let ended = tokio::select! {
         ended = shutdown.end(app, to_the_end(app, &shutdown)) => ended,
-        () = show(app.progress.subscribe(), audience, bars) => None,
+        () = show(app.progress.subscribe(), options.audience, bars) => None,
     };
     let Some(ended) = ended.transpose()?.flatten() else {
         bail!(
@@ -66,8 +73,8 @@ pub(crate) async fn run(
             what_is_kept(app)
         );
     };
-    report(app, &ended, files).await?;
-    tell(&ended, audience)
+    report(app, &ended, &options.files).await?;
+    tell(&ended, options)
 }
 
 /// Writes the files that were asked for. Another process's resync is that one's to report.
@@ -212,7 +219,7 @@ pub(super) fn what_is_kept(app: &App) -> &'static str {
     }
 }
 
-fn tell(ended: &Ended, audience: Audience) -> anyhow::Result<ExitCode> {
+fn tell(ended: &Ended, options: &Options) -> anyhow::Result<ExitCode> {
     let (summary, looks_left, is_complete) = match ended {
         Ended::Here {
             summary,
@@ -225,8 +232,9 @@ fn tell(ended: &Ended, audience: Audience) -> anyhow::Result<ExitCode> {
         }
     };
     let losses = (!is_complete).then(|| losses(summary, looks_left));
-    match audience {
-        Audience::People => print(as_text(summary, losses.as_deref()))?,
+    let faults = faults(summary).filter(|_| options.strict);
+    match options.audience {
+        Audience::People => print_fitted(as_text(summary, losses.as_deref()))?,
         Audience::Machine => {
             print(as_json(summary, looks_left, is_complete))?;
             if let Some(losses) = losses {
@@ -234,7 +242,20 @@ fn tell(ended: &Ended, audience: Audience) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    Ok(code(is_complete))
+    if let Some(faults) = &faults {
+        tracing::warn!(faults, "completed, and --strict asks for more");
+    }
+    Ok(code(is_complete && faults.is_none()))
+}
+
+/// What is no loss, and not as it was meant either.
+fn faults(summary: &Summary) -> Option<String> {
+    let problems = summary.mapping_problems.len();
+    match problems {
+        0 => None,
+        1 => Some("1 problem of the mapping".to_owned()),
+        _ => Some(format!("{} problems of the mapping", number(problems))),
+    }
 }
 
 fn code(is_complete: bool) -> ExitCode {

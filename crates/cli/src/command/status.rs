@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::installation::{Installer, Subject};
-use super::terminal::{BAD, GOOD, STRONG, painted, print};
+use super::terminal::{BAD, GOOD, STRONG, painted, print, print_fitted};
 use crate::connect;
 
 /// Where `ferry serve` says it, to this machine only.
@@ -58,10 +58,10 @@ pub(crate) async fn run(
         })?,
         Err(error) => return Err(error),
     };
-    print(match options.json {
-        true => format!("{found:#}"),
-        false => text(&found),
-    })?;
+    match options.json {
+        true => print(format!("{found:#}"))?,
+        false => print_fitted(text(&found))?,
+    }
     Ok(match found["is_healthy"] == true {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,

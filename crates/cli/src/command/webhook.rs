@@ -10,7 +10,7 @@ use ferry::telemetry::chain;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::terminal::{GOOD, painted, print};
+use super::terminal::{GOOD, painted, print, print_fitted};
 
 #[derive(Clone, Copy, Debug, clap::Subcommand)]
 pub(crate) enum Action {
@@ -61,7 +61,7 @@ pub(crate) async fn run(
                 false => bail!("the webhook is not right"),
             }
         }
-        (false, None) => print(painted(GOOD, format!("the webhook of {address} is right"))),
+        (false, None) => print_fitted(painted(GOOD, format!("the webhook of {address} is right"))),
         (false, Some(wrong)) => bail!(wrong),
     }
 }

@@ -134,3 +134,72 @@ async fn check_foresees_what_port_would_refuse_and_knows_tokens_by_their_kind() 
     }
     world.finish();
 }
+
+/// Nothing is there yet that Ferry makes itself.
+#[tokio::test]
+async fn a_new_installation_is_no_broken_one() {
+    let world = World::demo().await;
+    let check = || {
+        let mut command = ferry(&world);
+        command
+            .env("OCEAN__INTEGRATION__CONFIG__WEBHOOK_SECRET", WEBHOOK_SECRET)
+            .env("OCEAN__BASE_URL", "https://ferry.example.com")
+            .args(["check", "--strict"]);
+        command
+    };
+    let (code, out, log) = ended(&mut check()).await;
+    assert_eq!(code, 0, "{out}{log}");
+    assert!(!out.contains("wrong ") && !out.contains("note "), "{out}");
+    let last = out.lines().last().unwrap();
+    let told = "ok     the first resync: will create: the installation `ferry-tests`, the blueprint `bitbucketProject`, \
+                the blueprint `bitbucketRepository`, the blueprint `bitbucketPullRequest`";
+    assert_eq!(last, told);
+    assert!(world.port.take_writes().is_empty() && world.port.integration().is_none());
+    // What is promised is what is made.
+    world.resync().await;
+    let made = world.port.blueprints();
+    let made: Vec<&str> = made
+        .iter()
+        .filter_map(|it| it["identifier"].as_str())
+        .collect();
+    assert_eq!(made.len(), 3, "{made:?}");
+    assert!(made.iter().all(|made| last.contains(made)), "{made:?}");
+    // From now on a blueprint that is gone stays so.
+    world.port.remove_blueprint("bitbucketPullRequest");
+    let (code, out, _) = ended(&mut check()).await;
+    let told = "the blueprint `bitbucketPullRequest` does not exist";
+    assert!(code == 1 && out.contains(told), "{out}");
+    assert!(!out.contains("will create"), "{out}");
+    world.finish();
+}
+
+/// Another mapping of a new installation may need what nobody makes.
+#[tokio::test]
+async fn a_new_installation_is_wrong_where_its_mapping_needs_what_nobody_makes() {
+    let world = World::demo().await;
+    let mapping = json!({"resources": [{"kind": "project", "selector": {"query": "true"}, "port": {"entity": {
+        "mappings": {"identifier": ".key", "blueprint": "'mine'"}}}}]});
+    let file = std::env::temp_dir().join(format!("ferry-new-{}.json", std::process::id()));
+    std::fs::write(&file, mapping.to_string()).unwrap();
+    let mut check = ferry(&world);
+    let (code, out, _) = ended(check.arg("check").arg("--mapping").arg(&file)).await;
+    std::fs::remove_file(&file).unwrap();
+    assert!(
+        code == 1 && out.contains("the blueprint `mine` does not exist"),
+        "{out}"
+    );
+    assert!(out.contains("will create: the installation"), "{out}");
+    world.finish();
+}
+
+#[tokio::test]
+async fn a_note_is_enough_for_strict_to_fail() {
+    let world = World::demo().await;
+    world.resync().await;
+    for (arguments, expected) in [(&["check"][..], 0), (&["check", "--strict"], 1)] {
+        let (code, out, log) = ended(ferry(&world).args(arguments)).await;
+        assert_eq!(code, expected, "{out}{log}");
+        assert!(out.contains("note   webhook"), "{out}");
+    }
+    world.finish();
+}

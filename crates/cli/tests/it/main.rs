@@ -24,4 +24,6 @@ mod status;
 )]
 mod support;
 mod trouble;
+#[cfg(target_os = "linux")]
+mod width;
 mod wrong_mappings;

@@ -96,19 +96,29 @@ async fn check_tells_each_line_as_it_is_known() {
     world.finish();
 }
 
-fn commands(world: &World) -> Vec<(&'static str, Command)> {
+/// Each with something to say: there was a resync with `state`.
+async fn commands(world: &World, state: &StateDir) -> Vec<(&'static str, Command)> {
+    let mut first = ferry(world);
+    first.env("FERRY__STATE_DIR", &state.0).arg("resync");
+    assert_eq!(ended(&mut first).await.0, 0);
     let all: &[&[&str]] = &[
         &["preview", "--json"],
         &["preview"],
         &["check"],
         &["check", "--json"],
         &["resync"],
+        &["status"],
+        &["explain", "bitbucketProject/PAY"],
+        &["webhook", "status", "--json"],
         &["completions", "bash"],
         &["man"],
     ];
     let command = |arguments: &&[&'static str]| {
         let mut command = ferry(world);
-        command.args(*arguments);
+        command
+            .env("FERRY__STATE_DIR", &state.0)
+            .env("OCEAN__BASE_URL", "https://ferry.example.com")
+            .args(*arguments);
         (arguments[0], command)
     };
     all.iter().map(command).collect()
@@ -118,10 +128,13 @@ fn commands(world: &World) -> Vec<(&'static str, Command)> {
 #[tokio::test]
 async fn a_closed_pipe_is_an_error_and_no_panic() {
     let world = World::demo().await;
-    for (name, mut command) in commands(&world) {
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut process = command.spawn().unwrap();
-        drop(process.stdout.take());
+    let state = StateDir::new("closed");
+    for (name, mut command) in commands(&world, &state).await {
+        // Closed before the process begins: however fast it is, nobody reads.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        command.stdout(writer).stderr(Stdio::piped());
+        let process = command.spawn().unwrap();
         let ended = process.wait_with_output().await.unwrap();
         let log = String::from_utf8(ended.stderr).unwrap();
         assert!(!log.contains("panicked"), "{name}: {log}");
@@ -135,7 +148,8 @@ async fn a_closed_pipe_is_an_error_and_no_panic() {
 async fn a_full_disk_is_an_error_and_no_panic() {
     let world = World::demo().await;
     let full = || Stdio::from(File::options().write(true).open("/dev/full").unwrap());
-    for (name, mut command) in commands(&world) {
+    let state = StateDir::new("full");
+    for (name, mut command) in commands(&world, &state).await {
         command.stdout(full()).stderr(Stdio::piped());
         let process = command.spawn().unwrap();
         let ended = process.wait_with_output().await.unwrap();

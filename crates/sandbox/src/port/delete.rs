@@ -61,7 +61,10 @@ pub(super) fn single(
     let cause = Cause::of(request)?;
     state.blueprint(blueprint)?;
     let wanted = BTreeSet::from([state.entity(blueprint, identifier)?.key()]);
-    remove(state, cause, &wanted, dependents)?;
+    if let Err(refusal) = remove(state, cause, &wanted, dependents) {
+        state.refuse(blueprint, &json!(identifier), &refusal, true);
+        return Err(refusal);
+    }
     Ok(Response::json(200, &json!({"ok": true})))
 }
 
@@ -103,6 +106,15 @@ fn remove(
     }
     forget_targets(state, &gone);
     Ok(gone)
+}
+
+impl State {
+    /// Takes an entity away, and out of the relations that lead to it; false where there is none.
+    pub(super) fn forget(&mut self, key: Key) -> bool {
+        let was_there = self.entities.remove(&key).is_some();
+        forget_targets(self, &BTreeSet::from([key]));
+        was_there
+    }
 }
 
 fn requires_any(state: &State, key: &Key, gone: &BTreeSet<Key>) -> bool {

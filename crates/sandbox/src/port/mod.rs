@@ -31,7 +31,7 @@ use serde_json::{Map, Value, json};
 pub use self::ingest::SyncMetric;
 pub use self::past::OldCatalogue;
 pub use self::refusal::Refusal;
-pub use self::state::{Behaviour, StoredEntity, Write, WriteKind};
+pub use self::state::{Behaviour, RefusedWrite, StoredEntity, Write, WriteKind};
 
 use self::blueprint::{BUILT_IN, Blueprint};
 use self::integration::Integration;
@@ -212,6 +212,23 @@ impl Port {
         let key = (blueprint.to_owned(), identifier.to_owned());
         let removed = self.state().entities.remove(&key);
         removed.map(|_| ()).context("no such entity")
+    }
+
+    /// Takes an entity away as somebody does who deletes it in Port; relations that lead to it are cleared. False where
+    /// there is none.
+    pub fn delete_by_hand(&self, blueprint: &str, identifier: &str) -> bool {
+        let key = (blueprint.to_owned(), identifier.to_owned());
+        self.state().forget(key)
+    }
+
+    /// Takes a blueprint away, with whatever is of it.
+    pub fn remove_blueprint(&self, identifier: &str) {
+        self.state().blueprints.remove(identifier);
+    }
+
+    /// Entities that Port has refused to write or to delete since this was asked last, oldest first.
+    pub fn take_refused(&self) -> Vec<RefusedWrite> {
+        std::mem::take(&mut self.state().refused)
     }
 
     /// Every upsert, stub and deletion that clients asked for, oldest first.

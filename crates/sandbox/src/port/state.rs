@@ -47,6 +47,16 @@ pub struct Write {
     pub resync: Option<String>,
 }
 
+/// An entity that a client asked to write or to delete, and that stayed as it was.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RefusedWrite {
+    pub blueprint: String,
+    /// The identifier, or the search query in its place.
+    pub identifier: String,
+    pub is_deletion: bool,
+    pub message: String,
+}
+
 /// Who asks for a change, and why.
 #[derive(Clone, Copy)]
 pub(super) struct Cause<'a> {
@@ -146,6 +156,8 @@ pub(super) struct State {
     pub(super) blueprints: BTreeMap<String, Blueprint>,
     pub(super) entities: BTreeMap<Key, StoredEntity>,
     pub(super) writes: Vec<Write>,
+    /// Entities that were not written or not deleted, as they were asked for alone or in a call that took others.
+    pub(super) refused: Vec<RefusedWrite>,
     pub(super) organization: Organization,
     pub(super) ingest: Ingest,
     /// Requests that matched no route.
@@ -176,6 +188,7 @@ impl State {
             blueprints: blueprint::built_in(),
             entities: BTreeMap::new(),
             writes: Vec::new(),
+            refused: Vec::new(),
             organization: Organization::default(),
             ingest: Ingest::default(),
             unknown: BTreeSet::new(),
@@ -208,6 +221,23 @@ impl State {
         self.entities
             .values()
             .filter(move |entity| entity.blueprint == blueprint)
+    }
+
+    /// An entity, named by `reference`, stays as it was.
+    pub(super) fn refuse(
+        &mut self,
+        blueprint: &str,
+        reference: &Value,
+        refusal: &Refusal,
+        is_deletion: bool,
+    ) {
+        let identifier = reference.as_str().map(str::to_owned);
+        self.refused.push(RefusedWrite {
+            blueprint: blueprint.to_owned(),
+            identifier: identifier.unwrap_or_else(|| reference.to_string()),
+            is_deletion,
+            message: refusal.message.clone(),
+        });
     }
 
     pub(super) fn record(&mut self, kind: WriteKind, entity: &Key, cause: Cause<'_>) {

@@ -58,6 +58,9 @@ pub(super) fn bulk(state: &mut State, request: &Request, blueprint: &str) -> Ans
     if state.behaviour.malformed_fails_batch
         && let Some(refusal) = shapes.iter().find_map(|shape| shape.clone().err())
     {
+        if let [item] = items.as_slice() {
+            state.refuse(blueprint.identifier(), &item["identifier"], &refusal, false);
+        }
         return Err(refusal);
     }
     let mut trial = options.validation_only.then(|| state.clone());
@@ -69,13 +72,16 @@ pub(super) fn bulk(state: &mut State, request: &Request, blueprint: &str) -> Ans
             Ok((created, identifier)) => {
                 entities.push(json!({"created": created, "identifier": identifier, "index": index}))
             }
-            Err(refusal) => errors.push(json!({
-                "index": index,
-                "identifier": item["identifier"].as_str().unwrap_or("unknown"),
-                "statusCode": refusal.status,
-                "error": refusal.error,
-                "message": refusal.message,
-            })),
+            Err(refusal) => {
+                state.refuse(blueprint.identifier(), &item["identifier"], &refusal, false);
+                errors.push(json!({
+                    "index": index,
+                    "identifier": item["identifier"].as_str().unwrap_or("unknown"),
+                    "statusCode": refusal.status,
+                    "error": refusal.error,
+                    "message": refusal.message,
+                }))
+            }
         }
     }
     let status = if errors.is_empty() { 200 } else { 207 };

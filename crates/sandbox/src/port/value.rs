@@ -88,6 +88,13 @@ pub(super) fn check(name: &str, schema: &Value, value: &Value) -> Result<(), Ref
             "property {name:?} must have format {format}"
         )));
     }
+    if let (Some(pattern), Some(text)) = (schema["pattern"].as_str(), value.as_str())
+        && Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text))
+    {
+        return Err(Refusal::mismatch(format!(
+            "property {name:?} must match pattern {pattern}"
+        )));
+    }
     check_bounds(name, schema, value)?;
     if let (Some(elements), true) = (value.as_array(), schema["items"]["type"].is_string()) {
         for element in elements {

@@ -5,7 +5,7 @@ use ferry::resync::FieldChange;
 use serde_json::{Value, json};
 
 use super::diff::{self, DiffLine};
-use super::{Fate, FieldTally, Plan, name_of, shortened, title_beside};
+use super::{Fate, FieldTally, Plan, STUB, name_of, shortened, title_beside};
 use crate::report::page::{Head, Sheet, Tone, page};
 
 /// Characters of a value.
@@ -16,11 +16,19 @@ const DIFF_LINES: usize = 200;
 
 pub(crate) fn render(plan: &Plan) -> String {
     let found = plan.found;
-    let is_doubtful = !found.problems.is_empty() || !found.failed_partitions.is_empty();
+    let refusals = plan.refusals();
+    let problems: Vec<String> = refusals
+        .iter()
+        .map(ToString::to_string)
+        .chain(found.problems.iter().chain(&found.notes).cloned())
+        .collect();
+    let is_doubtful = !problems.is_empty() || !found.failed_partitions.is_empty();
     let kept = found
         .kept
         .iter()
         .map(|kept| format!("stale entities would stay: {kept}"));
+    let set_up = found.set_up.iter();
+    let set_up = set_up.map(|what| format!("the first resync creates {what}"));
     let counts = &found.counts;
     let head = Head {
         title: "Ferry preview",
@@ -43,14 +51,19 @@ pub(crate) fn render(plan: &Plan) -> String {
             (counts.filtered_out, "filtered out", Tone::Plain),
             (counts.not_mapped, "items not mapped", Tone::Bad),
             (counts.left_out, "values left out", Tone::Doubt),
+            (counts.refused, "refused by Port", Tone::Bad),
+            (counts.waiting, "without what they point at", Tone::Bad),
         ],
-        notes: kept.chain(found.unknown.iter().cloned()).collect(),
-        problems: found.problems.iter().chain(&found.notes).cloned().collect(),
+        notes: set_up
+            .chain(kept)
+            .chain(found.unknown.iter().cloned())
+            .collect(),
+        problems,
         unread: found.failed_partitions.clone(),
         tables: nulls(&found.nulls).into_iter().collect(),
     };
     let blueprints = plan.fates.iter();
-    let blueprints = blueprints.map(|(name, fate)| blueprint(name, fate));
+    let blueprints = blueprints.map(|(name, fate)| blueprint(name, fate, plan));
     page(&head, blueprints.collect(), &found.mapping)
 }
 
@@ -72,7 +85,7 @@ fn nulls(fields: &[FieldFigures]) -> Option<Sheet> {
     })
 }
 
-fn blueprint(name: &str, fate: &Fate) -> Value {
+fn blueprint(name: &str, fate: &Fate, plan: &Plan) -> Value {
     let title = |identifier: &str, title: Option<&Value>| {
         title_beside(identifier, title)
             .unwrap_or_default()
@@ -93,7 +106,10 @@ fn blueprint(name: &str, fate: &Fate) -> Value {
     });
     let created = fate.created.iter().map(|entity| {
         let identifier = name_of(entity);
-        let title = title(&identifier, entity.title.as_ref());
+        let title = match plan.is_stub(entity) {
+            true => STUB.to_owned(),
+            false => title(&identifier, entity.title.as_ref()),
+        };
         json!([identifier, title])
     });
     let fields = fate.fields();

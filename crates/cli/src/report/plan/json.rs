@@ -18,6 +18,7 @@ pub(crate) fn render(plan: &Plan) -> Value {
                 json!({
                     "identifier": name_of(entity), "title": entity.title, "team": entity.team,
                     "properties": entity.properties, "relations": entity.relations,
+                    "stub": plan.is_stub(entity),
                 })
             });
             let changed = fate.changed.iter().map(|change| {
@@ -44,7 +45,9 @@ pub(crate) fn render(plan: &Plan) -> Value {
         "totals": {
             "deleted": found.deleted.len(), "changed": found.changed.len(), "created": found.created.len(),
         },
+        "set_up": found.set_up,
         "blueprints": blueprints,
+        "would_refuse": found.refused,
         "kept": found.kept,
         "unknown": found.unknown,
         "mapping_problems": found.problems,

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Fate, Plan, name_of, shortened, title_beside};
+use super::{Fate, Plan, STUB, name_of, shortened, title_beside};
 use crate::report::markdown::{code, heading, list, plain};
 
 /// Entities of each list: GitHub cuts a step's summary at 1 MiB, Bitbucket a comment at 32 KiB.
@@ -33,10 +33,13 @@ pub(crate) fn render(plan: &Plan) -> String {
     for (blueprint, fate) in &plan.fates {
         lines.extend(deletions(blueprint, fate));
     }
+    lines.extend(list("The first resync creates", &plan.found.set_up));
     for (blueprint, fate) in &plan.fates {
-        lines.extend(changes(blueprint, fate));
+        lines.extend(changes(blueprint, fate, plan));
     }
     let found = plan.found;
+    let refused: Vec<String> = plan.refusals().iter().map(ToString::to_string).collect();
+    lines.extend(list("Port would refuse", &refused));
     lines.extend(list("Problems of the mapping", &found.problems));
     lines.extend(list("Worth a look in the mapping", &found.notes));
     lines.extend(list("Not readable", &found.failed_partitions));
@@ -70,7 +73,7 @@ fn deletions(blueprint: &str, fate: &Fate) -> Vec<String> {
     section(&heading, "| identifier | title | because |", rows, true)
 }
 
-fn changes(blueprint: &str, fate: &Fate) -> Vec<String> {
+fn changes(blueprint: &str, fate: &Fate, plan: &Plan) -> Vec<String> {
     let tallies = fate.fields();
     let rows = tallies.iter().map(|tally| {
         let (change, field) = tally.sample;
@@ -92,7 +95,10 @@ fn changes(blueprint: &str, fate: &Fate) -> Vec<String> {
     );
     let rows = fate.created.iter().map(|entity| {
         let identifier = name_of(entity);
-        let title = title_beside(&identifier, entity.title.as_ref()).unwrap_or_default();
+        let title = match plan.is_stub(entity) {
+            true => STUB,
+            false => title_beside(&identifier, entity.title.as_ref()).unwrap_or_default(),
+        };
         format!("| {} | {} |", code(&identifier), plain(title))
     });
     let heading = format!(

@@ -13,8 +13,13 @@ use std::collections::BTreeMap;
 use ferry::app::App;
 use ferry::deadline::Deadline;
 use ferry::entity::{Entity, Identifier};
-use ferry::resync::{FieldChange, Preview, PreviewedChange, PreviewedDeletion};
+use ferry::resync::{
+    FieldChange, ForeseenRefusal, Preview, PreviewedChange, PreviewedDeletion, RefusalCost,
+};
 use serde_json::Value;
+
+/// What is said of an entity that is created empty.
+const STUB: &str = "empty: a relation leads to it";
 
 /// What would happen, in the order in which it is told.
 pub(crate) struct Plan<'a> {
@@ -119,7 +124,21 @@ impl<'a> Plan<'a> {
 
     /// Whether a resync would leave Port as it is.
     pub(crate) fn is_empty(&self) -> bool {
-        self.fates.is_empty()
+        self.fates.is_empty() && self.found.set_up.is_empty()
+    }
+
+    /// Whether `entity` is created empty, because a relation leads there.
+    pub(crate) fn is_stub(&self, entity: &Entity) -> bool {
+        let key = entity.key();
+        key.is_some_and(|key| self.found.stubs.contains(&key))
+    }
+
+    /// What Port would refuse as a whole; values are among the problems of the mapping.
+    pub(crate) fn refusals(&self) -> Vec<&'a ForeseenRefusal> {
+        let refused = self.found.refused.iter();
+        refused
+            .filter(|refusal| refusal.costs != RefusalCost::Value)
+            .collect()
     }
 
     /// `2 to create, 199 to change, 3 to delete`, in one line.
@@ -132,6 +151,9 @@ impl<'a> Plan<'a> {
         } = self.found;
         match self.is_empty() {
             true => "No changes. Port is as a resync would leave it.".to_owned(),
+            false if self.fates.is_empty() => {
+                "No entity changes; the first resync sets up the installation.".to_owned()
+            }
             false => format!(
                 "{} to delete, {} to change, {} to create",
                 deleted.len(),

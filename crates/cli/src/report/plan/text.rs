@@ -1,7 +1,7 @@
 //! A plan for people at a terminal.
 
 use super::diff;
-use super::{Fate, Plan, name_of, shortened, title_beside};
+use super::{Fate, Plan, STUB, name_of, shortened, title_beside};
 use crate::command::terminal::{BAD, DOUBTFUL, FAINT, GOOD, STRONG, painted, table};
 use ferry::resync::FieldChange;
 use serde_json::Value;
@@ -31,19 +31,28 @@ pub(crate) fn render(plan: &Plan, detail: Detail) -> String {
             }));
         }
     }
+    if !plan.found.set_up.is_empty() {
+        lines.push(painted(STRONG, "the first resync creates"));
+        let made = plan.found.set_up.iter();
+        lines.extend(made.map(|what| painted(GOOD, format!("  + {what}"))));
+    }
     for (blueprint, fate) in &plan.fates {
         if !fate.changed.is_empty() || !fate.created.is_empty() {
             lines.push(painted(STRONG, blueprint));
             lines.extend(changes(fate, detail));
             lines.extend(capped(&fate.created, detail, |entity| {
-                let name = with_title(&name_of(entity), entity.title.as_ref());
+                let name = match plan.is_stub(entity) {
+                    true => format!("{}  {}", name_of(entity), painted(FAINT, STUB)),
+                    false => with_title(&name_of(entity), entity.title.as_ref()),
+                };
                 vec![painted(GOOD, format!("  + {name}"))]
             }));
         }
     }
-    if !plan.is_empty() {
+    if !plan.fates.is_empty() {
         lines.push(totals(plan));
     }
+    lines.extend(refusals(plan, detail));
     lines.extend(doubts(plan));
     let counts = plan.found.counts;
     lines.push(format!(
@@ -58,6 +67,25 @@ pub(crate) fn render(plan: &Plan, detail: Detail) -> String {
     lines.push(painted(STRONG, plan.headline()));
     lines.push("nothing was written".to_owned());
     lines.join("\n")
+}
+
+/// What Port would refuse, each kind with who asks for it and one sample.
+fn refusals(plan: &Plan, detail: Detail) -> Vec<String> {
+    let refused = plan.refusals();
+    let mut lines = Vec::new();
+    if !refused.is_empty() {
+        lines.push(painted(STRONG, "Port would refuse"));
+    }
+    lines.extend(capped(&refused, detail, |refusal| {
+        let (place, tally) = (refusal.subject(), refusal.tally());
+        let head = format!("  ! {place}: {tally}: {}", refusal.reason);
+        let mut whence = format!("      {}", refusal.resources.join(", "));
+        if !refusal.sample.is_empty() {
+            whence.push_str(&format!(", such as {}", refusal.sample));
+        }
+        vec![painted(BAD, head), painted(FAINT, whence)]
+    }));
+    lines
 }
 
 /// What stands in the way of the plan, and of knowing it.
