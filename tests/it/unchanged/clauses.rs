@@ -196,20 +196,18 @@ async fn what_items_show_of_their_repository_is_compared() {
 /// (c) Its names pick it out, whatever items show of it.
 #[tokio::test]
 async fn a_repository_that_selectors_name_is_read_when_it_is_renamed() {
-    let resources = [resource(
-        "folder",
-        json!({"folders": [{"path": "apps/*", "repos": [{"name": "Chosen"}]}]}),
-        ".folder.path",
-        json!({}),
-    )];
-    let mut world = rested(json!({"resources": resources})).await;
-    assert_eq!(world.port.catalogue(), json!({}));
+    let folders = json!([{"path": "docs"}, {"path": "apps/*", "repos": [{"name": "Chosen"}]}]);
+    let identifier = r#"(.repo.uuid | gsub("[{}]"; "")) + "/" + .folder.path"#;
+    let one = resource("folder", json!({"folders": folders}), identifier, json!({}));
+    let mut world = rested(json!({"resources": [one]})).await;
+    let folders = |world: &World| world.port.entities().len();
+    assert_eq!(folders(&world), 3);
     world
         .bitbucket
         .rename_repository("service-2", "Chosen")
         .unwrap();
     world.resync().await;
-    assert!(world.port.entity("folder", "apps/web").is_some());
+    assert_eq!(folders(&world), 4);
     reads_everything(&mut world).await;
     world.finish();
 }
