@@ -234,14 +234,8 @@ impl Stage {
     pub(super) fn requiring(&self, gone: &BTreeSet<EntityKey>) -> BTreeSet<EntityKey> {
         let mut requiring = self.leading_to(gone);
         requiring.retain(|source| {
-            let is_required = |name: &str| {
-                let blueprint = self.blueprint(&source.blueprint);
-                let relation = blueprint.and_then(|blueprint| blueprint.relations.get(name));
-                relation.is_some_and(|relation| relation.required)
-            };
-            let mut leads = self.leads_of(source);
-            !gone.contains(source)
-                && leads.any(|(name, target)| is_required(name) && gone.contains(&target))
+            let mut required = self.required_of(source);
+            !gone.contains(source) && required.any(|target| gone.contains(&target))
         });
         requiring
     }
@@ -271,8 +265,7 @@ impl Stage {
     /// Those of `gone` that something else requires.
     pub(super) fn required_by_others(&self, gone: &BTreeSet<EntityKey>) -> BTreeSet<EntityKey> {
         let requiring = self.requiring(gone);
-        let leads = requiring.iter().flat_map(|source| self.leads_of(source));
-        let targets = leads.map(|(_, target)| target);
+        let targets = requiring.iter().flat_map(|source| self.required_of(source));
         targets.filter(|target| gone.contains(target)).collect()
     }
 
@@ -311,6 +304,17 @@ impl Stage {
 
     pub(super) fn blueprint(&self, identifier: &str) -> Option<&Blueprint> {
         self.blueprints.get(identifier)?.as_deref()
+    }
+
+    /// What `source` cannot be without.
+    fn required_of<'a>(&'a self, source: &'a EntityKey) -> impl Iterator<Item = EntityKey> + 'a {
+        let relations = self.blueprint(&source.blueprint).map(|it| &it.relations);
+        let is_required = move |name: &str| {
+            let relation = relations.and_then(|relations| relations.get(name));
+            relation.is_some_and(|relation| relation.required)
+        };
+        let leads = self.leads_of(source);
+        leads.filter_map(move |(name, target)| is_required(name).then_some(target))
     }
 
     /// Where the relations of `source` lead, as it is now.
