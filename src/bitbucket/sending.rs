@@ -105,15 +105,7 @@ impl BitbucketClient {
                     clock.sleep(wait).await;
                     continue;
                 }
-                Choice::Wait(retry_after) => {
-                    let contents_alone =
-                        sending.group == RateGroup::RawFiles && accounts.count_contents_apart();
-                    return Err(Error::RateLimited {
-                        retry_after,
-                        contents_alone,
-                        tokens: accounts.len(),
-                    });
-                }
+                Choice::Wait(wait) => return Err(self.used_up(sending.group, wait)),
                 Choice::Nobody if refused.is_empty() => {
                     return Err(Error::Unauthorized { message });
                 }
@@ -152,6 +144,16 @@ impl BitbucketClient {
                 true if asked_again.contains(&chosen.kind) => refused.push(chosen.kind),
                 true => asked_again.push(chosen.kind),
             }
+        }
+    }
+
+    /// Of all credentials, for so long.
+    fn used_up(&self, group: RateGroup, retry_after: Duration) -> Error {
+        let accounts = &self.shared.accounts;
+        Error::RateLimited {
+            retry_after,
+            contents_alone: group == RateGroup::RawFiles && accounts.count_contents_apart(),
+            tokens: accounts.len(),
         }
     }
 

@@ -82,6 +82,19 @@ pub struct Committed {
 }
 
 impl Committed {
+    /// What became of what the items of `seen` make; `later`: those whose look still holds.
+    fn count(
+        &mut self,
+        seen: &[Seen],
+        (plan, answered, later): (&Plan, &Answered, &BTreeSet<ItemRef>),
+        sources: &Sources,
+    ) {
+        let (concluded, unfinished) = tally::committed(seen, plan, answered, later);
+        self.tallies += concluded;
+        self.unfinished_tallies = unfinished;
+        tally::deletions(seen, &answered.deleted, sources, &mut self.tallies);
+    }
+
     fn take_in(&mut self, plan: Plan, answered: Answered) {
         self.unwritten = unwritten(&plan, &answered.results);
         self.counts.unchanged += plan.unchanged;
@@ -153,13 +166,8 @@ impl Pen<'_> {
             .await?;
         let answered = Box::pin(self.write(lease, &seen, &mut plan_of)).await;
         let written = self.tell(&seen, (&plan_of, &answered));
-        let mut settlement = settle(
-            &seen,
-            &plan_of,
-            &answered.results,
-            self.sources,
-            (stamp, now),
-        );
+        let results = &answered.results;
+        let mut settlement = settle(&seen, &plan_of, results, self.sources, (stamp, now));
         let cause_of = |item: &ItemRef| self.audit.cause_of(item);
         note_writes(&mut settlement.entries, &written, cause_of, now);
         self.wake(lease, &holders, &seen, (&plan_of, &answered))
@@ -170,15 +178,7 @@ impl Pen<'_> {
         holders.save(self.store, settlement.entries, now).await?;
         self.guard.note(answered.counts.deleted, self.store).await?;
         let later = settlement.later;
-        let (concluded, unfinished) = tally::committed(&seen, &plan_of, &answered, &later);
-        committed.tallies += concluded;
-        committed.unfinished_tallies = unfinished;
-        tally::deletions(
-            &seen,
-            &answered.deleted,
-            self.sources,
-            &mut committed.tallies,
-        );
+        committed.count(&seen, (&plan_of, &answered, &later), self.sources);
         let later = later.into_iter();
         committed.later = later
             .map(|item| (item.clone(), answered.reason(&plan_of, &seen, &item)))

@@ -48,6 +48,8 @@ fn stored_mappings_give_the_same_entities() {
     let expected = json_fixture("mappings/expected.json");
     let raw = json_fixture("mappings/raw-items.json");
     let mut problems = Vec::new();
+    // Which of the rules it is was not recorded.
+    let rule = regex::Regex::new(r"rules\[\d+\]").unwrap();
     for case in expected["cases"].as_array().unwrap() {
         let text = |key: &str| case[key].as_str().unwrap();
         let (file, item) = (text("mapping"), text("raw"));
@@ -71,8 +73,6 @@ fn stored_mappings_give_the_same_entities() {
             && found.iter().zip(wanted).all(|(found, wanted)| {
                 found["outcome"] == wanted["outcome"] && found.get("entity") == wanted.get("entity")
             });
-        // Which of the rules it is was not recorded.
-        let rule = regex::Regex::new(r"rules\[\d+\]").unwrap();
         let mut nulls: Vec<String> = resource
             .map(raw)
             .nulls

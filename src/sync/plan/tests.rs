@@ -227,13 +227,8 @@ impl World {
             results.deletes.insert(key.clone(), deletion);
         }
         let calls = plan.writes.len() + plan.deletes.len();
-        let settlement = settle(
-            &seen,
-            &plan,
-            &results,
-            sources,
-            (stamp, Timestamp::UNIX_EPOCH),
-        );
+        let at = (stamp, Timestamp::UNIX_EPOCH);
+        let settlement = settle(&seen, &plan, &results, sources, at);
         self.entries.extend(settlement.entries);
         let mut again = plan.wakes;
         again.extend(settlement.later);
