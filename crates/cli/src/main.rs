@@ -188,20 +188,24 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitCode> {
-    match &arguments.command {
+/// What is known without a configuration: whether `command` was that.
+fn is_about_itself(command: Option<&Command>) -> anyhow::Result<bool> {
+    match command {
         Some(Command::Completions { shell }) => {
             // The generator panics where it cannot write.
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut Arguments::command(), "ferry", &mut text);
             stdout().write_all(&text)?;
-            return Ok(ExitCode::SUCCESS);
         }
-        Some(Command::Man) => {
-            clap_mangen::Man::new(Arguments::command()).render(&mut stdout())?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        _ => {}
+        Some(Command::Man) => clap_mangen::Man::new(Arguments::command()).render(&mut stdout())?,
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+async fn run(arguments: Arguments, bars: &MultiProgress) -> anyhow::Result<ExitCode> {
+    if is_about_itself(arguments.command.as_ref())? {
+        return Ok(ExitCode::SUCCESS);
     }
     let (config, own) = set_up(arguments.command.as_ref(), bars)?;
     let command = arguments.command.unwrap_or_else(|| default(&config));

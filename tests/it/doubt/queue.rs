@@ -183,8 +183,8 @@ async fn a_large_project_is_read_once() {
     world.drain().await;
     let (requests, _) = world.take_requests();
     let read = requests.len();
-    // Each repository, its README and its CODEOWNERS once; the project, and its repositories by the hundred.
-    assert!(read <= 3 * 130 + 5, "{read} requests");
+    // Each repository, its head, its README and its CODEOWNERS once; the project, and its repositories by the hundred.
+    assert!(read <= 4 * 130 + 5, "{read} requests");
     assert_fresh(&world, "a project is renamed").await;
     world.finish();
 }

@@ -6,7 +6,7 @@ use sandbox::bitbucket::NewPullRequest;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use crate::program::{Log, ended, ferry, free_port, signal};
 use crate::support::{WEBHOOK_SECRET, World};
@@ -21,11 +21,9 @@ fn listen(port: u16) -> Command {
     command
 }
 
-#[tokio::test]
-async fn each_webhook_has_a_line_until_ctrl_c() {
-    let world = World::demo().await;
-    let port = free_port();
-    let mut server = ferry(&world)
+/// A server that has made its first resync, and its log.
+async fn serving(world: &World, port: u16) -> (Child, Log) {
+    let mut server = ferry(world)
         .env("OCEAN__INTEGRATION__CONFIG__WEBHOOK_SECRET", WEBHOOK_SECRET)
         .env("OCEAN__BASE_URL", format!("http://127.0.0.1:{port}"))
         .env("FERRY__PORT", port.to_string())
@@ -35,6 +33,14 @@ async fn each_webhook_has_a_line_until_ctrl_c() {
         .unwrap();
     let mut log = Log::of(&mut server);
     log.read_to("resync completed").await;
+    (server, log)
+}
+
+#[tokio::test]
+async fn each_webhook_has_a_line_until_ctrl_c() {
+    let world = World::demo().await;
+    let port = free_port();
+    let (mut server, mut log) = serving(&world, port).await;
     let mut listener = listen(port)
         .arg("--json")
         .stdout(Stdio::piped())
@@ -82,15 +88,25 @@ async fn each_webhook_has_a_line_until_ctrl_c() {
     );
     signal(listener.id().unwrap(), "INT");
     assert!(listener.wait().await.unwrap().success());
-    // A reader does not keep the server from stopping.
-    let mut other = listen(port).stderr(Stdio::piped()).spawn().unwrap();
-    let mut other_log = Log::of(&mut other);
-    other_log.read_to("listening").await;
     signal(server.id().unwrap(), "TERM");
     log.read_to_the_end().await;
     assert!(server.wait().await.unwrap().success(), "{}", log.seen);
-    other_log.read_to("has stopped").await;
-    assert_eq!(other.wait().await.unwrap().code(), Some(1));
+    world.finish();
+}
+
+#[tokio::test]
+async fn a_reader_does_not_keep_the_server_from_stopping() {
+    let world = World::demo().await;
+    let port = free_port();
+    let (mut server, mut log) = serving(&world, port).await;
+    let mut reader = listen(port).stderr(Stdio::piped()).spawn().unwrap();
+    let mut reading = Log::of(&mut reader);
+    reading.read_to("listening").await;
+    signal(server.id().unwrap(), "TERM");
+    log.read_to_the_end().await;
+    assert!(server.wait().await.unwrap().success(), "{}", log.seen);
+    reading.read_to("has stopped").await;
+    assert_eq!(reader.wait().await.unwrap().code(), Some(1));
     world.finish();
 }
 
