@@ -248,7 +248,7 @@ impl Invoice {
 fn grouped(number: f64) -> String {
     let digits = match number {
         ..1.0 => return String::new(),
-        ..10_000.0 => number.round(),
+        ..1_000.0 => number.round(),
         ..100_000.0 => (number / 1_000.0).round() * 1_000.0,
         ..1_000_000.0 => (number / 10_000.0).round() * 10_000.0,
         _ => (number / 1_000_000.0).round() * 1_000_000.0,
