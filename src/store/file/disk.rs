@@ -132,7 +132,8 @@ impl Disk {
     fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> anyhow::Result<T> {
         let guard = self.opened()?;
         let database = guard.as_ref().context("the database is closed")?;
-        let done = work(database);
+        // Noted before the guard goes: whoever only hears that there was a failure closes the file after that.
+        let done = work(database).inspect_err(|error| self.note(error));
         drop(guard);
         done.map_err(|error| self.failed(error))
     }
@@ -161,6 +162,13 @@ impl Disk {
         Ok(RwLockWriteGuard::downgrade(guard))
     }
 
+    fn note(&self, error: &redb::Error) {
+        // The library only repeats that there was one.
+        if is_of_the_disk(error) && !matches!(error, redb::Error::PreviousIo) {
+            *self.failure() = Some(error.to_string());
+        }
+    }
+
     /// Closes the file where the disk has failed.
     fn failed(&self, error: redb::Error) -> anyhow::Error {
         if !is_of_the_disk(&error) {
@@ -170,13 +178,10 @@ impl Disk {
             .database
             .write()
             .unwrap_or_else(PoisonError::into_inner) = None;
-        let mut failure = self.failure();
-        let said = match (error, failure.take()) {
-            // The library only repeats that there was one.
-            (redb::Error::PreviousIo, Some(said)) => said,
-            (error, _) => error.to_string(),
-        };
-        *failure = Some(said.clone());
+        let said = self
+            .failure()
+            .get_or_insert_with(|| error.to_string())
+            .clone();
         anyhow!("{}: {said}", self.path.display())
     }
 
