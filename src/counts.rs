@@ -277,9 +277,9 @@ impl SubAssign for IdentifierCounts {
     }
 }
 
-/// Takes back what was counted.
-impl SubAssign for Counts {
-    fn sub_assign(&mut self, other: Counts) {
+impl Counts {
+    /// Each number of this, with the same of `other`.
+    fn beside(&mut self, other: Counts) -> [(&mut usize, usize); 14] {
         let Counts {
             extracted,
             skipped,
@@ -291,12 +291,12 @@ impl SubAssign for Counts {
             unchanged,
             refused,
             waiting,
-            deleted,
-            kept,
             postponed,
+            deleted,
             undeleted,
+            kept,
         } = other;
-        for (count, taken) in [
+        [
             (&mut self.extracted, extracted),
             (&mut self.skipped, skipped),
             (&mut self.transformed, transformed),
@@ -307,47 +307,27 @@ impl SubAssign for Counts {
             (&mut self.unchanged, unchanged),
             (&mut self.refused, refused),
             (&mut self.waiting, waiting),
-            (&mut self.deleted, deleted),
-            (&mut self.kept, kept),
             (&mut self.postponed, postponed),
+            (&mut self.deleted, deleted),
             (&mut self.undeleted, undeleted),
-        ] {
-            *count = count.saturating_sub(taken);
-        }
+            (&mut self.kept, kept),
+        ]
     }
 }
 
 impl AddAssign for Counts {
     fn add_assign(&mut self, other: Counts) {
-        let Counts {
-            extracted,
-            skipped,
-            transformed,
-            filtered_out,
-            not_mapped,
-            left_out,
-            written,
-            unchanged,
-            refused,
-            waiting,
-            postponed,
-            deleted,
-            undeleted,
-            kept,
-        } = other;
-        self.extracted += extracted;
-        self.skipped += skipped;
-        self.transformed += transformed;
-        self.filtered_out += filtered_out;
-        self.not_mapped += not_mapped;
-        self.left_out += left_out;
-        self.written += written;
-        self.unchanged += unchanged;
-        self.refused += refused;
-        self.waiting += waiting;
-        self.postponed += postponed;
-        self.deleted += deleted;
-        self.undeleted += undeleted;
-        self.kept += kept;
+        for (count, more) in self.beside(other) {
+            *count += more;
+        }
+    }
+}
+
+/// Takes back what was counted.
+impl SubAssign for Counts {
+    fn sub_assign(&mut self, other: Counts) {
+        for (count, taken) in self.beside(other) {
+            *count = count.saturating_sub(taken);
+        }
     }
 }
