@@ -262,6 +262,4 @@ pub(super) fn turn<'a>(
 }
 
 #[cfg(test)]
-mod regimes;
-#[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! The counting and the waits, on times that the test gives.
 
+mod regimes;
+
 use jiff::ToSpan as _;
 use proptest::prelude::*;
 
